@@ -1,0 +1,77 @@
+"""Named choices: one frozen record for each technique that a user picks by name.
+
+A registry maps the names of one family (activations, optimisers, ...) to records. The record carries what
+`seewhy techniques` prints, so a technique is described in one place, next to the code that makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from seewhy.core.errors import unknown_name
+
+Factory = TypeVar("Factory", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Technique(Generic[Factory]):
+    """A named choice.
+
+    Attributes:
+        name: what the user writes.
+        factory: makes the thing; keyword arguments only, the same for the whole family.
+        summary: one line.
+        formula: in plain text, with the letters of the canon; empty where there is none.
+        source: authors, year and, where there is one, the arXiv number.
+        good_for: when to choose it.
+        bad_for: when not to.
+        claims: the canon's claims that measure it, such as `("C05", "C06")`.
+    """
+
+    name: str
+    factory: Factory
+    summary: str
+    formula: str = ""
+    source: str = ""
+    good_for: str = ""
+    bad_for: str = ""
+    claims: tuple[str, ...] = ()
+
+    @property
+    def lives_in(self) -> str:
+        """The dotted name of the factory."""
+        return f"{self.factory.__module__}.{getattr(self.factory, '__qualname__', self.name)}"
+
+
+class Registry(Generic[Factory]):
+    """The techniques of one family, by name, in the order of registration."""
+
+    def __init__(self, family: str, field: str) -> None:
+        """Args: family: plural noun for listings; field: the spec field that chooses from it."""
+        self.family = family
+        self.field = field
+        self._techniques: dict[str, Technique[Factory]] = {}
+
+    def add(self, technique: Technique[Factory]) -> None:
+        """Register a technique; a name is taken once."""
+        assert technique.name not in self._techniques, f"{self.family}: {technique.name} is registered twice"
+        self._techniques[technique.name] = technique
+
+    def __getitem__(self, name: str) -> Technique[Factory]:
+        """Return the technique called `name`; raises InputError with the nearest valid name."""
+        try:
+            return self._techniques[name]
+        except KeyError:
+            raise unknown_name(self.field, name, self.names()) from None
+
+    def __iter__(self) -> Iterator[Technique[Factory]]:
+        return iter(self._techniques.values())
+
+    def __len__(self) -> int:
+        return len(self._techniques)
+
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of registration."""
+        return tuple(self._techniques)
