@@ -1,0 +1,1 @@
+"""Training: the run's specification, the loop, checkpoints, evaluation and the run folder."""
