@@ -1,0 +1,260 @@
+"""From a specification to a job: data, network, speed, plan.
+
+The order matters: everything that can be refused is refused first, nothing is written before the plan stands.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from seewhy import data as seewhy_data
+from seewhy import models, optim
+from seewhy.core.errors import InputError
+from seewhy.core.seeding import derive, generator
+from seewhy.data import Augment, Dataset
+from seewhy.training.averaging import MovingAverage
+from seewhy.training.checkpoint import Checkpoint, Checkpoints
+from seewhy.training.defaults import Facts, estimate_seconds, resolve, resolve_budget
+from seewhy.training.events import DataProgress, Emit
+from seewhy.training.fabric import Engine, choose_device, choose_precision
+from seewhy.training.job import Job
+from seewhy.training.spec import RunSpec
+from seewhy.training.tasks import Recognition
+
+PREPARATION_IMAGES = 5000
+"""Training images from which data-dependent weights (whitening filters) are computed."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to start: its resolved specification, data, engine and untrained network."""
+
+    spec: RunSpec
+    dataset: Dataset
+    facts: Facts
+    engine: Engine
+    model: models.Recogniser
+    images_per_second: float
+
+
+def prepare(spec: RunSpec, emit: Emit, *, measure: bool = True) -> Prepared:
+    """Read the data, resolve the specification, and build the network.
+
+    Args:
+        spec: what is wanted.
+        emit: told of the progress of decoding.
+        measure: time a few steps to estimate the run (and to fit a budget in minutes); a resumed run has no need.
+    """
+    device = choose_device(spec.train.device)
+    precision = choose_precision(spec.train.precision, device)
+    engine = Engine(device=device, precision=precision, threads=spec.train.threads)
+    dataset = load_data(spec, emit)
+    facts = facts_of(dataset)
+    spec = resolve(spec, facts).with_changes(
+        {
+            "source": absolute_source(spec.source),
+            "train.device": device,
+            "train.precision": precision,
+            "train.threads": spec.train.threads or torch.get_num_threads(),
+        }
+    )
+    model = build_model(spec, facts, dataset)
+    speed = engine.agreed(measure_speed(spec, model, engine, facts)) if measure else 0.0
+    return Prepared(resolve_budget(spec, facts, speed) if measure else spec, dataset, facts, engine, model, speed)
+
+
+def absolute_source(source: str) -> str:
+    """Return a source that means the same from any working directory: built-in names stay, paths become absolute."""
+    return source if seewhy_data.is_builtin(source) else str(Path(source).resolve())
+
+
+def load_data(spec: RunSpec, emit: Emit) -> Dataset:
+    """Read the data set of a specification."""
+    fields = spec.data.model_dump()
+    return seewhy_data.prepare(spec.source, **fields, progress=lambda done, total: emit(DataProgress(done, total)))
+
+
+def facts_of(dataset: Dataset) -> Facts:
+    """Return what the defaults depend on."""
+    return Facts(
+        height=dataset.height,
+        width=dataset.width,
+        channels=dataset.channels,
+        classes=len(dataset.classes),
+        train_images=len(dataset.train),
+        val_images=len(dataset.val) if dataset.val is not None else 0,
+        test_images=len(dataset.test) if dataset.test is not None else 0,
+        mirrorable=dataset.mirrorable,
+    )
+
+
+def build_model(spec: RunSpec, facts: Facts, dataset: Dataset) -> models.Recogniser:
+    """Build the network with the weights that (seed, data) determine."""
+    network = empty_model(spec, facts, mean=dataset.mean, std=dataset.std)
+    draw = torch.randperm(len(dataset.train), generator=generator(spec.train.seed, "preparation"))[:PREPARATION_IMAGES]
+    models.prepare(network, dataset.train.images(draw.sort().values))
+    return network
+
+
+def empty_model(spec: RunSpec, facts: Facts, *, mean: tuple[float, ...], std: tuple[float, ...]) -> models.Recogniser:
+    """Build the network of a resolved specification, before it has seen data."""
+    model = spec.model
+    net = models.build(
+        model.name or "",
+        in_shape=(facts.channels, facts.height, facts.width),
+        classes=facts.classes,
+        activation=model.activation or "",
+        init=model.init or "",
+        norm=model.norm or "",
+        width=model.width or 0,
+        depth=model.depth or 0,
+        stem=model.stem,
+        dropout=spec.reg.dropout,
+        generator=generator(spec.train.seed, "weights"),
+    )
+    return models.Recogniser(net, mean, std)
+
+
+def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """Build the optimiser of a resolved specification."""
+    chosen = spec.optim
+    assert chosen.name is not None
+    assert chosen.lr is not None
+    return optim.build(
+        chosen.name,
+        model.named_parameters(),
+        lr=chosen.lr,
+        momentum=chosen.momentum,
+        weight_decay=chosen.weight_decay or 0.0,
+    )
+
+
+def make_task(spec: RunSpec) -> Recognition:
+    """Return the task of a resolved specification."""
+    return Recognition(label_smoothing=spec.reg.label_smoothing or 0.0, tta=spec.train.tta or "none")
+
+
+def measure_speed(spec: RunSpec, model: models.Recogniser, engine: Engine, facts: Facts) -> float:
+    """Return the training speed in images/s over all processes: whole steps on a throw-away copy of the network."""
+    count = max(8, min((spec.train.batch_size or 1) // engine.world, 256 if facts.side <= 64 else 32))
+    images = torch.randint(0, 256, (count, facts.channels, facts.height, facts.width), dtype=torch.uint8)
+    images = images.contiguous(memory_format=torch.channels_last).to(engine.device)
+    labels = torch.randint(0, facts.classes, (count,)).to(engine.device)
+    network = copy.deepcopy(model).to(engine.device).train()
+    optimizer = make_optimizer(spec, network)
+    task = make_task(spec)
+    best = float("inf")
+    for _ in range(4):
+        start = time.perf_counter()
+        with engine.autocast():
+            loss = task.loss(network(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()  # waits for a GPU
+        best = min(best, time.perf_counter() - start)
+    return engine.world * count / best
+
+
+def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint | None) -> Job:
+    """Put the parts of a run together; with `resumed`, weights and optimiser go on from there."""
+    spec, engine, train = prepared.spec, prepared.engine, prepared.dataset.train
+    choices, reg = spec.train, spec.reg
+    assert choices.batch_size is not None
+    assert choices.epochs is not None
+    bounds = seewhy_data.batch_bounds(len(train), choices.batch_size)
+    total_steps = max(1, round(choices.epochs * len(bounds)))
+    optimizer = make_optimizer(spec, prepared.model)
+    base_lrs = tuple(group["lr"] for group in optimizer.param_groups)
+    average = MovingAverage(prepared.model, choices.ema) if choices.ema else None
+    if resumed is not None:
+        prepared.model.load_state_dict(resumed.model)
+        optimizer.load_state_dict(dict(resumed.optimizer))
+        if average is not None:
+            average.load(resumed.average)
+    wrapped, engine_optimizer = engine.setup(prepared.model, optimizer)
+    augment = Augment(
+        crop_padding=reg.crop_padding or 0,
+        flip=reg.flip or "none",
+        brightness=reg.brightness,
+        contrast=reg.contrast,
+        saturation=reg.saturation,
+        hue=reg.hue,
+    )
+    batches = partial(
+        seewhy_data.batches,
+        train,
+        batch_size=choices.batch_size,
+        seed=derive(choices.seed, "data"),
+        augment=augment,
+        rank=engine.rank,
+        world=engine.world,
+    )
+    if choices.batch_size < engine.world:
+        raise InputError(
+            f"train.batch_size: must be at least the number of processes ({engine.world}), got {choices.batch_size}"
+        )
+    validation = prepared.dataset.val
+    return Job(
+        engine=engine,
+        task=make_task(spec),
+        model=prepared.model,
+        wrapped=wrapped,
+        optimizer=engine_optimizer,
+        base_lrs=base_lrs,
+        schedule=optim.schedule(spec.optim.schedule or "", total_steps=total_steps, warmup=spec.optim.warmup),
+        batches=lambda epoch, start: batches(epoch=epoch, start=start),
+        validation=validation if validation is not None and len(validation) else None,
+        steps_per_epoch=len(bounds),
+        total_steps=total_steps,
+        seed=choices.seed,
+        average=average,
+        patience=choices.patience,
+        checkpoints=Checkpoints(folder / "checkpoint"),
+        checkpoint_seconds=choices.checkpoint_seconds,
+        emit=emit,
+    )
+
+
+def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
+    """Say in a few lines what the run will do, before it does it."""
+    spec, dataset, facts, engine = prepared.spec, prepared.dataset, prepared.facts, prepared.engine
+    model, reg, choices, chosen = spec.model, spec.reg, spec.train, spec.optim
+    parts = {"train": facts.train_images, "validation": facts.val_images, "test": facts.test_images}
+    moved = [f"crop with {reg.crop_padding} px border"] if reg.crop_padding else []
+    moved += [f"{reg.flip} flips"] if reg.flip != "none" else []
+    moved += [
+        f"{name} {value:g}" for name in ("brightness", "contrast", "saturation", "hue") if (value := getattr(reg, name))
+    ]
+    shape = f"{facts.width} x {facts.height} px, {'grey' if facts.channels == 1 else 'colour'}"
+    stem = f", {model.stem} stem" if model.stem else ""
+    lines = [
+        ("data", f"{dataset.name}: {sum(parts.values()):,} images in {facts.classes} classes, {shape}"),
+        ("split", ", ".join(f"{name} {count:,}" if count else f"no {name}" for name, count in parts.items())),
+        (
+            "network",
+            f"{model.name}, {model.activation}, {model.norm} norm, width {model.width}, depth {model.depth}{stem}: "
+            f"{models.count_parameters(prepared.model):,} parameters",
+        ),
+        ("augmentation", ", ".join(moved) or "none"),
+        ("optimiser", f"{chosen.name}, learning rate {chosen.lr:g} ({chosen.schedule}), batch {choices.batch_size:,}"),
+        ("hardware", f"{choices.device} x {engine.world}, {choices.precision}, {choices.threads} threads"),
+    ]
+    budget = f"{choices.epochs:g} epochs"
+    if prepared.images_per_second:
+        seconds = estimate_seconds(spec, facts, prepared.images_per_second, choices.epochs or 0)
+        budget += f", about {in_words(seconds)} at {prepared.images_per_second:,.0f} images/s"
+    return (*lines, ("budget", budget))
+
+
+def in_words(seconds: float) -> str:
+    """Word a duration: "8 s", "3.5 min", "2.1 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,176 @@
+"""What a run does where its user said nothing: every None of a RunSpec resolved from the data.
+
+The rules are few and visible, and their outcome is written into the run's spec.toml. Budgets: small pictures are shown
+about half a million times in all (10 epochs of CIFAR-10), larger ones about a hundred thousand times, within bounds on
+the epochs; if that would take more than `DEFAULT_MINUTES` on this machine, the epochs that fit are taken instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seewhy.core.errors import InputError
+from seewhy.training.spec import RunSpec
+
+SMALL = 64
+"""Sides up to this many pixels are small: full-resolution stem, whitening, convnet."""
+
+DEFAULT_MINUTES = 8.5
+"""Training time that a default budget stays within, by the estimate made before the run."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the defaults depend on: facts of the data, no pictures."""
+
+    height: int
+    width: int
+    channels: int
+    classes: int
+    train_images: int
+    val_images: int
+    test_images: int
+    mirrorable: bool
+
+    @property
+    def side(self) -> int:
+        """The longer side in pixels."""
+        return max(self.height, self.width)
+
+
+def resolve(spec: RunSpec, facts: Facts) -> RunSpec:
+    """Fill in every choice but the budget in epochs, which needs the machine's speed (`resolve_budget`).
+
+    Raises:
+        InputError: a choice does not fit the data (a whitening stem on large pictures, hue on grey ones, ...).
+    """
+    _refuse_misfits(spec, facts)
+    model = _model_defaults(spec, facts)
+    small = facts.side <= SMALL
+    flip = spec.reg.flip or ("alternating" if facts.mirrorable else "none")
+    muon = (spec.optim.name or "muon") == "muon"
+    optim: dict[str, Any] = {"name": spec.optim.name or "muon"}
+    optim |= OPTIM_DEFAULTS[optim["name"]]
+    # An mlp looks at fixed places: its pictures are not moved about.
+    crop = 0 if model["name"] == "mlp" else crop_padding(facts)
+    defaults: dict[str, Mapping[str, Any]] = {
+        "data": {"resolution": facts.side, "channels": facts.channels},
+        "model": model,
+        "reg": {"label_smoothing": 0.2 if muon and small else 0.1, "crop_padding": crop, "flip": flip},
+        "optim": optim,
+        "train": {
+            "batch_size": batch_size(facts),
+            "ema": 0.0,
+            "tta": "none" if flip == "none" or model["name"] == "mlp" else "flip_shift" if small else "flip",
+        },
+    }
+    changes = {
+        f"{section}.{name}": value
+        for section, fields in defaults.items()
+        for name, value in fields.items()
+        if getattr(getattr(spec, section), name) is None and value is not None
+    }
+    return spec.with_changes(changes)
+
+
+OPTIM_DEFAULTS: dict[str, dict[str, Any]] = {
+    "muon": {"lr": 0.02, "momentum": 0.6, "weight_decay": 0.0, "schedule": "linear"},
+    "sgd": {"lr": 0.1, "weight_decay": 5e-4, "schedule": "one_cycle"},
+    "momentum": {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "one_cycle"},
+    "nesterov": {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "one_cycle"},
+    "adagrad": {"lr": 0.01, "weight_decay": 0.0, "schedule": "one_cycle"},
+    "rmsprop": {"lr": 1e-3, "momentum": 0.0, "weight_decay": 0.0, "schedule": "one_cycle"},
+    "adam": {"lr": 2e-3, "weight_decay": 0.0, "schedule": "one_cycle"},
+    "adamw": {"lr": 2e-3, "weight_decay": 0.05, "schedule": "one_cycle"},
+}
+"""Learning rates and schedules by optimiser."""
+
+
+def crop_padding(facts: Facts) -> int:
+    """Return the border of the random crop: about a sixteenth of the side for small pictures, an eighth for larger ones."""
+    return max(1, round(facts.side / 16)) if facts.side <= SMALL else facts.side // 8
+
+
+def batch_size(facts: Facts) -> int:
+    """Return the images a step: large for large sets of small pictures, at least about 20 steps an epoch for small sets."""
+    most = 1000 if facts.side <= SMALL else 64
+    return max(16, min(most, facts.train_images // 20))
+
+
+def _model_defaults(spec: RunSpec, facts: Facts) -> dict[str, Any]:
+    small = facts.side <= SMALL
+    name = spec.model.name or ("convnet" if small else "resnet")
+    stem = None if name == "mlp" else "large" if not small else "whitening" if name == "convnet" else "small"
+    activation = spec.model.activation or ("gelu" if name == "convnet" else "relu")
+    init = {"mlp": "he", "convnet": "dirac", "resnet": "he"}[name]
+    # Grey pictures of one object need far fewer filters than colour photographs.
+    widths = {"mlp": 512, "convnet": 64 if facts.channels == 3 else 32, "resnet": 32}
+    depths = {"mlp": 2, "convnet": 3, "resnet": 4 if not small else 3}
+    return {
+        "name": name,
+        "activation": activation,
+        "init": init,
+        "norm": "batch",
+        "width": widths[name],
+        "depth": depths[name],
+        "stem": stem,
+    }
+
+
+def _refuse_misfits(spec: RunSpec, facts: Facts) -> None:
+    """Refuse choices that the data rule out."""
+    if spec.model.stem == "whitening" and facts.side > SMALL:
+        raise InputError(
+            f"model.stem: 'whitening' is for pictures of up to {SMALL} pixels, but these have {facts.side}; "
+            "choose 'large', or a smaller data.resolution"
+        )
+    if facts.channels == 1 and (spec.reg.saturation > 0 or spec.reg.hue > 0):
+        raise InputError(
+            "reg.saturation, reg.hue: the pictures are grey and have neither; set both to 0 or data.channels to 3"
+        )
+    if spec.reg.crop_padding is not None and spec.reg.crop_padding >= min(facts.height, facts.width):
+        least = min(facts.height, facts.width)
+        raise InputError(
+            f"reg.crop_padding: must be less than the pictures' side ({least}), got {spec.reg.crop_padding}"
+        )
+    if spec.train.batch_size is not None and spec.train.batch_size > facts.train_images:
+        raise InputError(
+            f"train.batch_size: must be at most the number of training images ({facts.train_images}), got {spec.train.batch_size}"
+        )
+
+
+def usual_epochs(facts: Facts) -> float:
+    """Return the epochs that the size of the data asks for, whatever the machine."""
+    shown = 500_000 if facts.side <= SMALL else 130_000
+    return float(min(100, max(4, round(shown / facts.train_images))))
+
+
+def estimate_seconds(spec: RunSpec, facts: Facts, images_per_second: float, epochs: float) -> float:
+    """Return the seconds that training, validation after each epoch and the final test are expected to take.
+
+    A forward pass alone takes about a third of a training step; each test-time view is one forward pass.
+    """
+    views = {"none": 1, "flip": 2, "flip_shift": 6}[spec.train.tta or "none"]
+    forward = views / (3 * images_per_second)
+    return epochs * (facts.train_images / images_per_second + facts.val_images * forward) + facts.test_images * forward
+
+
+def resolve_budget(spec: RunSpec, facts: Facts, images_per_second: float) -> RunSpec:
+    """Write the budget in epochs into the specification.
+
+    Args:
+        spec: a specification resolved by `resolve`.
+        facts: of the data.
+        images_per_second: training speed measured on this machine for this network.
+    """
+    if spec.train.epochs is not None:
+        return spec
+    fixed = estimate_seconds(spec, facts, images_per_second, 0)
+    an_epoch = estimate_seconds(spec, facts, images_per_second, 1) - fixed
+    minutes = spec.train.minutes if spec.train.minutes is not None else DEFAULT_MINUTES
+    affordable = max(0.0, minutes * 60 - fixed) / an_epoch
+    epochs = affordable if spec.train.minutes is not None else min(usual_epochs(facts), affordable)
+    one_step = (spec.train.batch_size or 1) / facts.train_images
+    return spec.with_changes({"train.epochs": round(max(epochs, one_step), 4), "train.minutes": None})

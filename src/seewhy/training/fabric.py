@@ -1,0 +1,158 @@
+"""Devices, precision and processes: the one file that knows Lightning Fabric.
+
+One process on one device is the usual case. Under `torchrun` or SLURM the same command becomes data-parallel: every process holds the
+whole network, takes its share of each batch, and gradients are averaged (DDP; gloo on processors, NCCL on GPUs).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from seewhy.core.errors import InputError, bad_value
+
+DEVICES = ("cpu", "cuda", "mps")
+
+
+def choose_device(name: str) -> str:
+    """Resolve "auto" to the fastest device present; raises InputError for one that is unknown or absent."""
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if present[device])
+    if name not in DEVICES:
+        raise bad_value("train.device", name, f"auto, {', '.join(DEVICES)}")
+    if not present[name]:
+        here = ", ".join(device for device, there in present.items() if there)
+        raise InputError(
+            f"train.device: {name!r} is not present on this machine, which has {here}; choose one of those or auto"
+        )
+    return name
+
+
+def choose_precision(name: str, device: str) -> str:
+    """Resolve "auto" to bf16 where the hardware multiplies it fast, else fp32.
+
+    A processor qualifies by its own bf16 instructions (AVX512-BF16, AMX, or Arm's BF16); emulated bf16 would be slower than fp32.
+    """
+    if name != "auto":
+        return name
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device == "cpu":
+        able = torch.cpu.get_capabilities()
+        return (
+            "bf16" if any(able.get(flag, False) for flag in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16")) else "fp32"
+        )
+    return "fp32"
+
+
+def world() -> tuple[int, int]:
+    """Return (processes on this node, nodes) from the environment of torchrun or SLURM; (1, 1) outside them."""
+    env = os.environ
+    if "LOCAL_WORLD_SIZE" in env and "WORLD_SIZE" in env:
+        local = int(env["LOCAL_WORLD_SIZE"])
+        return local, max(1, int(env["WORLD_SIZE"]) // local)
+    if int(env.get("SLURM_NTASKS", "1")) > 1 and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        nodes = int(env.get("SLURM_NNODES", "1"))
+        return int(env["SLURM_NTASKS"]) // nodes, nodes
+    return 1, 1
+
+
+class Engine:
+    """Where and how precisely a run computes, and how its processes speak to each other."""
+
+    def __init__(self, *, device: str, precision: str, threads: int | None = None) -> None:
+        """Set up the device and, under torchrun or SLURM, the process group.
+
+        Args:
+            device: "cpu", "cuda" or "mps".
+            precision: "bf16" (parameters stay in float32, activations are bfloat16) or "fp32".
+            threads: processor threads of this process; None leaves torch's choice.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        local, nodes = world()
+        many = local * nodes > 1
+        with warnings.catch_warnings():
+            # Fabric asks for `srun` whenever it is installed, also for the single process that is meant here.
+            warnings.filterwarnings("ignore", message=".*srun.*")
+            self._fabric = Fabric(
+                accelerator=device,
+                devices=local,
+                num_nodes=nodes,
+                strategy="ddp" if many else "auto",
+                precision="bf16-mixed" if precision == "bf16" else "32-true",
+            )
+            self._fabric.launch()
+        # In bf16 runs the few float32 products left (the output layer) may use bf16 passes too.
+        torch.set_float32_matmul_precision("medium" if precision == "bf16" else "highest")
+        self.device: torch.device = self._fabric.device
+        self.rank: int = self._fabric.global_rank
+        self.world: int = self._fabric.world_size
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+    def setup(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
+        """Move the model to the device and wrap both for precision and processes; the originals share their tensors."""
+        wrapped: tuple[Any, Any] = self._fabric.setup(model, optimizer)
+        return wrapped
+
+    def setup_module(self, model: nn.Module) -> Any:
+        """Wrap a model for evaluation only."""
+        return self._fabric.setup_module(model, move_to_device=True) if self.world == 1 else model.to(self.device)
+
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate gradients of `loss`."""
+        self._fabric.backward(loss)
+
+    def autocast(self) -> Any:
+        """Return the context in which forward passes outside a wrapped model run at the engine's precision."""
+        return self._fabric.autocast()
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum of `values` over all processes."""
+        if self.world == 1:
+            return values
+        reduced = self._fabric.all_reduce(values, reduce_op="sum")
+        assert isinstance(reduced, Tensor)
+        return reduced
+
+    def gather_rows(self, rows: Tensor) -> Tensor:
+        """Put together the rows that process r computed for positions r, r + world, ... in their original order.
+
+        The processes' counts may differ by one.
+        """
+        if self.world == 1:
+            return rows
+        count = self.total(torch.tensor([rows.shape[0]], device=rows.device))
+        longest = -(-int(count.item()) // self.world)
+        padded = torch.zeros(longest, *rows.shape[1:], dtype=rows.dtype, device=rows.device)
+        padded[: rows.shape[0]] = rows
+        parts = self._fabric.all_gather(padded)
+        assert isinstance(parts, Tensor)  # (world, longest, ...)
+        return parts.transpose(0, 1).reshape(longest * self.world, *rows.shape[1:])[: int(count.item())]
+
+    def agreed(self, value: float) -> float:
+        """Return the main process's `value` on every process."""
+        if self.world == 1:
+            return value
+        return float(self._fabric.broadcast(value))
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is set on any process."""
+        if self.world == 1:
+            return flag
+        return bool(self.total(torch.tensor([float(flag)], device=self.device)).item() > 0)
+
+    def barrier(self) -> None:
+        """Wait for the other processes."""
+        if self.world > 1:
+            self._fabric.barrier()

@@ -1,0 +1,64 @@
+"""What the loop works on: the job, which stays the same, and the progress, which a checkpoint keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from seewhy.data import Batch, Part
+from seewhy.training.averaging import MovingAverage
+from seewhy.training.checkpoint import Checkpoints
+from seewhy.training.events import Emit
+from seewhy.training.fabric import Engine
+from seewhy.training.tasks import Recognition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that stays the same while a run trains."""
+
+    engine: Engine
+    task: Recognition
+    model: nn.Module  # the network itself: evaluated, saved
+    wrapped: Any  # the same network behind the engine: called in training
+    optimizer: Any
+    base_lrs: tuple[float, ...]  # of the optimiser's groups, which the schedule multiplies
+    schedule: Callable[[int], float]
+    batches: Callable[[int, int], Iterator[Batch]]  # (epoch, first step within it) -> this process's batches
+    validation: Part | None
+    steps_per_epoch: int
+    total_steps: int
+    seed: int
+    average: MovingAverage | None
+    patience: int | None
+    checkpoints: Checkpoints
+    checkpoint_seconds: float
+    emit: Emit
+
+
+@dataclass
+class Progress:
+    """What a run remembers from step to step beside its weights; saved with every checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best: float = -math.inf
+    epochs_without_gain: int = 0
+    sums: list[float] = field(
+        default_factory=lambda: [0.0, 0.0, 0.0, 0.0]
+    )  # of the running epoch: loss, correct, images, seconds
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values (an infinite best as None)."""
+        return {**vars(self), "best": None if math.isinf(self.best) else self.best}
+
+    @classmethod
+    def from_json(cls, step: int, state: dict[str, Any]) -> Progress:
+        """Restore from a checkpoint's state."""
+        state = {**state, "step": step, "best": -math.inf if state["best"] is None else state["best"]}
+        return cls(**state)

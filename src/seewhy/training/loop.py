@@ -1,0 +1,168 @@
+"""The training loop.
+
+One step: take the batch, compute the loss, step back through the network, move the weights. All randomness is a function
+of (seed, epoch, image) or (seed, step), so a run that goes on from a checkpoint takes the very steps it would have taken.
+
+    for each step t:  lr_t = lr * schedule(t);  g = grad of mean loss over the batch;  w <- optimiser(w, g, lr_t)
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from seewhy.core.errors import RunError
+from seewhy.core.seeding import derive
+from seewhy.data import Batch
+from seewhy.training.checkpoint import Checkpoint
+from seewhy.training.evaluation import mean_scores
+from seewhy.training.events import EpochEnded, RunEnded, Saved, StepEnded
+from seewhy.training.job import Job, Progress
+from seewhy.training.nonfinite import first_bad_layer
+
+
+def fit(job: Job, progress: Progress, stop: Callable[[], bool]) -> str:
+    """Train from `progress` to the end of the budget.
+
+    Args:
+        job: the run.
+        progress: where it stands; changed in place.
+        stop: asked after every step; True ends the run with a checkpoint.
+
+    Returns:
+        "finished", "early stop" or "interrupted".
+
+    Raises:
+        RunError: the loss is not finite, or a checkpoint cannot be written.
+    """
+    reason = ""
+    while not reason:
+        reason = _epoch(job, progress, stop)
+    job.emit(RunEnded(progress.step, reason))
+    return reason
+
+
+def _epoch(job: Job, progress: Progress, stop: Callable[[], bool]) -> str:
+    """Train to the end of the epoch, or to the reason to end the run, which is returned ("" to go on)."""
+    epoch, first = divmod(progress.step, job.steps_per_epoch)
+    if progress.step >= job.total_steps:
+        return "finished"
+    job.wrapped.train()
+    saved = before = time.perf_counter()
+    for batch in job.batches(epoch, first):
+        _step(job, progress, batch, epoch)
+        now = time.perf_counter()
+        progress.seconds += now - before
+        progress.sums[3] += now - before
+        before = now
+        ends = progress.step % job.steps_per_epoch == 0 or progress.step == job.total_steps
+        best = _end_epoch(job, progress, epoch) if ends else False
+        interrupted = job.engine.any(stop())
+        if ends or interrupted or now - saved >= job.checkpoint_seconds:
+            _save(job, progress, best=best or (ends and job.validation is None))
+            saved = time.perf_counter()
+        if ends:
+            job.emit(EpochEnded(epoch, progress.rows[-1], best))
+        if ends and job.patience is not None and progress.epochs_without_gain >= job.patience:
+            return "early stop"
+        if progress.step == job.total_steps:
+            return "finished"
+        if interrupted:
+            return "interrupted"
+    return ""
+
+
+def _step(job: Job, progress: Progress, batch: Batch, epoch: int) -> None:
+    """Take one step on one batch."""
+    engine, step = job.engine, progress.step
+    torch.manual_seed(derive(job.seed, "step", step, engine.rank))  # dropout's masks depend on the step alone
+    factor = job.schedule(step)
+    for group, lr in zip(job.optimizer.param_groups, job.base_lrs, strict=True):
+        group["lr"] = lr * factor
+    images = batch.images.to(engine.device, non_blocking=True)
+    labels = batch.labels.to(engine.device, non_blocking=True)
+    logits = job.wrapped(images)
+    loss = job.task.loss(logits, labels)
+    count = len(labels)
+    correct = (logits.detach().argmax(dim=1) == labels).sum()
+    sums = engine.total(torch.stack([loss.detach().float() * count, correct.float()])).tolist()
+    if not math.isfinite(sums[0]):
+        _refuse_nonfinite(job, progress, images)
+    # Processes average their gradients with equal weight, so a smaller share of the batch must count less.
+    engine.backward(loss * (count * engine.world / batch.global_size))
+    job.optimizer.step()
+    job.optimizer.zero_grad(set_to_none=True)
+    if job.average is not None:
+        job.average.update(job.model, step)
+    progress.step += 1
+    for place, value in enumerate((sums[0], sums[1], float(batch.global_size))):
+        progress.sums[place] += value
+    size = batch.global_size
+    job.emit(StepEnded(progress.step, epoch, sums[0] / size, sums[1] / size, job.base_lrs[0] * factor, size))
+
+
+def _end_epoch(job: Job, progress: Progress, epoch: int) -> bool:
+    """Evaluate, write the epoch's row, and say whether it is the best so far."""
+    loss, correct, images, seconds = progress.sums
+    row: dict[str, float] = {
+        "epoch": epoch + 1,
+        "step": progress.step,
+        "train_loss": loss / images,
+        "train_accuracy": correct / images,
+        "lr": job.optimizer.param_groups[0]["lr"],
+        "images_per_second": images / seconds if seconds else 0.0,
+        "seconds": progress.seconds,
+    }
+    if job.validation is not None:
+        row["val_loss"], row["val_accuracy"] = _validate(job)
+    score = row.get("val_accuracy", -math.inf)
+    best = score > progress.best
+    progress.best = max(score, progress.best)
+    progress.epochs_without_gain = 0 if best else progress.epochs_without_gain + 1
+    progress.rows.append(row)
+    progress.sums = [0.0, 0.0, 0.0, 0.0]
+    return best
+
+
+def _validate(job: Job) -> tuple[float, float]:
+    """Return the validation loss (nats) and accuracy of the weights that would predict: averaged ones if kept."""
+    assert job.validation is not None
+    own = {name: value.clone() for name, value in job.model.state_dict().items()} if job.average else None
+    if job.average is not None:
+        job.model.load_state_dict(job.average.state)
+    try:
+        return mean_scores(job.engine, job.task, job.model, job.validation)
+    finally:
+        if own is not None:
+            job.model.load_state_dict(own)
+        job.wrapped.train()
+
+
+def _save(job: Job, progress: Progress, *, best: bool) -> None:
+    """Write a checkpoint from the main process."""
+    if not job.engine.is_main:
+        return
+    checkpoint = Checkpoint(
+        step=progress.step,
+        model=job.model.state_dict(),
+        average=job.average.state if job.average is not None else {},
+        optimizer=job.optimizer.state_dict(),
+        state={name: value for name, value in progress.to_json().items() if name != "step"},
+    )
+    job.emit(Saved(progress.step, job.checkpoints.save(checkpoint, best=best)))
+
+
+def _refuse_nonfinite(job: Job, progress: Progress, images: Tensor) -> None:
+    """Stop the run, naming the step, the layer, and the last checkpoint that is good."""
+    with job.engine.autocast():
+        layer = first_bad_layer(job.model, images)
+    kept = job.checkpoints.has("last")
+    last = f"the last good checkpoint is kept in {job.checkpoints.folder}" if kept else "there is no checkpoint yet"
+    raise RunError(
+        f"the loss is not finite at step {progress.step + 1}; the first bad value appeared in {layer}; {last}; "
+        "try a lower optim.lr, or train.precision fp32"
+    )

@@ -1,0 +1,188 @@
+"""A run is a folder; `Run` reads it, predicts with it, and evaluates it.
+
+spec.toml          the resolved specification: `seewhy train --spec spec.toml` repeats the run
+data.json          what the network must know of its data: classes, size, mean and deviation; the audit
+metrics.csv        a line an epoch
+results.json       the final figures by part: {"test": {"accuracy": ...}}
+evaluation.json    every figure of the last evaluation, for the report
+samples/           the most confident mistakes as pictures
+checkpoint/        see training.checkpoint
+environment.json   versions, machine, command
+report.html        all of it to look at
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.errors import InputError
+from seewhy.core.files import naming, write_json, write_text
+from seewhy.models import Recogniser
+from seewhy.training.assemble import Prepared, empty_model, make_task
+from seewhy.training.checkpoint import Checkpoints
+from seewhy.training.defaults import Facts
+from seewhy.training.environment import environment
+from seewhy.training.fabric import Engine, choose_device, choose_precision
+from seewhy.training.spec import RunSpec
+from seewhy.training.tasks import Recognition
+
+COLUMNS = (
+    "epoch",
+    "step",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "lr",
+    "images_per_second",
+    "seconds",
+)
+
+
+class Run:
+    """A trained (or half-trained) recogniser in its folder.
+
+    Opening reads only small files; the network is loaded when it is first needed.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        """Open a run folder; raises InputError if it is none."""
+        self.folder = Path(folder)
+        if not (self.folder / "spec.toml").is_file():
+            raise InputError(
+                f"{self.folder}: is not a run folder (there is no spec.toml); name a folder that `seewhy train` made"
+            )
+        self.spec = RunSpec.from_toml(self.folder / "spec.toml")
+        self.checkpoints = Checkpoints(self.folder / "checkpoint")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return a JSON file of the folder, {} if it is not there yet; raises InputError if it is damaged."""
+        path = self.folder / name
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise InputError(f"{path}: is damaged: {error}") from None
+        return found
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The final figures by part, such as `run.results["test"]["accuracy"]`; {} before the end."""
+        return self.read_json("results.json")
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """One dictionary an epoch, from metrics.csv."""
+        path = self.folder / "metrics.csv"
+        if not path.exists():
+            return []
+        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+        return [{name: float(value) for name, value in row.items() if value} for row in rows]
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the network knows of its data: classes, height, width, channels, mean, std."""
+        return self.read_json("data.json")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, in the order of the network's outputs."""
+        return tuple(self.data["classes"])
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where predictions are computed: this machine's best device, at the run's precision where it is supported."""
+        device = choose_device("auto")
+        precision = self.spec.train.precision if device == self.spec.train.device else choose_precision("auto", device)
+        return Engine(device=device, precision=precision)
+
+    @cached_property
+    def task(self) -> Recognition:
+        """The loss and the test-time views of the run."""
+        return make_task(self.spec)
+
+    @cached_property
+    def model(self) -> Recogniser:
+        """The network with the best weights by validation, ready to predict: uint8 (N, C, H, W) to logits (N, K)."""
+        weights = self.checkpoints.weights("best" if self.checkpoints.has("best") else "last")
+        facts = Facts(**self.data["facts"])
+        model = empty_model(self.spec, facts, mean=tuple(self.data["mean"]), std=tuple(self.data["std"]))
+        model.load_state_dict(weights)
+        return model.to(self.engine.device).eval()
+
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Return class probabilities (N, K), float32, of uint8 images (N, C, H, W) of the run's size."""
+        found = []
+        for chunk in images.split(500):
+            with self.engine.autocast():
+                found.append(self.task.probabilities(self.model, chunk.to(self.engine.device)).cpu())
+        return torch.cat(found) if found else torch.zeros(0, len(self.classes))
+
+
+def create(folder: Path, prepared: Prepared) -> Run:
+    """Make the folder of a new run; raises InputError if something is there already."""
+    if folder.exists():
+        raise InputError(
+            f"{folder}: exists already and is not overwritten; choose another --out, or go on with --resume {folder}"
+        )
+    with naming(folder):
+        folder.mkdir(parents=True)
+    dataset = prepared.dataset
+    write_json(
+        folder / "data.json",
+        {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "classes": list(dataset.classes),
+            "facts": asdict(prepared.facts),
+            "mean": list(dataset.mean),
+            "std": list(dataset.std),
+            "audit": dataset.audit.to_json(),
+        },
+    )
+    engine, train = prepared.engine, prepared.spec.train
+    write_json(folder / "environment.json", environment(train.device, train.precision, engine.world))
+    prepared.spec.save(folder / "spec.toml")
+    return Run(folder)
+
+
+def write_metrics(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write metrics.csv whole: a line an epoch, empty where a figure does not exist."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "metrics.csv", text.getvalue())
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the run folder for this process; raises InputError if another process is training it."""
+    with naming(folder):
+        handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{folder}: another process is training this run; wait for it, or stop it first") from None
+        yield
+    finally:
+        os.close(handle)
