@@ -1,0 +1,43 @@
+"""Numbers and names as people read them."""
+
+from __future__ import annotations
+
+import math
+
+
+def finite(value: object) -> float | None:
+    """Return the value as a float, or None when it is absent, no number, NaN or infinite."""
+    if value is None or isinstance(value, (str, bytes)):
+        return None
+    number = float(value)  # type: ignore[arg-type]
+    return number if math.isfinite(number) else None
+
+
+def number(value: object, digits: int = 4) -> str:
+    """Return a number with so many significant digits; a dash where there is none."""
+    known = finite(value)
+    if known is None:
+        return "–"
+    if known == int(known) and abs(known) < 1e15:
+        return f"{int(known):,}"
+    return f"{known:.{digits}g}"
+
+
+def percent(value: object, digits: int = 1) -> str:
+    """Return a share in [0, 1] as a percentage; a dash where there is none."""
+    known = finite(value)
+    return "–" if known is None else f"{100 * known:.{digits}f}%"
+
+
+def count(n: int, one: str, many: str | None = None) -> str:
+    """Return "1 image", "2 images"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def shorten(name: str, limit: int) -> str:
+    """Return the name with its middle left out when it is longer than `limit` characters."""
+    name = "".join(character if character.isprintable() else "\ufffd" for character in name)
+    if len(name) <= limit:
+        return name
+    tail = (limit - 1) // 3
+    return f"{name[: limit - 1 - tail]}…{name[len(name) - tail :] if tail else ''}"
