@@ -1,1 +1,56 @@
-"""seewhy: train networks that see, and see why they learn, or don't."""
+"""seewhy: train networks that see, and see why they learn, or don't.
+
+Public names are loaded when they are first used, so that `import seewhy` is quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seewhy import data, models, nn, optim
+    from seewhy.api import Run, check, evaluate, resume, train
+    from seewhy.core.errors import InputError, RunError
+    from seewhy.training.spec import RunSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "InputError",
+    "Run",
+    "RunError",
+    "RunSpec",
+    "check",
+    "data",
+    "evaluate",
+    "models",
+    "nn",
+    "optim",
+    "resume",
+    "train",
+]
+
+_HOMES = {
+    "InputError": "seewhy.core.errors",
+    "Run": "seewhy.api",
+    "RunError": "seewhy.core.errors",
+    "RunSpec": "seewhy.training.spec",
+    "check": "seewhy.api",
+    "evaluate": "seewhy.api",
+    "resume": "seewhy.api",
+    "train": "seewhy.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in __all__:
+        return import_module(f"seewhy.{name}")
+    raise AttributeError(f"module 'seewhy' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -63,6 +63,11 @@ def world() -> tuple[int, int]:
     return 1, 1
 
 
+def is_main_process() -> bool:
+    """Whether this process writes files and prints, known before any engine is set up."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0 or world() == (1, 1)
+
+
 class Engine:
     """Where and how precisely a run computes, and how its processes speak to each other."""
 

@@ -52,7 +52,7 @@ COLUMNS = (
 )
 
 
-class Run:
+class RunFolder:
     """A trained (or half-trained) recogniser in its folder.
 
     Opening reads only small files; the network is loaded when it is first needed.
@@ -69,7 +69,7 @@ class Run:
         self.checkpoints = Checkpoints(self.folder / "checkpoint")
 
     def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r})"
+        return f"RunFolder({str(self.folder)!r})"
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Return a JSON file of the folder, {} if it is not there yet; raises InputError if it is damaged."""
@@ -137,7 +137,7 @@ class Run:
         return torch.cat(found) if found else torch.zeros(0, len(self.classes))
 
 
-def create(folder: Path, prepared: Prepared) -> Run:
+def create(folder: Path, prepared: Prepared) -> RunFolder:
     """Make the folder of a new run; raises InputError if something is there already."""
     if folder.exists():
         raise InputError(
@@ -161,7 +161,7 @@ def create(folder: Path, prepared: Prepared) -> Run:
     engine, train = prepared.engine, prepared.spec.train
     write_json(folder / "environment.json", environment(train.device, train.precision, engine.world))
     prepared.spec.save(folder / "spec.toml")
-    return Run(folder)
+    return RunFolder(folder)
 
 
 def write_metrics(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:

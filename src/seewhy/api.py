@@ -1,0 +1,201 @@
+"""The verbs that the command line and Python share: train, resume, evaluate, predict, check, report.
+
+>>> run = seewhy.train("photos/", activation="elu")     # doctest: +SKIP
+>>> run.predict("picture.jpg").label                    # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from seewhy import data as seewhy_data
+from seewhy.core.errors import InputError
+from seewhy.data import Audit
+from seewhy.models import Recogniser
+from seewhy.training import predict as predicting
+from seewhy.training import train as training
+from seewhy.training.evaluation import Evaluation, predict_part
+from seewhy.training.evaluation import evaluate as measure
+from seewhy.training.events import Observer
+from seewhy.training.fabric import is_main_process
+from seewhy.training.predict import Prediction
+from seewhy.training.report import write_report
+from seewhy.training.run import RunFolder
+from seewhy.training.spec import RunSpec, dotted_options, make_spec
+
+
+class Run:
+    """A run in its folder: what it was, what it reached, and the network that predicts.
+
+    Attributes:
+        folder: where it lives.
+        spec: the resolved specification.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        """Open a run folder; raises InputError if it is none. The network is loaded when it is first needed."""
+        self._run = RunFolder(folder)
+        self.folder: Path = self._run.folder
+        self.spec: RunSpec = self._run.spec
+
+    def __repr__(self) -> str:
+        return f"seewhy.Run({str(self.folder)!r})"
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The final figures by part, such as `run.results["test"]["accuracy"]`; {} before the end."""
+        return self._run.results
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """One dictionary an epoch: losses (nats), accuracies, learning rate, speed."""
+        return self._run.metrics
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, in the order of the network's outputs."""
+        return self._run.classes
+
+    @property
+    def model(self) -> Recogniser:
+        """The network with the best weights by validation: uint8 (N, C, H, W) to logits (N, K)."""
+        return self._run.model
+
+    def predict(self, images: Any) -> Any:
+        """Predict one picture (path, PIL image, array, tensor) or a list of them.
+
+        Returns a `Prediction` (or a list): `label`, `confidence`, `top` five classes, `error`. One picture that cannot be read raises
+        InputError; in a list it gives a `Prediction` with `error` set.
+        """
+        return predicting.predict(self._run, images)
+
+    def predict_files(
+        self, paths: Sequence[str], progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[Prediction]:
+        """Yield a `Prediction` for every file, in order; any number of files fits in memory."""
+        return predicting.predict_files(self._run, paths, progress)
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Return class probabilities (N, K) of uint8 images (N, C, H, W) of the run's size."""
+        return self._run.probabilities(images)
+
+    def evaluate(self, source: str | Path | None = None) -> Evaluation:
+        """Measure the network on data: the run's own test part (else validation), or another source.
+
+        Args:
+            source: a folder of class folders, a built-in name or an .npz file whose class names the run knows. Its test part is
+                taken if it has one of its own, else all its images.
+
+        Raises:
+            InputError: the source has classes that the run does not know, or there is nothing to evaluate.
+        """
+        return evaluate(self, source)
+
+    def report(self) -> Path:
+        """Draw report.html anew from the folder's files and return its path."""
+        return write_report(self._run)
+
+
+def train(
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    spec: str | Path | None = None,
+    observers: Sequence[Observer] = (),
+    **options: Any,
+) -> Run:
+    """Train a recogniser and return its run.
+
+    Args:
+        source: a folder of class folders, a built-in name (such as "digits") or an .npz file.
+        out: the run's folder, which must not exist; None makes a name under `runs/`.
+        spec: a TOML file to start from; `source` and `options` override it.
+        observers: callables that are given every event of the training.
+        options: short names (`epochs=3, activation="elu"`), sections (`model={"width": 32}`) or dotted paths
+            (`**{"optim.lr": 0.1}`); see `seewhy.training.spec.RunSpec`.
+
+    Raises:
+        InputError: an option or the data are wrong; nothing has been written.
+        RunError: the loss is not finite, or the disk cannot be written.
+    """
+    run = run_spec(build_spec(source, spec, options), out=out, observers=observers)
+    assert run is not None
+    return run
+
+
+def build_spec(source: str | Path | None, spec: str | Path | None, options: Mapping[str, Any]) -> RunSpec:
+    """Build the specification from a file, a source and options; the later override the earlier."""
+    if spec is not None:
+        base = RunSpec.from_toml(Path(spec))
+        changes = dotted_options(options)
+        if "train.minutes" in changes:  # a resolved file has a budget in epochs, which this replaces
+            changes = {"train.epochs": None, **changes}
+        return base.with_changes({**changes, **({"source": str(source)} if source is not None else {})})
+    if source is None:
+        raise InputError("source: is required; name a folder of class folders, a built-in name, or an .npz file")
+    return make_spec(str(source), options)
+
+
+def run_spec(
+    spec: RunSpec, *, out: str | Path | None = None, observers: Sequence[Observer] = (), dry_run: bool = False
+) -> Run | None:
+    """Train, evaluate and report a specification; None after a dry run."""
+    folder = training.start(spec, Path(out) if out is not None else None, observers, dry_run=dry_run)
+    return _reported(folder) if folder is not None else None
+
+
+def resume(folder: str | Path, *, observers: Sequence[Observer] = ()) -> Run:
+    """Go on with an interrupted run exactly where it stopped, to its end.
+
+    Raises:
+        InputError: the folder is no run, its data have changed, or another process is training it.
+    """
+    return _reported(training.resume(Path(folder), observers))
+
+
+def _reported(folder: RunFolder) -> Run:
+    if is_main_process():
+        write_report(folder)
+    return Run(folder.folder)
+
+
+def evaluate(run: Run | str | Path, source: str | Path | None = None) -> Evaluation:
+    """Measure a run on its own test data, or on another source; see `Run.evaluate`."""
+    opened = run._run if isinstance(run, Run) else RunFolder(run)
+    where = str(source) if source is not None else opened.spec.source
+    fields = {**opened.spec.data.model_dump(), "resolution": opened.data["facts"]["width"]}
+    if source is None:
+        dataset = seewhy_data.prepare(where, **fields)
+        name, part = ("test", dataset.test) if dataset.test is not None and len(dataset.test) else ("val", dataset.val)
+        classes = dataset.classes
+    else:
+        name, (classes, part) = "test", seewhy_data.prepare_all(where, **fields)
+    if part is None or not len(part):
+        raise InputError(f"{where}: has no test or validation images to evaluate on; name another source")
+    labels = _relabel(part.labels, classes, opened.classes, where)
+    probabilities = predict_part(opened.engine, opened.task, opened.model, part)
+    return measure(name, opened.classes, probabilities, labels)
+
+
+def _relabel(labels: Tensor, theirs: Sequence[str], ours: Sequence[str], where: str) -> Tensor:
+    """Translate the labels of another source into the run's, by class name."""
+    unknown = [name for name in theirs if name not in ours]
+    if unknown:
+        raise InputError(
+            f"{where}: has classes that the run does not know: {', '.join(unknown[:5])}; it knows {', '.join(list(ours)[:10])}"
+        )
+    return labels.new_tensor([ours.index(name) for name in theirs])[labels]
+
+
+def check(source: str | Path, **options: Any) -> Audit:
+    """List what is wrong with the images and the split of a data set, before any training.
+
+    Args:
+        source: a folder of class folders, a built-in name or an .npz file.
+        options: of the data section, such as `resolution=64`.
+    """
+    return seewhy_data.check(str(source), **options)

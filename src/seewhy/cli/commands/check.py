@@ -1,0 +1,44 @@
+"""List what is wrong with the images and the split of DATA, before any training.
+
+Unreadable and truncated files, empty and one-image classes, exact duplicates within and across the split (leakage), the same
+picture under two classes, strong imbalance, mixed sizes. Exit code 0 if nothing worse than a note was found, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from seewhy.cli.options import add_spec_options, spec_options
+from seewhy.training.spec import RunSpec
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("source", metavar="DATA", help="folder of class folders, built-in name, or .npz file")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    add_spec_options(parser, ("data",))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the findings."""
+    spec = RunSpec.from_dict({"source": options.source}).with_changes(spec_options(options))
+    from seewhy import api
+    from seewhy.cli.progress import counting
+
+    with counting("decoding") as update:
+        audit = api.check(spec.source, **spec.data.model_dump(), progress=update)
+    worst = any(issue.severity != "note" for issue in audit.issues)
+    if options.json:
+        print(json.dumps(audit.to_json(), indent=2, ensure_ascii=False))
+        return int(worst)
+    print(audit.summary)
+    for issue in audit.issues:
+        print(f"{issue.severity:>7}  {issue.message}")
+        for path in issue.paths[:5]:
+            print(f"         {path}")
+        if len(issue.paths) > 5:
+            print(f"         ... and {len(issue.paths) - 5:,} more (--json lists all)")
+    if not audit.issues:
+        print("nothing wrong was found")
+    return int(worst)

@@ -1,0 +1,54 @@
+"""Measure a run on its own test data, or on other data with the same class names.
+
+Prints accuracy with its 95% interval, top-5 where there are more than five classes, log-loss, expected calibration error, and
+precision, recall and F1 of every class; --json prints everything, with the confusion matrix.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seewhy.training.evaluation import Evaluation
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("folder", metavar="RUN", help="a folder that `seewhy train` made")
+    parser.add_argument(
+        "source", metavar="DATA", nargs="?", help="other data to evaluate on (default: the run's own test part)"
+    )
+    parser.add_argument("--json", action="store_true", help="print every figure as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate and print."""
+    from seewhy import api
+
+    found = api.evaluate(options.folder, options.source)
+    if options.json:
+        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    else:
+        _print(found)
+    return 0
+
+
+def _print(found: Evaluation) -> None:
+    low, high = found.interval
+    print(f"{found.part}: {found.n:,} images, {len(found.classes)} classes")
+    print(f"accuracy           {found.accuracy:.2%}  [{low:.2%}, {high:.2%}]")
+    if found.top5 is not None:
+        print(f"top-5 accuracy     {found.top5:.2%}")
+    print(f"log-loss           {found.log_loss:.4f} nats")
+    print(f"calibration error  {found.ece:.4f}")
+    width = max(len("class"), *(min(len(row["class"]), 30) for row in found.per_class))
+    print(f"\n{'class':<{width}}  {'images':>7}  {'precision':>9}  {'recall':>7}  {'F1':>7}")
+    for row in found.per_class:
+        figures = "  ".join(_percent(row[name], size) for name, size in (("precision", 9), ("recall", 7), ("f1", 7)))
+        print(f"{row['class'][:30]:<{width}}  {row['n']:>7,}  {figures}")
+
+
+def _percent(value: float | None, size: int) -> str:
+    return f"{'-' if value is None else f'{value:.1%}':>{size}}"

@@ -1,0 +1,92 @@
+"""Say what a run sees in pictures: files, folders (searched through), globs, or a list of paths on stdin ("-").
+
+Prints a table, or --json or --csv. A picture that cannot be read gives an error entry, and the exit code is then 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import glob
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seewhy.core.errors import InputError
+
+if TYPE_CHECKING:
+    from seewhy.training.predict import Prediction
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("folder", metavar="RUN", help="a folder that `seewhy train` made")
+    parser.add_argument(
+        "images", metavar="IMAGE", nargs="+", help="files, folders, globs, or - to read paths from stdin"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print a JSON list with the five likeliest classes")
+    form.add_argument("--csv", action="store_true", help="print CSV: name, label, confidence, error")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict and print."""
+    from seewhy.api import Run
+    from seewhy.cli.progress import counting
+
+    trained = Run(options.folder)
+    paths = list(find(options.images))
+    with counting("predicting") as update:
+        failures = _write(
+            trained.predict_files(paths, update), "json" if options.json else "csv" if options.csv else "table"
+        )
+    if failures:
+        print(f"{failures:,} of {len(paths):,} pictures could not be read", file=sys.stderr)
+    return int(failures > 0)
+
+
+def find(patterns: Iterable[str]) -> Iterator[str]:
+    """Yield the pictures that files, folders, globs and "-" name; raises InputError for one that names nothing."""
+    from seewhy.data import is_image_name
+
+    for pattern in patterns:
+        path = Path(pattern)
+        if pattern == "-":
+            yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
+        elif path.is_dir():
+            inside = sorted(str(file) for file in path.rglob("*") if is_image_name(file.name) and file.is_file())
+            if not inside:
+                raise InputError(f"{pattern}: there are no pictures in this folder")
+            yield from inside
+        elif path.exists():
+            yield pattern
+        else:
+            matches = sorted(glob.glob(pattern, recursive=True))
+            if not matches:
+                raise InputError(f"{pattern}: there is no such file or folder, and as a pattern it matches nothing")
+            yield from matches
+
+
+def _write(predictions: Iterator[Prediction], form: str) -> int:
+    """Print the predictions as they come; return how many pictures could not be read."""
+    failures = 0
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if form == "csv":
+        writer.writerow(["name", "label", "confidence", "error"])
+    for number, prediction in enumerate(predictions):
+        failures += prediction.error is not None
+        confidence = "" if prediction.confidence is None else f"{prediction.confidence:.4f}"
+        if form == "json":
+            print("[" if number == 0 else ",", json.dumps(prediction.to_json(), ensure_ascii=False), sep="\n")
+        elif form == "csv":
+            writer.writerow([prediction.name, prediction.label or "", confidence, prediction.error or ""])
+        else:
+            said = (
+                f"error: {prediction.error}" if prediction.error else f"{prediction.label}  {prediction.confidence:.1%}"
+            )
+            print(f"{prediction.name}  {said}")
+    if form == "json":
+        print("]")
+    return failures

@@ -1,0 +1,106 @@
+"""`seewhy COMMAND ...`: find the command, run it, turn errors into messages and exit codes.
+
+Exit codes: 0 done, 2 the user's input is wrong, 1 anything else. Only the module of the command that was asked for is imported, so
+that help comes at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from seewhy.core.errors import InputError, RunError, nearest
+
+COMMANDS = {
+    "demo": "train on the embedded digits, write and print the report: about a minute",
+    "train": "train a recogniser on a folder of pictures, or go on with a run",
+    "evaluate": "accuracy, per-class figures, confusion and calibration of a run",
+    "predict": "what a run says of pictures: a table, --json or --csv",
+    "check": "what is wrong with the images and the split, before any training",
+    "techniques": "what can be chosen: formula, source, where it lives",
+    "report": "draw a run's HTML report anew",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with the nearest valid option in its errors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and what was probably meant; exit with 2."""
+        unknown = (
+            [word for word in message.split() if word.startswith("--")] if "unrecognized arguments" in message else []
+        )
+        known = [option for action in self._actions for option in action.option_strings]
+        hints = [f"{word}: did you mean {hint}?" for word in unknown if (hint := nearest(word.split("=")[0], known))]
+        message = message.replace("unrecognized arguments", "there is no such option or argument")
+        self.exit(2, "\n".join([f"{self.prog}: {message}", *hints, f"try: {self.prog} --help"]) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        from seewhy import __version__
+
+        print(f"seewhy {__version__}")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        hint = nearest(name, COMMANDS)
+        ask = f"; did you mean {hint!r}?" if hint else ""
+        print(f"seewhy: {name!r} is not a command; commands: {', '.join(COMMANDS)}{ask}", file=sys.stderr)
+        return 2
+    return _guarded(name, arguments[1:])
+
+
+def _guarded(name: str, arguments: Sequence[str]) -> int:
+    """Run a command; every expected error becomes one clear message on stderr."""
+    module = import_module(f"seewhy.cli.commands.{name}")
+    parser = Parser(
+        prog=f"seewhy {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.describe(parser)
+    options = parser.parse_args(arguments)
+    try:
+        code: int = module.run(options)
+        sys.stdout.flush()
+        return code
+    except InputError as error:
+        print(f"seewhy {name}: {error}", file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(f"seewhy {name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"seewhy {name}: stopped", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `seewhy predict ... | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return (
+        "seewhy: train networks that see, and see why they learn, or don't.\n\n"
+        f"usage: seewhy COMMAND ...\n\n{rows}\n\n"
+        "Each command has its own --help. DATA is a folder of class folders, a built-in name\n"
+        "(digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, svhn), or an .npz of images and labels.\n"
+        "\nstart with: seewhy demo"
+    )

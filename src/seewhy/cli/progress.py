@@ -1,0 +1,139 @@
+"""What a person sees while a run goes on: the plan, a live bar on a terminal, one line an epoch; all on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from seewhy.training.events import DataProgress, EpochEnded, Event, Planned, RunEnded, RunStarted, StepEnded
+
+
+def stderr() -> Console:
+    """Return a console on stderr, without colours or bars where that is no terminal."""
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+class Reporter:
+    """An observer that prints a run's progress."""
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self.console = console or stderr()
+        self.quiet = quiet
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._steps = 0
+        self._total = 0
+        self._steps_per_epoch = 1
+        self._images = 0
+        self._since = time.perf_counter()
+        self._decoded = time.perf_counter()
+
+    def __call__(self, event: Event) -> None:
+        """Print what the event means for a person."""
+        if self.quiet:
+            return
+        match event:
+            case DataProgress():
+                self._data(event)
+            case Planned():
+                self._close()
+                for name, line in event.lines:
+                    self.console.print(Text.assemble((f"{name:>12}  ", "bold"), line))
+            case RunStarted():
+                self._start(event)
+            case StepEnded():
+                self._step(event)
+            case EpochEnded():
+                self._epoch(event)
+            case RunEnded():
+                self._close()
+                if event.reason == "early stop":
+                    self.console.print(f"stopped early at step {event.step:,}: validation accuracy no longer rises")
+
+    def close(self) -> None:
+        """Take the live bar away; called when a run ends in any way."""
+        self._close()
+
+    def _live(self, columns: str, total: int) -> None:
+        if not self.console.is_terminal:
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(columns, total=total, note="")
+        self._bar.start()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar = None
+
+    def _data(self, event: DataProgress) -> None:
+        if self._bar is None and event.done < event.total:
+            self._live("decoding", event.total)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=event.done, total=event.total)
+        if event.done >= event.total:
+            self._close()
+
+    def _start(self, event: RunStarted) -> None:
+        self._close()
+        self._total, self._steps_per_epoch = event.total_steps, event.steps_per_epoch
+        self.console.print(Text.assemble((f"{'run':>12}  ", "bold"), str(event.folder)))
+        if event.step:
+            self.console.print(f"going on at step {event.step:,} of {event.total_steps:,}")
+        self._since, self._images = time.perf_counter(), 0
+        self._live("training", event.total_steps)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=event.step)
+
+    def _step(self, event: StepEnded) -> None:
+        self._images += event.images
+        if self._bar is None or self._task is None:
+            return
+        speed = self._images / max(time.perf_counter() - self._since, 1e-9)
+        note = f"loss {event.loss:.3f}  accuracy {event.accuracy:.1%}  {speed:,.0f} images/s"
+        self._bar.update(self._task, completed=event.step, note=note)
+
+    def _epoch(self, event: EpochEnded) -> None:
+        row = event.row
+        epochs = self._total / self._steps_per_epoch
+        parts = [
+            f"epoch {event.epoch + 1:>3}/{epochs:.4g}",
+            f"loss {row['train_loss']:.4f}",
+            f"accuracy {row['train_accuracy']:.2%}",
+        ]
+        if "val_accuracy" in row:
+            parts += [f"validation loss {row['val_loss']:.4f}", f"accuracy {row['val_accuracy']:.2%}"]
+        parts += [f"{row['images_per_second']:,.0f} images/s", f"{row['seconds']:.0f} s"]
+        self.console.print("  ".join(parts) + ("  *" if event.best else ""))
+        self._since, self._images = time.perf_counter(), 0
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal while something is counted; yields `update(done, total)`."""
+    reporter = Reporter()
+
+    def update(done: int, total: int) -> None:
+        if reporter._bar is None and done < total:
+            reporter._live(what, total)
+        if reporter._bar is not None and reporter._task is not None:
+            reporter._bar.update(reporter._task, completed=done, total=total)
+
+    try:
+        yield update
+    finally:
+        reporter.close()

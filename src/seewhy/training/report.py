@@ -1,0 +1,78 @@
+"""From a run folder to its report: the records that the drawing needs, gathered from the folder's files."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from seewhy.core.files import write_text
+from seewhy.reporting import EvaluationRecord, Mistake, ReportRecord, render_report
+from seewhy.training.run import RunFolder
+
+PARTS = {"test": "Test", "val": "Validation"}
+
+
+def write_report(run: RunFolder) -> Path:
+    """Draw report.html from the folder's files and return its path."""
+    path = run.folder / "report.html"
+    write_text(path, render_report(record_of(run)))
+    return path
+
+
+def record_of(run: RunFolder) -> ReportRecord:
+    """Gather what the report shows; parts that the run has not reached are left out and said."""
+    evaluation = run.read_json("evaluation.json")
+    results, metrics = run.results, run.metrics
+    notes = [] if results else ["This run has not ended: there is no final evaluation yet."]
+    ended = datetime.datetime.fromtimestamp((run.folder / "metrics.csv").stat().st_mtime).astimezone()
+    return ReportRecord(
+        title=f"{run.data['name']}: {run.spec.model.name}",
+        run_name=run.folder.resolve().name,
+        created=ended.isoformat(timespec="seconds"),
+        summary=_summary(run, results, metrics),
+        command=f"seewhy train --spec {run.folder / 'spec.toml'}",
+        python=f'import seewhy\n\nrun = seewhy.Run("{run.folder}")\nrun.predict("picture.jpg")',
+        metrics=metrics,
+        evaluation=_evaluation(run, evaluation) if evaluation else None,
+        spec_toml=run.spec.to_toml(),
+        environment=run.read_json("environment.json"),
+        audit=run.data["audit"],
+        notes=notes,
+    )
+
+
+def _summary(run: RunFolder, results: dict[str, Any], metrics: list[dict[str, float]]) -> list[tuple[str, str]]:
+    tiles = []
+    for part, label in PARTS.items():
+        if part in results:
+            low, high = results[part]["interval"]
+            tiles.append((f"{label} accuracy", f"{results[part]['accuracy']:.1%} [{100 * low:.1f}, {100 * high:.1f}]"))
+    facts = run.data["facts"]
+    tiles.append(("Training images", f"{facts['train_images']:,}"))
+    tiles.append(("Classes", f"{facts['classes']}"))
+    if metrics:
+        tiles.append(("Training time", _duration(metrics[-1]["seconds"])))
+        tiles.append(("Speed", f"{metrics[-1]['images_per_second']:,.0f} images/s"))
+    return tiles
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def _evaluation(run: RunFolder, found: dict[str, Any]) -> EvaluationRecord:
+    fields = {name: value for name, value in found.items() if name not in ("mistakes", "confusion", "interval")}
+    mistakes = [
+        Mistake(
+            image=np.asarray(Image.open(run.folder / row["file"])),
+            **{name: row[name] for name in ("true", "predicted", "confidence", "name")},
+        )
+        for row in found["mistakes"]
+        if (run.folder / row["file"]).is_file()
+    ]
+    low, high = found["interval"]
+    return EvaluationRecord(**fields, interval=(low, high), confusion=np.asarray(found["confusion"]), mistakes=mistakes)

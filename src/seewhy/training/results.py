@@ -1,0 +1,78 @@
+"""The end of a run: evaluate the best weights, write the figures, draw the report."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from seewhy.core.files import naming, write_atomic, write_json
+from seewhy.data import Part
+from seewhy.training.assemble import Prepared
+from seewhy.training.evaluation import Evaluation, evaluate, predict_part
+from seewhy.training.job import Job
+from seewhy.training.run import RunFolder
+
+MISTAKES = 24
+"""Pictures of the most confident mistakes that are kept for the report."""
+
+
+def finish(prepared: Prepared, job: Job, folder: Path) -> RunFolder:
+    """Evaluate the best weights on validation and test data and write results.json and evaluation.json.
+
+    The test part is looked at here, once, after every choice has been made.
+    """
+    run = RunFolder(folder)
+    job.engine.barrier()
+    job.model.load_state_dict(run.checkpoints.weights("best" if run.checkpoints.has("best") else "last"))
+    parts = {"val": prepared.dataset.val, "test": prepared.dataset.test}
+    results: dict[str, Any] = {}
+    for name, part in parts.items():
+        if part is None or not len(part):
+            continue
+        probabilities = predict_part(job.engine, job.task, job.model, part)
+        if not job.engine.is_main:
+            continue
+        found = evaluate(name, prepared.dataset.classes, probabilities, part.labels)
+        results[name] = found.headline()
+        keep(run, found, part, probabilities)
+    if job.engine.is_main:
+        write_json(folder / "results.json", results)
+    job.engine.barrier()
+    return run
+
+
+def keep(run: RunFolder, evaluation: Evaluation, part: Part, probabilities: Tensor) -> None:
+    """Write evaluation.json and the pictures of the most confident mistakes; the last part evaluated stays."""
+    confidence, predicted = probabilities.max(dim=1)
+    wrong = torch.nonzero(predicted != part.labels).flatten()
+    wrong = wrong[confidence[wrong].argsort(descending=True, stable=True)][:MISTAKES]
+    samples = run.folder / "samples"
+    with naming(samples):
+        shutil.rmtree(samples, ignore_errors=True)
+        samples.mkdir(parents=True)
+    rows = []
+    for number, place in enumerate(wrong.tolist(), start=1):
+        file = samples / f"mistake-{number:02d}.png"
+        _save_picture(part.images(torch.tensor([place]))[0], file)
+        rows.append(
+            {
+                "file": f"samples/{file.name}",
+                "name": str(part.names[place]),
+                "true": evaluation.classes[int(part.labels[place])],
+                "predicted": evaluation.classes[int(predicted[place])],
+                "confidence": float(confidence[place]),
+            }
+        )
+    write_json(run.folder / "evaluation.json", {**evaluation.to_json(), "mistakes": rows})
+
+
+def _save_picture(image: Tensor, path: Path) -> None:
+    pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    write_atomic(path, lambda temporary: picture.save(temporary, format="PNG"))

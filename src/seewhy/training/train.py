@@ -1,0 +1,149 @@
+"""Starting a run, and going on with one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from seewhy.core.errors import InputError
+from seewhy.training.assemble import Prepared, make_job, plan, prepare
+from seewhy.training.checkpoint import Checkpoint
+from seewhy.training.events import Emit, EpochEnded, Event, Observer, Planned, RunStarted, emitter
+from seewhy.training.job import Job, Progress
+from seewhy.training.loop import fit
+from seewhy.training.results import finish
+from seewhy.training.run import RunFolder, create, only_writer, write_metrics
+from seewhy.training.spec import RunSpec
+
+
+def start(
+    spec: RunSpec, folder: Path | None, observers: Sequence[Observer] = (), *, dry_run: bool = False
+) -> RunFolder | None:
+    """Train a new run.
+
+    Args:
+        spec: what is wanted.
+        folder: where the run goes; it must not exist. None makes a name under `runs/`.
+        observers: callables that are given every event.
+        dry_run: stop after the plan, with nothing written.
+
+    Returns:
+        the run, or None after a dry run.
+
+    Raises:
+        InputError: the specification or the data are wrong, or the folder exists.
+        RunError: the loss is not finite, or the disk cannot be written.
+    """
+    if folder is not None and folder.exists():
+        raise InputError(
+            f"{folder}: exists already and is not overwritten; choose another --out, or go on with --resume {folder}"
+        )
+    emit = emitter(tuple(observers))
+    prepared = prepare(spec, emit)
+    emit(Planned(prepared.spec, plan(prepared)))
+    if dry_run:
+        return None
+    folder = folder or free_name(prepared)
+    if prepared.engine.is_main:
+        create(folder, prepared)
+    prepared.engine.barrier()
+    return _train(prepared, folder, emit, None)
+
+
+def resume(folder: Path, observers: Sequence[Observer] = ()) -> RunFolder:
+    """Go on with an interrupted run exactly where its last checkpoint stands.
+
+    Raises:
+        InputError: the folder is no run, its data have changed, or another process is training it.
+    """
+    run = RunFolder(folder)
+    emit = emitter(tuple(observers))
+    checkpoint = run.checkpoints.load("last") if run.checkpoints.has("last") else None
+    prepared = prepare(run.spec, emit, measure=False)
+    if prepared.dataset.fingerprint != run.data.get("fingerprint"):
+        raise InputError(
+            f"{run.spec.source}: the pictures have changed since {folder} was started, so it cannot go on exactly; "
+            f"restore them, or start a new run with --spec {folder / 'spec.toml'}"
+        )
+    emit(Planned(prepared.spec, plan(prepared)))
+    return _train(prepared, folder, emit, checkpoint)
+
+
+def _train(prepared: Prepared, folder: Path, emit: Emit, checkpoint: Checkpoint | None) -> RunFolder:
+    """Run the loop from a checkpoint (or the start) to its end, then write the results."""
+    progress = Progress.from_json(checkpoint.step, checkpoint.state) if checkpoint is not None else Progress()
+    main = prepared.engine.is_main
+
+    def record(event: Event) -> None:
+        if main and isinstance(event, EpochEnded):
+            write_metrics(folder, progress.rows)
+        emit(event)
+
+    job = make_job(prepared, folder, record, checkpoint)
+    if not main:
+        _loop(job, progress, folder, checkpoint)
+    else:
+        with only_writer(folder):
+            write_metrics(folder, progress.rows)
+            reason = _loop(job, progress, folder, checkpoint)
+            if reason == "interrupted":
+                raise InterruptedRunError(folder, progress.step, job.total_steps)
+    return finish(prepared, job, folder)
+
+
+def _loop(job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | None) -> str:
+    started = RunStarted(folder, job.model, job.optimizer, progress.step, job.total_steps, job.steps_per_epoch)
+    job.emit(started)
+    ended = checkpoint is not None and job.patience is not None and progress.epochs_without_gain >= job.patience
+    with stop_requests() as asked:
+        return "early stop" if ended else fit(job, progress, asked.is_set)
+
+
+class InterruptedRunError(Exception):
+    """The run was asked to stop (Ctrl-C, SIGTERM) and has saved a checkpoint."""
+
+    def __init__(self, folder: Path, step: int, total_steps: int) -> None:
+        self.folder, self.step, self.total_steps = folder, step, total_steps
+        super().__init__(f"stopped at step {step:,} of {total_steps:,}; go on with: seewhy train --resume {folder}")
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into a flag that the loop asks for; a second Ctrl-C stops at once.
+
+    Signals reach only a program's main thread; elsewhere the flag is never set.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            signal.default_int_handler(number, frame)
+        asked.set()
+
+    former: Mapping[signal.Signals, object] = {
+        which: signal.signal(which, handler) for which in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield asked
+    finally:
+        for which, action in former.items():
+            signal.signal(which, action)  # type: ignore[arg-type]
+
+
+def free_name(prepared: Prepared) -> Path:
+    """Return `runs/<data>-<model>-<time>`, with a number if two runs start within a second."""
+    import time
+
+    base = f"{prepared.dataset.name}-{prepared.spec.model.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = Path("runs") / base, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{base}-{number}"
+    return folder
