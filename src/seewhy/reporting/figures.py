@@ -82,6 +82,20 @@ def _tips(rows: list[Row], show: Any) -> list[Row]:
     return [{"epoch": epoch, "tip": f"epoch {number(epoch)}: {', '.join(told[epoch])}"} for epoch in epochs[::step]]
 
 
+def _whole_ticks(low: float, high: float) -> list[int]:
+    """Return at most eight round whole numbers from low to high."""
+    step = next(s * 10**k for k in range(18) for s in (1, 2, 5) if (high - low) / (s * 10**k) <= 7)
+    return list(range(math.ceil(low / step) * step, math.floor(high) + 1, step))
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times the powers of ten from low to high; the powers alone where they are many."""
+    factors = (1, 2, 5) if high / low < 300 else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    step = max(1, math.ceil(len(powers) / 8))
+    return [tick for k in powers[::step] for f in factors if low <= (tick := float(f"{f}e{k}")) <= high]
+
+
 def _curve(
     rows: list[Row], *, title: str, scale: alt.Scale, form: str, show: Any, dashes: Mapping[str, list[int]]
 ) -> Any:
@@ -89,9 +103,16 @@ def _curve(
     epochs = {row["epoch"] for row in rows}
     series = [name for name in dashes if any(row["series"] == name for row in rows)]
     colours = [LIGHT["accent"] if dashes[name] == [1, 0] else LIGHT["quiet"] for name in series]
-    whole = alt.Axis(grid=False, tickMinStep=1, format="~g", tickCount=6)
+    whole = alt.Axis(grid=False, values=_whole_ticks(min(epochs), max(epochs)), format="d")
     x = alt.X("epoch:Q", title="epoch", axis=whole, scale=alt.Scale(zero=False, nice=False, padding=6))
-    y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format=form, tickCount=5, domain=False, ticks=False))
+    values = [row["value"] for row in rows]
+    ticks: Row = {"values": _log_ticks(min(values), max(values))} if scale.type == "log" else {"tickCount": 5}
+    y = alt.Y(
+        "value:Q",
+        title=None,
+        scale=scale,
+        axis=alt.Axis(format=form, domain=False, ticks=False, minExtent=36, **ticks),
+    )
     legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=2.5) if len(series) > 1 else None
     colour = alt.Color("series:N", scale=alt.Scale(domain=series, range=colours), legend=legend)
     dash = alt.StrokeDash("series:N", scale=alt.Scale(domain=series, range=[dashes[s] for s in series]), legend=legend)
@@ -103,7 +124,9 @@ def _curve(
     reach = max(2.0, min(40.0, WIDTH / max(1, len(tips))))
     pointed = alt.Chart(_data(tips)).mark_rule(opacity=0, strokeWidth=reach, color=LIGHT["quiet"])
     layers.append(pointed.encode(x=x, tooltip=alt.Tooltip("tip:N", title=" "), description="tip:N"))
-    return alt.layer(*layers, width=WIDTH, height=HEIGHT, title=title)
+    # A panel without a legend keeps its place free, so that panels side by side stand on one line.
+    heading = alt.TitleParams(title, offset=10 if legend else 36)
+    return alt.layer(*layers, width=WIDTH, height=HEIGHT, title=heading)
 
 
 _BOTH = {"training": [5, 3], "validation": [1, 0]}
@@ -117,7 +140,7 @@ def _panels(metrics: Metrics) -> dict[str, Any]:
         log = min(values) > 0 and max(values) / min(values) > _LOG_FROM
         scale = alt.Scale(type="log", nice=False, padding=6) if log else alt.Scale(zero=min(values) >= 0)
         title = "Loss (logarithmic)" if log else "Loss"
-        panels["loss"] = _curve(loss, title=title, scale=scale, form="~g", show=number, dashes=_BOTH)
+        panels["loss"] = _curve(loss, title=title, scale=scale, form="~r", show=number, dashes=_BOTH)
     accuracy = _series(metrics, {"training": "train_accuracy", "validation": "val_accuracy"})
     if accuracy:
         scale = alt.Scale(zero=False)
@@ -126,7 +149,7 @@ def _panels(metrics: Metrics) -> dict[str, Any]:
     if rate:
         scale = alt.Scale(zero=True)
         only = {"learning rate": [1, 0]}
-        panels["lr"] = _curve(rate, title="Learning rate", scale=scale, form="~g", show=number, dashes=only)
+        panels["lr"] = _curve(rate, title="Learning rate", scale=scale, form="~r", show=number, dashes=only)
     return panels
 
 
@@ -248,7 +271,6 @@ def calibration(evaluation: EvaluationRecord) -> Any:
     upper = alt.layer(
         diagonal.encode(x=x, y=y),
         bars.encode(y=alt.Y("lo:Q", scale=unit), y2="hi:Q"),
-        base.mark_line(color=LIGHT["accent"], strokeWidth=1.5, aria=False).encode(y=y),
         points.encode(y=y, tooltip=tip, description="tip:N"),
         width=WIDTH,
         height=WIDTH * 3 // 4,

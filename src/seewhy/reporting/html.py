@@ -20,11 +20,20 @@ from seewhy.reporting import figures, reading, samples
 from seewhy.reporting.palette import DARK, LIGHT, figure_rules, variables
 from seewhy.reporting.records import EvaluationRecord, ReportRecord
 from seewhy.reporting.svg import inline_svg
-from seewhy.reporting.words import count, finite, number, percent, shorten
+from seewhy.reporting.words import breakable, count, finite, number, percent, shorten
 
 MISTAKES_UP_TO = 36
 PATHS_UP_TO = 50
 EPOCHS_UP_TO = 500
+
+_SECTIONS = (("curves", "Learning"), ("data", "Data"), ("repeat", "Repeat"))
+_EVALUATED = (
+    ("confusion", "Confusion"),
+    ("mistakes", "Mistakes"),
+    ("classes", "Classes"),
+    ("calibration", "Calibration"),
+)
+_NOT_EVALUATED = (("evaluation", "Evaluation"),)
 
 
 @cache
@@ -36,7 +45,13 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "percent": percent, "shorten": shorten, "count": count}
+    environment.filters |= {
+        "number": number,
+        "percent": percent,
+        "shorten": shorten,
+        "count": count,
+        "breakable": breakable,
+    }
     return environment
 
 
@@ -72,6 +87,7 @@ def render_report(record: ReportRecord) -> str:
         "dark": variables(DARK),
         "figure_rules": figure_rules(),
         "curves": _curves(record.metrics),
+        "sections": _SECTIONS[:1] + (_EVALUATED if evaluation else _NOT_EVALUATED) + _SECTIONS[1:],
         "evaluation": evaluation,
         "part": {"test": "test", "val": "validation"}.get(evaluation.part, evaluation.part) if evaluation else "",
         "confusion": _confusion(evaluation) if evaluation else None,

@@ -72,11 +72,13 @@ def of_confusion(evaluation: EvaluationRecord) -> str:
         return "No images were evaluated."
     if wrong == 0:
         return f"All {count(total, 'image')} were recognised."
-    pairs = confused_pairs(evaluation, limit=3)
-    share = sum(pair.n for pair in pairs) / wrong
-    top = count(len(pairs), "most frequent confusion makes", "most frequent confusions make")
     said = f"{wrong:,} of {count(total, 'image')} ({percent(wrong / total)}) were taken for another class"
-    return f"{said}; the {top} up {percent(share, 0)} of that."
+    pairs = confused_pairs(evaluation, limit=4)
+    if len(pairs) < 4:
+        return f"{said}."
+    pairs = pairs[:3]
+    share = sum(pair.n for pair in pairs) / wrong
+    return f"{said}; the three most frequent confusions make up {percent(share, 0)} of that."
 
 
 def of_calibration(evaluation: EvaluationRecord) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from markupsafe import Markup, escape
+
 
 def finite(value: object) -> float | None:
     """Return the value as a float, or None when it is absent, no number, NaN or infinite."""
@@ -41,3 +43,11 @@ def shorten(name: str, limit: int) -> str:
         return name
     tail = (limit - 1) // 3
     return f"{name[: limit - 1 - tail]}…{name[len(name) - tail :] if tail else ''}"
+
+
+def breakable(name: str) -> Markup:
+    """Return the name as escaped HTML in which lines may break after a slash, an underscore or a hyphen."""
+    text = str(escape(name))
+    for mark in "/_-":
+        text = text.replace(mark, f"{mark}<wbr>")
+    return Markup(text)
