@@ -258,7 +258,7 @@ def calibration(evaluation: EvaluationRecord) -> Any:
             said = f"confidence {percent(confidence)}, accuracy {percent(accuracy)}, {count(n, 'image')}"
             told = {"confidence": confidence, "accuracy": accuracy, "n": n, "tip": said}
             rows.append({**told, "lo": accuracy if lo is None else lo, "hi": accuracy if hi is None else hi})
-    unit = alt.Scale(domain=[0, 1], nice=False, clamp=True)
+    unit = alt.Scale(domain=[0, 1], nice=False, clamp=True, padding=0)
     plain = alt.Axis(format="~%", tickCount=5, labels=False, title=None, ticks=False)
     x = alt.X("confidence:Q", scale=unit, axis=plain)
     y = alt.Y("accuracy:Q", scale=unit, title="accuracy", axis=alt.Axis(format="~%", tickCount=5, domain=False))
@@ -278,7 +278,7 @@ def calibration(evaluation: EvaluationRecord) -> Any:
     shown = alt.Axis(format="~%", tickCount=5, title="confidence", grid=False)
     counts = base.mark_bar(color=LIGHT["quiet"], size=12).encode(
         x=alt.X("confidence:Q", scale=unit, axis=shown),
-        y=alt.Y("n:Q", title="images", axis=alt.Axis(tickCount=2, format="~s", domain=False, ticks=False)),
+        y=alt.Y("n:Q", title="images", axis=alt.Axis(tickCount=2, format=",d", domain=False, ticks=False)),
         tooltip=tip,
         description="tip:N",
     )

@@ -20,7 +20,7 @@ from seewhy.reporting import figures, reading, samples
 from seewhy.reporting.palette import DARK, LIGHT, figure_rules, variables
 from seewhy.reporting.records import EvaluationRecord, ReportRecord
 from seewhy.reporting.svg import inline_svg
-from seewhy.reporting.words import breakable, count, finite, number, percent, shorten
+from seewhy.reporting.words import breakable, clean, count, finite, number, percent, shorten
 
 MISTAKES_UP_TO = 36
 PATHS_UP_TO = 50
@@ -42,6 +42,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("seewhy.reporting", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=clean,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -89,8 +89,9 @@ def of_calibration(evaluation: EvaluationRecord) -> str:
         return "No bins were measured."
     claimed = sum(b["n"] * b["confidence"] for b in bins) / n
     kept = sum(b["n"] * b["accuracy"] for b in bins) / n
-    if abs(claimed - kept) < 0.01:
-        verdict = "on average it claims what it keeps"
+    low, high = evaluation.interval
+    if low <= claimed <= high:
+        verdict = f"the confidence lies within the accuracy's 95% interval, {percent(low)} to {percent(high)}"
     else:
         verdict = "it is over-confident" if claimed > kept else "it is under-confident"
     return f"Mean confidence {percent(claimed)}, accuracy {percent(kept)}: {verdict}."

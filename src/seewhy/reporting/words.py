@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 
 from markupsafe import Markup, escape
+
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+"""What no HTML text may hold (control characters, halves of characters as in undecodable file names) and what would
+turn the direction of the text around it."""
+
+
+def clean(value: object) -> object:
+    """Return a text with what a page must not hold replaced; anything else, and markup, keeps its type."""
+    return type(value)(_UNSAFE.sub("\ufffd", value)) if isinstance(value, str) else value
 
 
 def finite(value: object) -> float | None:
@@ -16,13 +28,13 @@ def finite(value: object) -> float | None:
 
 
 def number(value: object, digits: int = 4) -> str:
-    """Return a number with so many significant digits; a dash where there is none."""
+    """Return a number with so many significant digits, from 1,000 on a whole one; a dash where there is none."""
     known = finite(value)
     if known is None:
         return "–"
     if known == int(known) and abs(known) < 1e15:
         return f"{int(known):,}"
-    return f"{known:.{digits}g}"
+    return f"{known:,.0f}" if 1000 <= abs(known) < 1e15 else f"{known:.{digits}g}"
 
 
 def percent(value: object, digits: int = 1) -> str:
@@ -38,7 +50,7 @@ def count(n: int, one: str, many: str | None = None) -> str:
 
 def shorten(name: str, limit: int) -> str:
     """Return the name with its middle left out when it is longer than `limit` characters."""
-    name = "".join(character if character.isprintable() else "\ufffd" for character in name)
+    name = "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
     if len(name) <= limit:
         return name
     tail = (limit - 1) // 3

@@ -1,0 +1,91 @@
+"""Records like those of a real run, made from a seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from seewhy.reporting.records import EvaluationRecord, Mistake, ReportRecord
+
+
+def metrics(epochs: int) -> list[dict[str, float]]:
+    return [
+        {
+            "epoch": epoch,
+            "step": 10 * epoch,
+            "train_loss": 2 / epoch,
+            "train_accuracy": 1 - 0.5 / epoch,
+            "val_loss": 2.2 / epoch,
+            "val_accuracy": 1 - 0.6 / epoch,
+            "lr": 0.1 / epoch,
+            "images_per_second": 1234.5,
+            "seconds": 1.5,
+        }
+        for epoch in range(1, epochs + 1)
+    ]
+
+
+def evaluation(
+    K: int = 10,
+    *,
+    n: int = 400,
+    classes: Sequence[str] | None = None,
+    mistakes: int = 6,
+    size: tuple[int, int, int] = (8, 8, 1),
+    name: str = "test/one.png",
+) -> EvaluationRecord:
+    rng = np.random.default_rng(K)
+    names = list(classes) if classes else [f"class {k}" for k in range(K)]
+    true = np.arange(n) % K
+    predicted = np.where(rng.random(n) < 0.8, true, rng.integers(0, K, n))
+    confusion = np.zeros((K, K), dtype=np.int64)
+    np.add.at(confusion, (true, predicted), 1)
+    for k in range(K):
+        confusion[k, (k + 1) % K] += 1
+    right = np.diag(confusion)
+    recall, precision = right / confusion.sum(axis=1), right / np.maximum(1, confusion.sum(axis=0))
+    per_class = [
+        {
+            "class": names[k],
+            "n": int(confusion[k].sum()),
+            "precision": float(precision[k]),
+            "recall": float(recall[k]),
+            "f1": float(2 * precision[k] * recall[k] / (precision[k] + recall[k])) if right[k] else 0.0,
+        }
+        for k in range(K)
+    ]
+    calibration = [
+        {"confidence": 0.35, "accuracy": 0.4, "n": 20, "lo": 0.22, "hi": 0.61},
+        {"confidence": math.nan, "accuracy": math.nan, "n": 0, "lo": 0.0, "hi": 1.0},
+        {"confidence": 0.9, "accuracy": 0.8, "n": 100, "lo": 0.71, "hi": 0.87},
+    ]
+    pictures = [
+        Mistake(rng.integers(0, 256, size, dtype=np.uint8), names[0], names[1], 0.97 - 0.01 * i, name)
+        for i in range(mistakes)
+    ]
+    total = int(confusion.sum())
+    accuracy = float(right.sum() / total)
+    interval = (accuracy - 0.02, accuracy + 0.02)
+    top5 = 0.97 if K > 5 else None
+    return EvaluationRecord(
+        "test", names, total, accuracy, interval, top5, 0.42, 0.07, confusion, per_class, calibration, pictures
+    )
+
+
+def report(**changes: object) -> ReportRecord:
+    values: dict[str, object] = {
+        "title": "Recogniser of digits",
+        "run_name": "runs/digits-convnet",
+        "created": "2026-01-14T10:15:30",
+        "summary": [("Test accuracy", "98.6% [97.5, 99.3]"), ("Parameters", "212,746")],
+        "command": "seewhy train --spec runs/digits-convnet/spec.toml",
+        "python": 'import seewhy\n\nrun = seewhy.load("runs/digits-convnet")',
+        "metrics": metrics(5),
+        "evaluation": evaluation(),
+        "spec_toml": 'source = "digits"\n',
+        "environment": {"python": "3.11", "packages": {"numpy": "2.2"}, "devices": ["cpu:0", "cpu:1"], "commit": None},
+        "audit": [{"kind": "duplicate", "severity": "warning", "message": "2 images occur twice", "paths": ["a", "b"]}],
+    }
+    return ReportRecord(**{**values, **changes})  # type: ignore[arg-type]

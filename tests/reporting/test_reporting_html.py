@@ -1,0 +1,282 @@
+"""The report's page: structure, escaping, self-containment, degenerate records."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from reporting_records import evaluation, metrics, report
+
+from seewhy.reporting import Mistake, ReportRecord, render_report
+
+VOID = {"meta", "img", "br", "wbr", "link", "input", "hr"}
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "{{ 7 * 7 }}{% raw %}",
+    "]]></svg><script>alert(2)</script>",
+    "a\x00b\x1f\udcffc\u202ed",
+    "ünïcödé 猫 \U0001f408",
+    "x" * 5000,
+]
+
+
+class Page(HTMLParser):
+    """The page's elements; fails on tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open, f"left open: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"attribute twice in {tag}: {names}"
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open[-1] == tag, f"</{tag}> closes {self._open[-1:]}"
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self._open or self._open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def words(self) -> str:
+        return " ".join("".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(render_report(report()))
+
+
+def test_the_page_is_one_document_with_its_sections(page: Page) -> None:
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert page.all("html")[0]["lang"] == "en"
+    for section in ("curves", "confusion", "mistakes", "classes", "calibration", "data", "repeat"):
+        assert section in ids
+    linked = [a["href"] for a in page.all("a")]
+    assert {f"#{i}" for i in ids} >= set(linked)
+    for _, attributes in page.elements:
+        if "aria-labelledby" in attributes:
+            assert attributes["aria-labelledby"] in ids
+
+
+def test_the_page_shows_what_was_measured(page: Page) -> None:
+    for words in (
+        "98.6% [97.5, 99.3]",
+        "14 January 2026, 10:15",
+        "Validation accuracy was best at epoch 5: 88.0%.",
+        "At the end training lies 2.0 percentage points above validation.",
+        "seewhy train --spec runs/digits-convnet/spec.toml",
+        'source = "digits"',
+        "2 images occur twice",
+        "cpu:0, cpu:1",
+        "packages · numpy",
+        "7.0%",
+    ):
+        assert words in page.words
+
+
+def test_everything_can_be_reached_and_heard(page: Page) -> None:
+    assert len(page.all("img")) == 6
+    assert all(image["alt"] for image in page.all("img"))
+    drawings = [svg for svg in page.all("svg") if svg.get("aria-hidden") != "true"]
+    assert len(drawings) == 5
+    assert all(svg["role"] == "img" and svg["aria-label"] for svg in drawings)
+    assert all(button["type"] == "button" for button in page.all("button"))
+    for _, attributes in page.elements:
+        if "scroll" in (attributes.get("class") or "").split():
+            assert attributes["tabindex"] == "0"
+            assert attributes["aria-label"]
+
+
+@pytest.mark.parametrize("record", [report(), report(evaluation=evaluation(60, n=900, size=(200, 300, 3)))])
+def test_the_page_loads_nothing(record: ReportRecord) -> None:
+    text = render_report(record)
+    page = Page(text)
+    for tag, attributes in page.elements:
+        assert tag not in ("link", "iframe", "object", "embed", "base", "audio", "video", "source")
+        for name in ("src", "href", "xlink:href", "srcset", "poster", "data", "action"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:image/", "#")), (tag, name, value)
+    assert not re.search(r"url\(|@import|https?://|fetch\(|XMLHttpRequest|import\(", text)
+    policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy
+    assert "default-src 'none'" in policy
+    (script,) = re.findall(r"<script>(.*?)</script>", text, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_from_users_are_text(name: str) -> None:
+    plain = Page(render_report(report(evaluation=evaluation(3, classes=["plain", "other", "third"]))))
+    hostile_evaluation = evaluation(3, classes=[name, name + "2", "third"], name=name)
+    record = report(
+        title=name,
+        run_name=name,
+        created=name,
+        summary=[(name, name), ("Parameters", name)],
+        command=name,
+        python=name,
+        evaluation=hostile_evaluation,
+        spec_toml=name,
+        environment={name: name, "packages": {"numpy": name}, "devices": [name], "commit": None},
+        audit=[{"kind": name, "severity": name, "message": name, "paths": [name, name]}],
+    )
+    text = render_report(record)
+    assert not set("\x00\x1f\u202e") & set(text)
+    page = Page(text.encode("utf-8").decode("utf-8"))
+    assert len(page.all("script")) == 1
+    assert len(page.all("img")) == len(plain.all("img"))
+    ignored = {"wbr", "small", "text", "g", "span"}
+    tags = {tag for tag, _ in page.elements} - ignored
+    assert tags <= {tag for tag, _ in plain.elements}
+    assert not [n for _, attributes in page.elements for n in attributes if n.startswith("on")]
+    assert ("{{ 7 * 7 }}" in page.words) == ("{{ 7 * 7 }}" in name)
+
+
+def test_without_an_evaluation_the_page_says_why() -> None:
+    page = Page(render_report(report(evaluation=None)))
+    assert "This run was not evaluated" in page.words
+    assert "#confusion" not in [a["href"] for a in page.all("a")]
+    assert not page.all("img")
+
+
+def test_a_record_of_nothing_renders() -> None:
+    page = Page(render_report(ReportRecord(title="Empty", run_name="run", created="")))
+    for words in ("No epoch was completed", "This run was not evaluated", "The specification was not recorded"):
+        assert words in page.words
+
+
+def test_a_single_epoch_is_a_point_and_called_one() -> None:
+    page = Page(render_report(report(metrics=metrics(1))))
+    assert "There is a single epoch: a point, not yet a curve." in page.words
+    assert "1 epoch as a table" in page.words
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_epoch() -> None:
+    broken = [*metrics(3), {"epoch": 4, "train_loss": math.nan, "val_loss": None}]
+    assert "not finite (NaN or infinite) at epoch 4" in Page(render_report(report(metrics=broken))).words
+    only = Page(render_report(report(metrics=[{"epoch": 1, "train_loss": math.inf}])))
+    assert "No epoch holds a finite loss or accuracy" in only.words
+
+
+def test_a_run_without_validation_draws_training_alone() -> None:
+    bare = [{key: value for key, value in metric.items() if not key.startswith("val")} for metric in metrics(4)]
+    page = Page(render_report(report(metrics=bare)))
+    assert "Validation" not in page.words
+    assert "Training loss" in page.words
+
+
+def test_no_mistakes_are_good_news_and_lost_pictures_are_said() -> None:
+    perfect = evaluation(3, mistakes=0)
+    perfect.confusion[...] = np.diag([5, 5, 5])
+    page = Page(render_report(report(evaluation=perfect)))
+    assert "All 15 images were recognised." in page.words
+    assert "There are none: every image was recognised." in page.words
+    assert (
+        "No pictures of the mistakes were kept." in Page(render_report(report(evaluation=evaluation(mistakes=0)))).words
+    )
+
+
+def test_an_evaluation_of_no_images_renders() -> None:
+    nothing = evaluation(3, mistakes=0)
+    nothing.confusion[...] = 0
+    for row in nothing.per_class:
+        row.update(n=0, precision=math.nan, recall=math.nan, f1=math.nan)  # type: ignore[attr-defined]
+    for bin_ in nothing.calibration:
+        bin_["n"] = 0  # type: ignore[index]
+    page = Page(render_report(report(evaluation=nothing)))
+    assert "No images were evaluated." in page.words
+    assert "No bins of confidence were recorded." in page.words
+
+
+def test_classes_stand_worst_first() -> None:
+    record = evaluation(10)
+    text = render_report(report(evaluation=record))
+    shown = re.findall(r'<th scope="row" title="(class \d)"', text)
+    worst = sorted(record.per_class, key=lambda row: row["f1"])  # type: ignore[arg-type,return-value]
+    assert shown == [row["class"] for row in worst]
+
+
+def test_issues_stand_by_severity_with_a_limit_of_paths() -> None:
+    audit = [
+        {"kind": "mixed_sizes", "severity": "note", "message": "third", "paths": []},
+        {"kind": "unreadable", "severity": "error", "message": "first", "paths": [f"p{i}" for i in range(80)]},
+        {"kind": "leakage", "severity": "warning", "message": "second", "paths": ["q"]},
+    ]
+    words = Page(render_report(report(audit=audit))).words
+    assert words.index("first") < words.index("second") < words.index("third")
+    assert "80 files" in words
+    assert "and 30 more" in words
+    assert "mixed sizes" in words
+    assert "The audit found nothing wrong" in Page(render_report(report(audit=[]))).words
+
+
+def test_calibration_claims_no_more_than_the_interval_allows() -> None:
+    record = evaluation()
+    claimed = (0.35 * 20 + 0.9 * 100) / 120
+    for interval, said in (((claimed - 0.1, claimed + 0.1), "95% interval"), ((0.1, 0.2), "it is over-confident")):
+        object.__setattr__(record, "interval", interval)
+        assert said in Page(render_report(report(evaluation=record))).words
+
+
+def test_pictures_of_every_kind_are_shown() -> None:
+    kinds = [(8, 8), (8, 8, 1), (32, 32, 3), (200, 300, 3), (1, 400, 3)]
+    rng = np.random.default_rng(0)
+    pictures = [Mistake(rng.integers(0, 256, kind, dtype=np.uint8), "a", "b", math.nan, "n") for kind in kinds]
+    record = evaluation()
+    object.__setattr__(record, "mistakes", pictures)
+    page = Page(render_report(report(evaluation=record)))
+    assert [image["class"] for image in page.all("img")] == ["tiny", "tiny", "tiny", "photo", "photo"]
+
+
+@pytest.mark.parametrize("K", [2, 20, 40, 100, 1000])
+def test_pages_stay_light_and_quick_from_few_classes_to_many(K: int) -> None:
+    record = report(evaluation=evaluation(K, n=20 * K, mistakes=24, size=(160, 160, 3)), metrics=metrics(200))
+    start = time.perf_counter()
+    text = render_report(record)
+    assert len(text) < 1_500_000
+    assert time.perf_counter() - start < 20, "a report takes about a second; this is for hangs"
+    Page(text)
+
+
+def test_records_can_be_made_without_loading_the_figures() -> None:
+    code = "import sys, seewhy.reporting as r; r.ReportRecord; assert not {'altair', 'vl_convert', 'jinja2'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_of_the_room_is_an_attribute_error() -> None:
+    import seewhy.reporting
+
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = seewhy.reporting.nothing  # type: ignore[attr-defined]
+    for name in seewhy.reporting.__all__:
+        assert getattr(seewhy.reporting, name)
