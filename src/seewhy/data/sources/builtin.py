@@ -1,0 +1,172 @@
+"""Data sets by name: sklearn's digits, embedded, and those that torchvision knows, fetched once into the data folder.
+
+The data folder is `SEEWHY_DATA`, else `seewhy/data` in the user's cache folder. torchvision checks what it downloads against known
+checksums. Offline the error says which files belong where.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seewhy.core.errors import InputError
+from seewhy.data.sources.archive import Array
+from seewhy.data.sources.catalog import Catalog, Numbered
+from seewhy.data.splits import UNDECIDED
+
+TIMEOUT = 20.0  # seconds without any answer from a server
+
+
+@dataclass(frozen=True)
+class Builtin:
+    """A set known by name.
+
+    Attributes:
+        loader: class in torchvision.datasets, or "" for the embedded digits.
+        where: the place of its files below the data folder.
+        mirrorable: whether a mirrored picture is as natural as the original.
+    """
+
+    loader: str
+    where: str
+    mirrorable: bool
+
+
+BUILTIN = {
+    "digits": Builtin("", "", mirrorable=False),
+    "mnist": Builtin("MNIST", "MNIST/raw", mirrorable=False),
+    "fashion-mnist": Builtin("FashionMNIST", "FashionMNIST/raw", mirrorable=True),
+    "kmnist": Builtin("KMNIST", "KMNIST/raw", mirrorable=False),
+    "cifar10": Builtin("CIFAR10", "cifar-10-batches-py", mirrorable=True),
+    "cifar100": Builtin("CIFAR100", "cifar-100-python", mirrorable=True),
+    "svhn": Builtin("SVHN", ".", mirrorable=False),
+}
+
+
+def cache_home() -> Path:
+    """Return seewhy's folder in the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "seewhy"
+
+
+def data_folder(data_dir: Path | None = None) -> Path:
+    """Return where built-in sets live: the argument, else `SEEWHY_DATA`, else the user's cache folder."""
+    if data_dir is not None:
+        return data_dir
+    named = os.environ.get("SEEWHY_DATA")
+    return Path(named) if named else cache_home() / "data"
+
+
+def load_builtin(name: str, data_dir: Path | None = None) -> Catalog:
+    """Load a built-in set, downloading it if it is not in the data folder.
+
+    Raises:
+        InputError: the set is not there and cannot be fetched; says where its files belong.
+    """
+    if name == "digits":
+        return _digits()
+    root, entry = data_folder(data_dir), BUILTIN[name]
+    train, test = (_torchvision(name, entry, root, train=train) for train in (True, False))
+    images = np.concatenate([_pixels(train), _pixels(test)])
+    labels = np.concatenate([_targets(train), _targets(test)]).astype(np.int64)
+    sizes = [len(_targets(train)), len(_targets(test))]
+    part = np.repeat(np.array([0, 2], np.int64), sizes)
+    classes = getattr(train, "classes", None)  # SVHN has none
+    spoken = classes is not None and name != "mnist"  # MNIST's are such as "0 - zero"
+    names = tuple(str(c) for c in classes) if spoken else tuple(str(k) for k in range(10))
+    return Catalog(
+        name=name,
+        kind="builtin",
+        classes=names,
+        labels=labels,
+        part=part,
+        names=Numbered([("train", sizes[0]), ("test", sizes[1])]),
+        content=f"{name} {sizes}",
+        mirrorable=entry.mirrorable,
+        pixels=images,
+    )
+
+
+def _digits() -> Catalog:
+    """1,797 handwritten digits of 8 x 8 pixels, shipped with scikit-learn; values 0..16 scaled to 0..255."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
+    count = len(images)
+    return Catalog(
+        name="digits",
+        kind="builtin",
+        classes=tuple(str(k) for k in range(10)),
+        labels=bunch.target.astype(np.int64),
+        part=np.full(count, UNDECIDED, np.int64),
+        names=Numbered([("digits", count)]),
+        content="digits of scikit-learn",
+        mirrorable=False,
+        pixels=images,
+    )
+
+
+def _torchvision(name: str, entry: Builtin, root: Path, *, train: bool) -> Any:
+    """Make the torchvision data set, from the disk if it is there, else from the network."""
+    from torchvision import datasets
+
+    make: Callable[..., Any] = getattr(datasets, entry.loader)
+    which: dict[str, Any] = {"split": "train" if train else "test"} if entry.loader == "SVHN" else {"train": train}
+    try:
+        return make(root=str(root), download=False, **which)
+    except (RuntimeError, OSError):  # torchvision says so where files are missing or their checksum is wrong
+        pass
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _short_patience(), _quiet():
+            return make(root=str(root), download=True, **which)
+    except (RuntimeError, OSError) as error:  # URLError is an OSError
+        reason = " ".join(str(getattr(error, "reason", None) or error).split())
+        raise InputError(
+            f"data: {name!r} is not in {root / entry.where} and cannot be downloaded ({reason[:160]}); put its files there, "
+            "or name the folder that has them in SEEWHY_DATA"
+        ) from None
+
+
+@contextlib.contextmanager
+def _short_patience() -> Iterator[None]:
+    """Give up on a silent server instead of waiting for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torchvision's prints off the standard output; show its progress on a terminal only."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        if not sys.stderr.isatty():
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        yield
+
+
+def _pixels(dataset: Any) -> Array:
+    """Return uint8 [N, H, W, C] of a torchvision data set."""
+    images = np.asarray(dataset.data)
+    if images.ndim == 3:
+        return images[..., None]
+    return images.transpose(0, 2, 3, 1) if images.shape[1] == 3 else images
+
+
+def _targets(dataset: Any) -> Array:
+    """Return the labels [N] of a torchvision data set."""
+    return np.asarray(dataset.targets if hasattr(dataset, "targets") else dataset.labels)

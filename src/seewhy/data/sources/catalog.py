@@ -1,0 +1,75 @@
+"""The list of a source's images: what every kind of source is turned into before any pixel is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from seewhy.data.audit import Issue
+from seewhy.data.decode import Bytes
+from seewhy.data.splits import Ints
+
+SourceKind = Literal["folder", "npz", "builtin"]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The images of a source: either `paths` below `root`, or `pixels`.
+
+    Attributes:
+        name: short name for people.
+        kind: "folder", "npz" or "builtin".
+        classes: class names in natural order; some may turn out to have no usable image.
+        labels: int64 [N].
+        part: int64 [N]; TRAIN, VAL, TEST or UNDECIDED.
+        names: N unique names for people.
+        content: hash of what is known without decoding (paths, sizes, modification times; or the arrays' origin).
+        mirrorable: whether mirrored pictures are natural; None where the number of channels decides.
+        issues: what the listing itself found.
+        root: folder of the paths.
+        paths: N paths relative to `root`, in the order of the names.
+        pixels: uint8 [N, H, W, C].
+    """
+
+    name: str
+    kind: SourceKind
+    classes: tuple[str, ...]
+    labels: Ints
+    part: Ints
+    names: Sequence[str]
+    content: str
+    mirrorable: bool | None = None
+    issues: tuple[Issue, ...] = ()
+    root: str = ""
+    paths: Sequence[str] = field(default=(), repr=False)
+    pixels: Bytes | None = field(default=None, repr=False)
+
+
+class Numbered(Sequence[str]):
+    """Names such as "train/123" for the images of arrays, made when they are asked for."""
+
+    def __init__(self, pieces: Sequence[tuple[str, int]]) -> None:
+        """Take the pieces as (name, length), in order."""
+        self._pieces = tuple(pieces)
+        self._length = sum(length for _, length in pieces)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._length))]
+        place = int(index) + (self._length if index < 0 else 0)
+        for name, length in self._pieces:
+            if 0 <= place < length:
+                return f"{name}/{place}"
+            place -= length
+        raise IndexError(index)
+
+
+def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
+    """Sort key by which "img2" comes before "img10"."""
+    pieces = re.split(r"(\d+)", name.casefold())
+    return tuple((1, int(p), "") if p.isdecimal() else (0, 0, p) for p in pieces if p), name
