@@ -1,0 +1,118 @@
+"""The plain convolutional network for small pictures, made for few epochs (after Jordan 2024, 2404.00498).
+
+    stem -> depth groups [conv3x3, max-pool 2, norm, act, conv3x3, norm, act] of widths w, 4w, 4w, ... -> global max-pool -> linear
+
+A group pools only while at least `SMALLEST_MAP` pixels would remain, so any picture of 4 pixels and more goes through.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seewhy.nn import ConvNormAct, Parts
+
+SMALLEST_MAP = 3
+"""A group does not pool if its map would become smaller than this."""
+
+HEAD_SCALE = 1.0 / 9.0
+"""The logits' factor: the global maxima that reach the head are large."""
+
+
+class Whitening(nn.Module):
+    """A frozen 2x2 convolution that makes patches of the training images white, and both signs of it.
+
+    With E the eigenvectors and v the eigenvalues of the covariance of 2x2 patches, the filters are +- E / sqrt(v + eps). The bias is trained.
+    (N, C, H, W) -> (N, 8 C, H - 1, W - 1).
+    """
+
+    def __init__(self, channels: int, *, eps: float = 5e-4) -> None:
+        super().__init__()
+        self.eps = eps
+        self.conv = nn.Conv2d(channels, 8 * channels, 2)
+        self.conv.weight.requires_grad_(False)
+
+    def fit(self, images: Tensor) -> None:
+        """Compute the filters from normalised training images (N, C, H, W)."""
+        weight = self.conv.weight
+        patches = F.unfold(images.contiguous(), 2).transpose(1, 2).reshape(-1, weight[0].numel()).double()
+        patches = patches - patches.mean(0)
+        values, vectors = torch.linalg.eigh(patches.T @ patches / (len(patches) - 1))
+        # An eigenvector's sign is the library's choice: fix it, for equal bits everywhere.
+        vectors = vectors * vectors[vectors.abs().argmax(0), torch.arange(len(values))].sign()
+        filters = (vectors / (values.clamp(min=0) + self.eps).sqrt()).T.flip(0).reshape(-1, *weight.shape[1:])
+        weight.copy_(torch.cat([filters, -filters]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the whitened pictures."""
+        y: Tensor = self.conv(x)
+        return y
+
+
+class ConvGroup(nn.Module):
+    """Two convolutions of one width, with pooling after the first."""
+
+    def __init__(self, channels_in: int, channels_out: int, parts: Parts, *, pool: bool) -> None:
+        super().__init__()
+        self.conv1 = parts.conv(channels_in, channels_out, kernel=3)
+        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
+        self.norm1, self.act1 = parts.after(channels_out, dims=2)
+        self.conv2 = parts.conv(channels_out, channels_out, kernel=3)
+        self.norm2, self.act2 = parts.after(channels_out, dims=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C_in, H, W) -> (N, C_out, H // 2, W // 2), or the same size without pooling."""
+        x = self.act1(self.norm1(self.pool(self.conv1(x))))
+        y: Tensor = self.act2(self.norm2(self.conv2(x)))
+        return y
+
+
+class ConvNet(nn.Module):
+    """See the module's text."""
+
+    def __init__(
+        self,
+        in_shape: tuple[int, int, int],
+        classes: int,
+        parts: Parts,
+        *,
+        width: int,
+        depth: int,
+        stem: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        channels, height, side = in_shape
+        self.stem, channels = make_stem(stem, channels, width, parts)
+        with torch.no_grad():
+            height, side = self.stem(torch.zeros(2, *in_shape)).shape[2:]
+        groups = []
+        for place in range(depth):
+            wide = width if place == 0 else 4 * width
+            pool = min(height, side) // 2 >= SMALLEST_MAP
+            groups.append(ConvGroup(channels, wide, parts, pool=pool))
+            channels = wide
+            height, side = (height // 2, side // 2) if pool else (height, side)
+        self.groups = nn.Sequential(*groups)
+        self.drop = nn.Dropout(dropout)
+        self.head = nn.Linear(channels, classes, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised pictures (N, C, H, W) -> logits (N, K)."""
+        x = self.groups(self.stem(x)).amax(dim=(2, 3))
+        return self.head(self.drop(x)) * HEAD_SCALE  # type: ignore[no-any-return]
+
+
+def make_stem(name: str, channels: int, width: int, parts: Parts) -> tuple[nn.Module, int]:
+    """Return the first layers and their channels out."""
+    if name == "whitening":
+        act = parts.after(8 * channels, dims=2)[1]
+        return nn.Sequential(Whitening(channels), act), 8 * channels
+    if name == "small":
+        return ConvNormAct(channels, width, parts), width
+    half = max(1, width // 2)
+    return nn.Sequential(
+        ConvNormAct(channels, half, parts, stride=2),
+        ConvNormAct(half, width, parts, stride=2),
+    ), width

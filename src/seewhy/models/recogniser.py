@@ -1,0 +1,59 @@
+"""The recogniser: a network together with the normalisation of its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seewhy.models.convnet import Whitening
+
+
+class Recogniser(nn.Module):
+    """logits = net((x / 255 - mean) / std), for pictures as they are stored.
+
+    Args:
+        net: maps normalised pictures (N, C, H, W) to logits (N, K).
+        mean: per channel, in [0, 1] units; saved with the weights.
+        std: per channel, in [0, 1] units, above 0; saved with the weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return uint8 (N, C, H, W) as float32 of mean 0 and deviation 1 per channel of the training data, channels last."""
+        scale = (1.0 / (255.0 * self.std)).view(1, -1, 1, 1)
+        shift = (-self.mean / self.std).view(1, -1, 1, 1)
+        x = images.to(torch.float32, memory_format=torch.channels_last)
+        return torch.addcmul(shift, x, scale)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return float32 logits (N, K) of uint8 images (N, C, H, W), whatever the precision inside."""
+        logits: Tensor = self.net(self.normalise(images))
+        return logits.float()
+
+
+@torch.no_grad()
+def prepare(recogniser: Recogniser, images: Tensor) -> None:
+    """Compute the weights that depend on data (whitening filters), in place, once before training.
+
+    Args:
+        recogniser: as built.
+        images: a fixed sample of training images, uint8 (N, C, H, W).
+    """
+    for module in recogniser.net.modules():
+        if isinstance(module, Whitening):
+            module.fit(recogniser.normalise(images))
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return the number of weights, frozen ones included."""
+    return sum(parameter.numel() for parameter in module.parameters())

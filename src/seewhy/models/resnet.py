@@ -1,0 +1,60 @@
+"""The residual network (He et al. 2016, 1512.03385), slim by default."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from seewhy.nn import ConvNormAct, Parts, ResidualBlock
+
+BLOCKS = 2
+"""Residual blocks a stage."""
+
+
+class ResNet(nn.Module):
+    """stem -> depth stages of two residual blocks, widths w, 2w, 4w, ... -> global average -> dropout -> linear.
+
+    Each stage but the first halves the map. (N, C, H, W) -> (N, K).
+    """
+
+    def __init__(
+        self,
+        in_shape: tuple[int, int, int],
+        classes: int,
+        parts: Parts,
+        *,
+        width: int,
+        depth: int,
+        stem: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.stem = make_stem(stem, in_shape[0], width, parts)
+        blocks = []
+        features = width
+        for stage in range(depth):
+            wide = width * 2**stage
+            for place in range(BLOCKS):
+                stride = 2 if stage > 0 and place == 0 else 1
+                blocks.append(ResidualBlock(features, wide, parts, stride=stride))
+                features = wide
+        self.blocks = nn.Sequential(*blocks)
+        self.drop = nn.Dropout(dropout)
+        self.head = nn.Linear(features, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised pictures (N, C, H, W) -> logits (N, K)."""
+        x = self.blocks(self.stem(x)).mean(dim=(2, 3))
+        logits: Tensor = self.head(self.drop(x))
+        return logits
+
+
+def make_stem(name: str, channels: int, width: int, parts: Parts) -> nn.Module:
+    """Return the first layers: full resolution for small pictures, a quarter of the side for large ones."""
+    if name == "small":
+        return ConvNormAct(channels, width, parts)
+    half = max(1, width // 2)
+    return nn.Sequential(
+        ConvNormAct(channels, half, parts, stride=2),
+        ConvNormAct(half, width, parts),
+        nn.MaxPool2d(3, stride=2, padding=1),
+    )

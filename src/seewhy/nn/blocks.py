@@ -1,0 +1,80 @@
+"""Blocks that networks are built from.
+
+Letters: N images, C channels, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from seewhy.nn.activations import activation
+from seewhy.nn.norm import norm
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The named choices that every block of a network shares.
+
+    Attributes:
+        activation: one of `ACTIVATIONS`.
+        norm: one of `NORMS`; a convolution has a bias only where nothing normalises its output.
+    """
+
+    activation: str
+    norm: str
+
+    def conv(self, channels_in: int, channels_out: int, *, kernel: int, stride: int = 1) -> nn.Conv2d:
+        """Return a convolution that keeps the map's size at stride 1 (odd kernels)."""
+        bias = self.norm == "none"
+        return nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=bias)
+
+    def after(self, features: int, *, dims: int) -> tuple[nn.Module, nn.Module]:
+        """Return the normalisation and the activation that follow a layer with `features` outputs."""
+        return norm(self.norm, features, dims=dims), activation(self.activation, features=features)
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution, normalisation, activation: (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride))."""
+
+    def __init__(self, channels_in: int, channels_out: int, parts: Parts, *, kernel: int = 3, stride: int = 1) -> None:
+        normalise, act = parts.after(channels_out, dims=2)
+        super().__init__()
+        self.add_module("conv", parts.conv(channels_in, channels_out, kernel=kernel, stride=stride))
+        self.add_module("norm", normalise)
+        self.add_module("act", act)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al. 2016, 1512.03385).
+
+    y = f(norm(conv(f(norm(conv(x))))) + s(x)), f the activation. The shortcut s is x itself where shapes agree, else average pooling by the stride
+    and a 1x1 convolution with normalisation. (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, parts: Parts, *, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = parts.conv(channels_in, channels_out, kernel=3, stride=stride)
+        self.norm1, self.act1 = parts.after(channels_out, dims=2)
+        self.conv2 = parts.conv(channels_out, channels_out, kernel=3)
+        self.norm2, self.act2 = parts.after(channels_out, dims=2)
+        shortcut = nn.Sequential()
+        if stride > 1:
+            shortcut.add_module("pool", nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
+        if stride > 1 or channels_in != channels_out:
+            shortcut.add_module("conv", parts.conv(channels_in, channels_out, kernel=1))
+            shortcut.add_module("norm", norm(parts.norm, channels_out, dims=2))
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return y of the class's formula."""
+        y = self.act1(self.norm1(self.conv1(x)))
+        y = self.norm2(self.conv2(y))
+        return self.act2(y + self.shortcut(x))  # type: ignore[no-any-return]
+
+    def start_as_shortcut(self) -> None:
+        """Set the last normalisation's scale to zero, so that the block passes its input through at first (Goyal et al. 2017)."""
+        scale = getattr(self.norm2, "weight", None)
+        if isinstance(scale, nn.Parameter):
+            nn.init.zeros_(scale)

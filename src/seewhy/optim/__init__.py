@@ -1,0 +1,7 @@
+"""Optimisers and learning-rate schedules: they see parameters and a closure, never a model."""
+
+from seewhy.optim.first_order import OPTIMISERS, build
+from seewhy.optim.muon import Muon
+from seewhy.optim.schedules import SCHEDULES, schedule
+
+__all__ = ["OPTIMISERS", "SCHEDULES", "Muon", "build", "schedule"]
