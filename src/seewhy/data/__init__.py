@@ -4,18 +4,19 @@
 """
 
 from seewhy.data.audit import Audit, Issue
+from seewhy.data.augment import Augment
 from seewhy.data.dataset import Dataset, Part
-from seewhy.data.decode import BadImage, decode_file, decode_many
+from seewhy.data.decode import BadImageError, decode_file, decode_many, from_pixels, is_image_name
 from seewhy.data.loader import Batch, batch_bounds, batches, order
-from seewhy.data.prepare import Check, check, prepare
-from seewhy.data.sources import BUILTIN
+from seewhy.data.prepare import check, prepare, prepare_all
+from seewhy.data.sources import BUILTIN, is_builtin
 
 __all__ = [
     "BUILTIN",
     "Audit",
-    "BadImage",
+    "Augment",
+    "BadImageError",
     "Batch",
-    "Check",
     "Dataset",
     "Issue",
     "Part",
@@ -24,6 +25,10 @@ __all__ = [
     "check",
     "decode_file",
     "decode_many",
+    "from_pixels",
+    "is_builtin",
+    "is_image_name",
     "order",
     "prepare",
+    "prepare_all",
 ]

@@ -28,7 +28,7 @@ class Issue:
 
     Attributes:
         kind: "unreadable", "empty_class", "one_image_class", "missing_class", "duplicate", "leakage",
-            "conflicting_labels", "imbalance", "mixed_sizes", "colour_as_grey", "stray_files", "link_loop".
+            "conflicting_labels", "imbalance", "mixed_sizes", "cut", "colour_as_grey", "stray_files", "link_loop".
         message: one line for people.
         paths: every file or class that it concerns, sorted.
     """
@@ -41,9 +41,14 @@ class Issue:
 
 @dataclass(frozen=True)
 class Audit:
-    """All findings, errors first."""
+    """All findings, errors first.
+
+    Attributes:
+        summary: the data set in a line, and the images of every class by part in a table.
+    """
 
     issues: tuple[Issue, ...] = ()
+    summary: str = ""
 
     def of(self, kind: str) -> tuple[Issue, ...]:
         """Return the issues of one kind."""
@@ -54,10 +59,10 @@ class Audit:
         return [{**asdict(issue), "paths": list(issue.paths)} for issue in self.issues]
 
 
-def collect(issues: Iterable[Issue]) -> Audit:
+def collect(issues: Iterable[Issue], summary: str = "") -> Audit:
     """Sort issues by severity, keeping their order otherwise."""
     rank = {"error": 0, "warning": 1, "note": 2}
-    return Audit(tuple(sorted(issues, key=lambda issue: rank[issue.severity])))
+    return Audit(tuple(sorted(issues, key=lambda issue: rank[issue.severity])), summary)
 
 
 def some(names: Sequence[str]) -> str:
@@ -86,12 +91,12 @@ def classes(labels: Ints, part: Ints, names: Sequence[str]) -> list[Issue]:
     issues = []
     present = [p for p in range(len(PART_NAMES)) if (part == p).any()]
     table = np.stack([np.bincount(labels[part == p], minlength=len(names)) for p in range(len(PART_NAMES))])
-    single = [names[k] for k in np.flatnonzero(table.sum(0) == 1)]
+    single = [names[k] for k in np.flatnonzero(table.sum(0) == 1).tolist()]
     if single:
         told = f"{count(len(single), 'class')} with a single image, which cannot be split: {some(single)}"
         issues.append(Issue("one_image_class", "warning", told, tuple(single)))
     for p in present:
-        missing = [names[k] for k in np.flatnonzero(table[p] == 0) if names[k] not in single]
+        missing = [names[k] for k in np.flatnonzero(table[p] == 0).tolist() if names[k] not in single]
         if not missing:
             continue
         effect = (
@@ -169,14 +174,14 @@ def _twin_issues(extra: list[str], leaked: dict[int, list[str]], conflicts: list
 
 def sizes(natural: Ints, frame: tuple[int, int, int]) -> list[Issue]:
     """Report mixed sizes; `natural` is int64 [n, 2] (height, width) of the used pictures."""
-    low, high = natural.min(0), natural.max(0)
-    if (low == high).all():
-        return []
-    told = (
-        f"sizes are mixed: {low[1]} to {high[1]} pixels wide, {low[0]} to {high[0]} high; "
-        f"each is scaled to cover {frame[1]} x {frame[0]} and cut at the centre"
-    )
-    return [Issue("mixed_sizes", "note", told)]
+    low, high = natural.min(0).tolist(), natural.max(0).tolist()
+    effect = f"each is scaled to cover {frame[1]} x {frame[0]} and cut at the centre"
+    if low != high:
+        told = f"sizes are mixed: {low[1]} to {high[1]} pixels wide, {low[0]} to {high[0]} high; {effect}"
+        return [Issue("mixed_sizes", "note", told)]
+    if low[0] * frame[1] != low[1] * frame[0]:
+        return [Issue("cut", "note", f"pictures are not square: {low[1]} x {low[0]} pixels; {effect}")]
+    return []
 
 
 def colours(grey: npt.NDArray[np.bool_], channels: int, *, asked: bool) -> list[Issue]:

@@ -32,7 +32,7 @@ import torch
 
 from seewhy.core.files import naming, write_json
 from seewhy.data.dataset import ByteStore, PixelStore
-from seewhy.data.decode import BadImage, Bytes, decode_into, fit_into, in_threads, read_bytes, strict_pillow
+from seewhy.data.decode import BadImageError, Bytes, decode_into, fit_into, in_threads, read_bytes, strict_pillow
 from seewhy.data.sources import Catalog, cache_home
 from seewhy.data.splits import Ints
 
@@ -80,7 +80,9 @@ class Facts:
         self.hashes[rows] = pixel_hash(block)
         n, height, width, channels = block.shape
         wide = torch.from_numpy(block.reshape(n, height, width * channels)).to(torch.int32)  # exact: 255^2 H < 2^31
-        for target, column in ((self.sums, wide.sum(1)), (self.squares, wide.mul_(wide).sum(1))):
+        sums = wide.sum(1, dtype=torch.int32)
+        squares = wide.mul_(wide).sum(1, dtype=torch.int32)
+        for target, column in ((self.sums, sums), (self.squares, squares)):
             target[rows] = column.view(n, width, channels).sum(1).numpy()
 
 
@@ -91,7 +93,7 @@ def pixel_hash(block: Bytes) -> npt.NDArray[np.uint64]:
         flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8)))
     words = flat.view(np.uint64)
     weights = np.random.default_rng(8).integers(0, 1 << 63, words.shape[1], dtype=np.uint64) | np.uint64(1)
-    return ((words ^ (words >> np.uint64(29))) * weights).sum(1, dtype=np.uint64)
+    return np.asarray(((words ^ (words >> np.uint64(29))) * weights).sum(1, dtype=np.uint64))
 
 
 def fingerprint(content: str, shape: Frame, *, encoded: bool) -> str:
@@ -118,7 +120,7 @@ def from_arrays(catalog: Catalog, shape: Frame, progress: Progress | None) -> tu
             for source, row in zip(given[rows], pixels[rows], strict=True):
                 fit_into(Image.fromarray(source[..., 0] if source.shape[2] == 1 else source), row)
         facts.measure(rows, pixels[rows])
-        return rows.stop
+        return int(rows.stop)
 
     for done in in_threads(work, _chunks(count, shape)):
         if progress is not None:
@@ -231,7 +233,7 @@ def _decode(
             data = read_bytes(prefix + catalog.paths[row])
             height, width, facts.grey[row] = decode_into(data, block[place])
             facts.sizes[row] = height, width
-        except BadImage as error:
+        except BadImageError as error:
             bad[row] = str(error)
             block[place] = 0
             data = b""
@@ -256,7 +258,7 @@ def _reserve(handle: int, size: int) -> None:
 
 def _write_at(handle: int, block: Bytes, offset: int) -> None:
     """Write all of a block at its place; the system may take it in pieces."""
-    view = memoryview(block).cast("B")
+    view = block.data.cast("B")
     while view:
         written = os.pwrite(handle, view, offset)
         view, offset = view[written:], offset + written

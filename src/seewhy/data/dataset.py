@@ -153,6 +153,17 @@ class Dataset:
             for name, part in self.parts.items()
         }
 
+    def table(self, most: int = 100) -> str:
+        """Lines for people: the images of every class (up to `most` classes) by part."""
+        counts = self.counts()
+        width = max(5, *(len(name) for name in self.classes[:most]))
+        lines = [" ".join([f"{'class':<{width}}", *(f"{name:>9}" for name in counts)])]
+        for k, label in enumerate(self.classes[:most]):
+            lines.append(" ".join([f"{label:<{width}}", *(f"{column[k]:>9,}" for column in counts.values())]))
+        if len(self.classes) > most:
+            lines.append(f"and {len(self.classes) - most:,} more classes")
+        return "\n".join(lines)
+
     def summary(self) -> str:
         """One line for people: how many images of what, and how they are split."""
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in self.parts.items())

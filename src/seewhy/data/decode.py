@@ -27,13 +27,13 @@ from typing import IO, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
 from seewhy.core.errors import InputError, bad_value
 
 try:
-    import simplejpeg
+    import simplejpeg  # type: ignore[import-not-found, import-untyped, unused-ignore]
 except ImportError:  # Pillow decodes the same pixels, more slowly
     simplejpeg = None
 
@@ -46,7 +46,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 
-_JPEG_COLOURS = {"Gray": 1, "YCbCr": 3}
+_JPEG_COLOURS = {"Gray": 1, "YCbCr": 3}  # as simplejpeg calls them; Pillow knows the rest
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,7 +59,7 @@ _TURNS = {
 }
 
 
-class BadImage(InputError):
+class BadImageError(InputError):
     """A picture that cannot be used; the message is the reason, for people."""
 
 
@@ -98,7 +98,7 @@ def read_bytes(path: str) -> bytes:
     """Read a whole file; faster than open() for many small ones.
 
     Raises:
-        BadImage: the file cannot be read, or is empty.
+        BadImageError: the file cannot be read, or is empty.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -112,9 +112,9 @@ def read_bytes(path: str) -> bytes:
         finally:
             os.close(handle)
     except OSError as error:
-        raise BadImage(f"cannot be read: {error.strerror or error}") from None
+        raise BadImageError(f"cannot be read: {error.strerror or error}") from None
     if not data:
-        raise BadImage("is empty (0 bytes)")
+        raise BadImageError("is empty (0 bytes)")
     return data
 
 
@@ -125,7 +125,7 @@ def decode_into(data: bytes, row: Bytes) -> tuple[int, int, bool]:
         The picture's own height and width (after the EXIF orientation), and whether it is grey by its mode.
 
     Raises:
-        BadImage: the picture is damaged, truncated, too large or of an unknown kind; `row` may hold anything then.
+        BadImageError: the picture is damaged, truncated, too large or of an unknown kind; `row` may hold anything then.
     """
     if simplejpeg is not None and data.startswith(b"\xff\xd8") and data.find(b"Exif\0\0", 0, 65536) < 0:
         try:
@@ -142,10 +142,10 @@ def decode_into(data: bytes, row: Bytes) -> tuple[int, int, bool]:
         image.draft(None, (2 * row.shape[1], 2 * row.shape[0]))  # JPEG only: smaller by 2, 4 or 8 while decoding
         image.load()
         fit_into(_turn(image), row)
-    except BadImage:
+    except BadImageError:
         raise
     except Exception as error:  # noqa: BLE001  a damaged file may raise anything in a codec; it must not end the run
-        raise BadImage(_reason(error)) from None
+        raise BadImageError(_reason(error)) from None
     return (*natural, grey)
 
 
@@ -153,16 +153,16 @@ def look(path: str) -> tuple[int, int, bool]:
     """Return a picture's height, width (after the EXIF orientation) and whether it is grey, from its header alone.
 
     Raises:
-        BadImage: the header cannot be read.
+        BadImageError: the header cannot be read.
     """
     try:
         with open(path, "rb") as handle:
             image = _open(handle)
             return (*_natural_size(image), image.mode in GREY_MODES)
-    except BadImage:
+    except BadImageError:
         raise
     except Exception as error:  # noqa: BLE001  see decode_into
-        raise BadImage(_reason(error)) from None
+        raise BadImageError(_reason(error)) from None
 
 
 def decode_file(source: Source, *, resolution: int | tuple[int, int], channels: int) -> Tensor:
@@ -177,14 +177,14 @@ def decode_file(source: Source, *, resolution: int | tuple[int, int], channels: 
         uint8 [C, H, W].
 
     Raises:
-        BadImage: (an InputError) the picture cannot be used; names the file and the reason.
+        BadImageError: (an InputError) the picture cannot be used; names the file and the reason.
     """
     row = np.empty(frame(resolution, channels), np.uint8)
     with strict_pillow():
         try:
             decode_into(source if isinstance(source, bytes) else read_bytes(os.fspath(source)), row)
-        except BadImage as error:
-            raise BadImage(f"{'image' if isinstance(source, bytes) else os.fspath(source)}: {error}") from None
+        except BadImageError as error:
+            raise BadImageError(f"{'image' if isinstance(source, bytes) else os.fspath(source)}: {error}") from None
     return torch.from_numpy(row).permute(2, 0, 1)
 
 
@@ -200,9 +200,9 @@ def decode_many(
         threads: how many; default: one for each processor.
 
     Returns:
-        uint8 [n, C, H, W] in channels_last memory, zero where a picture is bad, and the (position, reason) of the bad ones.
+        uint8 [n - b, C, H, W] in channels_last memory, the good pictures in order, and (position, reason) of the b bad ones.
     """
-    rows = np.zeros((len(sources), *frame(resolution, channels)), np.uint8)
+    rows = np.empty((len(sources), *frame(resolution, channels)), np.uint8)
 
     def work(positions: range) -> list[tuple[int, str]]:
         bad = []
@@ -210,8 +210,7 @@ def decode_many(
             source = sources[position]
             try:
                 decode_into(source if isinstance(source, bytes) else read_bytes(os.fspath(source)), rows[position])
-            except BadImage as error:
-                rows[position] = 0
+            except BadImageError as error:
                 bad.append((position, str(error)))
         return bad
 
@@ -219,7 +218,55 @@ def decode_many(
     chunks = [range(start, min(start + 32, count)) for start in range(0, count, 32)]
     with strict_pillow():
         bad = [item for found in in_threads(work, chunks, threads) for item in found]
+    if bad:
+        rows = np.delete(rows, [position for position, _ in bad], axis=0)
     return torch.from_numpy(rows).permute(0, 3, 1, 2), bad
+
+
+def from_pixels(image: Image.Image | Tensor | npt.NDArray[Any], *, resolution: int, channels: int) -> Tensor:
+    """Bring a picture that is decoded already to the shape that a network expects, by the rule for files.
+
+    Args:
+        image: a PIL image, a uint8 array [H, W] or [H, W, C], or a uint8 tensor [H, W] or [C, H, W], with C of 1, 3 or 4.
+        resolution: side of the square result in pixels.
+        channels: 1 for grey, 3 for colour.
+
+    Returns:
+        uint8 [C, H, W].
+
+    Raises:
+        InputError: the picture is of another kind, dtype or shape.
+    """
+    row = np.empty(frame(resolution, channels), np.uint8)
+    if isinstance(image, Image.Image):
+        with strict_pillow():
+            try:
+                image.load()
+                fit_into(_turn(image), row)
+            except BadImageError:
+                raise
+            except Exception as error:  # noqa: BLE001  see decode_into
+                raise BadImageError(f"image: {_reason(error)}") from None
+        return torch.from_numpy(row).permute(2, 0, 1)
+    array = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
+    if isinstance(image, Tensor) and array.ndim == 3:
+        array = array.transpose(1, 2, 0)
+    if array.dtype != np.uint8:
+        raise bad_value(
+            "image", str(array.dtype), "a PIL image or uint8 pixels in 0..255", "multiply by 255 and convert"
+        )
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
+        layout = "[C, H, W]" if isinstance(image, Tensor) else "[H, W, C]"
+        raise bad_value("image", tuple(image.shape), f"[H, W] or {layout} with 1, 3 or 4 channels")
+    fit_into(Image.fromarray(array[..., 0] if array.shape[2] == 1 else np.ascontiguousarray(array)), row)
+    return torch.from_numpy(row).permute(2, 0, 1)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file is a picture by its suffix."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def in_threads(work: Callable[[T], R], items: Sequence[T], threads: int | None = None) -> Iterator[R]:
@@ -280,7 +327,7 @@ def _flatten(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         deep = np.asarray(image)
         if not np.isfinite(deep).all():
-            raise BadImage("has pixels that are not finite numbers")
+            raise BadImageError("has pixels that are not finite numbers")
         scale = 255.0 if deep.min() >= 0 and deep.max() <= 1 else 1.0
         return Image.fromarray((deep * scale).round().clip(0, 255).astype(np.uint8))
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
@@ -296,12 +343,12 @@ def _open(handle: IO[bytes]) -> Image.Image:
     try:
         image = Image.open(handle, formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise BadImage(f"has too many pixels: {error}".split(" could be")[0]) from None
-    except Image.UnidentifiedImageError:
-        raise BadImage("is not a JPEG, PNG, WebP, BMP, GIF or TIFF image, or its header is damaged") from None
+        raise BadImageError(f"has too many pixels: {error}".split(" could be")[0]) from None
+    except UnidentifiedImageError:
+        raise BadImageError("is not a JPEG, PNG, WebP, BMP, GIF or TIFF image, or its header is damaged") from None
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
-        raise BadImage(f"has too many pixels: {image.width} x {image.height}; the limit is {limit:,} in all")
+        raise BadImageError(f"has too many pixels: {image.width} x {image.height}; the limit is {limit:,} in all")
     return image
 
 

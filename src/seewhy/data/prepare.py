@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,22 +16,12 @@ from seewhy.data import audit, splits
 from seewhy.data.audit import Audit, Issue
 from seewhy.data.cache import Facts, Frame, fingerprint, from_arrays, from_files
 from seewhy.data.dataset import Dataset, Part, Store
-from seewhy.data.decode import BadImage, frame, look, strict_pillow
+from seewhy.data.decode import BadImageError, frame, look, strict_pillow
 from seewhy.data.sources import Catalog, open_source
 from seewhy.data.splits import LEFT_OUT, Ints
 
 SMALL, LARGE_SIDE, SAMPLED = 64, 128, 512
 STD_FLOOR = 1 / 255
-
-
-@dataclass(frozen=True)
-class Check:
-    """What `check` finds: the audit, one line on the whole, and the images of every class by part."""
-
-    audit: Audit
-    summary: str
-    classes: tuple[str, ...]
-    counts: dict[str, tuple[int, ...]]
 
 
 def prepare(
@@ -52,8 +42,7 @@ def prepare(
 
     Args:
         source: what to read; a built-in name wins over a folder of that name unless it is written with a separator.
-        resolution: side of the square images in pixels. Default: their own size where no side is longer than 64 (if the sizes
-            differ, the square of the longest side), else 128.
+        resolution: side of the square images in pixels. Default: the longest side where none is longer than 64, else 128.
         channels: 1 for grey, 3 for colour. Default: grey if all sampled pictures are.
         val_fraction: share of the training images for validation; default 10%, at most 2,000; see `splits`.
         test_fraction: share for testing where the data bring neither a test nor a val part.
@@ -103,7 +92,7 @@ def prepare(
         *audit.colours(facts.grey[part != LEFT_OUT], shape[2], asked=channels is not None),
     ]
     mean, std = _moments(facts, part, shape)
-    return Dataset(
+    data = Dataset(
         name=catalog.name,
         classes=classes,
         channels=shape[2],
@@ -119,37 +108,34 @@ def prepare(
         source_kind=catalog.kind,
         mirrorable=shape[2] == 3 if catalog.mirrorable is None else catalog.mirrorable,
     )
+    return replace(data, audit=replace(data.audit, summary=f"{data.summary()}\n{data.table()}"))
 
 
-def check(
-    source: str | Path,
-    *,
-    resolution: int | None = None,
-    channels: int | None = None,
-    val_fraction: float | None = None,
-    test_fraction: float = 0.15,
-    split_seed: int = 0,
-    cache: Literal["pixels", "bytes"] = "pixels",
-    strict: bool = False,
-    cache_dir: Path | None = None,
-    data_dir: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Check:
-    """Say what is wrong with the images and the split; takes and raises what `prepare` does."""
-    data = prepare(
-        source,
-        resolution=resolution,
-        channels=channels,
-        val_fraction=val_fraction,
-        test_fraction=test_fraction,
-        split_seed=split_seed,
-        cache=cache,
-        strict=strict,
-        cache_dir=cache_dir,
-        data_dir=data_dir,
-        progress=progress,
+def check(source: str | Path, **options: Any) -> Audit:
+    """Say what is wrong with the images and the split; takes and raises what `prepare` does.
+
+    Returns:
+        the audit; its `summary` tells the data set in a line and the images of every class by part.
+    """
+    return prepare(source, **options).audit
+
+
+def prepare_all(source: str | Path, **options: Any) -> tuple[tuple[str, ...], Part]:
+    """Return the classes and the images on which a recogniser is examined: the data's own test part, else every image.
+
+    Takes and raises what `prepare` does.
+    """
+    data = prepare(source, **{**options, "val_fraction": 0.0, "test_fraction": 0.0})
+    if data.test is not None:
+        return data.classes, data.test
+    parts = [part for part in (data.train, data.val) if len(part)]
+    joined = Part(
+        torch.cat([part.keys for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        [name for part in parts for name in part.names],
+        data.train.store,
     )
-    return Check(data.audit, data.summary(), data.classes, data.counts())
+    return data.classes, joined
 
 
 def _check_values(val_fraction: float | None, test_fraction: float, cache: str) -> None:
@@ -186,7 +172,7 @@ def _shape(catalog: Catalog, resolution: int | None, channels: int | None) -> Fr
     side = max(max(size) for size in sizes)
     if side > SMALL:
         return frame(LARGE_SIDE, channels)
-    return frame(sizes[0] if len(set(sizes)) == 1 else side, channels)
+    return frame(side, channels)
 
 
 def _sample(catalog: Catalog) -> list[tuple[int, int, bool]]:
@@ -201,7 +187,7 @@ def _sample(catalog: Catalog) -> list[tuple[int, int, bool]]:
     def header(row: int) -> tuple[int, int, bool] | str:
         try:
             return look(os.path.join(catalog.root, catalog.paths[row]))
-        except BadImage as error:
+        except BadImageError as error:
             return f"{catalog.names[row]} {error}"
 
     with strict_pillow():

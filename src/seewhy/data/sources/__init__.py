@@ -15,7 +15,12 @@ from seewhy.data.sources.builtin import BUILTIN, cache_home, load_builtin
 from seewhy.data.sources.catalog import Catalog, SourceKind
 from seewhy.data.sources.folder import load_folder
 
-__all__ = ["BUILTIN", "Catalog", "SourceKind", "cache_home", "open_source"]
+__all__ = ["BUILTIN", "Catalog", "SourceKind", "cache_home", "is_builtin", "open_source"]
+
+
+def is_builtin(source: str | Path) -> bool:
+    """Whether a source names a built-in set (and is no path)."""
+    return isinstance(source, str) and source in BUILTIN
 
 
 def open_source(source: str | Path, data_dir: Path | None = None) -> Catalog:
@@ -29,7 +34,7 @@ def open_source(source: str | Path, data_dir: Path | None = None) -> Catalog:
         InputError: there is no such source, it holds no classes, or a built-in set is not there and cannot be fetched.
     """
     text = os.fspath(source)
-    if isinstance(source, str) and text in BUILTIN:
+    if is_builtin(source):
         return load_builtin(text, data_dir)
     if os.path.isdir(text):
         return load_folder(text)

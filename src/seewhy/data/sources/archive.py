@@ -124,7 +124,7 @@ def _images(field: str, array: Array) -> Bytes:
     if pixels.shape[3] == 4:
         alpha = pixels[..., 3:].astype(np.uint16)
         pixels = ((pixels[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(pixels, np.uint8)
 
 
 def _to_uint8(field: str, array: Array) -> Bytes:
@@ -133,7 +133,7 @@ def _to_uint8(field: str, array: Array) -> Bytes:
     if array.dtype == np.uint8:
         return array
     if kind == "b":
-        return array.astype(np.uint8) * np.uint8(255)
+        return np.asarray(array, np.uint8) * np.uint8(255)
     if kind not in "fiu":
         raise InputError(f"{field}: must be uint8, or floating point between 0 and 1, got {array.dtype}")
     low, high = array.min(), array.max()
@@ -143,9 +143,9 @@ def _to_uint8(field: str, array: Array) -> Bytes:
                 f"{field}: must be uint8, or floating point between 0 and 1, got {array.dtype} between {low:.4g} and {high:.4g}; "
                 "undo the normalisation, or save uint8"
             )
-        return (array * array.dtype.type(255) + array.dtype.type(0.5)).astype(np.uint8)
+        return np.asarray(array * array.dtype.type(255) + array.dtype.type(0.5), np.uint8)
     if array.dtype == np.uint16 and high > 255:
-        return (array >> 8).astype(np.uint8)
+        return np.asarray(array >> 8, np.uint8)
     if low < 0 or high > 255:
         raise InputError(
             f"{field}: integers must lie in 0..255 (uint16 in 0..65535), got {array.dtype} between {low} and {high}"

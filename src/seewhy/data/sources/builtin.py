@@ -80,9 +80,8 @@ def load_builtin(name: str, data_dir: Path | None = None) -> Catalog:
     labels = np.concatenate([_targets(train), _targets(test)]).astype(np.int64)
     sizes = [len(_targets(train)), len(_targets(test))]
     part = np.repeat(np.array([0, 2], np.int64), sizes)
-    classes = getattr(train, "classes", None)  # SVHN has none
-    spoken = classes is not None and name != "mnist"  # MNIST's are such as "0 - zero"
-    names = tuple(str(c) for c in classes) if spoken else tuple(str(k) for k in range(10))
+    digits = name in ("mnist", "svhn")  # torchvision's names are such as "0 - zero", or missing
+    names = tuple(str(k) for k in range(10)) if digits else tuple(str(kind) for kind in train.classes)
     return Catalog(
         name=name,
         kind="builtin",

@@ -18,7 +18,7 @@ import numpy as np
 
 from seewhy.core.errors import InputError
 from seewhy.data.audit import Issue, count, some
-from seewhy.data.decode import SUFFIXES
+from seewhy.data.decode import SUFFIXES, is_image_name
 from seewhy.data.sources.catalog import Catalog, natural_key
 from seewhy.data.splits import UNDECIDED
 
@@ -72,12 +72,12 @@ class _Walk:
             if not folder:
                 raise InputError(f"data: {self.root} cannot be read: {error.strerror}") from None
             self.closed.append(f"{_shown(folder)} ({error.strerror})")
-        return sorted(folders, key=natural_key), sorted(files, key=lambda entry: entry.name)
+        return sorted(folders, key=natural_key), files
 
     @staticmethod
     def pictures(files: Sequence[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
         """Return the files that are pictures by their suffix."""
-        return [entry for entry in files if entry.name.lower().endswith(SUFFIXES)]
+        return [entry for entry in files if is_image_name(entry.name)]
 
     def classes(self, prefix: str, part: int) -> None:
         """Take every folder below `prefix` as a class of `part`."""
@@ -101,7 +101,7 @@ class _Walk:
         folders, files = self.listing(folder)
         for entry in files:
             path = f"{folder}/{entry.name}"
-            if not entry.name.lower().endswith(SUFFIXES):
+            if not is_image_name(entry.name):
                 self.stray.append(path)
                 continue
             try:
@@ -153,19 +153,20 @@ class _Walk:
             told = f"{count(len(names), 'class')} without images, left out: {some(names)}"
             issues.append(Issue("empty_class", "warning", told, names))
         if self.closed:
-            told = f"{count(len(self.closed), 'folder')} cannot be read and {'is' if len(self.closed) == 1 else 'are'} left out: {some(self.closed)}"
+            verb = "is" if len(self.closed) == 1 else "are"
+            told = f"{count(len(self.closed), 'folder')} cannot be read and {verb} left out: {some(self.closed)}"
             issues.append(Issue("unreadable", "error", told, tuple(self.closed)))
         if self.loops:
             names = tuple(_shown(name) for name in self.loops)
             told = f"{count(len(names), 'link')} to a folder above, not followed: {some(names)}"
             issues.append(Issue("link_loop", "warning", told, names))
         if self.stray:
-            names = tuple(_shown(name) for name in self.stray)
-            told = f"{count(len(names), 'file or folder').replace('file or folders', 'files or folders')} left alone, no pictures of a class: {some(names)}"
+            names = tuple(_shown(name) for name in sorted(self.stray))
+            told = f"{count(len(names), 'file')} left alone that {'is' if len(names) == 1 else 'are'} no picture of a class: {some(names)}"
             issues.append(Issue("stray_files", "note", told, names))
         return issues
 
 
 def _shown(path: str) -> str:
     """Return a path that can be printed and stored: bytes that are no UTF-8 become replacement characters."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "replace")
