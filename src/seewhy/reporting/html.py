@@ -90,7 +90,7 @@ def render_report(record: ReportRecord) -> str:
         "curves": _curves(record.metrics),
         "sections": _SECTIONS[:1] + (_EVALUATED if evaluation else _NOT_EVALUATED) + _SECTIONS[1:],
         "evaluation": evaluation,
-        "part": {"test": "test", "val": "validation"}.get(evaluation.part, evaluation.part) if evaluation else "",
+        "part": reading.part_name(evaluation) if evaluation else "",
         "confusion": _confusion(evaluation) if evaluation else None,
         "mistakes": _mistakes(evaluation) if evaluation else [],
         "classes": _classes(evaluation) if evaluation else [],
@@ -113,13 +113,18 @@ def _tile(label: str, value: str) -> dict[str, str]:
     return {"label": label, "value": head, "detail": f"[{rest}" if bracket else ""}
 
 
+def _loss(value: object) -> str:
+    """Return a loss as text; one that is not finite is a finding, not a gap."""
+    return str(value) if isinstance(value, float) and finite(value) is None else number(value)
+
+
 def _curves(metrics: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
     spoken = {"loss": "Loss", "accuracy": "Accuracy", "lr": "Learning rate"}
     panels = figures.curve_panels(metrics)
     fields: list[tuple[str, str, Callable[[object], str]]] = [
         ("epoch", "Epoch", number),
-        ("train_loss", "Training loss", number),
-        ("val_loss", "Validation loss", number),
+        ("train_loss", "Training loss", _loss),
+        ("val_loss", "Validation loss", _loss),
         ("train_accuracy", "Training accuracy", percent),
         ("val_accuracy", "Validation accuracy", percent),
         ("lr", "Learning rate", number),

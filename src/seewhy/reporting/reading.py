@@ -63,16 +63,22 @@ def of_curves(metrics: Metrics) -> str:
     return " ".join(said)
 
 
+def part_name(evaluation: EvaluationRecord) -> str:
+    """Return the name of the evaluated part as people say it."""
+    return {"val": "validation"}.get(evaluation.part, evaluation.part)
+
+
 def of_confusion(evaluation: EvaluationRecord) -> str:
     """Say how many images were wrong and how the mistakes are spread."""
     matrix = np.asarray(evaluation.confusion)
     total = int(matrix.sum())
+    images = count(total, f"{part_name(evaluation)} image")
     wrong = total - int(np.trace(matrix))
     if total == 0:
         return "No images were evaluated."
     if wrong == 0:
-        return f"All {count(total, 'image')} were recognised."
-    said = f"{wrong:,} of {count(total, 'image')} ({percent(wrong / total)}) were taken for another class"
+        return f"All {images} were recognised."
+    said = f"{wrong:,} of {images} ({percent(wrong / total)}) were taken for another class"
     pairs = confused_pairs(evaluation, limit=4)
     if len(pairs) < 4:
         return f"{said}."
