@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from seewhy.core.errors import InputError
+from seewhy.core.errors import InputError, RunError
 from seewhy.training.assemble import Prepared, make_job, plan, prepare
 from seewhy.training.checkpoint import Checkpoint
 from seewhy.training.events import Emit, EpochEnded, Event, Observer, Planned, RunStarted, emitter
@@ -103,7 +103,7 @@ def _loop(job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | N
         return "early stop" if ended else fit(job, progress, asked.is_set)
 
 
-class InterruptedRunError(Exception):
+class InterruptedRunError(RunError):
     """The run was asked to stop (Ctrl-C, SIGTERM) and has saved a checkpoint."""
 
     def __init__(self, folder: Path, step: int, total_steps: int) -> None:
