@@ -21,6 +21,8 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,7 +163,7 @@ def _open(entry: Path, catalog: Catalog, shape: Frame, *, encoded: bool) -> tupl
     count = len(catalog.paths)
     try:
         record = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-        with np.load(entry / "facts.npz", allow_pickle=False) as file:
+        with open(entry / "facts.npz", "rb") as handle, np.load(handle, allow_pickle=False) as file:
             facts = Facts(
                 **{name: file[name] for name in file.files}, bad={int(k): v for k, v in record["bad"].items()}
             )
@@ -177,7 +179,7 @@ def _open(entry: Path, catalog: Catalog, shape: Frame, *, encoded: bool) -> tupl
         if path.stat().st_size != size:
             return None
         pixels = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     return PixelStore(pixels.view(count, *shape)), facts
 

@@ -40,7 +40,7 @@ def load_npz(path: str) -> Catalog:
         InputError: the file is damaged, has other keys, or an array cannot be meant; says which and what is allowed.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             pairs = _pairs(path, file.files)
             loaded = [
                 (part, name, _get(path, file, image), _get(path, file, label)) for part, name, image, label in pairs

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+
+from seewhy.data import audit
+from seewhy.data.audit import Issue, collect, count, some
+from seewhy.data.splits import LEFT_OUT
+
+
+def ints(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def test_words():
+    assert [count(n, "class") for n in (1, 2, 1200)] == ["1 class", "2 classes", "1,200 classes"]
+    assert some(["a", "b", "c"]) == "a, b, c"
+    assert some([str(i) for i in range(1003)]) == "0, 1, 2 and 1,000 more"
+    assert some(["x" * 200]) == "x" * 38 + "..." + "x" * 38
+
+
+def test_errors_come_first_and_travel_as_json():
+    found = collect([Issue("b", "note", "n"), Issue("a", "error", "e", ("p",)), Issue("c", "warning", "w")], "sum")
+    assert [issue.severity for issue in found.issues] == ["error", "warning", "note"]
+    assert found.to_json()[0] == {"kind": "a", "severity": "error", "message": "e", "paths": ["p"]}
+    assert found.of("c")[0].message == "w"
+    assert found.summary == "sum"
+
+
+def test_unreadable_files():
+    assert audit.unreadable([]) == []
+    (issue,) = audit.unreadable([("a/1.jpg", "is empty"), ("a/2.jpg", "is truncated")])
+    assert issue.message == "2 files cannot be used and are left out: a/1.jpg (is empty), a/2.jpg (is truncated)"
+    assert issue.paths == ("a/1.jpg", "a/2.jpg")
+    assert issue.severity == "error"
+
+
+def test_classes_that_are_single_or_missing():
+    labels, part = ints(0, 0, 0, 1, 2, 2, 3, 3), ints(0, 1, 2, 0, 0, 2, 2, 2)
+    found = {(issue.kind, issue.paths): issue.message for issue in audit.classes(labels, part, "abcd")}
+    assert found == {
+        ("one_image_class", ("b",)): "1 class with a single image, which cannot be split: b",
+        ("missing_class", ("d",)): "1 class without images in the train part, can never be recognised: d",
+        ("missing_class", ("c", "d")): "2 classes without images in the val part, are not examined there: c, d",
+    }
+
+
+def test_imbalance_is_measured_on_the_training_part():
+    assert audit.classes(np.repeat([0, 1], [100, 10]), np.zeros(110, np.int64), "ab") == []
+    (issue,) = audit.classes(np.repeat([0, 1], [101, 10]), np.zeros(111, np.int64), "ab")
+    assert issue.kind == "imbalance"
+    assert issue.message.startswith("classes are unbalanced in the train part: a has 101 images, b 10;")
+    tested = np.repeat([0, 2, 0], [100, 10, 2])
+    found = audit.classes(np.repeat([0, 0, 1], [100, 10, 2]), tested, "ab")
+    assert sorted(issue.kind for issue in found) == ["imbalance", "missing_class"]
+
+
+def test_copies_leaks_and_conflicts():
+    names = [f"p{i}" for i in range(10)]
+    same = ints(0, 0, 0, 3, 3, 5, 6, 6, 8, 8)
+    labels = ints(0, 0, 0, 1, 0, 1, 1, 1, 0, 0)
+    part = ints(0, 0, 2, 0, 1, 2, 1, 2, 0, LEFT_OUT)
+    found = {(issue.kind, issue.paths): issue.message for issue in audit.twins(same, labels, part, names, "ab")}
+    assert found == {
+        ("leakage", ("p4",)): "1 image of the val part also in the train part, so its figures flatter: p4; remove the copies",
+        ("leakage", ("p2", "p7")): "2 images of the test part also in the train or val part, so its figures flatter: p2, p7; remove the copies",
+        ("conflicting_labels", ("p3", "p4")): "1 picture under more than one class: p3 (a and b); keep the right one",
+        ("duplicate", ("p1",)): "1 image of the train part is a copy of another: p1",
+    }  # fmt: skip
+
+
+def test_no_copies_no_issue():
+    assert audit.twins(np.arange(4), ints(0, 1, 0, 1), ints(0, 0, 1, 2), list("abcd"), "xy") == []
+
+
+def test_sizes():
+    assert audit.sizes(np.array([[20, 20]] * 3), (16, 16, 3)) == []
+    (issue,) = audit.sizes(np.array([[20, 30], [40, 10]]), (16, 16, 3))
+    assert issue.kind == "mixed_sizes"
+    assert (
+        issue.message
+        == "sizes are mixed: 10 to 30 pixels wide, 20 to 40 high; each is scaled to cover 16 x 16 and cut at the centre"
+    )
+    (issue,) = audit.sizes(np.array([[20, 30]] * 3), (16, 16, 3))
+    assert issue.kind == "cut"
+    assert "30 x 20 pixels" in issue.message
+
+
+def test_colour_lost():
+    grey = np.array([True, False, True])
+    assert audit.colours(grey, 3, asked=False) == []
+    assert audit.colours(grey, 1, asked=True) == []
+    (issue,) = audit.colours(grey, 1, asked=False)
+    assert issue.message.startswith("1 colour picture among grey ones")

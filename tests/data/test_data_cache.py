@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seewhy.core.errors import RunError
+from seewhy.data import cache
+from seewhy.data.cache import Facts, fingerprint, from_arrays, from_files, pixel_hash
+from seewhy.data.dataset import ByteStore, PixelStore
+from seewhy.data.decode import decode_file
+from seewhy.data.sources import open_source
+
+SHAPE = (16, 16, 3)
+
+
+def read(root, *, encoded=False, home=None, progress=None, shape=SHAPE):
+    return from_files(open_source(root), shape, encoded=encoded, cache_dir=home, progress=progress)
+
+
+def entries(home: Path) -> list[str]:
+    return sorted(path.name for path in home.iterdir() if path.is_dir())
+
+
+def counting(monkeypatch) -> list[int]:
+    """Count the pictures that are decoded from now on."""
+    calls: list[int] = []
+    plain = cache.decode_into
+    monkeypatch.setattr(cache, "decode_into", lambda data, row: calls.append(1) or plain(data, row))
+    return calls
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_the_cache_holds_what_the_files_hold(folder, as_bytes):
+    root = folder({"a": 7, "b": 5})
+    store, facts = read(root, encoded=as_bytes)
+    assert isinstance(store, ByteStore if as_bytes else PixelStore)
+    images = store.images(torch.arange(12))
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    catalog = open_source(root)
+    for row, path in enumerate(catalog.paths):
+        assert torch.equal(images[row], decode_file(root / path, resolution=16, channels=3))
+    assert facts.sizes.tolist() == [[16, 16]] * 12
+    assert not facts.grey.any()
+    assert facts.bad == {}
+    wide = images.to(torch.int64)
+    assert facts.sums.tolist() == wide.sum((2, 3)).tolist()
+    assert facts.squares.tolist() == (wide * wide).sum((2, 3)).tolist()
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_the_second_start_decodes_nothing(folder, monkeypatch, as_bytes):
+    root = folder({"a": 7, "b": 5})
+    calls = counting(monkeypatch)
+    first, facts = read(root, encoded=as_bytes)
+    assert len(calls) == 12
+    second, again = read(root, encoded=as_bytes)
+    assert len(calls) == 12
+    rows = torch.arange(12)
+    assert torch.equal(first.images(rows), second.images(rows))
+    assert all(np.array_equal(getattr(facts, name), getattr(again, name)) for name in ("sizes", "hashes", "sums"))
+
+
+def test_a_changed_file_makes_a_new_entry_and_the_outgrown_one_goes(folder, own_cache, encoded):
+    root = folder({"a": 3, "b": 3})
+    read(root)
+    other = read(root, shape=(8, 8, 3))[0]
+    before = entries(own_cache)
+    assert len(before) == 2
+    path = root / "a" / "001.jpg"
+    path.write_bytes(encoded(99))
+    store, _ = read(root)
+    assert torch.equal(store.images(torch.tensor([1]))[0], decode_file(path, resolution=16, channels=3))
+    after = entries(own_cache)
+    assert len(after) == 2
+    assert len(set(after) & set(before)) == 1, "the entry with other settings stays"
+    assert other.images(torch.tensor([0])).shape == (1, 3, 8, 8)
+
+
+def test_a_touched_file_is_decoded_again(folder, monkeypatch):
+    root = folder({"a": 3, "b": 3})
+    read(root)
+    calls = counting(monkeypatch)
+    os.utime(root / "a" / "000.jpg", ns=(1, 1))
+    read(root)
+    assert len(calls) == 6
+
+
+def test_settings_are_part_of_the_fingerprint():
+    found = {
+        fingerprint(content, shape, encoded=encoded)
+        for content in ("x", "y")
+        for shape in (SHAPE, (16, 16, 1), (8, 16, 3))
+        for encoded in (False, True)
+    }
+    assert len(found) == 12
+
+
+def test_bad_files_are_remembered(folder, monkeypatch):
+    root = folder({"a": 3, "b": 3})
+    path = root / "b" / "001.jpg"
+    path.write_bytes(path.read_bytes()[:150])
+    for encoded in (False, True):
+        _, facts = read(root, encoded=encoded)
+        calls = counting(monkeypatch)
+        store, again = read(root, encoded=encoded)
+        assert not calls
+        assert list(facts.bad) == [4]
+        assert again.bad == facts.bad
+        assert "truncated" in facts.bad[4]
+        assert store.images(torch.tensor([0, 5])).shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("damage", ["pixels.u8", "facts.npz", "entry.json"])
+def test_a_damaged_entry_is_built_again(folder, own_cache, monkeypatch, damage):
+    root = folder({"a": 3, "b": 3})
+    store, _ = read(root)
+    expected = store.images(torch.arange(6))
+    file = own_cache / entries(own_cache)[0] / damage
+    file.write_bytes(file.read_bytes()[:-9])
+    calls = counting(monkeypatch)
+    assert torch.equal(read(root)[0].images(torch.arange(6)), expected)
+    assert len(calls) == 6
+
+
+def test_the_cache_may_be_read_only(folder, own_cache):
+    root = folder({"a": 3, "b": 3})
+    read(root)
+    for path in (own_cache / entries(own_cache)[0]).iterdir():
+        path.chmod(0o444)
+    assert read(root)[0].images(torch.tensor([0])).shape == (1, 3, 16, 16)
+
+
+def test_progress_counts_to_the_end(folder):
+    seen = []
+    read(folder({"a": 300, "b": 30}), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(256, 330), (330, 330)]
+
+
+@pytest.mark.parametrize("call", ["posix_fallocate", "pwrite"])
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(folder, own_cache, monkeypatch, call):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(RunError, match=rf"cannot write {own_cache}/\w+: No space left on device"):
+        read(folder({"a": 3, "b": 3}))
+    assert entries(own_cache) == []
+
+
+def test_an_unusable_cache_folder_is_an_error_that_names_it(folder, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match=r"cannot write .*/file/cache"):
+        read(folder({"a": 3, "b": 3}), home=tmp_path / "file" / "cache")
+
+
+def test_a_system_that_writes_in_pieces(folder, monkeypatch):
+    plain = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda handle, data, offset: plain(handle, data[:1000], offset))
+    root = folder({"a": 3, "b": 3})
+    store, _ = read(root)
+    path = root / "b" / "002.jpg"
+    assert torch.equal(store.images(torch.tensor([5]))[0], decode_file(path, resolution=16, channels=3))
+
+
+BUILDER = """
+import sys, time
+from pathlib import Path
+import torch
+from seewhy.data import cache
+from seewhy.data.sources import open_source
+calls, plain = [], cache.decode_into
+def slow(data, row):
+    calls.append(1)
+    time.sleep(float(sys.argv[2]))
+    return plain(data, row)
+cache.decode_into = slow
+print("ready", flush=True)
+store, facts = cache.from_files(open_source(sys.argv[1]), (16, 16, 3), encoded=False, cache_dir=None, progress=None)
+images = store.images(torch.arange(len(facts.hashes)))
+print(len(calls), int(images.long().sum()), flush=True)
+"""
+
+
+def builder(root: Path, pause: float) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", BUILDER, str(root), str(pause)], stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_build_one_cache(folder, own_cache):
+    root = folder({"a": 40, "b": 40})
+    both = [builder(root, 0.02) for _ in range(2)]
+    lines = [process.communicate(timeout=120)[0].split() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    decoded, sums = sorted(int(line[1]) for line in lines), {line[2] for line in lines}
+    assert decoded == [0, 80], "one builds, the other waits and reuses"
+    assert len(sums) == 1
+    assert len(entries(own_cache)) == 1
+
+
+def test_a_builder_that_is_killed_leaves_nothing_that_counts(folder, own_cache, monkeypatch):
+    root = folder({"a": 40, "b": 40})
+    process = builder(root, 0.5)
+    deadline = time.monotonic() + 120
+    while not list(own_cache.glob("*.tmp/pixels.u8")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert [name.endswith(".tmp") for name in entries(own_cache)] == [True]
+    calls = counting(monkeypatch)
+    store, _ = read(root)
+    assert len(calls) == 80
+    assert store.images(torch.arange(80)).float().mean() > 0
+    assert [name.endswith(".tmp") for name in entries(own_cache)] == [False]
+
+
+def test_damaged_encoded_bytes_are_an_error_that_names_the_file(folder, own_cache):
+    root = folder({"a": 3, "b": 3})
+    read(root, encoded=True)
+    blob = own_cache / entries(own_cache)[0] / "bytes.bin"
+    blob.write_bytes(b"\0" * blob.stat().st_size)
+    store, _ = read(root, encoded=True)
+    with pytest.raises(RunError, match=r"a/001\.jpg in the cache is not a JPEG.*remove the cache folder"):
+        store.images(torch.tensor([1]))
+
+
+def test_arrays_stay_in_memory(own_cache):
+    catalog = open_source("digits")
+    store, facts = from_arrays(catalog, (8, 8, 1), None)
+    assert store.pixels.data_ptr() == catalog.pixels.ctypes.data, "and are not copied"
+    assert not own_cache.exists()
+    assert facts.sums[:, 0].tolist() == catalog.pixels.astype(np.int64).sum((1, 2, 3)).tolist()
+    larger, _ = from_arrays(catalog, (16, 16, 3), None)
+    assert larger.images(torch.tensor([3])).shape == (1, 3, 16, 16)
+    small, big = store.images(torch.tensor([3])).float(), larger.images(torch.tensor([3])).float()
+    twin = torch.nn.functional.interpolate(small, 16, mode="bilinear", antialias=True)
+    assert (big - twin).abs().max() < 2
+
+
+def test_pixel_hashes_differ_where_pixels_do():
+    block = np.random.default_rng(1).integers(0, 256, (1, 5, 5, 3), dtype=np.uint8)
+    changed = np.repeat(block, 75 * 8, 0)
+    for bit in range(75 * 8):
+        changed[bit].ravel()[bit // 8] ^= 1 << bit % 8
+    hashes = pixel_hash(np.concatenate([block, changed, block]))
+    assert hashes[0] == hashes[-1]
+    assert len(set(hashes.tolist())) == 75 * 8 + 1
+
+
+def test_sums_are_exact_for_white_pictures_of_any_size():
+    facts = Facts.empty(1, 3)
+    facts.measure(slice(0, 1), np.full((1, 700, 500, 3), 255, np.uint8))
+    assert facts.sums.tolist() == [[700 * 500 * 255] * 3]
+    assert facts.squares.tolist() == [[700 * 500 * 255**2] * 3]
+
+
+def test_an_entry_says_what_it_was_made_from(folder, own_cache):
+    root = folder({"a": 3, "b": 3})
+    read(root)
+    record = json.loads((own_cache / entries(own_cache)[0] / "entry.json").read_text())
+    assert record == {"source": str(root.resolve()), "shape": [16, 16, 3], "encoded": False, "bad": {}}

@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seewhy.core.errors import InputError
+from seewhy.data.sources import BUILTIN, builtin, is_builtin, open_source
+from seewhy.data.sources.catalog import Numbered, natural_key
+
+
+def kinds(catalog) -> dict[str, str]:
+    return {issue.kind: issue.message for issue in catalog.issues}
+
+
+def test_class_folders_without_parts(folder):
+    found = open_source(folder({"b": 2, "a": 3}))
+    assert found.classes == ("a", "b")
+    assert list(found.names) == ["a/000.jpg", "a/001.jpg", "a/002.jpg", "b/000.jpg", "b/001.jpg"]
+    assert found.labels.tolist() == [0, 0, 0, 1, 1]
+    assert set(found.part.tolist()) == {-1}
+    assert (found.kind, found.name, found.issues) == ("folder", "pictures", ())
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
+def test_parts_by_name(folder, val):
+    root = folder({"train/a": 2, "train/b": 1, f"{val}/a": 1, "test/b": 1, "test/c": 1})
+    found = open_source(root)
+    assert found.classes == ("a", "b", "c"), "the union over the parts"
+    assert dict(zip(found.names, found.part.tolist(), strict=True)) == {
+        "train/a/000.jpg": 0, "train/a/001.jpg": 0, "train/b/000.jpg": 0,
+        f"{val}/a/000.jpg": 1, "test/b/000.jpg": 2, "test/c/000.jpg": 2,
+    }  # fmt: skip
+
+
+def test_a_class_may_be_called_train(folder):
+    assert open_source(folder({"train": 2, "bus": 2, "car": 2})).classes == ("bus", "car", "train")
+    assert open_source(folder({"train/old": 2, "bus": 2}, name="deep")).classes == ("bus", "train")
+
+
+def test_other_folders_beside_parts_are_left_alone(folder):
+    found = open_source(folder({"train/a": 2, "train/b": 2, "test/a": 1, "extra/x": 3}))
+    assert found.classes == ("a", "b")
+    assert kinds(found)["stray_files"].endswith(": extra/")
+
+
+def test_classes_are_sorted_naturally(folder):
+    assert open_source(folder({"10": 1, "9": 1, "100": 1})).classes == ("9", "10", "100")
+    assert sorted(["img10", "img2", "Img1"], key=natural_key) == ["Img1", "img2", "img10"]
+
+
+def test_rubbish_is_ignored_or_counted(folder):
+    root = folder({"a": 2, "b": 2})
+    for name in (".DS_Store", "Thumbs.db", "a/.hidden.jpg", "a/Thumbs.db", "a/._000.jpg"):
+        (root / name).write_bytes(b"x")
+    (root / "__MACOSX").mkdir()
+    (root / ".git").mkdir()
+    (root / "readme.txt").write_text("x")
+    (root / "b" / "labels.csv").write_text("x")
+    found = open_source(root)
+    assert len(found.names) == 4
+    assert kinds(found) == {
+        "stray_files": "2 files left alone that are no picture of a class: b/labels.csv, readme.txt"
+    }
+
+
+def test_folders_inside_a_class_belong_to_it(folder):
+    found = open_source(folder({"a/x/y": 2, "a/z": 1, "b": 1}))
+    assert found.classes == ("a", "b")
+    assert found.labels.tolist() == [0, 0, 0, 1]
+
+
+def test_links_are_followed_and_loops_cut(folder):
+    root = folder({"a/deep": 2, "b": 1})
+    (root / "a" / "deep" / "up").symlink_to(root / "a")
+    (root / "c").symlink_to(root / "b")
+    found = open_source(root)
+    assert found.classes == ("a", "b", "c")
+    assert len(found.names) == 4
+    assert kinds(found) == {"link_loop": "1 link to a folder above, not followed: a/deep/up"}
+
+
+def test_unicode_very_long_and_undecodable_names(folder, encoded):
+    root = folder({"größe 大": 1, "b": 1})
+    (root / "b" / ("x" * 251 + ".jpg")).write_bytes(encoded(50))
+    (root / "b" / "täst 🐈.JPEG").write_bytes(encoded(51))
+    with open(os.fsencode(root / "b") + b"/\xff\xfe.png", "wb") as file:
+        file.write(encoded(52, "PNG"))
+    found = open_source(root)
+    assert found.classes == ("b", "größe 大")
+    assert len(found.names) == 5
+    assert "b/täst 🐈.JPEG" in found.names
+    assert "b/\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}.png" in found.names
+    "".join(found.names).encode()
+
+
+def test_empty_classes_are_reported_and_left_out(folder):
+    root = folder({"a": 2, "b": 2})
+    (root / "nothing").mkdir()
+    found = open_source(root)
+    assert found.classes == ("a", "b")
+    assert kinds(found) == {"empty_class": "1 class without images, left out: nothing"}
+
+
+def test_a_broken_link_is_listed_so_that_reading_it_reports_it(folder):
+    root = folder({"a": 2, "b": 2})
+    (root / "a" / "gone.jpg").symlink_to(root / "nowhere")
+    assert "a/gone.jpg" in open_source(root).names
+
+
+def test_the_content_changes_with_the_files(folder, encoded):
+    root = folder({"a": 2, "b": 2})
+    before = open_source(root).content
+    assert open_source(root).content == before
+    (root / "a" / "000.jpg").write_bytes(encoded(77))
+    changed = open_source(root).content
+    os.rename(root / "b" / "000.jpg", root / "b" / "new.jpg")
+    assert len({before, changed, open_source(root).content}) == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: None, "holds no class folders"),
+        (lambda root: (root / "a").mkdir(), "holds folders but no images"),
+        (
+            lambda root: (root / "a.jpg").write_bytes(b"x"),
+            "holds images but no class folders; put the images of each class",
+        ),
+    ],
+)
+def test_folders_that_cannot_be_used(tmp_path, make, message):
+    root = tmp_path / "set"
+    root.mkdir()
+    make(root)
+    with pytest.raises(InputError, match=message):
+        open_source(root)
+
+
+def test_one_class_only(folder):
+    with pytest.raises(
+        InputError, match=r"images of one class only \(a\); a recogniser needs at least two class folders$"
+    ):
+        open_source(folder({"a": 3}))
+    with pytest.raises(InputError, match=r"did you mean '.*wrapped/inner'\?"):
+        open_source(folder({"inner/a": 1, "inner/b": 1}, name="wrapped"))
+
+
+def test_unknown_sources_name_what_is_near(folder, monkeypatch):
+    root = folder({"a": 1, "b": 1})
+    with pytest.raises(
+        InputError,
+        match=r"'mnst' is neither a folder, nor an \.npz file, nor a built-in name \(digits, .*did you mean 'mnist'",
+    ):
+        open_source("mnst")
+    with pytest.raises(InputError, match=r"did you mean '.*/pictures'"):
+        open_source(str(root.parent / "pictuers"))
+    with pytest.raises(InputError, match="there is no folder /absent"):
+        open_source("/absent/place")
+    with pytest.raises(InputError, match=r"is a file, but not an \.npz"):
+        open_source(root / "a" / "000.jpg")
+
+
+def test_a_built_in_name_wins_over_a_folder_unless_written_as_a_path(folder, monkeypatch):
+    root = folder({"a": 1, "b": 1}, name="digits")
+    monkeypatch.chdir(root.parent)
+    assert open_source("digits").kind == "builtin"
+    assert open_source("./digits").kind == "folder"
+    assert open_source(Path("digits")).kind == "folder"
+    assert is_builtin("digits")
+    assert not is_builtin("./digits")
+
+
+def test_numbered_names():
+    names = Numbered([("train", 3), ("test", 2)])
+    assert list(names) == ["train/0", "train/1", "train/2", "test/0", "test/1"]
+    assert names[-1] == "test/1"
+    assert names[1:4] == ["train/1", "train/2", "test/0"]
+    with pytest.raises(IndexError):
+        names[5]
+
+
+# npz
+
+
+def archive(tmp_path, **arrays) -> Path:
+    np.savez(tmp_path / "set.npz", **arrays)
+    return tmp_path / "set.npz"
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), dtype=np.uint8)
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+def test_npz_of_images_and_labels(tmp_path):
+    found = open_source(archive(tmp_path, images=PIXELS, labels=LABELS))
+    assert np.array_equal(found.pixels, PIXELS)
+    assert found.labels.tolist() == LABELS.tolist()
+    assert (found.kind, found.name, found.classes) == ("npz", "set", ("0", "1", "2"))
+    assert found.names[2] == "images/2"
+
+
+@pytest.mark.parametrize("keys", ["x_{}|y_{}", "X_{}|y_{}", "images_{}|labels_{}", "{}_images|{}_labels"])
+def test_npz_of_parts(tmp_path, keys):
+    image, label = keys.split("|")
+    arrays = {image.format("train"): PIXELS[:4, ..., 0], label.format("train"): LABELS[:4, None]}
+    arrays |= {image.format("test"): PIXELS[4:, ..., 0], label.format("test"): LABELS[4:, None]}
+    found = open_source(archive(tmp_path, **arrays))
+    assert found.pixels.shape == (6, 5, 5, 1)
+    assert found.part.tolist() == [0, 0, 0, 0, 2, 2]
+    assert list(found.names)[3:] == ["train/3", "test/0", "test/1"]
+
+
+def test_npz_of_texts_is_sorted_naturally(tmp_path):
+    found = open_source(archive(tmp_path, images=PIXELS, labels=np.array(["c10", "c9", "a", "c9", "a", "c10"])))
+    assert found.classes == ("a", "c9", "c10")
+    assert found.labels.tolist() == [2, 1, 0, 1, 0, 2]
+    assert open_source(archive(tmp_path, images=PIXELS, labels=np.array([b"x", b"y"] * 3))).classes == ("x", "y")
+
+
+def test_npz_with_class_names(tmp_path):
+    found = open_source(archive(tmp_path, images=PIXELS, labels=LABELS, classes=np.array(["ant", "bee", "cow"])))
+    assert found.classes == ("ant", "bee", "cow")
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (np.array([0.0, 0.5, 1.0, 0.25], np.float32), [0, 128, 255, 64]),
+        (np.array([False, True, True, False]), [0, 255, 255, 0]),
+        (np.array([0, 65535, 256, 511], np.uint16), [0, 255, 1, 1]),
+        (np.array([0, 255, 7, 9], np.int64), [0, 255, 7, 9]),
+    ],
+)
+def test_npz_conversions(tmp_path, images, expected):
+    found = open_source(archive(tmp_path, images=images.reshape(4, 1, 1), labels=np.array([0, 1, 0, 1])))
+    assert found.pixels.ravel().tolist() == expected
+
+
+def test_npz_alpha_is_laid_on_white(tmp_path):
+    pixels = np.array([[[[10, 20, 30, 255]]], [[[10, 20, 30, 0]]]], np.uint8)
+    found = open_source(archive(tmp_path, images=pixels, labels=np.array([0, 1])))
+    assert found.pixels.reshape(2, 3).tolist() == [[10, 20, 30], [255, 255, 255]]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pixels": PIXELS}, r"must hold images and labels, or x_train, y_train and so on, got pixels; save it"),
+        ({"x_test": PIXELS, "y_test": LABELS}, r"has no train part"),
+        ({"images": PIXELS.astype(np.float32), "labels": LABELS}, r"must be uint8, or floating .* got float32 between 0 and 255; undo"),
+        ({"images": np.full((6, 2, 2), np.nan), "labels": LABELS}, r"got float64 between nan and nan"),
+        ({"images": PIXELS.astype(np.int32) - 1, "labels": LABELS}, r"integers must lie in 0\.\.255"),
+        ({"images": PIXELS.astype(complex), "labels": LABELS}, r"got complex128"),
+        ({"images": PIXELS.transpose(0, 3, 1, 2), "labels": LABELS}, r"got shape \(6, 3, 5, 5\); transpose to channels last"),
+        ({"images": PIXELS[:0], "labels": LABELS[:0]}, r"must hold at least one image"),
+        ({"images": PIXELS, "labels": LABELS[:4]}, r"must be one for each image, got 4 labels for 6 images"),
+        ({"images": PIXELS, "labels": LABELS / 2}, r"must be \[N\] integers or texts, one for each image, got float64"),
+        ({"images": PIXELS, "labels": np.zeros(6, int)}, r"has images of one class only \(0\)"),
+        ({"images": PIXELS, "labels": LABELS, "classes": np.array(["a"])}, r"classes names 1 labels, 0 to 0, got labels 0 to 2"),
+        ({"x_train": PIXELS, "y_train": LABELS, "x_test": PIXELS[:, :4], "y_test": LABELS}, r"the parts differ in shape"),
+        ({"x_train": PIXELS, "y_train": LABELS, "x_test": PIXELS, "y_test": LABELS.astype(str)}, r"texts in one part and integers in another"),
+        ({"images": PIXELS, "labels": np.array([{}] * 6)}, r"labels holds Python objects, which are not loaded"),
+    ],
+)  # fmt: skip
+def test_npz_refusals(tmp_path, arrays, message):
+    with pytest.raises(InputError, match=message):
+        open_source(archive(tmp_path, **arrays))
+
+
+def test_a_damaged_npz(tmp_path):
+    path = archive(tmp_path, images=PIXELS, labels=LABELS)
+    whole = path.read_bytes()
+    for data in (b"", b"no archive", whole[:300], whole[:100] + b"\xff" * 50 + whole[150:]):
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=r"set\.npz"):
+            open_source(path)
+
+
+# built-in
+
+
+def test_digits_are_embedded():
+    found = open_source("digits")
+    assert found.pixels.shape == (1797, 8, 8, 1)
+    assert (found.pixels.min(), found.pixels.max()) == (0, 255)
+    assert found.classes == tuple("0123456789")
+    assert np.bincount(found.labels).sum() == 1797
+
+
+def test_mnist_is_found_in_the_data_folder():
+    home = os.environ.get("SEEWHY_DATA")
+    if not home or not (Path(home) / "MNIST" / "raw").is_dir():
+        pytest.skip("SEEWHY_DATA names no folder with MNIST/raw")
+    found = open_source("mnist")
+    assert found.pixels.shape == (70_000, 28, 28, 1)
+    assert (np.bincount(found.part, minlength=3) == [60_000, 0, 10_000]).all()
+    assert found.classes == tuple("0123456789")
+    assert found.labels[:5].tolist() == [5, 0, 4, 1, 9]
+
+
+@pytest.mark.parametrize("name", [name for name in BUILTIN if name != "digits"])
+def test_a_missing_set_offline_says_where_its_files_belong(name, tmp_path, monkeypatch, capfd):
+    def no_network(*args, **kwargs):
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    monkeypatch.setenv("SEEWHY_DATA", str(tmp_path / "data"))
+    with pytest.raises(InputError) as caught:
+        open_source(name)
+    place = tmp_path / "data" / BUILTIN[name].where
+    assert f"data: {name!r} is not in {place} and cannot be downloaded" in str(caught.value)
+    assert "SEEWHY_DATA" in str(caught.value)
+    assert capfd.readouterr().out == ""
+    assert socket.getdefaulttimeout() is None, "the patience of the rest of the program is as it was"
+
+
+def test_a_data_folder_that_cannot_be_made(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be downloaded"):
+        builtin.load_builtin("kmnist", tmp_path / "file" / "data")
+
+
+def test_importing_the_sources_does_not_import_heavy_packages():
+    import subprocess
+
+    code = (
+        "import sys, seewhy.data.sources; print([m for m in ('sklearn', 'torchvision', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
