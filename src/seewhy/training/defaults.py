@@ -144,7 +144,8 @@ def _refuse_misfits(spec: RunSpec, facts: Facts) -> None:
 def usual_epochs(facts: Facts) -> float:
     """Return the epochs that the size of the data asks for, whatever the machine."""
     shown = 500_000 if facts.side <= SMALL else 130_000
-    return float(min(100, max(4, round(shown / facts.train_images))))
+    most = 50 if facts.side <= SMALL else 100
+    return float(min(most, max(4, round(shown / facts.train_images))))
 
 
 def estimate_seconds(spec: RunSpec, facts: Facts, images_per_second: float, epochs: float) -> float:

@@ -50,7 +50,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class StepEnded(Event):
-    """One step was taken; `loss` and `accuracy` are means over the batch of `images` images, before the step."""
+    """One step was taken; `loss` (log-loss without smoothing, nats) and `accuracy` are means over the batch, before the step."""
 
     step: int
     epoch: int

@@ -89,7 +89,8 @@ def _step(job: Job, progress: Progress, batch: Batch, epoch: int) -> None:
     loss = job.task.loss(logits, labels)
     count = len(labels)
     correct = (logits.detach().argmax(dim=1) == labels).sum()
-    sums = engine.total(torch.stack([loss.detach().float() * count, correct.float()])).tolist()
+    shown = job.task.log_loss(logits, labels)
+    sums = engine.total(torch.stack([shown * count, correct.float()])).tolist()
     if not math.isfinite(sums[0]):
         _refuse_nonfinite(job, progress, images)
     # Processes average their gradients with equal weight, so a smaller share of the batch must count less.

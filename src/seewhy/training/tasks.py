@@ -36,6 +36,10 @@ class Recognition:
         """Return the mean smoothed cross-entropy of logits (N, K) against labels (N)."""
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
+    def log_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean of -log p(true class), without smoothing, so that training and validation can be compared."""
+        return F.cross_entropy(logits.detach().float(), labels)
+
     def probabilities(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """Return class probabilities (N, K), float32, of uint8 images (N, C, H, W), averaged over the views."""
         total: Tensor | None = None
