@@ -161,6 +161,7 @@ def train_one(peer: str, seed: int, data: Path, options: argparse.Namespace) -> 
     else:
         log = options.logs / f"{peer}-{recipe}-{epochs}-{seed}.jsonl"
         command += ["--epochs", str(epochs), "--log", log]
+    log.unlink(missing_ok=True)
     say(f"{peer}: {log.stem}")
     with log.with_suffix(".txt").open("w") as output:
         done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
@@ -172,11 +173,12 @@ def train_seewhy(seed: int, epochs: int, data: Path, options: argparse.Namespace
     """Time the whole command, with an empty cache folder, and log it in the peers' form."""
     program = Path(sys.executable).with_name("seewhy")
     log = options.logs / f"seewhy-defaults-{epochs}-{seed}.jsonl"
+    log.unlink(missing_ok=True)
     say(f"seewhy: {log.stem}")
     with tempfile.TemporaryDirectory() as temporary:
         run = Path(temporary) / "run"
         command = [program, "train", data, "--epochs", str(epochs), "--seed", str(seed), "--out", run]
-        caches = os.environ | {"XDG_CACHE_HOME": str(Path(temporary) / "cache")}
+        caches = os.environ | {"SEEWHY_CACHE": str(Path(temporary) / "cache")}
         began = time.perf_counter()
         with log.with_suffix(".txt").open("w") as output:
             done = subprocess.run(command, env=caches, stdout=output, stderr=subprocess.STDOUT, check=False)
@@ -204,13 +206,18 @@ def read_logs(options: argparse.Namespace) -> list[Run]:
             continue
         if any(event["event"] == "epoch" and event["accuracy"] is None for event in events):
             timings[start["peer"], start["recipe"]] = events
-        elif run := read_run(start, events, options.target):
+        elif (run := read_run(start, events, options.target)) and (options.table or chosen(run, options)):
             runs.append(run)
     if options.epoch_seconds:
         for run in runs:
             if (run.peer, run.recipe) in timings:
                 project(run, timings[run.peer, run.recipe], options.target)
     return runs
+
+
+def chosen(run: Run, options: argparse.Namespace) -> bool:
+    """Return whether the options name this training: its recipe and its schedule's length."""
+    return (run.recipe, run.epochs) == (options.recipes[run.peer], options.epochs[run.peer])
 
 
 def read_run(start: dict, events: list[dict], target: float) -> Run | None:
