@@ -2,7 +2,7 @@
 
 Each peer trains by the recipe that its ecosystem recommends for small images (see `peers/`), in an environment of its own
 under `benchmarks/.peers/`, which the first run makes. A schedule anneals to its end, so the time to an accuracy is that of
-the shortest schedule that reaches it; `EPOCHS` holds the lengths that were found by search.
+the shortest schedule that reaches it. That length is found by trying some with `--epochs`; `EPOCHS` holds a first guess.
 
 What is counted: for the peers start-up, decoding and training, up to the end of the first epoch whose test accuracy
 reaches the target; their evaluations are left out, in their favour. For seewhy the wall time of the whole command
@@ -34,7 +34,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 HOME = HERE / ".peers"
 
-# Recipe and shortest schedule found to reach 85% on cifar10-jpeg; peers/<peer>_run.py describes the recipes.
+# peers/<peer>_run.py describes the recipes.
 RECIPES = {"fastai": "small", "timm": "pool", "keras": "bf16", "seewhy": "defaults"}
 EPOCHS = {"fastai": 6, "timm": 6, "keras": 15, "seewhy": 4}
 ENVIRONMENTS = {"fastai": "torch", "timm": "torch", "keras": "keras"}
