@@ -9,6 +9,7 @@ from seewhy.data.dataset import Dataset, Part
 from seewhy.data.decode import BadImageError, decode_file, decode_many, from_pixels, is_image_name
 from seewhy.data.loader import Batch, batch_bounds, batches, order
 from seewhy.data.prepare import check, prepare, prepare_all
+from seewhy.data.resize import shrink
 from seewhy.data.sources import BUILTIN, is_builtin
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "order",
     "prepare",
     "prepare_all",
+    "shrink",
 ]

@@ -201,6 +201,7 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
             f"train.batch_size: must be at least the number of processes ({engine.world}), got {choices.batch_size}"
         )
     validation = prepared.dataset.val
+    early = choices.early_resolution or prepared.facts.side
     return Job(
         engine=engine,
         task=make_task(spec),
@@ -211,6 +212,8 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         schedule=optim.schedule(spec.optim.schedule or "", total_steps=total_steps, warmup=spec.optim.warmup),
         batches=lambda epoch, start: batches(epoch=epoch, start=start),
         validation=validation if validation is not None and len(validation) else None,
+        early_steps=round(choices.early_fraction * total_steps) if early < prepared.facts.side else 0,
+        early_side=early,
         steps_per_epoch=len(bounds),
         total_steps=total_steps,
         seed=choices.seed,
@@ -247,6 +250,8 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
         ("hardware", f"{choices.device} x {engine.world}, {choices.precision}, {choices.threads} threads"),
     ]
     budget = f"{choices.epochs:g} epochs"
+    if choices.early_resolution not in (None, facts.side) and choices.early_fraction:
+        budget += f", the first {choices.early_fraction:.0%} of the steps at {choices.early_resolution} px"
     if prepared.images_per_second:
         seconds = estimate_seconds(spec, facts, prepared.images_per_second, choices.epochs or 0)
         budget += f", about {in_words(seconds)} at {prepared.images_per_second:,.0f} images/s"

@@ -62,6 +62,7 @@ def resolve(spec: RunSpec, facts: Facts) -> RunSpec:
         "optim": optim,
         "train": {
             "batch_size": batch_size(facts),
+            "early_resolution": early_resolution(facts) if model["name"] != "mlp" else facts.side,
             "ema": 0.0,
             "tta": "none" if flip == "none" or model["name"] == "mlp" else "flip_shift" if small else "flip",
         },
@@ -93,9 +94,18 @@ def crop_padding(facts: Facts) -> int:
     return max(1, round(facts.side / 16)) if facts.side <= SMALL else facts.side // 8
 
 
+def early_resolution(facts: Facts) -> int:
+    """Return the side for the first part of the run (progressive resizing, Tan & Le 2021, 2104.00298).
+
+    Three quarters of the side, at which a step costs little more than half; on CIFAR-10 that loses half a point at equal epochs and gains more in
+    the time that it saves. Pictures below 24 pixels have nothing to spare.
+    """
+    return round(0.75 * facts.side) if facts.side >= 24 else facts.side
+
+
 def batch_size(facts: Facts) -> int:
     """Return the images a step: large for large sets of small pictures, at least about 20 steps an epoch for small sets."""
-    most = 1000 if facts.side <= SMALL else 64
+    most = 500 if facts.side <= SMALL else 64
     return max(16, min(most, facts.train_images // 20))
 
 
@@ -135,6 +145,9 @@ def _refuse_misfits(spec: RunSpec, facts: Facts) -> None:
         raise InputError(
             f"reg.crop_padding: must be less than the pictures' side ({least}), got {spec.reg.crop_padding}"
         )
+    early = spec.train.early_resolution
+    if early is not None and early > facts.side:
+        raise InputError(f"train.early_resolution: must be at most the pictures' side ({facts.side}), got {early}")
     if spec.train.batch_size is not None and spec.train.batch_size > facts.train_images:
         raise InputError(
             f"train.batch_size: must be at most the number of training images ({facts.train_images}), got {spec.train.batch_size}"
@@ -153,9 +166,14 @@ def estimate_seconds(spec: RunSpec, facts: Facts, images_per_second: float, epoc
 
     A forward pass alone takes about a third of a training step; each test-time view is one forward pass.
     """
+    small = ((spec.train.early_resolution or facts.side) / facts.side) ** 2
+    share = 1 - spec.train.early_fraction * (1 - small)  # of the cost of an epoch at the full side
     views = {"none": 1, "flip": 2, "flip_shift": 6}[spec.train.tta or "none"]
     forward = views / (3 * images_per_second)
-    return epochs * (facts.train_images / images_per_second + facts.val_images * forward) + facts.test_images * forward
+    return (
+        epochs * (share * facts.train_images / images_per_second + facts.val_images * forward)
+        + facts.test_images * forward
+    )
 
 
 def resolve_budget(spec: RunSpec, facts: Facts, images_per_second: float) -> RunSpec:

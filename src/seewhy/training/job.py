@@ -30,6 +30,8 @@ class Job:
     schedule: Callable[[int], float]
     batches: Callable[[int, int], Iterator[Batch]]  # (epoch, first step within it) -> this process's batches
     validation: Part | None
+    early_steps: int  # taken at a lower resolution:
+    early_side: int  # in pixels
     steps_per_epoch: int
     total_steps: int
     seed: int

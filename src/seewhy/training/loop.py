@@ -15,6 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from seewhy import data as seewhy_data
 from seewhy.core.errors import RunError
 from seewhy.core.seeding import derive
 from seewhy.data import Batch
@@ -85,6 +86,8 @@ def _step(job: Job, progress: Progress, batch: Batch, epoch: int) -> None:
         group["lr"] = lr * factor
     images = batch.images.to(engine.device, non_blocking=True)
     labels = batch.labels.to(engine.device, non_blocking=True)
+    if step < job.early_steps:
+        images = seewhy_data.shrink(images, job.early_side)
     logits = job.wrapped(images)
     loss = job.task.loss(logits, labels)
     count = len(labels)

@@ -110,6 +110,15 @@ class TrainSpec(Strict):
         None, gt=0, description="Budget in minutes: the epochs that fit are worked out at the start."
     )
     batch_size: int | None = Field(None, ge=1, description="Images a step, over all processes.")
+    early_resolution: int | None = Field(
+        None,
+        ge=4,
+        le=1024,
+        description="Side in pixels at which the first part of the run sees the pictures; the full side is off.",
+    )
+    early_fraction: float = Field(
+        0.6, ge=0, le=1, description="Share of the steps that are taken at train.early_resolution."
+    )
     seed: int = Field(0, ge=0, description="Seed of weights, order and augmentation.")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="bf16 where the hardware is fast at it, else fp32."
@@ -153,7 +162,16 @@ def _impossible(spec: RunSpec) -> list[tuple[bool, str]]:
     data, model, reg, optim, train = spec.data, spec.model, spec.reg, spec.optim, spec.train
     side, colour = data.resolution or 0, reg.saturation > 0 or reg.hue > 0
     val = data.val_fraction if data.val_fraction is not None else 0.1
+    early = train.early_resolution
     return [
+        (
+            early is not None and data.resolution is not None and early > data.resolution,
+            f"train.early_resolution: must be at most data.resolution ({data.resolution}), got {early}",
+        ),
+        (
+            early is not None and model.name == "mlp" and early != data.resolution,
+            f"train.early_resolution: an mlp takes pictures of one size, got {early}; leave it out",
+        ),
         (not spec.source.strip(), "source: must be a folder, a built-in name or an .npz file, got ''"),
         (
             train.epochs is not None and train.minutes is not None,
