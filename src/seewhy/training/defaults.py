@@ -97,8 +97,8 @@ def crop_padding(facts: Facts) -> int:
 def early_resolution(facts: Facts) -> int:
     """Return the side for the first part of the run (progressive resizing, Tan & Le 2021, 2104.00298).
 
-    Three quarters of the side, at which a step costs little more than half; on CIFAR-10 that loses half a point at equal epochs and gains more in
-    the time that it saves. Pictures below 24 pixels have nothing to spare.
+    Three quarters of the side, at which a step costs little more than half; on CIFAR-10 that loses half a point at equal
+    epochs and gains more in the time that it saves. Pictures below 24 pixels have nothing to spare.
     """
     return round(0.75 * facts.side) if facts.side >= 24 else facts.side
 

@@ -29,7 +29,7 @@ def predict_part(
     model.eval()
     mine = torch.arange(engine.rank, len(part), engine.world)
     found = []
-    for chunk in mine.split(BATCH):
+    for chunk in torch.split(mine, BATCH):
         images = part.images(chunk).to(engine.device, non_blocking=True)
         with engine.autocast():
             found.append(task.probabilities(model, images))
@@ -157,7 +157,7 @@ def _calibration(probabilities: Tensor, labels: Tensor, bins: int = 15) -> list[
     right = predicted == labels
     places = (confidence * bins).long().clamp_(0, bins - 1)
     rows = []
-    for place in places.unique().tolist():
+    for place in torch.unique(places).tolist():
         inside = places == place
         n, hits = int(inside.sum()), int(right[inside].sum())
         low, high = wilson_interval(hits, n)

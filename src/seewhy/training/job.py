@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +60,6 @@ class Progress:
         return {**vars(self), "best": None if math.isinf(self.best) else self.best}
 
     @classmethod
-    def from_json(cls, step: int, state: dict[str, Any]) -> Progress:
+    def from_json(cls, step: int, state: Mapping[str, Any]) -> Progress:
         """Restore from a checkpoint's state."""
-        state = {**state, "step": step, "best": -math.inf if state["best"] is None else state["best"]}
-        return cls(**state)
+        return cls(**{**state, "step": step, "best": -math.inf if state["best"] is None else state["best"]})

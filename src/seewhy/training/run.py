@@ -131,7 +131,7 @@ class RunFolder:
     def probabilities(self, images: Tensor) -> Tensor:
         """Return class probabilities (N, K), float32, of uint8 images (N, C, H, W) of the run's size."""
         found = []
-        for chunk in images.split(500):
+        for chunk in torch.split(images, 500):
             with self.engine.autocast():
                 found.append(self.task.probabilities(self.model, chunk.to(self.engine.device)).cpu())
         return torch.cat(found) if found else torch.zeros(0, len(self.classes))
