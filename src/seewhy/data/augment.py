@@ -114,7 +114,7 @@ class Augment:
 
     def _recoloured(self, pixels: Tensor, keys: Tensor, seed: int, epoch: int) -> Tensor:
         """Apply the four colour changes to uint8 (N, H, W, C), a piece at a time so that the float32 values stay in the processor's cache."""
-        scales = (
+        scales: tuple[tuple[str, Change, float], ...] = (
             ("brightness", adjust_brightness, self.brightness),
             ("contrast", adjust_contrast, self.contrast),
             ("saturation", adjust_saturation, self.saturation),

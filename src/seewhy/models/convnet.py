@@ -2,22 +2,23 @@
 
     stem -> depth groups [conv3x3, max-pool 2, norm, act, conv3x3, norm, act] of widths w, 4w, 4w, ... -> global max-pool -> linear
 
-A group pools only while at least `SMALLEST_MAP` pixels would remain, so any picture of 4 pixels and more goes through.
+A group pools only while at least `SMALLEST_MAP` pixels a side would remain, so small pictures go through as well.
 """
 
 from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seewhy.nn import ConvNormAct, Parts
+from seewhy.nn import ConvNormAct, Parts, activation
 
 SMALLEST_MAP = 3
 """A group does not pool if its map would become smaller than this."""
-
-HEAD_SCALE = 1.0 / 9.0
-"""The logits' factor: the global maxima that reach the head are large."""
 
 
 class Whitening(nn.Module):
@@ -34,15 +35,15 @@ class Whitening(nn.Module):
         self.conv.weight.requires_grad_(False)
 
     def fit(self, images: Tensor) -> None:
-        """Compute the filters from normalised training images (N, C, H, W)."""
+        """Compute the filters from normalised training images (N, C, H, W); the bias starts at 0."""
         weight = self.conv.weight
-        patches = F.unfold(images.contiguous(), 2).transpose(1, 2).reshape(-1, weight[0].numel()).double()
-        patches = patches - patches.mean(0)
-        values, vectors = torch.linalg.eigh(patches.T @ patches / (len(patches) - 1))
-        # An eigenvector's sign is the library's choice: fix it, for equal bits everywhere.
-        vectors = vectors * vectors[vectors.abs().argmax(0), torch.arange(len(values))].sign()
-        filters = (vectors / (values.clamp(min=0) + self.eps).sqrt()).T.flip(0).reshape(-1, *weight.shape[1:])
-        weight.copy_(torch.cat([filters, -filters]))
+        patches = F.unfold(images.contiguous(), 2).transpose(1, 2).reshape(-1, weight[0].numel())
+        values, vectors = torch.linalg.eigh((patches.T @ patches / len(patches)).double())  # the mean is 0 already
+        filters = (vectors / (values.clamp(min=0.0) + self.eps).sqrt()).T.reshape(-1, *weight.shape[1:])
+        with torch.no_grad():
+            weight.copy_(torch.cat([filters, -filters]))
+            if self.conv.bias is not None:
+                self.conv.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the whitened pictures."""
@@ -83,10 +84,11 @@ class ConvNet(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
+        # Scales are of no use between convolutions; in short runs the running statistics have to follow quickly.
+        parts = replace(parts, scale=False, momentum=0.4)
         channels, height, side = in_shape
-        self.stem, channels = make_stem(stem, channels, width, parts)
-        with torch.no_grad():
-            height, side = self.stem(torch.zeros(2, *in_shape)).shape[2:]
+        self.stem, channels, cut = make_stem(stem, channels, width, parts)
+        height, side = cut(height), cut(side)
         groups = []
         for place in range(depth):
             wide = width if place == 0 else 4 * width
@@ -101,18 +103,18 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalised pictures (N, C, H, W) -> logits (N, K)."""
         x = self.groups(self.stem(x)).amax(dim=(2, 3))
-        return self.head(self.drop(x)) * HEAD_SCALE  # type: ignore[no-any-return]
+        logits: Tensor = self.head(self.drop(x))
+        return logits
 
 
-def make_stem(name: str, channels: int, width: int, parts: Parts) -> tuple[nn.Module, int]:
-    """Return the first layers and their channels out."""
+def make_stem(name: str, channels: int, width: int, parts: Parts) -> tuple[nn.Module, int, Callable[[int], int]]:
+    """Return the first layers, the number of their channels out, and what they make of a side in pixels."""
     if name == "whitening":
-        act = parts.after(8 * channels, dims=2)[1]
-        return nn.Sequential(Whitening(channels), act), 8 * channels
+        wide = 8 * channels
+        layers = {"white": Whitening(channels), "act": activation(parts.activation, features=wide)}
+        return nn.Sequential(OrderedDict(layers)), wide, lambda side: side - 1
     if name == "small":
-        return ConvNormAct(channels, width, parts), width
+        return ConvNormAct(channels, width, parts), width, lambda side: side
     half = max(1, width // 2)
-    return nn.Sequential(
-        ConvNormAct(channels, half, parts, stride=2),
-        ConvNormAct(half, width, parts, stride=2),
-    ), width
+    first, second = ConvNormAct(channels, half, parts, stride=2), ConvNormAct(half, width, parts, stride=2)
+    return nn.Sequential(first, second), width, lambda side: (side + 3) // 4

@@ -9,6 +9,8 @@ from seewhy.nn import ConvNormAct, Parts, ResidualBlock
 BLOCKS = 2
 """Residual blocks a stage."""
 
+MOST_STAGES = 6
+
 
 class ResNet(nn.Module):
     """stem -> depth stages of two residual blocks, widths w, 2w, 4w, ... -> global average -> dropout -> linear.

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from seewhy.nn.activations import activation
-from seewhy.nn.norm import norm
+from seewhy.nn.norm import BatchNorm, norm
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,14 @@ class Parts:
     Attributes:
         activation: one of `ACTIVATIONS`.
         norm: one of `NORMS`; a convolution has a bias only where nothing normalises its output.
+        scale: whether batch normalisation learns a scale.
+        momentum: share of the newest batch in batch normalisation's running statistics.
     """
 
     activation: str
     norm: str
+    scale: bool = True
+    momentum: float = 0.1
 
     def conv(self, channels_in: int, channels_out: int, *, kernel: int, stride: int = 1) -> nn.Conv2d:
         """Return a convolution that keeps the map's size at stride 1 (odd kernels)."""
@@ -32,7 +37,11 @@ class Parts:
 
     def after(self, features: int, *, dims: int) -> tuple[nn.Module, nn.Module]:
         """Return the normalisation and the activation that follow a layer with `features` outputs."""
-        return norm(self.norm, features, dims=dims), activation(self.activation, features=features)
+        return self.normalise(features, dims=dims), activation(self.activation, features=features)
+
+    def normalise(self, features: int, *, dims: int) -> nn.Module:
+        """Return the normalisation alone."""
+        return norm(self.norm, features, dims=dims, scale=self.scale, momentum=self.momentum)
 
 
 class ConvNormAct(nn.Sequential):
@@ -49,8 +58,8 @@ class ConvNormAct(nn.Sequential):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut (He et al. 2016, 1512.03385).
 
-    y = f(norm(conv(f(norm(conv(x))))) + s(x)), f the activation. The shortcut s is x itself where shapes agree, else average pooling by the stride
-    and a 1x1 convolution with normalisation. (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
+    y = f(norm(conv(f(norm(conv(x))))) + s(x)), f the activation. The shortcut s is x itself where shapes agree, else average pooling
+    by the stride, a 1x1 convolution and normalisation. (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
     """
 
     def __init__(self, channels_in: int, channels_out: int, parts: Parts, *, stride: int = 1) -> None:
@@ -64,17 +73,24 @@ class ResidualBlock(nn.Module):
             shortcut.add_module("pool", nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
         if stride > 1 or channels_in != channels_out:
             shortcut.add_module("conv", parts.conv(channels_in, channels_out, kernel=1))
-            shortcut.add_module("norm", norm(parts.norm, channels_out, dims=2))
+            shortcut.add_module("norm", parts.normalise(channels_out, dims=2))
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y of the class's formula."""
         y = self.act1(self.norm1(self.conv1(x)))
         y = self.norm2(self.conv2(y))
-        return self.act2(y + self.shortcut(x))  # type: ignore[no-any-return]
+        result: Tensor = self.act2(y + self.shortcut(x))
+        return result
 
+    @torch.no_grad()
     def start_as_shortcut(self) -> None:
-        """Set the last normalisation's scale to zero, so that the block passes its input through at first (Goyal et al. 2017)."""
-        scale = getattr(self.norm2, "weight", None)
-        if isinstance(scale, nn.Parameter):
-            nn.init.zeros_(scale)
+        """Make the block pass its shortcut through at first: the last scale, or without one the last filters, are set to 0.
+
+        (Goyal et al. 2017, 1706.02677; Zhang et al. 2019, 1901.09321.)
+        """
+        last = self.norm2
+        if isinstance(last, (BatchNorm, nn.GroupNorm)) and last.weight is not None:
+            last.weight.zero_()
+        else:
+            self.conv2.weight.zero_()

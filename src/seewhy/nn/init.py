@@ -55,22 +55,22 @@ def init_(module: nn.Module, name: str, *, activation: str | None, generator: to
 
 
 def normal(weight: Tensor, *, groups: int, gain: float, generator: torch.Generator) -> None:  # noqa: ARG001
-    """w ~ N(0, 0.01^2), whatever the fans."""
+    """W ~ N(0, 0.01^2), whatever the fans."""
     weight.normal_(0.0, NORMAL_STD, generator=generator)
 
 
 def lecun(weight: Tensor, *, groups: int, gain: float, generator: torch.Generator) -> None:  # noqa: ARG001
-    """w ~ N(0, 1 / fan_in)."""
+    """W ~ N(0, 1 / fan_in)."""
     weight.normal_(0.0, fans(weight, groups)[0] ** -0.5, generator=generator)
 
 
 def xavier(weight: Tensor, *, groups: int, gain: float, generator: torch.Generator) -> None:  # noqa: ARG001
-    """w ~ N(0, 2 / (fan_in + fan_out))."""
+    """W ~ N(0, 2 / (fan_in + fan_out))."""
     weight.normal_(0.0, math.sqrt(2.0 / sum(fans(weight, groups))), generator=generator)
 
 
 def he(weight: Tensor, *, groups: int, gain: float, generator: torch.Generator) -> None:
-    """w ~ N(0, gain^2 / fan_in): 2 / ((1 + a^2) fan_in) for rectifiers with slope a below zero."""
+    """W ~ N(0, gain^2 / fan_in): 2 / ((1 + a^2) fan_in) for rectifiers with slope a below zero."""
     weight.normal_(0.0, gain / math.sqrt(fans(weight, groups)[0]), generator=generator)
 
 
@@ -93,11 +93,12 @@ def dirac(weight: Tensor, *, groups: int, gain: float, generator: torch.Generato
         raise InputError("model.init: 'dirac' is for convolutions, got a linear layer; choose he, xavier or lecun")
     bound = fans(weight, groups)[0] ** -0.5
     weight.uniform_(-bound, bound, generator=generator)
-    centre = tuple(side // 2 for side in weight.shape[2:])
+    centre = [side // 2 for side in weight.shape[2:]]
     for part in weight.chunk(groups):
-        for channel in range(min(part.shape[:2])):
-            part[channel] = 0.0
-            part[(channel, channel, *centre)] = 1.0
+        same = torch.arange(min(part.shape[:2]))
+        part[same] = 0.0
+        at: tuple[Tensor | int, ...] = (same, same, *centre)
+        part[at] = 1.0
 
 
 INITS.add(

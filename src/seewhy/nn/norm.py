@@ -1,40 +1,205 @@
-"""Normalisation layers by name."""
+"""Normalisation layers by name.
+
+They stand between a linear or convolution layer and its activation, and bring each feature (channel) to mean 0 and deviation 1 before a learned
+scale gamma and shift beta:
+
+    y = gamma (x - mean) / sqrt(var + eps) + beta
+
+and differ in what mean and variance are taken over: `batch` over the images and places of one feature, `layer` over all features and places of
+one image, `group` over 16 features and all places of one image.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn import functional as F
 
+from seewhy.core.errors import InputError
 from seewhy.core.registry import Registry, Technique
 
 Norm = Callable[..., nn.Module]
-"""`f(*, features, dims)`."""
+"""`f(*, features, dims, scale, momentum)`, as in `norm`."""
 
 NORMS: Registry[Norm] = Registry("normalisations", "model.norm")
 
+GROUP = 16
+"""Features a group of `group`."""
 
-def norm(name: str, features: int, *, dims: int) -> nn.Module:
+
+def norm(name: str, features: int, *, dims: int, scale: bool = True, momentum: float = 0.1) -> nn.Module:
     """Return a new normalisation layer.
 
     Args:
         name: one of `NORMS`.
         features: size of axis 1 of the input.
         dims: 1 for inputs (N, features), 2 for inputs (N, features, H, W).
+        scale: whether `batch` learns gamma, which is of no use before a layer that makes up for it.
+        momentum: share of the newest batch in the running statistics of `batch`.
 
     Raises:
         InputError: the name is not known.
     """
-    return NORMS[name].factory(features=features, dims=dims)
+    return NORMS[name].factory(features=features, dims=dims, scale=scale, momentum=momentum)
 
 
-def _batch(*, features: int, dims: int) -> nn.Module:
-    return nn.BatchNorm1d(features) if dims == 1 else nn.BatchNorm2d(features)
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes. Its gradient is the sum of the processes' gradients."""
+
+    @staticmethod
+    def forward(_ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
 
 
-def _none(*, features: int, dims: int) -> nn.Module:  # noqa: ARG001
+class BatchNorm(nn.Module):
+    """Batch normalisation (Ioffe & Szegedy 2015, 1502.03167) for (N, features) and (N, features, H, W).
+
+    Training uses the mean and (biased) variance of the batch, and lets running statistics follow with `running <- (1 - m) running + m batch`
+    (unbiased variance); evaluation uses the running statistics. Where several processes share a batch, statistics are those of the whole
+    batch, however unevenly it is shared, on any device.
+
+    Args:
+        features: size of axis 1.
+        scale: learn gamma; otherwise it is 1 (Jordan 2024, 2404.00498: it serves nothing in short runs).
+        momentum: m.
+        eps: added to the variance.
+
+    Raises:
+        InputError: training on a batch that has only one value per feature.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, features: int, *, scale: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.features, self.momentum, self.eps = features, momentum, eps
+        self.weight: nn.Parameter | None
+        self.register_parameter("weight", nn.Parameter(torch.ones(features)) if scale else None)
+        self.bias = nn.Parameter(torch.zeros(features))
+        self.register_buffer("running_mean", torch.zeros(features))
+        self.register_buffer("running_var", torch.ones(features))
+
+    def extra_repr(self) -> str:
+        """Show the settings in the module's text."""
+        return f"{self.features}, scale={self.weight is not None}, momentum={self.momentum}, eps={self.eps}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return y of the shape, dtype and memory format of x."""
+        shared = self.training and distributed.is_available() and distributed.is_initialized()
+        if shared and distributed.get_world_size() > 1:
+            return self._over_processes(x)
+        if self.training and x.numel() == self.features:
+            raise _too_few()
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+        )
+
+    def _over_processes(self, x: Tensor) -> Tensor:
+        """Normalise by the statistics of all processes' shares: one exchange of count, sum and sum of squares."""
+        shape = (1, -1, *[1] * (x.dim() - 2))
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        # Sums are taken about the running mean, the same everywhere, so that squares of large means do not swallow small variances.
+        shift = self.running_mean.clone()
+        centred = x.float() - shift.view(shape)
+        count = torch.full((1,), x.numel() / self.features, device=x.device)
+        sums = _SumOverProcesses.apply(torch.cat([centred.sum(axes), centred.square().sum(axes), count]))
+        total = float(sums[-1])
+        if total <= 1:
+            raise _too_few()
+        mean, square = (sums[:-1] / total).split(self.features)
+        var = (square - mean.square()).clamp(min=0.0)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean + shift, self.momentum)
+            self.running_var.lerp_(var * (total / (total - 1)), self.momentum)
+        factor = torch.rsqrt(var + self.eps) if self.weight is None else self.weight * torch.rsqrt(var + self.eps)
+        y = (centred - mean.view(shape)) * factor.view(shape) + self.bias.view(shape)
+        result: Tensor = y.to(x.dtype)
+        return result
+
+
+def _too_few() -> InputError:
+    return InputError(
+        "train.batch_size: batch normalisation needs more than one value per feature in training, got 1; "
+        "use larger batches, or model.norm layer"
+    )
+
+
+def batch(*, features: int, dims: int, scale: bool, momentum: float) -> nn.Module:  # noqa: ARG001
+    """Make a `BatchNorm`, which takes inputs of one and two dimensions."""
+    return BatchNorm(features, scale=scale, momentum=momentum)
+
+
+def layer(*, features: int, dims: int, scale: bool, momentum: float) -> nn.Module:  # noqa: ARG001
+    """Make a layer normalisation; on pictures, one group of all channels."""
+    return nn.LayerNorm(features) if dims == 1 else nn.GroupNorm(1, features)
+
+
+def group(*, features: int, dims: int, scale: bool, momentum: float) -> nn.Module:  # noqa: ARG001
+    """Make a group normalisation with 16 features a group (as near as the number of features allows)."""
+    return nn.GroupNorm(math.gcd(features, max(1, features // GROUP)), features)
+
+
+def none(*, features: int, dims: int, scale: bool, momentum: float) -> nn.Module:  # noqa: ARG001
+    """Make a layer that changes nothing."""
     return nn.Identity()
 
 
-NORMS.add(Technique(name="batch", factory=_batch, summary="per feature over the batch"))
-NORMS.add(Technique(name="none", factory=_none, summary="no normalisation"))
+NORMS.add(
+    Technique(
+        name="batch",
+        factory=batch,
+        summary="each feature over the images of the batch",
+        formula="y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over images and places",
+        source="Ioffe & Szegedy 2015, 1502.03167",
+        good_for="convolutional networks with batches of 16 and more",
+        bad_for="tiny batches; train and test behave differently",
+        claims=("C11",),
+    )
+)
+NORMS.add(
+    Technique(
+        name="layer",
+        factory=layer,
+        summary="each image over all its features",
+        formula="y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over features and places of one image",
+        source="Ba et al. 2016, 1607.06450",
+        good_for="any batch size; transformers and recurrent networks",
+        bad_for="convolutional networks, where batch is usually better",
+    )
+)
+NORMS.add(
+    Technique(
+        name="group",
+        factory=group,
+        summary=f"each image over groups of {GROUP} features",
+        formula="y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over a group's features and places",
+        source="Wu & He 2018, 1803.08494",
+        good_for="convolutional networks with small batches",
+        bad_for="large batches, where batch is usually better",
+    )
+)
+NORMS.add(
+    Technique(
+        name="none",
+        factory=none,
+        summary="no normalisation; layers have biases",
+        formula="y = x",
+        source="classical",
+        good_for="seeing what normalisation does",
+        bad_for="deep networks",
+        claims=("C11",),
+    )
+)

@@ -14,7 +14,7 @@ from torch import nn, optim
 
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.registry import Registry, Technique
-from seewhy.optim.muon import Muon, is_hidden
+from seewhy.optim.muon import Muon, muon_groups
 
 Named = tuple[str, nn.Parameter]
 Groups = list[dict[str, Any]]
@@ -25,12 +25,12 @@ class Optimiser:
     """The factory of an optimiser.
 
     Attributes:
-        make: from parameter groups (each with its weight decay), learning rate and momentum to the optimiser.
+        make: from named parameters, learning rate, momentum and weight decay to the optimiser.
         lr: a learning rate to start from.
         momentum: a momentum to start from; None where the method has none.
     """
 
-    make: Callable[[Groups, float, float], optim.Optimizer]
+    make: Callable[[list[Named], float, float, float], optim.Optimizer]
     lr: float
     momentum: float | None = None
 
@@ -39,7 +39,25 @@ class Optimiser:
     ) -> optim.Optimizer:
         """Make the optimiser; None for momentum takes the method's usual one."""
         chosen = self.momentum if momentum is None else momentum
-        return self.make(decay_groups(named_parameters, weight_decay), lr, chosen or 0.0)
+        return self.make(list(named_parameters), lr, chosen or 0.0, weight_decay)
+
+
+def _muon(named: list[Named], lr: float, momentum: float, weight_decay: float) -> optim.Optimizer:
+    return Muon(muon_groups(named, lr=lr, weight_decay=weight_decay), lr=lr, momentum=momentum)
+
+
+def _torch(kind: Callable[..., optim.Optimizer], *, has_momentum: bool = False, **options: Any) -> Any:
+    """Return a `make` for one of torch's classes."""
+
+    def make(named: list[Named], lr: float, momentum: float, weight_decay: float) -> optim.Optimizer:
+        chosen = {"momentum": momentum, **options} if has_momentum else options
+        if momentum == 0.0:
+            chosen = {
+                key: value for key, value in chosen.items() if key != "nesterov"
+            }  # torch refuses it without momentum
+        return kind(decay_groups(named, weight_decay), lr=lr, **chosen)
+
+    return make
 
 
 OPTIMISERS: Registry[Optimiser] = Registry("optimisers", "optim.name")
@@ -95,14 +113,19 @@ def decay_groups(named_parameters: Iterable[Named], weight_decay: float) -> Grou
 OPTIMISERS.add(
     Technique(
         name="muon",
-        factory=Optimiser(lambda groups, lr, momentum: Muon(groups, lr=lr, momentum=momentum), 0.02, 0.6),
-        summary="momentum whose matrices are made orthogonal; SGD for the rest",
+        factory=Optimiser(_muon, lr=0.24, momentum=0.6),
+        summary="momentum whose matrices are made orthogonal",
+        formula="v <- rho v + g; u = g + rho v; W <- W sqrt(rows) / |W|; W <- W - eta O(u), O(u) nearly orthogonal; "
+        "vectors and output layer: w <- w - eta' u / rms(u)",
+        source="Jordan et al. 2024, kellerjordan.github.io/posts/muon; airbench94",
+        good_for="short runs of convolutional and fully connected networks with normalisation",
+        bad_for="networks without normalisation at its usual learning rate",
     )
 )
 OPTIMISERS.add(
     Technique(
         name="sgd",
-        factory=Optimiser(lambda groups, lr, _: optim.SGD(groups, lr=lr, fused=True), 0.1),
+        factory=Optimiser(_torch(optim.SGD, fused=True), lr=0.1),
         summary="steps against the gradient",
         formula="w <- w - eta g",
         source="Robbins & Monro 1951",
@@ -114,9 +137,7 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="momentum",
-        factory=Optimiser(
-            lambda groups, lr, momentum: optim.SGD(groups, lr=lr, momentum=momentum, fused=True), 0.05, 0.9
-        ),
+        factory=Optimiser(_torch(optim.SGD, has_momentum=True, fused=True), lr=0.05, momentum=0.9),
         summary="a ball that rolls downhill",
         formula="v <- rho v + g; w <- w - eta v",
         source="Polyak 1964",
@@ -128,11 +149,7 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="nesterov",
-        factory=Optimiser(
-            lambda groups, lr, momentum: optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=True),
-            0.05,
-            0.9,
-        ),
+        factory=Optimiser(_torch(optim.SGD, has_momentum=True, nesterov=True, fused=True), lr=0.05, momentum=0.9),
         summary="momentum that looks ahead",
         formula="v <- rho v + g(w - eta rho v); w <- w - eta v (after a change of variable)",
         source="Nesterov 1983; Sutskever et al. 2013",
@@ -144,7 +161,7 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="adagrad",
-        factory=Optimiser(lambda groups, lr, _: optim.Adagrad(groups, lr=lr, foreach=True), 0.01),
+        factory=Optimiser(_torch(optim.Adagrad, foreach=True), lr=0.01),
         summary="steps shrink where gradients were large",
         formula="S <- S + g^2; w <- w - eta g / (sqrt S + eps)",
         source="Duchi et al. 2011",
@@ -156,11 +173,7 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="rmsprop",
-        factory=Optimiser(
-            lambda groups, lr, momentum: optim.RMSprop(groups, lr=lr, alpha=0.9, momentum=momentum, foreach=True),
-            1e-3,
-            0.0,
-        ),
+        factory=Optimiser(_torch(optim.RMSprop, has_momentum=True, alpha=0.9, foreach=True), lr=1e-3, momentum=0.0),
         summary="steps scaled by a running mean of squared gradients",
         formula="S <- 0.9 S + 0.1 g^2; w <- w - eta g / (sqrt S + eps)",
         source="Tieleman & Hinton 2012",
@@ -172,7 +185,7 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="adam",
-        factory=Optimiser(lambda groups, lr, _: optim.Adam(groups, lr=lr, fused=True), 1e-3),
+        factory=Optimiser(_torch(optim.Adam, fused=True), lr=1e-3),
         summary="momentum and RMSprop with bias correction; L2 weight decay",
         formula="m <- b1 m + (1 - b1) g; S <- b2 S + (1 - b2) g^2; w <- w - eta m^ / (sqrt S^ + eps)",
         source="Kingma & Ba 2015, 1412.6980",
@@ -184,7 +197,7 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="adamw",
-        factory=Optimiser(lambda groups, lr, _: optim.AdamW(groups, lr=lr, fused=True), 1e-3),
+        factory=Optimiser(_torch(optim.AdamW, fused=True), lr=1e-3),
         summary="Adam with decoupled weight decay",
         formula="w <- (1 - eta lambda) w, then Adam's step",
         source="Loshchilov & Hutter 2019, 1711.05101",
