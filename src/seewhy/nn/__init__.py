@@ -3,12 +3,13 @@
 from seewhy.nn.activations import ACTIVATIONS, activation, gain
 from seewhy.nn.blocks import ConvNormAct, Parts, ResidualBlock
 from seewhy.nn.init import INITS, fans, init_
-from seewhy.nn.norm import NORMS, norm
+from seewhy.nn.norm import NORMS, BatchNorm, norm
 
 __all__ = [
     "ACTIVATIONS",
     "INITS",
     "NORMS",
+    "BatchNorm",
     "ConvNormAct",
     "Parts",
     "ResidualBlock",

@@ -113,10 +113,10 @@ class BatchNorm(nn.Module):
         axes = [axis for axis in range(x.dim()) if axis != 1]
         # Sums are taken about the running mean, the same everywhere, so that squares of large means do not swallow small variances.
         shift = self.running_mean.clone()
-        centred = x.float() - shift.view(shape)
-        count = torch.full((1,), x.numel() / self.features, device=x.device)
+        centred = x.to(torch.promote_types(x.dtype, torch.float32)) - shift.view(shape)
+        count = centred.new_full((1,), x.numel() / self.features)
         sums = _SumOverProcesses.apply(torch.cat([centred.sum(axes), centred.square().sum(axes), count]))
-        total = float(sums[-1])
+        total = float(sums[-1].detach())
         if total <= 1:
             raise _too_few()
         mean, square = (sums[:-1] / total).split(self.features)

@@ -1,0 +1,119 @@
+"""Initialisations: the variance of the rule, its effect on depth, and reproducibility."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from seewhy.core.errors import InputError
+from seewhy.nn import INITS, activation, fans, gain, init_
+
+LAYERS = {
+    "linear": lambda: nn.Linear(300, 200),
+    "conv": lambda: nn.Conv2d(40, 60, 3),
+    "grouped": lambda: nn.Conv2d(40, 60, 3, groups=4),
+}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_fans_count_connections(kind):
+    layer = LAYERS[kind]()
+    groups = getattr(layer, "groups", 1)
+    fan_in, fan_out = fans(layer.weight, groups)
+    if kind == "linear":
+        assert (fan_in, fan_out) == (300, 200)
+        return
+    # Count by moving one value: how many weights one output sees, and how many one input feeds.
+    size = 5
+    x = torch.zeros(1, 40, size, size)
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+        layer.bias.zero_()
+        x[0, 0, 2, 2] = 1.0
+        assert layer(x).sum() == fan_out
+        assert layer(torch.ones(1, 40, 3, 3))[0, 0, 0, 0] == fan_in
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("name", ["normal", "lecun", "xavier", "he"])
+@pytest.mark.parametrize("function", ["relu", "leaky_relu", "tanh", None])
+def test_variance_follows_the_rule(kind, name, function):
+    layer = LAYERS[kind]()
+    init_(layer, name, activation=function, generator=generator())
+    fan_in, fan_out = fans(layer.weight, getattr(layer, "groups", 1))
+    slope = {"relu": 0.0, "leaky_relu": 0.01}.get(function)
+    he = 2 / (1 + slope**2) / fan_in if slope is not None else gain(function) ** 2 / fan_in
+    expected = {"normal": 0.01**2, "lecun": 1 / fan_in, "xavier": 2 / (fan_in + fan_out), "he": he}[name]
+    weight = layer.weight.detach()
+    assert weight.var().item() == pytest.approx(expected, rel=5 * math.sqrt(2 / weight.numel()))
+    assert weight.mean().abs().item() < 5 * math.sqrt(expected / weight.numel())
+    assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("shape", [(50, 30), (30, 50), (24, 8, 3, 3), (200, 8, 3, 3)])
+def test_orthogonal_rows_or_columns(shape):
+    layer = nn.Linear(shape[1], shape[0]) if len(shape) == 2 else nn.Conv2d(shape[1], shape[0], 3)
+    init_(layer, "orthogonal", activation="relu", generator=generator())
+    matrix = layer.weight.detach().flatten(1).double()
+    small = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    torch.testing.assert_close(small, 2.0 * torch.eye(len(small), dtype=torch.float64), atol=1e-5, rtol=0)
+
+
+def test_orthogonal_is_uniform_in_sign():
+    layer = nn.Linear(2, 2)
+    first = []
+    for seed in range(200):
+        init_(layer, "orthogonal", activation=None, generator=generator(seed))
+        first.append(layer.weight[0, 0].item())
+    assert 70 < sum(value > 0 for value in first) < 130
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_dirac_passes_channels_through(groups):
+    layer = nn.Conv2d(8, 12, 3, padding=1, groups=groups, bias=False)
+    init_(layer, "dirac", activation="gelu", generator=generator())
+    x = torch.randn(2, 8, 6, 5)
+    y = layer(x).unflatten(1, (groups, 12 // groups))
+    into = 8 // groups
+    passed = min(into, 12 // groups)
+    torch.testing.assert_close(y[:, :, :passed], x.unflatten(1, (groups, into))[:, :, :passed])
+    rest = layer.weight.unflatten(0, (groups, -1))[:, passed:]
+    assert rest.var().item() == pytest.approx(1 / (3 * into * 9), rel=0.3) if rest.numel() else groups == 2
+
+
+def test_dirac_refuses_linear_layers():
+    with pytest.raises(InputError, match="'dirac' is for convolutions"):
+        init_(nn.Linear(3, 3), "dirac", activation=None, generator=generator())
+
+
+@pytest.mark.parametrize("name", INITS.names())
+def test_equal_seeds_give_equal_bits_and_the_global_generator_is_untouched(name):
+    first, second, other = (nn.Conv2d(6, 9, 3) for _ in range(3))
+    state = torch.get_rng_state()
+    for layer, seed in ((first, 1), (second, 1), (other, 2)):
+        init_(layer, name, activation="relu", generator=generator(seed))
+    assert torch.equal(first.weight, second.weight)
+    assert not torch.equal(first.weight, other.weight)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def deep_signal(name, function, depth=30):
+    """The mean square of the signal after `depth` layers of 256 units."""
+    layers = [nn.Linear(256, 256, bias=False) for _ in range(depth)]
+    net = nn.Sequential(*[part for layer in layers for part in (layer, activation(function, features=256))])
+    init_(net, name, activation=function, generator=generator())
+    with torch.no_grad():
+        return net(torch.randn(64, 256, generator=generator(1))).square().mean().item()
+
+
+def test_he_keeps_the_signal_where_xavier_halves_it():
+    assert 0.2 < deep_signal("he", "relu") < 2
+    assert deep_signal("xavier", "relu") == pytest.approx(deep_signal("he", "relu") * 0.5**30, rel=0.01)
+    assert deep_signal("normal", "relu") < 1e-30
+    assert 0.2 < deep_signal("he", "gelu", 8) < 3
+    assert 0.2 < deep_signal("orthogonal", "leaky_relu") < 2

@@ -1,0 +1,120 @@
+"""Batch normalisation against its formula, alone and over processes; the other norms' axes."""
+
+import pytest
+import torch
+from torch import multiprocessing, nn
+
+from seewhy.core.errors import InputError
+from seewhy.nn import BatchNorm, norm
+
+SHAPES = [(12, 5), (6, 5, 4, 3)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("scale", [True, False])
+def test_batch_norm_is_its_formula(shape, scale):
+    layer = BatchNorm(5, scale=scale, momentum=0.3, eps=1e-3).double()
+    with torch.no_grad():
+        layer.bias.normal_()
+        if scale:
+            layer.weight.normal_()
+    x = torch.randn(shape, dtype=torch.float64) * 3 + 2
+    axes = [0, *range(2, x.dim())]
+    view = (1, 5, *[1] * (x.dim() - 2))
+    mean, var = x.mean(axes), x.var(axes, unbiased=False)
+    gamma = layer.weight if scale else torch.ones(5, dtype=torch.float64)
+    expected = gamma.view(view) * (x - mean.view(view)) / (var.view(view) + 1e-3).sqrt() + layer.bias.view(view)
+    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(layer.running_mean, 0.3 * mean)
+    torch.testing.assert_close(layer.running_var, 0.7 + 0.3 * x.var(axes, unbiased=True))
+    layer.eval()
+    mean, var = layer.running_mean, layer.running_var
+    expected = gamma.view(view) * (x - mean.view(view)) / (var.view(view) + 1e-3).sqrt() + layer.bias.view(view)
+    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(layer(x[:1]), expected[:1])
+
+
+def test_gradients():
+    layer = BatchNorm(3).double()
+    x = torch.randn(4, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, (x,))
+
+
+def test_one_value_per_feature_is_refused_in_training_only():
+    layer = BatchNorm(4)
+    for shape in ((1, 4), (1, 4, 1, 1)):
+        with pytest.raises(InputError, match=r"train.batch_size: batch normalisation needs more than one value"):
+            layer.train()(torch.zeros(shape))
+        layer.eval()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(("name", "groups"), [("layer", 1), ("group", 2)])
+def test_layer_and_group_normalise_each_image(name, groups):
+    x = torch.randn(3, 32, 4, 4) * 5 + 1
+    y = norm(name, 32, dims=2)(x).reshape(3, groups, -1)
+    torch.testing.assert_close(y.mean(2), torch.zeros(3, groups), atol=1e-5, rtol=0)
+    torch.testing.assert_close(y.var(2, unbiased=False), torch.ones(3, groups), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("features", [1, 3, 10, 16, 24, 64, 100])
+def test_group_takes_any_number_of_features(features):
+    layer = norm("group", features, dims=2)
+    assert features % layer.num_groups == 0
+    assert features / layer.num_groups >= min(features, 16)
+
+
+def test_none_changes_nothing():
+    assert isinstance(norm("none", 4, dims=1), nn.Identity)
+
+
+def whole(shape, scale):
+    """One process on the whole batch: output, gradients and statistics of a loss that weighs each value differently."""
+    torch.manual_seed(0)
+    layer = BatchNorm(shape[1], scale=scale)
+    x = (torch.randn(shape) * 2 + 30).requires_grad_()
+    weights = torch.randn(shape)
+    with torch.no_grad():
+        layer.bias.uniform_(-1, 1)
+    return layer, x, weights
+
+
+CASES = [((9, 4), 4, True), ((7, 3, 5, 4), 2, False), ((5, 3, 2, 2), 0, True)]
+"""Shape of the whole batch, images of the first process, whether there is a scale."""
+
+
+def two_steps(layer, x, weights):
+    """Return output and gradients of the second of two steps, and the statistics after both."""
+    for _ in range(2):
+        x.grad = None
+        layer.zero_grad()
+        y = layer(x)
+        (y * weights).sum().backward()
+    return y.detach(), x.grad, layer.running_mean, layer.running_var, [p.grad for p in layer.parameters()]
+
+
+def share(rank, folder):
+    """One of two processes: its share of each batch, the rows before or after the cut."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    found = []
+    for shape, cut, scale in CASES:
+        layer, x, weights = whole(shape, scale)
+        part = slice(0, cut) if rank == 0 else slice(cut, None)
+        found.append(two_steps(layer, x.detach()[part].requires_grad_(), weights[part]))
+    torch.save(found, f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_processes_normalise_like_one(tmp_path):
+    multiprocessing.spawn(share, (str(tmp_path),), nprocs=2)
+    parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    for (shape, _, scale), first, second in zip(CASES, *parts, strict=True):
+        y, gradient, mean, var, gradients = two_steps(*whole(shape, scale))
+        close = {"atol": 1e-4, "rtol": 1e-4}
+        torch.testing.assert_close(torch.cat([first[0], second[0]]), y, **close)
+        torch.testing.assert_close(torch.cat([first[1], second[1]]), gradient, **close)
+        for place, expected in ((2, mean), (3, var)):
+            torch.testing.assert_close(first[place], expected, **close)
+            assert torch.equal(first[place], second[place])
+        for mine, theirs, expected in zip(first[4], second[4], gradients, strict=True):
+            torch.testing.assert_close(mine + theirs, expected, atol=3e-4, rtol=1e-4)
