@@ -146,7 +146,7 @@ def test_progress_counts_to_the_end(folder):
     assert seen == [(256, 330), (330, 330)]
 
 
-@pytest.mark.parametrize("call", ["posix_fallocate", "pwrite"])
+@pytest.mark.parametrize("call", ["posix_fallocate", "pwrite", "fsync", "rename"])
 def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(folder, own_cache, monkeypatch, call):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -48,15 +48,16 @@ def test_every_format_decodes(form, picture):
     assert error.mean() <= {"GIF": 8, "JPEG": 3}.get(form, 0)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_the_fast_jpeg_path_gives_pillows_pixels(mode, encoded, monkeypatch):
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_the_fast_jpeg_path_gives_pillows_pixels(mode, channels, encoded, monkeypatch):
     pytest.importorskip("simplejpeg")
     for seed in range(5):
         data = encoded(seed, size=(33, 33), mode=mode, quality=75)
-        fast = decode_file(data, resolution=33, channels=len(mode) if mode == "RGB" else 1)
+        fast = decode_file(data, resolution=33, channels=channels)
         with monkeypatch.context() as patch:
             patch.setattr(decode, "simplejpeg", None)
-            slow = decode_file(data, resolution=33, channels=len(mode) if mode == "RGB" else 1)
+            slow = decode_file(data, resolution=33, channels=channels)
         assert torch.equal(fast, slow)
 
 

@@ -103,10 +103,10 @@ def read_bytes(path: str) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            data = os.read(handle, 1 << 16)
-            if len(data) == 1 << 16:
+            data = os.read(handle, 1 << 13)
+            if len(data) == 1 << 13:
                 pieces = [data]
-                while piece := os.read(handle, 1 << 24):
+                while piece := os.read(handle, 1 << 20):
                     pieces.append(piece)
                 data = b"".join(pieces)
         finally:
