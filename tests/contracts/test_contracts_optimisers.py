@@ -1,0 +1,118 @@
+"""What every registered optimiser must do: converge, resume to the bit, refuse what it cannot take."""
+
+import io
+
+import pytest
+import torch
+from torch import nn
+
+from seewhy.optim import OPTIMISERS, build, schedule
+
+QUADRATIC_RATES = {"adagrad": 0.5, "adam": 0.1, "adamw": 0.1, "rmsprop": 0.05}
+"""Learning rates where the usual one is meant for networks."""
+
+ROSENBROCK_RATES = {
+    "muon": 0.02, "sgd": 2e-3, "momentum": 5e-4, "nesterov": 5e-4, "adagrad": 0.5, "rmsprop": 0.01, "adam": 0.05, "adamw": 0.05,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIMISERS.names())
+def test_converges_on_a_quadratic(name):
+    torch.manual_seed(0)
+    weight, shift = nn.Parameter(torch.randn(4, 4)), nn.Parameter(torch.randn(4))
+    output = nn.Parameter(torch.randn(2, 4))
+    target = torch.linalg.qr(torch.randn(4, 4))[0]  # of norm sqrt(rows), as Muon's matrices are
+    optimiser = build(name, [("w", weight), ("b", shift), ("out", output)], lr=QUADRATIC_RATES.get(name))
+    base = [group["lr"] for group in optimiser.param_groups]
+    rate = schedule("linear", total_steps=400)
+    scales = torch.tensor([1.0, 2.0, 4.0, 8.0])
+    for step in range(400):
+        for group, lr in zip(optimiser.param_groups, base, strict=True):
+            group["lr"] = lr * rate(step)
+        optimiser.zero_grad()
+        distance = (scales * (weight - target) ** 2).sum() + (scales * shift**2).sum() + (output**2).sum()
+        distance.backward()
+        optimiser.step()
+    assert distance.item() < 1e-2
+
+
+@pytest.mark.parametrize("name", OPTIMISERS.names())
+def test_descends_rosenbrock(name):
+    """100 (y - x^2)^2 + (1 - x)^2 from (-1.2, 1), where it is 24.2; its valley is reached and followed."""
+    point = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
+    optimiser = build(name, [("p", point)], lr=ROSENBROCK_RATES[name])
+    base = [group["lr"] for group in optimiser.param_groups]
+    rate = schedule("linear", total_steps=3000)
+    for step in range(3000):
+        for group, lr in zip(optimiser.param_groups, base, strict=True):
+            group["lr"] = lr * rate(step)
+        optimiser.zero_grad()
+        x, y = point
+        value = 100 * (y - x**2) ** 2 + (1 - x) ** 2
+        value.backward()
+        optimiser.step()
+    assert value.item() < 0.3
+
+
+def network():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 6, 3), nn.PReLU(6), nn.BatchNorm2d(6), nn.Flatten(), nn.Linear(24, 3))
+    return net.to(memory_format=torch.channels_last)
+
+
+def train(net, optimiser, steps, first=0):
+    for step in range(first, first + steps):
+        x = torch.randn(8, 2, 4, 4, generator=torch.Generator().manual_seed(step))
+        optimiser.zero_grad()
+        net(x).square().mean().backward()
+        optimiser.step()
+
+
+@pytest.mark.parametrize("name", OPTIMISERS.names())
+def test_resumes_bit_equal(name):
+    whole = network()
+    train(whole, build(name, whole.named_parameters(), weight_decay=0.01), 6)
+    half = network()
+    optimiser = build(name, half.named_parameters(), weight_decay=0.01)
+    train(half, optimiser, 3)
+    file = io.BytesIO()
+    torch.save({"model": half.state_dict(), "optimizer": optimiser.state_dict()}, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    resumed = network()
+    resumed.load_state_dict(saved["model"])
+    optimiser = build(name, resumed.named_parameters(), weight_decay=0.01)
+    optimiser.load_state_dict(saved["optimizer"])
+    train(resumed, optimiser, 3, first=3)
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS.names())
+def test_closure_gives_the_loss(name):
+    weight = nn.Parameter(torch.ones(2, 2))
+    optimiser = build(name, [("w", weight)])
+
+    def closure():
+        optimiser.zero_grad()
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    assert optimiser.step(closure).item() == 4.0
+    assert weight.square().sum() < 4.0
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "muon"])
+def test_sparse_gradients_are_refused(name):
+    table = nn.Embedding(4, 3, sparse=True)
+    optimiser = build(name, table.named_parameters())
+    table(torch.tensor([1, 2])).sum().backward()
+    with pytest.raises((RuntimeError, ValueError), match="sparse"):
+        optimiser.step()
+
+
+@pytest.mark.parametrize("technique", list(OPTIMISERS), ids=lambda technique: technique.name)
+def test_record_is_complete(technique):
+    assert all((technique.summary, technique.formula, technique.source, technique.good_for, technique.bad_for))
+    assert technique.factory.lr > 0

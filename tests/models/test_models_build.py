@@ -1,0 +1,103 @@
+"""What `build` refuses, and what the networks look like."""
+
+import pytest
+import torch
+
+from seewhy import models
+from seewhy.core.errors import InputError
+
+
+def build(name="convnet", shape=(3, 32, 32), classes=10, **options):
+    return models.build(name, in_shape=shape, classes=classes, generator=torch.Generator().manual_seed(0), **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"name": "resnett"},
+            "model.name: 'resnett' is not known; allowed: mlp, convnet, resnet; did you mean 'resnet'?",
+        ),
+        ({"name": "mlp", "stem": "small"}, "model.stem: an mlp has no stem, got 'small'; leave it out"),
+        (
+            {"name": "mlp", "init": "dirac"},
+            "model.init: 'dirac' is for convolutions, but model.name is 'mlp'; choose he, xavier, lecun, orthogonal or normal",
+        ),
+        (
+            {"name": "resnet", "stem": "whitening"},
+            "model.stem: must be one of small, large for resnet, got 'whitening'; it belongs to convnet",
+        ),
+        (
+            {"shape": (3, 65, 20), "stem": "whitening"},
+            "model.stem: must be small or large for pictures of more than 64 pixels, got 'whitening'",
+        ),
+        (
+            {"name": "resnet", "depth": 7},
+            "model.depth: must be at most 6 for resnet, got 7; each stage doubles the width",
+        ),
+        ({"width": 0}, "model.width: must be at least 1, got 0"),
+        ({"depth": 0}, "model.depth: must be at least 1, got 0"),
+        ({"dropout": 1.0}, "reg.dropout: must be at least 0 and less than 1, got 1.0"),
+        ({"classes": 1}, "classes: must be at least 2, got 1"),
+        (
+            {"shape": (3, 3, 32)},
+            "in_shape: must be (channels, height, width) with sides of at least 4 pixels, got (3, 3, 32)",
+        ),
+    ],
+)
+def test_bad_choices_are_refused(arguments, message):
+    with pytest.raises(InputError) as caught:
+        build(**arguments)
+    assert str(caught.value) == message
+
+
+def test_usual_stems():
+    assert "white" in build().stem._modules
+    assert "white" not in build(shape=(3, 128, 128)).stem._modules
+    assert build("resnet").stem.conv.stride == (1, 1)
+    assert build("resnet", shape=(3, 128, 128)).stem[0].conv.stride == (2, 2)
+
+
+@pytest.mark.parametrize(("shape", "side"), [((3, 32, 32), 3), ((1, 28, 28), 3), ((1, 8, 8), 3), ((3, 64, 64), 7)])
+def test_groups_pool_while_three_pixels_remain(shape, side):
+    net = build(shape=shape, width=4)
+    maps = net.groups(net.stem(torch.zeros(2, *shape)))
+    assert maps.shape[2:] == (side, side)
+
+
+def test_a_network_takes_pictures_smaller_than_it_was_built_for():
+    net = build(width=4)
+    assert net(torch.randn(2, 3, 24, 24)).shape == (2, 10)
+
+
+def test_the_default_network_is_the_one_of_the_paper():
+    net = build(activation="gelu", init="dirac", width=64)
+    shapes = [tuple(p.shape) for p in net.parameters() if p.dim() == 4]
+    assert shapes == [
+        (24, 3, 2, 2), (64, 24, 3, 3), (64, 64, 3, 3), (256, 64, 3, 3), (256, 256, 3, 3), (256, 256, 3, 3), (256, 256, 3, 3)
+    ]  # fmt: skip
+    assert net.head.weight.std().item() == pytest.approx(1 / 256, rel=0.1)
+    frozen = [key for key, p in net.named_parameters() if not p.requires_grad]
+    assert frozen == ["stem.white.conv.weight"]
+    assert models.count_parameters(net) == sum(p.numel() for p in net.parameters())
+
+
+def test_resnet_for_large_pictures_is_slim():
+    net = build("resnet", shape=(3, 128, 128), width=32, depth=4)
+    work = 0
+
+    def count(module, inputs, output):
+        nonlocal work
+        work += output[0, 0].numel() * module.weight.numel()
+
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    net(torch.zeros(2, 3, 128, 128))
+    assert 0.1e9 < work < 0.2e9
+
+
+def test_residual_blocks_start_as_shortcuts():
+    net = build("resnet", width=4, depth=2, shape=(3, 16, 16))
+    x = net.stem(torch.randn(4, 3, 16, 16))
+    torch.testing.assert_close(net.blocks[0](x), torch.relu(x))
