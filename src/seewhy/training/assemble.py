@@ -142,7 +142,7 @@ def make_task(spec: RunSpec) -> Recognition:
 
 def measure_speed(spec: RunSpec, model: models.Recogniser, engine: Engine, facts: Facts) -> float:
     """Return the training speed in images/s over all processes: whole steps on a throw-away copy of the network."""
-    count = max(8, min((spec.train.batch_size or 1) // engine.world, 256 if facts.side <= 64 else 32))
+    count = max(8, min((spec.train.batch_size or 1) // engine.world, 512 if facts.side <= 64 else 64))
     images = torch.randint(0, 256, (count, facts.channels, facts.height, facts.width), dtype=torch.uint8)
     images = images.contiguous(memory_format=torch.channels_last).to(engine.device)
     labels = torch.randint(0, facts.classes, (count,)).to(engine.device)

@@ -17,7 +17,7 @@ from seewhy.training.spec import RunSpec
 SMALL = 64
 """Sides up to this many pixels are small: full-resolution stem, whitening, convnet."""
 
-DEFAULT_MINUTES = 8.5
+DEFAULT_MINUTES = 8.75
 """Training time that a default budget stays within, by the estimate made before the run."""
 
 
@@ -165,12 +165,13 @@ def usual_epochs(facts: Facts) -> float:
 def estimate_seconds(spec: RunSpec, facts: Facts, images_per_second: float, epochs: float) -> float:
     """Return the seconds that training, validation after each epoch and the final test are expected to take.
 
-    A forward pass alone takes about a third of a training step; each test-time view is one forward pass.
+    A forward pass alone takes about a third of a training step. Each test-time view is one forward pass; the validation after an
+    epoch looks at one view.
     """
     small = ((spec.train.early_resolution or facts.side) / facts.side) ** 2
     share = 1 - spec.train.early_fraction * (1 - small)  # of the cost of an epoch at the full side
     views = {"none": 1, "flip": 2, "flip_shift": 6}[spec.train.tta or "none"]
-    forward = views / (3 * images_per_second)
+    forward = 1 / (3 * images_per_second)
     return (
         epochs * (share * facts.train_images / images_per_second + facts.val_images * forward)
         + facts.test_images * forward

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -133,13 +134,17 @@ def _end_epoch(job: Job, progress: Progress, epoch: int) -> bool:
 
 
 def _validate(job: Job) -> tuple[float, float]:
-    """Return the validation loss (nats) and accuracy of the weights that would predict: averaged ones if kept."""
+    """Return the validation loss (nats) and accuracy of the weights that would predict: averaged ones if kept.
+
+    One view an image is enough to compare epochs, and leaves the time to training.
+    """
     assert job.validation is not None
+    task = replace(job.task, tta="none")
     own = {name: value.clone() for name, value in job.model.state_dict().items()} if job.average else None
     if job.average is not None:
         job.model.load_state_dict(job.average.state)
     try:
-        return mean_scores(job.engine, job.task, job.model, job.validation)
+        return mean_scores(job.engine, task, job.model, job.validation)
     finally:
         if own is not None:
             job.model.load_state_dict(own)
