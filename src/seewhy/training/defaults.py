@@ -172,10 +172,8 @@ def estimate_seconds(spec: RunSpec, facts: Facts, images_per_second: float, epoc
     share = 1 - spec.train.early_fraction * (1 - small)  # of the cost of an epoch at the full side
     views = {"none": 1, "flip": 2, "flip_shift": 6}[spec.train.tta or "none"]
     forward = 1 / (3 * images_per_second)
-    return (
-        epochs * (share * facts.train_images / images_per_second + facts.val_images * forward)
-        + facts.test_images * forward
-    )
+    an_epoch = share * facts.train_images / images_per_second + facts.val_images * forward
+    return epochs * an_epoch + (facts.test_images + facts.val_images) * views * forward
 
 
 def resolve_budget(spec: RunSpec, facts: Facts, images_per_second: float) -> RunSpec:
