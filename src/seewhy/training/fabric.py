@@ -6,6 +6,7 @@ whole network, takes its share of each batch, and gradients are averaged (DDP; g
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from typing import Any
@@ -81,6 +82,8 @@ class Engine:
         """
         if threads is not None:
             torch.set_num_threads(threads)
+        # Fabric announces precision and process groups; the run's own plan says both.
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         local, nodes = world()
         many = local * nodes > 1
         with warnings.catch_warnings():
@@ -141,9 +144,9 @@ class Engine:
         longest = -(-int(count.item()) // self.world)
         padded = torch.zeros(longest, *rows.shape[1:], dtype=rows.dtype, device=rows.device)
         padded[: rows.shape[0]] = rows
-        parts = self._fabric.all_gather(padded)
-        assert isinstance(parts, Tensor)  # (world, longest, ...)
-        return parts.transpose(0, 1).reshape(longest * self.world, *rows.shape[1:])[: int(count.item())]
+        parts = [torch.empty_like(padded) for _ in range(self.world)]
+        torch.distributed.all_gather(parts, padded)
+        return torch.stack(parts, dim=1).reshape(longest * self.world, *rows.shape[1:])[: int(count.item())]
 
     def agreed(self, value: float) -> float:
         """Return the main process's `value` on every process."""
