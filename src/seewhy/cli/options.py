@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import types
+from contextlib import suppress
 from typing import Any, Literal, Union, get_args, get_origin
 
 from seewhy.core.spec import fields_of
@@ -89,10 +90,7 @@ def _value(text: str, annotation: Any) -> Any:
     for kind in _kinds(annotation):
         if kind is bool and text.lower() in ("true", "false", "yes", "no", "1", "0"):
             return text.lower() in ("true", "yes", "1")
-        if kind in (int, float):
-            try:
-                number = float(text)
-            except ValueError:
-                continue
-            return int(number) if kind is int and number.is_integer() else number
+        for read in (int, float) if kind in (int, float) else ():
+            with suppress(ValueError):
+                return read(text)
     return text

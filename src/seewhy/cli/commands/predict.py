@@ -71,7 +71,7 @@ def find(patterns: Iterable[str]) -> Iterator[str]:
 
 def _write(predictions: Iterator[Prediction], form: str) -> int:
     """Print the predictions as they come; return how many pictures could not be read."""
-    failures = 0
+    failures, number = 0, -1
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if form == "csv":
         writer.writerow(["name", "label", "confidence", "error"])
@@ -88,5 +88,5 @@ def _write(predictions: Iterator[Prediction], form: str) -> int:
             )
             print(f"{prediction.name}  {said}")
     if form == "json":
-        print("]")
+        print("]" if number >= 0 else "[]")
     return failures

@@ -1,0 +1,191 @@
+"""The commands as a person meets them: what they print, where, and with which exit code."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from seewhy.cli.main import COMMANDS, run
+
+QUICK = ["--epochs", "1", "--width", "4", "--batch-size", "16", "--precision", "fp32"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, shapes):
+    """A run of one epoch on the shapes."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    assert run(["train", str(shapes), *QUICK, "--out", str(folder), "--quiet"]) == 0
+    return folder
+
+
+def refused(arguments, capsys, code=2):
+    """Run a command that must be refused; return what it said on stderr."""
+    try:
+        got = run(arguments)
+    except SystemExit as stop:  # argparse ends the process by itself
+        got = stop.code
+    said = capsys.readouterr()
+    assert got == code
+    assert "Traceback" not in said.err
+    return said.err
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    script = (
+        "import sys\nfrom seewhy.cli.main import run\ncode = run(['--help'])\n"
+        "print([name for name in ('torch', 'pydantic', 'rich', 'numpy') if name in sys.modules], code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[] 0"
+    assert all(f"  {name}" in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run([command, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: seewhy {command}" in capsys.readouterr().out
+
+
+def test_wrong_names_are_refused_with_the_nearest(capsys):
+    assert "did you mean 'train'?" in refused(["trian"], capsys)
+    assert "did you mean --epochs?" in refused(["train", "digits", "--epoch", "3"], capsys)
+    assert "model.activation: 'rellu' is not known" in refused(["train", "digits", "--activation", "rellu"], capsys)
+    assert "train.epochs: must be a number, got 'many'" in refused(["train", "digits", "--epochs", "many"], capsys)
+    assert "did you mean 'relu'?" in refused(["techniques", "rel"], capsys)
+    assert "neither a folder" in refused(["train", "no/such/folder"], capsys)
+    assert "is not a run folder" in refused(["evaluate", "no/such/run"], capsys)
+
+
+def test_wrong_values_are_refused_before_torch_is_imported():
+    script = (
+        "import sys\nfrom seewhy.cli.main import run\ncode = run(['train', 'digits', '--lr', '-1'])\n"
+        "print(code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert done.stderr == "seewhy train: optim.lr: must be a number greater than 0, got -1\n"
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(shapes, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", str(shapes), "--dry-run"]) == 0
+    said = capsys.readouterr()
+    for word in ("120 images in 3 classes", "train", "validation", "test", "parameters", "fp32", "epochs, "):
+        assert word in said.err or word == "fp32"
+    assert said.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_go_to_stdout_and_progress_to_stderr(shapes, tmp_path, capsys):
+    assert run(["train", str(shapes), *QUICK, "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr()
+    assert "test accuracy" in said.out
+    assert "report" in said.out
+    assert "epoch   1/1" in said.err
+    assert "epoch" not in said.out
+
+
+def test_an_existing_folder_is_kept(trained, shapes, capsys):
+    before = sorted(path.name for path in trained.iterdir())
+    assert "exists already" in refused(["train", str(shapes), "--out", str(trained)], capsys)
+    assert sorted(path.name for path in trained.iterdir()) == before
+
+
+def test_resume_takes_no_other_options(trained, capsys):
+    assert "train.epochs is given too" in refused(["train", "--resume", str(trained), "--epochs", "3"], capsys)
+
+
+def test_a_spec_can_be_overridden(trained, tmp_path, capsys):
+    assert (
+        run(["train", "--spec", str(trained / "spec.toml"), "--seed", "5", "--out", str(tmp_path / "run"), "--quiet"])
+        == 0
+    )
+    assert "seed = 5" in (tmp_path / "run" / "spec.toml").read_text()
+
+
+def test_predict_in_every_form(trained, shapes, tmp_path, capsys, monkeypatch):
+    bad = tmp_path / "bad é.jpg"
+    bad.write_text("no picture")
+    good = sorted((shapes / "cross").iterdir())[0]
+    assert run(["predict", str(trained), str(good)]) == 0
+    assert str(good) in capsys.readouterr().out
+    assert run(["predict", str(trained), str(good), str(bad), "--json"]) == 1
+    said = capsys.readouterr()
+    entries = json.loads(said.out)
+    assert [entry["error"] is None for entry in entries] == [True, False]
+    assert entries[0]["label"] in ("cross", "square", "stripes")
+    assert len(entries[0]["top"]) == 3
+    assert "1 of 2 pictures could not be read" in said.err
+    assert run(["predict", str(trained), str(shapes), "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 120
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{good}\n"))
+    assert run(["predict", str(trained), "-", "--csv"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert run(["predict", str(trained), "-", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert run(["predict", str(trained), str(shapes / "cross" / "*.png")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 40
+    assert "matches nothing" in refused(["predict", str(trained), str(tmp_path / "*.gif")], capsys)
+
+
+def test_evaluate_own_and_other_data(trained, shapes, tmp_path, capsys):
+    assert run(["evaluate", str(trained), "--json"]) == 0
+    own = json.loads(capsys.readouterr().out)
+    results = json.loads((trained / "results.json").read_text())
+    assert own["accuracy"] == results["test"]["accuracy"]
+    assert run(["evaluate", str(trained), str(shapes)]) == 0
+    said = capsys.readouterr().out
+    assert "test: 120 images, 3 classes" in said
+    assert "precision" in said
+    for name in ("cross", "circle"):
+        (tmp_path / "other" / name).mkdir(parents=True)
+        for number, file in enumerate(sorted((shapes / "cross").iterdir())[:3]):
+            (tmp_path / "other" / name / f"{name}{number}.png").write_bytes(file.read_bytes())
+    assert "classes that the run does not know: circle" in refused(
+        ["evaluate", str(trained), str(tmp_path / "other")], capsys
+    )
+
+
+def test_check_reports_and_its_exit_code(shapes, tmp_path, capsys):
+    assert run(["check", str(shapes)]) == 0
+    assert "cross" in capsys.readouterr().out
+    import shutil
+
+    copy = tmp_path / "data"
+    shutil.copytree(shapes, copy)
+    (copy / "cross" / "bad.jpg").write_bytes(b"")
+    assert run(["check", str(copy)]) == 1
+    assert "bad.jpg" in capsys.readouterr().out
+    assert run(["check", str(copy), "--json"]) == 1
+    assert any("bad.jpg" in str(issue) for issue in json.loads(capsys.readouterr().out))
+    assert "bad.jpg" in refused(["train", str(copy), "--data.strict"], capsys)
+
+
+def test_techniques(capsys):
+    assert run(["techniques"]) == 0
+    assert "activations (--model.activation)" in capsys.readouterr().out
+    assert run(["techniques", "elu", "--json"]) == 0
+    (card,) = json.loads(capsys.readouterr().out)
+    assert card["choose"] == "--model.activation elu"
+    assert "1511.07289" in card["source"]
+
+
+def test_report_is_rebuilt(trained, capsys):
+    (trained / "report.html").unlink()
+    assert run(["report", str(trained)]) == 0
+    assert capsys.readouterr().out.strip() == str(trained / "report.html")
+    assert (trained / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_closed_pipe_is_no_error(trained, shapes):
+    line = f"{sys.executable} -m seewhy predict {trained} {shapes} --csv | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == "name,label,confidence,error"
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,52 @@
+"""The names in the specification are those of the registries, and every record is complete."""
+
+import importlib
+
+import pytest
+
+from seewhy import models, nn, optim
+from seewhy.training import spec
+from seewhy.training.defaults import OPTIM_DEFAULTS, Facts, resolve, resolve_budget
+from seewhy.training.spec import make_spec, names_of
+
+FAMILIES = [
+    (spec.ModelName, models.MODELS),
+    (spec.ActivationName, nn.ACTIVATIONS),
+    (spec.InitName, nn.INITS),
+    (spec.NormName, nn.NORMS),
+    (spec.OptimName, optim.OPTIMISERS),
+    (spec.ScheduleName, optim.SCHEDULES),
+]
+
+
+@pytest.mark.parametrize(("names", "registry"), FAMILIES, ids=[registry.family for _, registry in FAMILIES])
+def test_names_are_the_registrys(names, registry):
+    assert sorted(names_of(names)) == sorted(registry.names())
+
+
+@pytest.mark.parametrize(
+    "technique", [technique for _, registry in FAMILIES for technique in registry], ids=lambda t: t.name
+)
+def test_records_are_complete(technique):
+    assert technique.summary
+    assert technique.good_for or technique.name == "none"
+    assert technique.lives_in.startswith(("seewhy.", "torch."))
+    importlib.import_module(technique.factory.__module__)
+
+
+def test_every_optimiser_has_defaults():
+    assert set(OPTIM_DEFAULTS) == set(optim.OPTIMISERS.names())
+
+
+@pytest.mark.parametrize("side", [8, 28, 32, 64, 96, 224])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("images", [20, 2_000, 1_000_000])
+def test_resolving_twice_changes_nothing(side, channels, images):
+    facts = Facts(side, side, channels, 10, images, 100, 100, channels == 3)
+    for options in ({}, {"model": "mlp"}, {"model": "resnet"}, {"optimizer": "adamw"}, {"minutes": 2.0}):
+        once = resolve_budget(resolve(make_spec("digits", options), facts), facts, 300.0)
+        assert once.train.epochs is not None
+        assert once.train.epochs > 0
+        assert once.train.minutes is None
+        assert once.train.batch_size <= max(16, images)
+        assert resolve_budget(resolve(once, facts), facts, 1.0) == once
