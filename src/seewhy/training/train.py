@@ -14,6 +14,7 @@ from seewhy.training.assemble import Prepared, make_job, plan, prepare
 from seewhy.training.checkpoint import Checkpoint
 from seewhy.training.events import Emit, EpochEnded, Event, Observer, Planned, RunStarted, emitter
 from seewhy.training.job import Job, Progress
+from seewhy.training.loggers import TensorBoard, require_tensorboard
 from seewhy.training.loop import fit
 from seewhy.training.results import finish
 from seewhy.training.run import RunFolder, create, only_writer, write_metrics
@@ -42,6 +43,8 @@ def start(
         raise InputError(
             f"{folder}: exists already and is not overwritten; choose another --out, or go on with --resume {folder}"
         )
+    if spec.train.tensorboard:
+        require_tensorboard()
     emit = emitter(tuple(observers))
     prepared = prepare(spec, emit)
     emit(Planned(prepared.spec, plan(prepared)))
@@ -77,10 +80,13 @@ def _train(prepared: Prepared, folder: Path, emit: Emit, checkpoint: Checkpoint 
     """Run the loop from a checkpoint (or the start) to its end, then write the results."""
     progress = Progress.from_json(checkpoint.step, checkpoint.state) if checkpoint is not None else Progress()
     main = prepared.engine.is_main
+    board = TensorBoard(folder) if main and prepared.spec.train.tensorboard else None
 
     def record(event: Event) -> None:
         if main and isinstance(event, EpochEnded):
             write_metrics(folder, progress.rows)
+        if board is not None:
+            board(event)
         emit(event)
 
     job = make_job(prepared, folder, record, checkpoint)
