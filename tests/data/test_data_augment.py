@@ -81,6 +81,7 @@ def test_colours_equal_the_twin_within_one_level(strengths):
     apart = (batch.int() - twin.int()).abs()
     if len(strengths) == 1:
         assert apart.max() <= 1
+        assert (apart > 0).float().mean() < 0.005
     assert (apart > 1).float().mean() < 1e-3
     assert not torch.equal(batch, images)
 
