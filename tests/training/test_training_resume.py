@@ -226,3 +226,22 @@ def test_early_stopping(tmp_path, shapes):
     api.train(shapes, out=tmp_path / "run", observers=[events.append], **options)
     assert events[-1].reason == "early stop"
     assert events[-1].step < 50 * 6
+
+
+def test_of_two_equal_accuracies_the_lower_loss_is_best(tmp_path):
+    events = []
+    api.train(
+        "digits",
+        out=tmp_path / "run",
+        observers=[events.append],
+        **{**OPTIONS, "epochs": 6.0, "width": 8, "batch_size": 100},
+    )
+    rows = [
+        (event.row["val_accuracy"], -event.row["val_loss"], event.best)
+        for event in events
+        if isinstance(event, EpochEnded)
+    ]
+    so_far = []
+    for accuracy, loss, best in rows:
+        assert best == all((accuracy, loss) > earlier for earlier in so_far)
+        so_far.append((accuracy, loss))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,17 +48,19 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     rows: list[dict[str, float]] = field(default_factory=list)
-    best: float = -math.inf
+    best: list[float] = field(
+        default_factory=list
+    )  # validation accuracy and, for ties, minus the loss; empty before any
     epochs_without_gain: int = 0
     sums: list[float] = field(
         default_factory=lambda: [0.0, 0.0, 0.0, 0.0]
     )  # of the running epoch: loss, correct, images, seconds
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values (an infinite best as None)."""
-        return {**vars(self), "best": None if math.isinf(self.best) else self.best}
+        """Return the fields as JSON values."""
+        return dict(vars(self))
 
     @classmethod
     def from_json(cls, step: int, state: Mapping[str, Any]) -> Progress:
         """Restore from a checkpoint's state."""
-        return cls(**{**state, "step": step, "best": -math.inf if state["best"] is None else state["best"]})
+        return cls(**{**state, "step": step})

@@ -122,9 +122,10 @@ def _end_epoch(job: Job, progress: Progress, epoch: int) -> bool:
         "images_per_second": images / seconds if seconds else 0.0,
         "seconds": progress.seconds,
     }
+    score: list[float] = []
     if job.validation is not None:
         row["val_loss"], row["val_accuracy"] = _validate(job)
-    score = row.get("val_accuracy", -math.inf)
+        score = [row["val_accuracy"], -row["val_loss"]]
     best = score > progress.best
     progress.best = max(score, progress.best)
     progress.epochs_without_gain = 0 if best else progress.epochs_without_gain + 1
