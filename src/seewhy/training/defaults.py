@@ -7,6 +7,7 @@ on the epochs; if that would take more than `DEFAULT_MINUTES` on this machine, t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,9 +51,13 @@ def resolve(spec: RunSpec, facts: Facts) -> RunSpec:
     model = _model_defaults(spec, facts)
     small = facts.side <= SMALL
     flip = spec.reg.flip or ("alternating" if facts.mirrorable else "none")
-    muon = (spec.optim.name or "muon") == "muon"
-    optim: dict[str, Any] = {"name": spec.optim.name or "muon"}
-    optim |= OPTIM_DEFAULTS[optim["name"]]
+    # Muon gives matrices a fixed norm, which changes nothing only where a normalisation layer follows.
+    chosen = spec.optim.name or ("adamw" if spec.model.norm == "none" else "muon")
+    muon = chosen == "muon"
+    batch = spec.train.batch_size or batch_size(facts)
+    optim: dict[str, Any] = {"name": chosen, **OPTIM_DEFAULTS[chosen]}
+    if muon:
+        optim["lr"] = round(optim["lr"] * math.sqrt(min(batch, 2000) / 500), 4)
     # An mlp looks at fixed places: its pictures are not moved about.
     crop = 0 if model["name"] == "mlp" else crop_padding(facts)
     defaults: dict[str, Mapping[str, Any]] = {
@@ -61,7 +66,7 @@ def resolve(spec: RunSpec, facts: Facts) -> RunSpec:
         "reg": {"label_smoothing": 0.2 if muon and small else 0.1, "crop_padding": crop, "flip": flip},
         "optim": optim,
         "train": {
-            "batch_size": batch_size(facts),
+            "batch_size": batch,
             "early_resolution": early_resolution(facts) if model["name"] != "mlp" else facts.side,
             "ema": 0.0,
             "tta": "none" if flip == "none" or model["name"] == "mlp" else "flip_shift" if small else "flip",
@@ -86,7 +91,7 @@ OPTIM_DEFAULTS: dict[str, dict[str, Any]] = {
     "adam": {"lr": 2e-3, "weight_decay": 0.0, "schedule": "one_cycle"},
     "adamw": {"lr": 2e-3, "weight_decay": 0.05, "schedule": "one_cycle"},
 }
-"""Learning rates and schedules by optimiser."""
+"""Learning rates and schedules by optimiser; muon's is that of batch 500 and grows with the root of the batch."""
 
 
 def crop_padding(facts: Facts) -> int:
@@ -158,7 +163,7 @@ def usual_epochs(facts: Facts) -> float:
     """Return the epochs that the size of the data asks for, whatever the machine."""
     # Grey pictures of one object are learnt from fewer showings than colour photographs.
     shown = 130_000 if facts.side > SMALL else 500_000 if facts.channels == 3 else 300_000
-    most = 50 if facts.side <= SMALL else 100
+    most = 40 if facts.side <= SMALL else 100
     return float(min(most, max(4, round(shown / facts.train_images))))
 
 
