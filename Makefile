@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 	$(BIN)/seewhy demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
