@@ -6,7 +6,7 @@ import json
 import pytest
 
 from seewhy.core.errors import RunError
-from seewhy.core.files import write_atomic, write_json, write_text
+from seewhy.core.files import remove_leftovers, write_atomic, write_json, write_text
 
 
 def test_write_replaces_and_leaves_no_temporary(tmp_path):
@@ -42,3 +42,11 @@ def test_json_refuses_nan(tmp_path):
     assert list(tmp_path.iterdir()) == []
     write_json(tmp_path / "a.json", {"x": [1, "é"]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"x": [1, "é"]}
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path):
+    write_text(tmp_path / "a.txt", "kept")
+    (tmp_path / ".a.txt.123.tmp").write_text("half")
+    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path / "none")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]

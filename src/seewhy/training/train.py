@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from seewhy.core.errors import InputError, RunError
+from seewhy.core.files import remove_leftovers
 from seewhy.training.assemble import Prepared, make_job, plan, prepare
 from seewhy.training.checkpoint import Checkpoint
 from seewhy.training.events import Emit, EpochEnded, Event, Observer, Planned, RunStarted, emitter
@@ -94,6 +95,8 @@ def _train(prepared: Prepared, folder: Path, emit: Emit, checkpoint: Checkpoint 
         _loop(job, progress, folder, checkpoint)
     else:
         with only_writer(folder):
+            remove_leftovers(folder)
+            remove_leftovers(job.checkpoints.folder)
             write_metrics(folder, progress.rows)
             reason = _loop(job, progress, folder, checkpoint)
             if reason == "interrupted":
