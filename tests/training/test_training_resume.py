@@ -66,7 +66,7 @@ def test_twenty_kills_change_no_bit(reference, tmp_path):
     moments = random.Random(0)
     killed = 0
     for chain in range(4):
-        delays = [f"{moments.uniform(0.02, 0.8) * seconds:.3f}" for _ in range(5)]
+        delays = [f"{moments.uniform(0.02, 0.35) * seconds:.3f}" for _ in range(5)]
         script = Path(__file__).with_name("kill_server.py")
         folder = tmp_path / f"chain-{chain}"
         done = subprocess.run(
