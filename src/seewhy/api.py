@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from seewhy.data import Audit
 from seewhy.models import Recogniser
 from seewhy.training import predict as predicting
 from seewhy.training import train as training
+from seewhy.training.assemble import absolute_source
 from seewhy.training.evaluation import Evaluation, predict_part
 from seewhy.training.evaluation import evaluate as measure
 from seewhy.training.events import Observer
@@ -25,7 +26,7 @@ from seewhy.training.fabric import is_main_process
 from seewhy.training.predict import Prediction
 from seewhy.training.report import write_report
 from seewhy.training.run import RunFolder
-from seewhy.training.spec import RunSpec, dotted_options, make_spec
+from seewhy.training.spec import RunSpec, build_spec
 
 
 class Run:
@@ -83,17 +84,21 @@ class Run:
         """Return class probabilities (N, K) of uint8 images (N, C, H, W) of the run's size."""
         return self._run.probabilities(images)
 
-    def evaluate(self, source: str | Path | None = None) -> Evaluation:
+    def evaluate(
+        self, source: str | Path | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> Evaluation:
         """Measure the network on data: the run's own test part (else validation), or another source.
 
         Args:
             source: a folder of class folders, a built-in name or an .npz file whose class names the run knows. Its test part is
-                taken if it has one of its own, else all its images.
+                taken if it has one of its own, else all its images. The run's own source means the run's own test part, so that no
+                image is examined that was trained on.
+            progress: called with (images done, images in all).
 
         Raises:
             InputError: the source has classes that the run does not know, or there is nothing to evaluate.
         """
-        return evaluate(self, source)
+        return evaluate(self, source, progress)
 
     def report(self) -> Path:
         """Draw report.html anew from the folder's files and return its path."""
@@ -127,19 +132,6 @@ def train(
     return run
 
 
-def build_spec(source: str | Path | None, spec: str | Path | None, options: Mapping[str, Any]) -> RunSpec:
-    """Build the specification from a file, a source and options; the later override the earlier."""
-    if spec is not None:
-        base = RunSpec.from_toml(Path(spec))
-        changes = dotted_options(options)
-        if "train.minutes" in changes:  # a resolved file has a budget in epochs, which this replaces
-            changes = {"train.epochs": None, **changes}
-        return base.with_changes({**changes, **({"source": str(source)} if source is not None else {})})
-    if source is None:
-        raise InputError("source: is required; name a folder of class folders, a built-in name, or an .npz file")
-    return make_spec(str(source), options)
-
-
 def run_spec(
     spec: RunSpec, *, out: str | Path | None = None, observers: Sequence[Observer] = (), dry_run: bool = False
 ) -> Run | None:
@@ -163,12 +155,16 @@ def _reported(folder: RunFolder) -> Run:
     return Run(folder.folder)
 
 
-def evaluate(run: Run | str | Path, source: str | Path | None = None) -> Evaluation:
+def evaluate(
+    run: Run | str | Path,
+    source: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
     """Measure a run on its own test data, or on another source; see `Run.evaluate`."""
     opened = run._run if isinstance(run, Run) else RunFolder(run)
     where = str(source) if source is not None else opened.spec.source
-    fields = {**opened.spec.data.model_dump(), "resolution": opened.data["facts"]["width"]}
-    if source is None:
+    fields = {**opened.spec.data.model_dump(), "resolution": opened.data["facts"]["width"], "progress": progress}
+    if absolute_source(where) == opened.spec.source:
         dataset = seewhy_data.prepare(where, **fields)
         name, part = ("test", dataset.test) if dataset.test is not None and len(dataset.test) else ("val", dataset.val)
         classes = dataset.classes
@@ -177,7 +173,9 @@ def evaluate(run: Run | str | Path, source: str | Path | None = None) -> Evaluat
     if part is None or not len(part):
         raise InputError(f"{where}: has no test or validation images to evaluate on; name another source")
     labels = _relabel(part.labels, classes, opened.classes, where)
-    probabilities = predict_part(opened.engine, opened.task, opened.model, part)
+    total = len(part)
+    done = (lambda count: progress(count, total)) if progress is not None else None
+    probabilities = predict_part(opened.engine, opened.task, opened.model, part, done)
     return measure(name, opened.classes, probabilities, labels)
 
 

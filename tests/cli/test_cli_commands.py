@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -140,10 +141,18 @@ def test_evaluate_own_and_other_data(trained, shapes, tmp_path, capsys):
     own = json.loads(capsys.readouterr().out)
     results = json.loads((trained / "results.json").read_text())
     assert own["accuracy"] == results["test"]["accuracy"]
-    assert run(["evaluate", str(trained), str(shapes)]) == 0
+    assert run(["evaluate", str(trained), str(shapes), "--json"]) == 0  # its own data: no image that was trained on
+    assert json.loads(capsys.readouterr().out) == own
+    shutil.copytree(shapes, tmp_path / "copy")
+    assert run(["evaluate", str(trained), str(tmp_path / "copy")]) == 0
     said = capsys.readouterr().out
     assert "test: 120 images, 3 classes" in said
     assert "precision" in said
+    shutil.rmtree(tmp_path / "copy" / "square")
+    assert run(["evaluate", str(trained), str(tmp_path / "copy"), "--json"]) == 0
+    subset = json.loads(capsys.readouterr().out)
+    assert subset["n"] == 80
+    assert [row["n"] for row in subset["per_class"]] == [40, 0, 40]
     for name in ("cross", "circle"):
         (tmp_path / "other" / name).mkdir(parents=True)
         for number, file in enumerate(sorted((shapes / "cross").iterdir())[:3]):
@@ -156,8 +165,6 @@ def test_evaluate_own_and_other_data(trained, shapes, tmp_path, capsys):
 def test_check_reports_and_its_exit_code(shapes, tmp_path, capsys):
     assert run(["check", str(shapes)]) == 0
     assert "cross" in capsys.readouterr().out
-    import shutil
-
     copy = tmp_path / "data"
     shutil.copytree(shapes, copy)
     (copy / "cross" / "bad.jpg").write_bytes(b"")

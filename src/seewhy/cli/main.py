@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from seewhy.cli.text import tolerant_streams
 from seewhy.core.errors import InputError, RunError, nearest
 
 COMMANDS = {
@@ -25,6 +26,17 @@ COMMANDS = {
     "techniques": "what can be chosen: formula, source, where it lives",
     "report": "draw a run's HTML report anew",
 }
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Option names once each, with the value's form after the last."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        names = [name for name in action.option_strings if "_" not in name]
+        if not names:
+            return super()._format_action_invocation(action)
+        value = "" if action.nargs == 0 else " " + self._format_args(action, (action.dest or "").upper())
+        return ", ".join(names) + value
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,6 +55,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    tolerant_streams()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -71,7 +84,7 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
     parser = Parser(
         prog=f"seewhy {name}",
         description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         allow_abbrev=False,
     )
     module.describe(parser)
@@ -80,18 +93,21 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
         code: int = module.run(options)
         sys.stdout.flush()
         return code
-    except InputError as error:
-        print(f"seewhy {name}: {error}", file=sys.stderr)
-        return 2
-    except RunError as error:
-        print(f"seewhy {name}: {error}", file=sys.stderr)
-        return 1
+    except (InputError, RunError) as error:
+        print(f"seewhy {name}{_process()}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        print(f"seewhy {name}: stopped", file=sys.stderr)
+        print(f"seewhy {name}{_process()}: stopped", file=sys.stderr)
         return 1
     except BrokenPipeError:  # `seewhy predict ... | head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+def _process() -> str:
+    """Return which of many processes speaks; nothing for the first, which is the only one as a rule."""
+    rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
+    return "" if rank == "0" else f" (process {rank})"
 
 
 def _help() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -55,6 +56,8 @@ class Reporter:
                 self._close()
                 if event.reason == "early stop":
                     self.console.print(f"stopped early at step {event.step:,}: validation accuracy no longer rises")
+                if event.reason != "interrupted" and self.console.is_terminal:
+                    self.console.print("evaluating the best checkpoint")
 
     def close(self) -> None:
         """Take the live bar away; called when a run ends in any way."""
@@ -92,7 +95,9 @@ class Reporter:
         self._close()
         self._total, self._steps_per_epoch = event.total_steps, event.steps_per_epoch
         self.console.print(Text.assemble((f"{'run':>12}  ", "bold"), str(event.folder)))
-        if event.step:
+        if event.step >= event.total_steps:
+            self.console.print(f"has taken all its {event.total_steps:,} steps; evaluating it again")
+        elif event.step:
             self.console.print(f"going on at step {event.step:,} of {event.total_steps:,}")
         self._since, self._images = time.perf_counter(), 0
         self._live("training", event.total_steps)
@@ -109,9 +114,9 @@ class Reporter:
 
     def _epoch(self, event: EpochEnded) -> None:
         row = event.row
-        epochs = self._total / self._steps_per_epoch
+        epochs = math.ceil(self._total / self._steps_per_epoch)
         parts = [
-            f"epoch {event.epoch + 1:>3}/{epochs:.4g}",
+            f"epoch {event.epoch + 1:>3}/{epochs}",
             f"loss {row['train_loss']:.4f}",
             f"accuracy {row['train_accuracy']:.2%}",
         ]

@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from seewhy.core.errors import InputError, bad_value
+from seewhy.core.errors import InputError, unknown_name
 
 DEVICES = ("cpu", "cuda", "mps")
+
+Value = TypeVar("Value", float, str)
 
 
 def choose_device(name: str) -> str:
@@ -26,7 +28,7 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return next(device for device in ("cuda", "mps", "cpu") if present[device])
     if name not in DEVICES:
-        raise bad_value("train.device", name, f"auto, {', '.join(DEVICES)}")
+        raise unknown_name("train.device", name, ("auto", *DEVICES))
     if not present[name]:
         here = ", ".join(device for device, there in present.items() if there)
         raise InputError(
@@ -148,11 +150,11 @@ class Engine:
         torch.distributed.all_gather(parts, padded)
         return torch.stack(parts, dim=1).reshape(longest * self.world, *rows.shape[1:])[: int(count.item())]
 
-    def agreed(self, value: float) -> float:
+    def agreed(self, value: Value) -> Value:
         """Return the main process's `value` on every process."""
         if self.world == 1:
             return value
-        return float(self._fabric.broadcast(value))
+        return self._fabric.broadcast(value)
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is set on any process."""

@@ -8,6 +8,7 @@ texts and errors come at once. The names in the Literal types are those of the r
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -261,6 +262,25 @@ def make_spec(source: str, options: Mapping[str, Any]) -> RunSpec:
         InputError: an option is unknown, given twice, or wrong.
     """
     return RunSpec.from_dict({"source": source}).with_changes(dotted_options(options))
+
+
+def build_spec(source: str | Path | None, spec: str | Path | None, options: Mapping[str, Any]) -> RunSpec:
+    """Build a RunSpec from a file, a source and options; the later override the earlier.
+
+    Raises:
+        InputError: there is neither a file nor a source, or something in them is wrong.
+    """
+    if spec is not None:
+        changes = dotted_options(options)
+        for given, other in (("train.minutes", "train.epochs"), ("train.epochs", "train.minutes")):
+            if given in changes:  # replaces the file's budget, in whichever unit that is
+                changes = {other: None, **changes}
+        return RunSpec.from_toml(Path(spec)).with_changes(
+            {**changes, **({"source": str(source)} if source is not None else {})}
+        )
+    if source is None:
+        raise InputError("source: is required; name a folder of class folders, a built-in name, or an .npz file")
+    return make_spec(str(source), options)
 
 
 def dotted_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -40,18 +41,16 @@ def start(
         InputError: the specification or the data are wrong, or the folder exists.
         RunError: the loss is not finite, or the disk cannot be written.
     """
-    if folder is not None and folder.exists():
-        raise InputError(
-            f"{folder}: exists already and is not overwritten; choose another --out, or go on with --resume {folder}"
-        )
+    _refuse_place(folder)
     if spec.train.tensorboard:
         require_tensorboard()
     emit = emitter(tuple(observers))
     prepared = prepare(spec, emit)
-    emit(Planned(prepared.spec, plan(prepared)))
+    _refuse_small_batch(prepared)
+    emit(Planned(prepared.spec, announcement(prepared)))
     if dry_run:
         return None
-    folder = folder or free_name(prepared)
+    folder = Path(prepared.engine.agreed(str(folder or free_name(prepared))))
     if prepared.engine.is_main:
         create(folder, prepared)
     prepared.engine.barrier()
@@ -65,6 +64,8 @@ def resume(folder: Path, observers: Sequence[Observer] = ()) -> RunFolder:
         InputError: the folder is no run, its data have changed, or another process is training it.
     """
     run = RunFolder(folder)
+    if run.spec.train.tensorboard:
+        require_tensorboard()
     emit = emitter(tuple(observers))
     checkpoint = run.checkpoints.load("last") if run.checkpoints.has("last") else None
     prepared = prepare(run.spec, emit, measure=False)
@@ -73,8 +74,36 @@ def resume(folder: Path, observers: Sequence[Observer] = ()) -> RunFolder:
             f"{run.spec.source}: the pictures have changed since {folder} was started, so it cannot go on exactly; "
             f"restore them, or start a new run with --spec {folder / 'spec.toml'}"
         )
-    emit(Planned(prepared.spec, plan(prepared)))
+    _refuse_small_batch(prepared)
+    emit(Planned(prepared.spec, announcement(prepared)))
     return _train(prepared, folder, emit, checkpoint)
+
+
+def announcement(prepared: Prepared) -> tuple[tuple[str, str], ...]:
+    """Return what is said before training: the plan, then what is wrong with the data."""
+    found = [(issue.severity, issue.message) for issue in prepared.dataset.audit.issues]
+    return (*plan(prepared), *found)
+
+
+def _refuse_place(folder: Path | None) -> None:
+    """Refuse a run folder that exists or cannot be made, before the work of reading the data."""
+    if folder is not None and os.path.lexists(folder):
+        raise InputError(
+            f"{folder}: exists already and is not overwritten; choose another --out, or go on with --resume {folder}"
+        )
+    wanted = (folder or Path("runs", "run")).absolute()
+    home = next(parent for parent in wanted.parents if os.path.lexists(parent))
+    if not home.is_dir():
+        raise InputError(f"--out: {wanted} cannot be made, since {home} is no folder; choose another --out")
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise InputError(f"--out: {wanted} cannot be made, since {home} cannot be written; choose another --out")
+
+
+def _refuse_small_batch(prepared: Prepared) -> None:
+    """Refuse a batch of which some process would have nothing."""
+    size, world = prepared.spec.train.batch_size, prepared.engine.world
+    if size is not None and size < world:
+        raise InputError(f"train.batch_size: must be at least the number of processes ({world}), got {size}")
 
 
 def _train(prepared: Prepared, folder: Path, emit: Emit, checkpoint: Checkpoint | None) -> RunFolder:
@@ -91,16 +120,14 @@ def _train(prepared: Prepared, folder: Path, emit: Emit, checkpoint: Checkpoint 
         emit(event)
 
     job = make_job(prepared, folder, record, checkpoint)
-    if not main:
-        _loop(job, progress, folder, checkpoint)
-    else:
-        with only_writer(folder):
+    with only_writer(folder) if main else nullcontext():
+        if main:
             remove_leftovers(folder)
             remove_leftovers(job.checkpoints.folder)
             write_metrics(folder, progress.rows)
-            reason = _loop(job, progress, folder, checkpoint)
-            if reason == "interrupted":
-                raise InterruptedRunError(folder, progress.step, job.total_steps)
+        reason = _loop(job, progress, folder, checkpoint)
+    if reason == "interrupted":
+        raise InterruptedRunError(folder, progress.step, job.total_steps)
     return finish(prepared, job, folder)
 
 

@@ -7,9 +7,9 @@ picture under two classes, strong imbalance, mixed sizes. Exit code 0 if nothing
 from __future__ import annotations
 
 import argparse
-import json
 
 from seewhy.cli.options import add_spec_options, spec_options
+from seewhy.cli.text import json_text
 from seewhy.training.spec import RunSpec
 
 
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         audit = api.check(spec.source, **spec.data.model_dump(), progress=update)
     worst = any(issue.severity != "note" for issue in audit.issues)
     if options.json:
-        print(json.dumps(audit.to_json(), indent=2, ensure_ascii=False))
+        print(json_text(audit.to_json()))
         return int(worst)
     print(audit.summary)
     for issue in audit.issues:

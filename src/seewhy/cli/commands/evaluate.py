@@ -7,8 +7,9 @@ precision, recall and F1 of every class; --json prints everything, with the conf
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
+
+from seewhy.cli.text import json_text
 
 if TYPE_CHECKING:
     from seewhy.training.evaluation import Evaluation
@@ -26,10 +27,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate and print."""
     from seewhy import api
+    from seewhy.cli.progress import counting
 
-    found = api.evaluate(options.folder, options.source)
+    with counting("evaluating") as update:
+        found = api.evaluate(options.folder, options.source, update)
     if options.json:
-        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        print(json_text(found.to_json()))
     else:
         _print(found)
     return 0

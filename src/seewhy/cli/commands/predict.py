@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import csv
 import glob
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _write(predictions: Iterator[Prediction], form: str) -> int:
         failures += prediction.error is not None
         confidence = "" if prediction.confidence is None else f"{prediction.confidence:.4f}"
         if form == "json":
-            print("[" if number == 0 else ",", json.dumps(prediction.to_json(), ensure_ascii=False), sep="\n")
+            print("[\n" if number == 0 else ",\n", json_text(prediction.to_json(), indent=None), sep="", end="")
         elif form == "csv":
             writer.writerow([prediction.name, prediction.label or "", confidence, prediction.error or ""])
         else:
@@ -88,5 +88,5 @@ def _write(predictions: Iterator[Prediction], form: str) -> int:
             )
             print(f"{prediction.name}  {said}")
     if form == "json":
-        print("]" if number >= 0 else "[]")
+        print("\n]" if number >= 0 else "[]")
     return failures

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
+from seewhy.cli.text import json_text
 from seewhy.core.errors import unknown_name
 from seewhy.core.registry import Registry, Technique
 
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
                 "NAME", options.name, sorted({technique.name for family in families for technique in family})
             )
     if options.json:
-        print(json.dumps([_record(family, technique) for family, technique in found], indent=2, ensure_ascii=False))
+        print(json_text([_record(family, technique) for family, technique in found]))
     elif options.name is not None:
         print("\n\n".join(_card(family, technique) for family, technique in found))
     else:

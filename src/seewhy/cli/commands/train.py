@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from seewhy.cli.options import add_spec_options, spec_options
 from seewhy.core.errors import InputError
-from seewhy.training.spec import RunSpec
+from seewhy.training.spec import RunSpec, build_spec
 
 if TYPE_CHECKING:
     from seewhy.api import Run
@@ -34,6 +34,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and stop")
     parser.add_argument("--quiet", action="store_true", help="print only the results")
     add_spec_options(parser)
+    parser.usage = (
+        "seewhy train DATA [options]\n"
+        "       seewhy train --spec FILE [DATA] [options]\n"
+        "       seewhy train --resume RUN [--quiet]"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -45,25 +50,24 @@ def run(options: argparse.Namespace) -> int:
             raise InputError(
                 f"--resume: goes on with the run's own specification, but {', '.join(given) or '--dry-run'} is given too"
             )
-    if options.resume is None and options.spec is None:  # wrong options are told before torch is imported
-        RunSpec.from_dict({"source": options.source or "-"}).with_changes(changes)
+    # Before torch is imported, so that what is wrong is told at once.
+    spec = build_spec(options.source, options.spec, changes) if options.resume is None else None
     from seewhy.cli.progress import Reporter
     from seewhy.training.fabric import is_main_process
 
     reporter = Reporter(quiet=options.quiet or not is_main_process())
-    finished = _train(options, changes, reporter)
+    finished = _train(options, spec, reporter)
     if finished is not None and is_main_process():
         print_results(finished)
     return 0
 
 
-def _train(options: argparse.Namespace, changes: dict[str, object], reporter: Reporter) -> Run | None:
+def _train(options: argparse.Namespace, spec: RunSpec | None, reporter: Reporter) -> Run | None:
     from seewhy import api
 
     try:
-        if options.resume is not None:
+        if spec is None:
             return api.resume(options.resume, observers=[reporter])
-        spec = api.build_spec(options.source, options.spec, changes)
         return api.run_spec(spec, out=options.out, observers=[reporter], dry_run=options.dry_run)
     finally:
         reporter.close()
