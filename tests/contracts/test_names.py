@@ -9,6 +9,9 @@ from seewhy.training import spec
 from seewhy.training.defaults import OPTIM_DEFAULTS, Facts, resolve, resolve_budget
 from seewhy.training.spec import make_spec, names_of
 
+WITHOUT_SOURCE = ("none", "constant", "normal", "linear")
+"""Choices that nobody published: nothing, and the plainest one."""
+
 FAMILIES = [
     (spec.ModelName, models.MODELS),
     (spec.ActivationName, nn.ACTIVATIONS),
@@ -29,6 +32,8 @@ def test_names_are_the_registrys(names, registry):
 )
 def test_records_are_complete(technique):
     assert technique.summary
+    assert technique.formula or technique.good_for
+    assert technique.source or technique.name in WITHOUT_SOURCE
     assert technique.good_for or technique.name == "none"
     assert technique.lives_in.startswith(("seewhy.", "torch."))
     importlib.import_module(technique.factory.__module__)
@@ -41,8 +46,9 @@ def test_every_optimiser_has_defaults():
 @pytest.mark.parametrize("side", [8, 28, 32, 64, 96, 224])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("images", [20, 2_000, 1_000_000])
-def test_resolving_twice_changes_nothing(side, channels, images):
-    facts = Facts(side, side, channels, 10, images, 100, 100, channels == 3)
+@pytest.mark.parametrize("classes", [2, 1000])
+def test_resolving_twice_changes_nothing(side, channels, images, classes):
+    facts = Facts(side, side, channels, classes, images, 100, 100, channels == 3)
     for options in ({}, {"model": "mlp"}, {"model": "resnet"}, {"optimizer": "adamw"}, {"minutes": 2.0}):
         once = resolve_budget(resolve(make_spec("digits", options), facts), facts, 300.0)
         assert once.train.epochs is not None

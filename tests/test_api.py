@@ -1,0 +1,155 @@
+"""The Python lines: train, predict, evaluate, check, resume, report; and a package that is quick to import."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import seewhy
+
+QUICK = {"epochs": 1, "width": 4, "batch_size": 16, "precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, shapes):
+    """A run of one epoch on the shapes."""
+    return seewhy.train(shapes, out=tmp_path_factory.mktemp("api") / "run", **QUICK)
+
+
+@pytest.fixture(scope="module")
+def picture(shapes):
+    """One file of the shapes, and its pixels."""
+    path = sorted((shapes / "square").iterdir())[0]
+    return path, np.asarray(Image.open(path))
+
+
+def test_import_is_lazy_and_every_name_resolves():
+    script = (
+        "import sys, seewhy\n"
+        "heavy = [name for name in ('torch', 'pydantic', 'numpy', 'rich') if name in sys.modules]\n"
+        "listed = dir(seewhy)\n"
+        "missing = [name for name in seewhy.__all__ if getattr(seewhy, name, None) is None]\n"
+        "print(heavy, sorted(set(seewhy.__all__) - set(listed)), missing)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] [] []"
+    with pytest.raises(AttributeError, match="module 'seewhy' has no attribute 'trian'"):
+        seewhy.trian  # noqa: B018
+
+
+def test_a_run_knows_what_it_is(trained):
+    assert trained.classes == ("cross", "square", "stripes")
+    assert 0 <= trained.results["test"]["accuracy"] <= 1
+    assert trained.metrics[-1]["epoch"] == 1
+    assert trained.spec.train.epochs == 1
+    assert repr(trained) == f"seewhy.Run({str(trained.folder)!r})"
+    assert seewhy.Run(trained.folder).results == trained.results
+
+
+def test_the_same_pixels_give_the_same_answer_in_every_form(trained, picture):
+    path, pixels = picture
+    expected = trained.predict(str(path))
+    tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    for form in (path, Image.open(path), pixels, tensor):
+        found = trained.predict(form)
+        assert (found.label, found.top) == (expected.label, expected.top)
+    assert expected.name == str(path)
+    assert expected.confidence == expected.top[0][1]
+    assert sum(share for _, share in expected.top) == pytest.approx(1, abs=1e-5)
+
+
+def test_lists_and_batches_give_lists(trained, shapes):
+    paths = sorted((shapes / "cross").iterdir())[:3]
+    arrays = [np.asarray(Image.open(path)) for path in paths]
+    batch = np.stack(arrays)
+    expected = [trained.predict(path).top for path in paths]
+    for form in (paths, [str(path) for path in paths], arrays, batch, torch.from_numpy(batch).permute(0, 3, 1, 2)):
+        found = trained.predict(form)
+        assert isinstance(found, list)
+        for row, wanted in zip(found, expected, strict=True):
+            assert [name for name, _ in row.top] == [name for name, _ in wanted]
+            assert [share for _, share in row.top] == pytest.approx([share for _, share in wanted], abs=1e-5)
+    assert trained.predict([]) == []
+
+
+def test_predictions_are_the_models_probabilities(trained, picture):
+    _, pixels = picture
+    images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+    shares = trained.probabilities(images)[0]
+    assert dict(trained.predict(pixels).top) == pytest.approx(dict(zip(trained.classes, shares.tolist(), strict=True)))
+    plain = seewhy.train(
+        trained.spec.source, out=trained.folder.parent / "plain", **QUICK, **{"train.tta": "none", "flip": "none"}
+    )
+    with torch.no_grad():
+        logits = plain.model(images)
+    torch.testing.assert_close(plain.probabilities(images), logits.softmax(1))
+
+
+def test_a_bad_picture_alone_is_an_error_and_in_a_list_an_entry(trained, picture, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_text("no picture")
+    with pytest.raises(seewhy.InputError, match=r"bad\.png: "):
+        trained.predict(bad)
+    good, entry = trained.predict([picture[0], bad])
+    assert good.error is None
+    assert entry.label is None
+    assert entry.error
+    with pytest.raises(seewhy.InputError, match="must be all paths or all pictures"):
+        trained.predict([picture[0], picture[1]])
+    with pytest.raises(seewhy.InputError):
+        trained.predict(3.5)
+
+
+def test_evaluate_is_what_the_results_say(trained):
+    found = trained.evaluate()
+    assert found.accuracy == trained.results["test"]["accuracy"]
+    assert found.log_loss == pytest.approx(trained.results["test"]["log_loss"], rel=1e-4)
+    assert found.n == trained.results["test"]["n"]
+    assert seewhy.evaluate(trained.folder).confusion == found.confusion
+    assert trained.evaluate(trained.spec.source).n == found.n
+
+
+def test_report_is_rebuilt_in_place(trained):
+    (trained.folder / "report.html").unlink()
+    path = trained.report()
+    assert path == trained.folder / "report.html"
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_check_lists_what_is_wrong(shapes, tmp_path):
+    assert not seewhy.check(shapes).issues
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number, file in enumerate(sorted((shapes / "cross").iterdir())[:6]):
+            (tmp_path / name / f"{number}{name}.png").write_bytes(file.read_bytes())
+    found = seewhy.check(tmp_path)
+    assert found.of("conflicting_labels")
+
+
+def test_resume_goes_on_to_the_same_end(shapes, tmp_path, trained):
+    events = []
+
+    def stop(event):
+        events.append(event)
+        if type(event).__name__ == "StepEnded" and event.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        seewhy.train(shapes, out=tmp_path / "run", observers=[stop], **QUICK)
+    assert seewhy.Run(tmp_path / "run").results == {}
+    run = seewhy.resume(tmp_path / "run")
+    assert run.results == trained.results
+    assert (run.folder / "report.html").is_file()
+
+
+def test_wrong_options_are_refused_before_anything_is_written(shapes, tmp_path):
+    with pytest.raises(seewhy.InputError, match="did you mean 'activation'"):
+        seewhy.train(shapes, out=tmp_path / "run", activaton="elu")
+    with pytest.raises(seewhy.InputError, match="is not a run folder"):
+        seewhy.Run(tmp_path)
+    with pytest.raises(seewhy.InputError, match=r"digits2: |'digits2' is neither a folder"):
+        seewhy.train("digits2", out=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
