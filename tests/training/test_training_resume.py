@@ -245,3 +245,25 @@ def test_of_two_equal_accuracies_the_lower_loss_is_best(tmp_path):
     for accuracy, loss, best in rows:
         assert best == all((accuracy, loss) > earlier for earlier in so_far)
         so_far.append((accuracy, loss))
+
+
+def test_a_death_between_the_pointers_does_not_lose_the_best(tmp_path, monkeypatch):
+    import seewhy.training.checkpoint as module
+
+    checkpoints, tensors = Checkpoints(tmp_path / "checkpoint"), {"w": torch.ones(3)}
+    checkpoints.save(Checkpoint(1, tensors, {}, {}), best=True)
+    write = module.write_json
+    calls = []
+
+    def die_at_the_second(path, value):
+        calls.append(path.name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        write(path, value)
+
+    monkeypatch.setattr(module, "write_json", die_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save(Checkpoint(2, tensors, {}, {}), best=True)
+    # Whoever goes on from `last` must either pass this best again, or find it named already.
+    assert checkpoints.load("last").step == 1
+    assert checkpoints.load("best").step == 2

@@ -65,9 +65,11 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not place.exists():  # a resumed run that reaches a step again would write the same bits
                 self._write(place, checkpoint)
-        write_json(self.folder / "last.json", {"folder": place.name})
+        # Best before last: a death between the two replays the steps that lead here, and finds the same best again. The
+        # other way round the run would go on from a state that already remembers this best, and never point to it.
         if best:
             write_json(self.folder / "best.json", {"folder": place.name})
+        write_json(self.folder / "last.json", {"folder": place.name})
         self._clean()
         return place
 
