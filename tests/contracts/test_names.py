@@ -9,9 +9,6 @@ from seewhy.training import spec
 from seewhy.training.defaults import OPTIM_DEFAULTS, Facts, resolve, resolve_budget
 from seewhy.training.spec import make_spec, names_of
 
-WITHOUT_SOURCE = ("none", "constant", "normal", "linear")
-"""Choices that nobody published: nothing, and the plainest one."""
-
 FAMILIES = [
     (spec.ModelName, models.MODELS),
     (spec.ActivationName, nn.ACTIVATIONS),
@@ -32,8 +29,8 @@ def test_names_are_the_registrys(names, registry):
 )
 def test_records_are_complete(technique):
     assert technique.summary
-    assert technique.formula or technique.good_for
-    assert technique.source or technique.name in WITHOUT_SOURCE
+    assert technique.formula
+    assert technique.source
     assert technique.good_for or technique.name == "none"
     assert technique.lives_in.startswith(("seewhy.", "torch."))
     importlib.import_module(technique.factory.__module__)

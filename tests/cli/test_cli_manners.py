@@ -1,0 +1,217 @@
+"""How the commands behave at the edges: interruptions, poor terminals, strange names, places that cannot be written."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from seewhy.cli.main import main, run
+from seewhy.cli.progress import Reporter
+from seewhy.training.events import DataProgress, EpochEnded, Planned, RunEnded, RunStarted, StepEnded
+
+QUICK = ["--epochs", "1", "--width", "4", "--batch-size", "16", "--precision", "fp32"]
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """A folder with classes named in several scripts, and a run on it."""
+    folder = tmp_path_factory.mktemp("manners")
+    for place, name in enumerate(("Käse", "日本", "with space")):
+        (folder / "data" / name).mkdir(parents=True)
+        for number in range(12):
+            Image.new("RGB", (12, 12), (80 * place, number, 40)).save(folder / "data" / name / f"é {number}.png")
+    assert run(["train", str(folder / "data"), *QUICK, "--out", str(folder / "run"), "--quiet"]) == 0
+    return folder
+
+
+def seewhy(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "seewhy", *map(str, arguments)], capture_output=True, check=False, timeout=120, **options
+    )
+
+
+def test_a_terminal_that_knows_only_ascii_gets_escapes(named):
+    """And a name that is no text at all passes through every form of output."""
+    strange = os.fsencode(named) + b"/\xff\xfe.png"
+    with open(strange, "wb") as handle:
+        handle.write((named / "data" / "Käse" / "é 0.png").read_bytes())
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:surrogateescape", "PYTHONUTF8": "0"}
+    done = seewhy("predict", named / "run", named / "data" / "日本", os.fsdecode(strange), "--json", env=environment)
+    assert done.returncode == 0, done.stderr
+    entries = json.loads(done.stdout.decode("ascii"))
+    assert "/日本/é 0.png" in entries[0]["name"]
+    assert {entry["label"] for entry in entries} <= {"Käse", "日本", "with space"}
+    assert os.fsencode(entries[-1]["name"]) == strange
+
+
+def test_streams_of_main_escape_what_they_cannot_say(named, monkeypatch, capsysbinary):
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", str(named / "run"), str(named / "data" / "日本" / "é 1.png")])
+    assert stop.value.code == 0
+    assert "/日本/é 1.png" in capsysbinary.readouterr().out.decode()
+
+
+def test_names_in_other_scripts_are_shown_as_they_are(named, capsys):
+    assert run(["evaluate", str(named / "run")]) == 0
+    assert "日本" in capsys.readouterr().out
+    assert run(["check", str(named / "data"), "--json"]) in (0, 1)
+    json.loads(capsys.readouterr().out)
+    assert "日本" in (named / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_stop_during_decoding_is_clean_and_leaves_nothing(tmp_path):
+    for name in "ab":
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(40):
+            Image.new("RGB", (64, 64), (number, ord(name), 0)).save(tmp_path / "data" / name / f"{number}.png")
+    script = (
+        "import os, signal, sys\nfrom seewhy import data\nfrom seewhy.cli.main import main\n"
+        "real = data.prepare\n"
+        "def prepare(*arguments, progress, **fields):\n"
+        "    def interrupt(done, total):\n"
+        "        progress(done, total)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(*arguments, progress=interrupt, **fields)\n"
+        "data.prepare = prepare\n"
+        "main(['train', 'data', '--out', 'run'])"
+    )
+    environment = {**os.environ, "SEEWHY_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (1, "seewhy train: stopped\n")
+    assert not (tmp_path / "run").exists()
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert not left
+
+
+def test_sigterm_during_training_saves_and_says_how_to_go_on(shapes, tmp_path):
+    folder = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "seewhy",
+        "train",
+        str(shapes),
+        *QUICK[2:],
+        "--epochs",
+        "300",
+        "--out",
+        str(folder),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not (folder / "checkpoint" / "last.json").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert said.rstrip().endswith(f"go on with: seewhy train --resume {folder}")
+    assert "Warning" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("place", ["file.txt/run", "file.txt"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_data_are_read(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").write_text("mine")
+    assert run(["train", "no/such/data", "--out", place]) == 2
+    said = capsys.readouterr().err
+    assert "choose another --out" in said
+    assert (tmp_path / "file.txt").read_text() == "mine"
+
+
+def test_a_read_only_place_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as a user who may write anywhere
+    assert run(["train", "digits", "--out", str(tmp_path / "a" / "run")]) == 2
+    assert f"since {tmp_path} cannot be written; choose another --out" in capsys.readouterr().err
+
+
+def test_missing_parents_are_made(shapes, tmp_path, capsys):
+    assert run(["train", str(shapes), *QUICK, "--out", str(tmp_path / "a" / "b" / "run"), "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert str(tmp_path / "a" / "b" / "run") in said.out
+
+
+def test_what_is_wrong_with_the_data_is_said_before_training(shapes, tmp_path, capsys):
+    for name in ("cross", "square"):
+        (tmp_path / name).mkdir()
+        for file in sorted((shapes / name).iterdir())[:10]:
+            (tmp_path / name / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "cross" / "half.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "nothing").mkdir()
+    assert run(["train", str(tmp_path), "--dry-run"]) == 0
+    said = capsys.readouterr().err
+    assert "error  1 file cannot be used and is left out: cross/half.jpg" in said
+    assert "warning  1 class without images, left out: nothing" in said
+
+
+def test_a_fraction_of_an_epoch_trains_a_step(shapes, tmp_path, capsys):
+    assert run(["train", str(shapes), *QUICK[2:], "--epochs", "0.01", "--out", str(tmp_path / "run")]) == 0
+    assert "epoch   1/1" in capsys.readouterr().err
+    assert (tmp_path / "run" / "metrics.csv").read_text().splitlines()[1].startswith("1,1,")
+
+
+def test_a_run_without_validation_and_with_encoded_cache(shapes, tmp_path, capsys):
+    options = ["--data.val-fraction", "0", "--data.cache", "bytes", "--out", str(tmp_path / "run"), "--quiet"]
+    assert run(["train", str(shapes), *QUICK, *options]) == 0
+    said = capsys.readouterr().out
+    assert "test accuracy" in said
+    assert "validation accuracy" not in said
+
+
+def test_a_finished_run_says_so_when_it_is_resumed(named, capsys):
+    assert run(["train", "--resume", str(named / "run")]) == 0
+    assert "has taken all its" in capsys.readouterr().err
+
+
+def test_a_budget_given_replaces_that_of_the_file(named, capsys, tmp_path):
+    spec = tmp_path / "spec.toml"
+    spec.write_text(f'source = "{named / "data"}"\n[train]\nminutes = 3.0\n')
+    assert run(["train", "--spec", str(spec), "--epochs", "2", "--width", "4", "--dry-run"]) == 0
+    assert "2 epochs" in capsys.readouterr().err
+
+
+def test_help_names_every_option_once(capsys):
+    with pytest.raises(SystemExit):
+        run(["train", "--help"])
+    said = capsys.readouterr().out
+    assert "_fraction" not in said
+    assert "--batch-size, --train.batch-size N" in said
+    with pytest.raises(SystemExit) as stop:
+        run(["train", "digits", "--data.val_fraction", "two", "--help"])
+    assert stop.value.code == 0
+
+
+def test_the_live_bar_shows_on_a_terminal_and_goes(tmp_path, capsys):
+    text = io.StringIO()
+    reporter = Reporter(Console(file=text, force_terminal=True, width=120, highlight=False))
+    for event in (
+        DataProgress(1, 2),
+        DataProgress(2, 2),
+        Planned(None, (("data", "pictures"),)),
+        RunStarted(tmp_path, None, None, 0, 2, 2),
+        StepEnded(1, 0, 0.5, 0.75, 0.1, 8),
+        StepEnded(2, 0, 0.5, 0.75, 0.1, 8),
+        EpochEnded(0, {"train_loss": 0.5, "train_accuracy": 0.75, "images_per_second": 9.0, "seconds": 1.0}, True),
+        RunEnded(2, "finished"),
+    ):
+        reporter(event)
+    reporter.close()
+    said = text.getvalue()
+    for words in ("decoding", "pictures", "training", "epoch   1/1", "evaluating the best checkpoint"):
+        assert words in said
+    assert capsys.readouterr() == ("", "")
