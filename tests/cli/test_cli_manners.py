@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -215,3 +216,15 @@ def test_the_live_bar_shows_on_a_terminal_and_goes(tmp_path, capsys):
     for words in ("decoding", "pictures", "training", "epoch   1/1", "evaluating the best checkpoint"):
         assert words in said
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "strict"),
+    [(["--data.strict", "{}"], True), (["--data.strict", "false", "{}"], False), (["{}", "--data.strict"], True)],
+)
+def test_a_switch_does_not_swallow_the_next_word(words, strict, shapes, tmp_path, capsys):
+    shutil.copytree(shapes, tmp_path / "data")
+    (tmp_path / "data" / "cross" / "bad.jpg").write_bytes(b"")
+    code = run(["train", *(word.format(tmp_path / "data") for word in words), "--dry-run"])
+    assert code == (2 if strict else 0)
+    assert ("data.strict: 1 file cannot be used" in capsys.readouterr().err) == strict

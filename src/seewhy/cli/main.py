@@ -28,6 +28,10 @@ COMMANDS = {
 }
 
 
+TRUTH = ("true", "false", "yes", "no", "1", "0")
+"""What may follow a switch such as --data.strict as its value."""
+
+
 class Help(argparse.RawDescriptionHelpFormatter):
     """Option names once each, with the value's form after the last."""
 
@@ -88,7 +92,7 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     module.describe(parser)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(_switched(parser, arguments))
     try:
         code: int = module.run(options)
         sys.stdout.flush()
@@ -102,6 +106,16 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # `seewhy predict ... | head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+def _switched(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
+    """Give every switch that stands without a value the value true, so that it does not take the next word for one."""
+    switches = {name for action in parser._actions if action.const == "true" for name in action.option_strings}
+    following = [*arguments[1:], ""]
+    return [
+        f"{word}=true" if word in switches and after.lower() not in TRUTH else word
+        for word, after in zip(arguments, following, strict=False)
+    ]
 
 
 def _process() -> str:

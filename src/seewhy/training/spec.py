@@ -246,6 +246,7 @@ ALIASES: dict[str, str] = {
     "label_smoothing": "reg.label_smoothing",
     "flip": "reg.flip",
     "resolution": "data.resolution",
+    "tensorboard": "train.tensorboard",
 }
 """Short names of the fields that people use most; the same on the command line and in Python."""
 
