@@ -192,7 +192,6 @@ def test_what_does_not_fit_the_data_is_refused(options, changes, message):
         resolved(facts(**changes), **options)
 
 
-@pytest.mark.xfail(reason="defaults.batch_size may exceed the training images, which the written spec then refuses")
 @pytest.mark.parametrize("count", [2, 4, 15])
 def test_tiny_data_resolve_to_a_run_that_can_be_repeated(count):
     about = facts(train_images=count, val_images=0, test_images=2, classes=2)

@@ -111,7 +111,7 @@ def early_resolution(facts: Facts) -> int:
 def batch_size(facts: Facts) -> int:
     """Return the images a step: large for large sets of small pictures, at least about 20 steps an epoch for small sets."""
     most = 500 if facts.side <= SMALL else 64
-    return max(16, min(most, facts.train_images // 20))
+    return min(facts.train_images, max(16, min(most, facts.train_images // 20)))
 
 
 def _model_defaults(spec: RunSpec, facts: Facts) -> dict[str, Any]:
