@@ -74,6 +74,7 @@ def test_stop_during_decoding_is_clean_and_leaves_nothing(tmp_path):
             Image.new("RGB", (64, 64), (number, ord(name), 0)).save(tmp_path / "data" / name / f"{number}.png")
     script = (
         "import os, signal, sys\nfrom seewhy import data\nfrom seewhy.cli.main import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "real = data.prepare\n"
         "def prepare(*arguments, progress, **fields):\n"
         "    def interrupt(done, total):\n"
