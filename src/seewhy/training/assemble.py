@@ -15,7 +15,6 @@ import torch
 
 from seewhy import data as seewhy_data
 from seewhy import models, optim
-from seewhy.core.errors import InputError
 from seewhy.core.seeding import derive, generator
 from seewhy.data import Augment, Dataset
 from seewhy.training.averaging import MovingAverage
@@ -196,10 +195,6 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         rank=engine.rank,
         world=engine.world,
     )
-    if choices.batch_size < engine.world:
-        raise InputError(
-            f"train.batch_size: must be at least the number of processes ({engine.world}), got {choices.batch_size}"
-        )
     validation = prepared.dataset.val
     early = choices.early_resolution or prepared.facts.side
     return Job(
