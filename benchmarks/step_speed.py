@@ -66,7 +66,7 @@ class Step:
 
     def __init__(self, batch: int, side: int, precision: str) -> None:
         net = models.build(
-            "convnet", in_shape=(3, side, side), classes=10, activation="gelu", init="dirac", stem="whitening",
+            "convnet", in_shape=(3, side, side), classes=10, activation="silu", init="dirac", stem="whitening",
             generator=generator(0, "weights"),
         )  # fmt: skip
         self.model = models.Recogniser(net, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))

@@ -70,11 +70,11 @@ def test_a_network_takes_pictures_smaller_than_it_was_built_for():
     assert net(torch.randn(2, 3, 24, 24)).shape == (2, 10)
 
 
-def test_the_default_network_is_the_one_of_the_paper():
+def test_the_default_network_doubles_its_widths():
     net = build(activation="gelu", init="dirac", width=64)
     shapes = [tuple(p.shape) for p in net.parameters() if p.dim() == 4]
     assert shapes == [
-        (24, 3, 2, 2), (64, 24, 3, 3), (64, 64, 3, 3), (256, 64, 3, 3), (256, 256, 3, 3), (256, 256, 3, 3), (256, 256, 3, 3)
+        (24, 3, 2, 2), (64, 24, 3, 3), (64, 64, 3, 3), (128, 64, 3, 3), (128, 128, 3, 3), (256, 128, 3, 3), (256, 256, 3, 3)
     ]  # fmt: skip
     assert net.head.weight.std().item() == pytest.approx(1 / 256, rel=0.1)
     frozen = [key for key, p in net.named_parameters() if not p.requires_grad]

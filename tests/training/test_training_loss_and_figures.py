@@ -31,13 +31,12 @@ def test_views_are_the_mirror_and_the_shifts():
     images = torch.arange(2 * 1 * 4 * 5, dtype=torch.uint8).reshape(2, 1, 4, 5)
     probabilities = Recognition(tta="flip_shift").probabilities(model, images)
     torch.testing.assert_close(probabilities, torch.full((2, 3), 1 / 3))
-    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
-    expected = [images.numpy(), padded[:, :, 0:4, 0:5], padded[:, :, 2:6, 2:7]]
-    for view, want in zip(seen[:3], expected, strict=True):
+    plain, mirrored = images.numpy(), images.numpy()[..., ::-1]
+    border = ((0, 0), (0, 0), (1, 1), (1, 1))
+    lower_right = np.pad(plain, border, mode="reflect")[:, :, 0:4, 0:5]
+    upper_left = np.pad(mirrored, border, mode="reflect")[:, :, 2:6, 2:7]
+    for view, want in zip(seen, [plain, mirrored, lower_right, upper_left], strict=True):
         np.testing.assert_array_equal(view.numpy(), want)
-    for view, plain in zip(seen[3:], seen[:3], strict=True):
-        assert torch.equal(view[0, 0, 0], images.flip(3)[0, 0, 0]) or not torch.equal(view, plain)
-    assert torch.equal(seen[3], images.flip(3))
 
 
 def test_view_weights():
@@ -48,7 +47,7 @@ def test_view_weights():
     image[0, 0, 0, 0] = 255  # only the image itself has its bright corner at the upper left
     assert Recognition(tta="none").probabilities(model, image)[0, 0] == 1
     assert Recognition(tta="flip").probabilities(model, image)[0, 0] == 0.5
-    assert Recognition(tta="flip_shift").probabilities(model, image)[0, 0] == pytest.approx(0.25 + 0 + 0.0, abs=1e-6)
+    assert Recognition(tta="flip_shift").probabilities(model, image)[0, 0] == 0.25
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (7, 10), (9050, 10_000)])

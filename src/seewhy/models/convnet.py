@@ -1,6 +1,6 @@
 """The plain convolutional network for small pictures, made for few epochs (after Jordan 2024, 2404.00498).
 
-    stem -> depth groups [conv3x3, max-pool 2, norm, act, conv3x3, norm, act] of widths w, 4w, 4w, ... -> global max-pool -> linear
+    stem -> depth groups [conv3x3, max-pool 2, norm, act, conv3x3, norm, act] of widths w, 2w, 4w, 4w, ... -> global max-pool -> linear
 
 A group pools only while at least `SMALLEST_MAP` pixels a side would remain, so small pictures go through as well.
 """
@@ -20,30 +20,32 @@ from seewhy.nn import ConvNormAct, Parts, activation
 SMALLEST_MAP = 3
 """A group does not pool if its map would become smaller than this."""
 
+MOST_WIDENING = 4
+"""The widths double from group to group up to this multiple of the first."""
+
 
 class Whitening(nn.Module):
     """A frozen 2x2 convolution that makes patches of the training images white, and both signs of it.
 
-    With E the eigenvectors and v the eigenvalues of the covariance of 2x2 patches, the filters are +- E / sqrt(v + eps). The bias is trained.
+    With E the eigenvectors and v the eigenvalues of the covariance of 2x2 patches, the filters are +- E / sqrt(v + eps). Nothing before the
+    first group is trained, so that no gradient has to be computed at the full size of the pictures.
     (N, C, H, W) -> (N, 8 C, H - 1, W - 1).
     """
 
     def __init__(self, channels: int, *, eps: float = 5e-4) -> None:
         super().__init__()
         self.eps = eps
-        self.conv = nn.Conv2d(channels, 8 * channels, 2)
+        self.conv = nn.Conv2d(channels, 8 * channels, 2, bias=False)
         self.conv.weight.requires_grad_(False)
 
     def fit(self, images: Tensor) -> None:
-        """Compute the filters from normalised training images (N, C, H, W); the bias starts at 0."""
+        """Compute the filters from normalised training images (N, C, H, W)."""
         weight = self.conv.weight
         patches = F.unfold(images.contiguous(), 2).transpose(1, 2).reshape(-1, weight[0].numel())
         values, vectors = torch.linalg.eigh((patches.T @ patches / len(patches)).double())  # the mean is 0 already
         filters = (vectors / (values.clamp(min=0.0) + self.eps).sqrt()).T.reshape(-1, *weight.shape[1:])
         with torch.no_grad():
             weight.copy_(torch.cat([filters, -filters]))
-            if self.conv.bias is not None:
-                self.conv.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the whitened pictures."""
@@ -91,7 +93,7 @@ class ConvNet(nn.Module):
         height, side = cut(height), cut(side)
         groups = []
         for place in range(depth):
-            wide = width if place == 0 else 4 * width
+            wide = width * min(2**place, MOST_WIDENING)
             pool = min(height, side) // 2 >= SMALLEST_MAP
             groups.append(ConvGroup(channels, wide, parts, pool=pool))
             channels = wide

@@ -5,7 +5,7 @@ A task owns no weights. The loop asks it for a loss; evaluation and prediction a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,8 +25,8 @@ class Recognition:
 
     Attributes:
         label_smoothing: s, within [0, 1).
-        tta: test-time views: the image; with its mirror image; or both also shifted by one pixel to the upper left and to the
-            lower right (reflected border), the shifted views together weighing as much as the unshifted.
+        tta: test-time views, of equal weight: the image; with its mirror image; or with both and the image shifted by one pixel to the
+            lower right and the mirror image shifted to the upper left (reflected border).
     """
 
     label_smoothing: float = 0.0
@@ -42,33 +42,25 @@ class Recognition:
 
     def probabilities(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """Return class probabilities (N, K), float32, of uint8 images (N, C, H, W), averaged over the views."""
-        total: Tensor | None = None
-        for weight, view in _views(images, self.tta):
-            share = weight * model(view).float().softmax(dim=1)
-            total = share if total is None else total + share
-        assert total is not None
-        return total
+        views = _views(images, self.tta)
+        return torch.stack([model(view).float().softmax(dim=1) for view in views]).mean(dim=0)
 
 
-def _views(images: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:
-    """Yield (weight, view); the weights sum to one."""
+def _views(images: Tensor, tta: Tta) -> list[Tensor]:
+    """Return the views that are averaged."""
     if tta == "none":
-        yield 1.0, images
-        return
-    shifted = tta == "flip_shift"
-    for mirrored in (images, images.flip(3)):
-        yield (0.25 if shifted else 0.5), mirrored
-        if shifted:
-            for view in _shifts(mirrored):
-                yield 0.125, view
+        return [images]
+    mirrored = images.flip(3)
+    if tta == "flip":
+        return [images, mirrored]
+    return [images, mirrored, _shift(images, 1), _shift(mirrored, -1)]
 
 
-def _shifts(images: Tensor) -> Iterator[Tensor]:
-    """Yield the images shifted by one pixel to the lower right and to the upper left, borders reflected."""
+def _shift(images: Tensor, pixels: int) -> Tensor:
+    """Return the images moved to the lower right by so many pixels (negative: to the upper left), borders reflected."""
     height, width = images.shape[2:]
-    for offset in (0, 2):
-        rows = torch.arange(height, device=images.device) + offset - 1
-        columns = torch.arange(width, device=images.device) + offset - 1
-        rows = (height - 1) - ((height - 1) - rows.abs()).abs()
-        columns = (width - 1) - ((width - 1) - columns.abs()).abs()
-        yield images.index_select(2, rows).index_select(3, columns)
+    rows = torch.arange(height, device=images.device) - pixels
+    columns = torch.arange(width, device=images.device) - pixels
+    rows = (height - 1) - ((height - 1) - rows.abs()).abs()
+    columns = (width - 1) - ((width - 1) - columns.abs()).abs()
+    return images.index_select(2, rows).index_select(3, columns)
