@@ -16,16 +16,16 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError
 from seewhy.data import Audit
 from seewhy.models import Recogniser
-from seewhy.training import predict as predicting
 from seewhy.training import train as training
 from seewhy.training.assemble import absolute_source
-from seewhy.training.evaluation import Evaluation, predict_part
-from seewhy.training.evaluation import evaluate as measure
-from seewhy.training.events import Observer
 from seewhy.training.fabric import is_main_process
-from seewhy.training.predict import Prediction
-from seewhy.training.report import write_report
-from seewhy.training.run import RunFolder
+from seewhy.training.loop.events import Observer
+from seewhy.training.results import predict as predicting
+from seewhy.training.results.evaluation import Evaluation, predict_part
+from seewhy.training.results.evaluation import evaluate as measure
+from seewhy.training.results.folder import RunFolder
+from seewhy.training.results.predict import Prediction
+from seewhy.training.results.report import write_report
 from seewhy.training.spec import RunSpec, build_spec
 
 

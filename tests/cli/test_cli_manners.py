@@ -15,7 +15,7 @@ from rich.console import Console
 
 from seewhy.cli.main import main, run
 from seewhy.cli.progress import Reporter
-from seewhy.training.events import DataProgress, EpochEnded, Planned, RunEnded, RunStarted, StepEnded
+from seewhy.training.loop.events import DataProgress, EpochEnded, Planned, RunEnded, RunStarted, StepEnded
 
 QUICK = ["--epochs", "1", "--width", "4", "--batch-size", "16", "--precision", "fp32"]
 

@@ -5,17 +5,16 @@ import importlib
 import pytest
 
 from seewhy import models, nn, optim
-from seewhy.training import spec
-from seewhy.training.defaults import OPTIM_DEFAULTS, Facts, resolve, resolve_budget
-from seewhy.training.spec import make_spec, names_of
+from seewhy.training.spec import make_spec, names_of, sections
+from seewhy.training.spec.defaults import OPTIM_DEFAULTS, Facts, resolve, resolve_budget
 
 FAMILIES = [
-    (spec.ModelName, models.MODELS),
-    (spec.ActivationName, nn.ACTIVATIONS),
-    (spec.InitName, nn.INITS),
-    (spec.NormName, nn.NORMS),
-    (spec.OptimName, optim.OPTIMISERS),
-    (spec.ScheduleName, optim.SCHEDULES),
+    (sections.ModelName, models.MODELS),
+    (sections.ActivationName, nn.ACTIVATIONS),
+    (sections.InitName, nn.INITS),
+    (sections.NormName, nn.NORMS),
+    (sections.OptimName, optim.OPTIMISERS),
+    (sections.ScheduleName, optim.SCHEDULES),
 ]
 
 

@@ -19,7 +19,7 @@ import torch
 from seewhy import api
 from seewhy.cli.main import main
 from seewhy.training import train as training
-from seewhy.training.events import StepEnded
+from seewhy.training.loop.events import StepEnded
 
 OPTIONS = {"epochs": 2.0, "batch_size": 17, "width": 4, "precision": "fp32", "train.threads": 1}
 WORDS = ["--epochs", "2", "--batch-size", "17", "--width", "4", "--precision", "fp32", "--train.threads", "1"]

@@ -3,7 +3,8 @@
 import pytest
 
 from seewhy.core.errors import InputError
-from seewhy.training.defaults import (
+from seewhy.training.spec import make_spec
+from seewhy.training.spec.defaults import (
     DEFAULT_MINUTES,
     OPTIM_DEFAULTS,
     Facts,
@@ -15,7 +16,6 @@ from seewhy.training.defaults import (
     resolve_budget,
     usual_epochs,
 )
-from seewhy.training.spec import make_spec
 
 
 def facts(**changes):

@@ -8,8 +8,8 @@ import torch
 from scipy import stats
 from sklearn import metrics
 
-from seewhy.training.averaging import MovingAverage
-from seewhy.training.evaluation import evaluate, log_loss, wilson_interval
+from seewhy.training.loop.averaging import MovingAverage
+from seewhy.training.results.evaluation import evaluate, log_loss, wilson_interval
 from seewhy.training.tasks import Recognition
 
 

@@ -11,7 +11,7 @@ import torch
 
 from seewhy import api, data
 from seewhy.cli.main import run
-from seewhy.training.events import StepEnded
+from seewhy.training.loop.events import StepEnded
 from seewhy.training.train import InterruptedRunError
 
 OPTIONS = [

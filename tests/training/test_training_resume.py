@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from seewhy import api
 from seewhy.core.errors import InputError, RunError
-from seewhy.training.checkpoint import Checkpoint, Checkpoints
-from seewhy.training.events import EpochEnded, StepEnded
+from seewhy.training.loop.checkpoint import Checkpoint, Checkpoints
+from seewhy.training.loop.events import EpochEnded, StepEnded
 
 OPTIONS = {
     "epochs": 5.0,
@@ -140,7 +140,7 @@ def test_an_existing_folder_is_never_overwritten(tmp_path, shapes):
 
 
 def test_two_processes_cannot_train_one_run(reference):
-    from seewhy.training.run import only_writer
+    from seewhy.training.results.folder import only_writer
 
     run, _ = reference
     with only_writer(run), pytest.raises(InputError, match="another process is training this run"):
@@ -248,7 +248,7 @@ def test_of_two_equal_accuracies_the_lower_loss_is_best(tmp_path):
 
 
 def test_a_death_between_the_pointers_does_not_lose_the_best(tmp_path, monkeypatch):
-    import seewhy.training.checkpoint as module
+    import seewhy.training.loop.checkpoint as module
 
     checkpoints, tensors = Checkpoints(tmp_path / "checkpoint"), {"w": torch.ones(3)}
     checkpoints.save(Checkpoint(1, tensors, {}, {}), best=True)

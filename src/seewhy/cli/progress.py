@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from seewhy.training.events import DataProgress, EpochEnded, Event, Planned, RunEnded, RunStarted, StepEnded
+from seewhy.training.loop.events import DataProgress, EpochEnded, Event, Planned, RunEnded, RunStarted, StepEnded
 
 
 def stderr() -> Console:

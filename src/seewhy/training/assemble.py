@@ -17,13 +17,13 @@ from seewhy import data as seewhy_data
 from seewhy import models, optim
 from seewhy.core.seeding import derive, generator
 from seewhy.data import Augment, Dataset
-from seewhy.training.averaging import MovingAverage
-from seewhy.training.checkpoint import Checkpoint, Checkpoints
-from seewhy.training.defaults import Facts, estimate_seconds, resolve, resolve_budget
-from seewhy.training.events import DataProgress, Emit
 from seewhy.training.fabric import Engine, choose_device, choose_precision
-from seewhy.training.job import Job
+from seewhy.training.loop.averaging import MovingAverage
+from seewhy.training.loop.checkpoint import Checkpoint, Checkpoints
+from seewhy.training.loop.events import DataProgress, Emit
+from seewhy.training.loop.job import Job
 from seewhy.training.spec import RunSpec
+from seewhy.training.spec.defaults import Facts, estimate_seconds, resolve, resolve_budget
 from seewhy.training.tasks import Recognition
 
 PREPARATION_IMAGES = 5000

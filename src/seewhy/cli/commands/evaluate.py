@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from seewhy.cli.text import json_text
 
 if TYPE_CHECKING:
-    from seewhy.training.evaluation import Evaluation
+    from seewhy.training.results.evaluation import Evaluation
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError
 
 if TYPE_CHECKING:
-    from seewhy.training.predict import Prediction
+    from seewhy.training.results.predict import Prediction
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
-from seewhy.training.events import EpochEnded, Event, RunEnded, RunStarted, StepEnded
+from seewhy.training.loop.events import EpochEnded, Event, RunEnded, RunStarted, StepEnded
 
 
 def require_tensorboard() -> None:

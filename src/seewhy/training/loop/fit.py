@@ -20,11 +20,11 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import RunError
 from seewhy.core.seeding import derive
 from seewhy.data import Batch
-from seewhy.training.checkpoint import Checkpoint
-from seewhy.training.evaluation import mean_scores
-from seewhy.training.events import EpochEnded, RunEnded, Saved, StepEnded
-from seewhy.training.job import Job, Progress
-from seewhy.training.nonfinite import first_bad_layer
+from seewhy.training.loop.checkpoint import Checkpoint
+from seewhy.training.loop.events import EpochEnded, RunEnded, Saved, StepEnded
+from seewhy.training.loop.job import Job, Progress
+from seewhy.training.loop.nonfinite import first_bad_layer
+from seewhy.training.results.evaluation import mean_scores
 
 
 def fit(job: Job, progress: Progress, stop: Callable[[], bool]) -> str:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from seewhy.core.files import write_text
 from seewhy.reporting import EvaluationRecord, Mistake, ReportRecord, render_report
-from seewhy.training.run import RunFolder
+from seewhy.training.results.folder import RunFolder
 
 PARTS = {"test": "Test", "val": "Validation"}
 

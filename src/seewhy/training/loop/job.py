@@ -9,10 +9,10 @@ from typing import Any
 from torch import nn
 
 from seewhy.data import Batch, Part
-from seewhy.training.averaging import MovingAverage
-from seewhy.training.checkpoint import Checkpoints
-from seewhy.training.events import Emit
 from seewhy.training.fabric import Engine
+from seewhy.training.loop.averaging import MovingAverage
+from seewhy.training.loop.checkpoint import Checkpoints
+from seewhy.training.loop.events import Emit
 from seewhy.training.tasks import Recognition
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from seewhy.core.files import naming, write_atomic, write_json
 from seewhy.data import Part
 from seewhy.training.assemble import Prepared
-from seewhy.training.evaluation import Evaluation, evaluate, predict_part
-from seewhy.training.job import Job
-from seewhy.training.run import RunFolder
+from seewhy.training.loop.job import Job
+from seewhy.training.results.evaluation import Evaluation, evaluate, predict_part
+from seewhy.training.results.folder import RunFolder
 
 MISTAKES = 24
 """Pictures of the most confident mistakes that are kept for the report."""

@@ -6,7 +6,7 @@ metrics.csv        a line an epoch
 results.json       the final figures by part: {"test": {"accuracy": ...}}
 evaluation.json    every figure of the last evaluation, for the report
 samples/           the most confident mistakes as pictures
-checkpoint/        see training.checkpoint
+checkpoint/        see training.loop.checkpoint
 environment.json   versions, machine, command
 report.html        all of it to look at
 """
@@ -32,11 +32,11 @@ from seewhy.core.errors import InputError
 from seewhy.core.files import naming, write_json, write_text
 from seewhy.models import Recogniser
 from seewhy.training.assemble import Prepared, empty_model, make_task
-from seewhy.training.checkpoint import Checkpoints
-from seewhy.training.defaults import Facts
-from seewhy.training.environment import environment
 from seewhy.training.fabric import Engine, choose_device, choose_precision
+from seewhy.training.loop.checkpoint import Checkpoints
+from seewhy.training.results.environment import environment
 from seewhy.training.spec import RunSpec
+from seewhy.training.spec.defaults import Facts
 from seewhy.training.tasks import Recognition
 
 COLUMNS = (

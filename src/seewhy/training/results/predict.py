@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError
-from seewhy.training.run import RunFolder
+from seewhy.training.results.folder import RunFolder
 
 CHUNK = 512
 """Files decoded at a time: enough to keep every thread busy, little enough to stay small in memory."""

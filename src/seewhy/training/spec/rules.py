@@ -1,0 +1,77 @@
+"""What does not go together: each rule between fields is a function that yields a message for what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seewhy.training.spec.sections import WITH_MOMENTUM, DataSpec, ModelSpec, OptimSpec, RegSpec, TrainSpec
+
+
+def broken_rules(
+    source: str, data: DataSpec, model: ModelSpec, reg: RegSpec, optim: OptimSpec, train: TrainSpec
+) -> Iterator[str]:
+    """Yield what is wrong between the fields of a specification, nothing if all is well."""
+    if not source.strip():
+        yield "source: must be a folder, a built-in name or an .npz file, got ''"
+    yield from _budget(data, train)
+    yield from _network(data, model)
+    yield from _pictures(data, model, reg, train)
+    if optim.momentum is not None and optim.name is not None and optim.name not in WITH_MOMENTUM:
+        yield f"optim.momentum: {optim.name} has none, got {optim.momentum}; it belongs to {', '.join(WITH_MOMENTUM)}"
+
+
+def _budget(data: DataSpec, train: TrainSpec) -> Iterator[str]:
+    if train.epochs is not None and train.minutes is not None:
+        yield (
+            f"train.minutes: cannot be {train.minutes} while train.epochs is {train.epochs}; "
+            "a budget is in epochs or in minutes: give one"
+        )
+    val = data.val_fraction if data.val_fraction is not None else 0.1
+    if val + data.test_fraction >= 1:
+        yield (
+            f"data.test_fraction: {data.test_fraction} and data.val_fraction {val} leave no training images; "
+            "their sum must be less than 1"
+        )
+    if train.patience is not None and data.val_fraction == 0:
+        yield (
+            f"train.patience: {train.patience} needs validation data, but data.val_fraction is 0; "
+            "raise it or leave patience out"
+        )
+    if train.patience is not None and train.epochs is not None and train.patience >= train.epochs:
+        yield f"train.patience: must be less than train.epochs ({train.epochs}), got {train.patience}"
+
+
+def _network(data: DataSpec, model: ModelSpec) -> Iterator[str]:
+    if model.name in ("mlp", "resnet") and model.stem == "whitening":
+        yield (
+            f"model.stem: 'whitening' belongs to convnet, but model.name is {model.name!r}; choose convnet or another stem"
+        )
+    elif model.name == "mlp" and model.stem is not None:
+        yield f"model.stem: an mlp has no stem, got {model.stem!r}; leave it out"
+    if model.name == "mlp" and model.init == "dirac":
+        yield (
+            "model.init: 'dirac' is for convolutions, but model.name is 'mlp'; "
+            "choose he, xavier, lecun, orthogonal or normal"
+        )
+    if model.stem == "whitening" and (data.resolution or 0) > 64:
+        yield (
+            f"model.stem: 'whitening' is for pictures of up to 64 pixels, but data.resolution is {data.resolution}; "
+            "choose 'large'"
+        )
+
+
+def _pictures(data: DataSpec, model: ModelSpec, reg: RegSpec, train: TrainSpec) -> Iterator[str]:
+    early = train.early_resolution
+    if early is not None and data.resolution is not None and early > data.resolution:
+        yield f"train.early_resolution: must be at most data.resolution ({data.resolution}), got {early}"
+    if early is not None and model.name == "mlp" and early != data.resolution:
+        yield f"train.early_resolution: an mlp takes pictures of one size, got {early}; leave it out"
+    if (reg.saturation > 0 or reg.hue > 0) and data.channels == 1:
+        yield "reg.saturation, reg.hue: grey pictures have neither, but data.channels is 1; set both to 0"
+    if train.tta in ("flip", "flip_shift") and reg.flip == "none":
+        yield (
+            f"train.tta: {train.tta!r} averages over mirrored pictures, but reg.flip is 'none'; "
+            "choose 'none' or let training flip"
+        )
+    if data.resolution is not None and reg.crop_padding is not None and reg.crop_padding >= data.resolution:
+        yield f"reg.crop_padding: must be less than data.resolution ({data.resolution}), got {reg.crop_padding}"

@@ -1,0 +1,139 @@
+"""The sections of a specification: data, model, regularisation, optimiser, training.
+
+None means "choose from the data". The names in the Literal types are those of the registries (a test holds the two together).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import Field
+
+from seewhy.core.spec import Strict
+
+ModelName = Literal["mlp", "convnet", "resnet"]
+ActivationName = Literal["relu", "leaky_relu", "prelu", "elu", "tanh", "sigmoid", "gelu", "silu"]
+InitName = Literal["normal", "lecun", "xavier", "he", "orthogonal", "dirac"]
+NormName = Literal["batch", "layer", "group", "none"]
+StemName = Literal["whitening", "small", "large"]
+OptimName = Literal["muon", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+ScheduleName = Literal["triangle", "one_cycle", "cosine", "linear", "constant"]
+
+WITH_MOMENTUM = ("muon", "momentum", "nesterov", "rmsprop")
+
+
+class DataSpec(Strict):
+    """Which pictures are read, at what size, and how they are split."""
+
+    resolution: int | None = Field(
+        None,
+        ge=4,
+        le=1024,
+        description="Side in pixels at which pictures are trained (default: their own size up to 64, else 128).",
+    )
+    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour (default: what the files are).")
+    val_fraction: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of the training images held out for validation (default: 10%, at most 2,000 images).",
+    )
+    test_fraction: float = Field(
+        0.15, ge=0, lt=1, description="Share held out for testing where the data bring no test part."
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of the split.")
+    cache: Literal["pixels", "bytes"] = Field(
+        "pixels", description="Keep decoded pixels, or encoded bytes that are decoded for each batch (for big sets)."
+    )
+    strict: bool = Field(False, description="Stop at an unreadable file instead of leaving it out.")
+
+
+class ModelSpec(Strict):
+    """The network, built from named choices."""
+
+    name: ModelName | None = Field(None, description="Architecture (default: convnet up to 64 pixels, resnet above).")
+    activation: ActivationName | None = Field(None, description="Activation function.")
+    init: InitName | None = Field(None, description="Weight initialisation.")
+    norm: NormName | None = Field(
+        None, description="Normalisation between convolution (or linear) layer and activation."
+    )
+    width: int | None = Field(
+        None, ge=1, le=65536, description="Channels of the first group (mlp: units of a hidden layer)."
+    )
+    depth: int | None = Field(None, ge=1, le=200, description="Groups of layers (mlp: hidden layers).")
+    stem: StemName | None = Field(None, description="First layers: whitening or small up to 64 pixels, large above.")
+
+
+class RegSpec(Strict):
+    """Against overfitting: what the training images and targets go through, and dropout."""
+
+    label_smoothing: float | None = Field(
+        None, ge=0, lt=1, description="Probability taken from the true class and spread over all."
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Probability with which a unit is dropped before the output layer."
+    )
+    crop_padding: int | None = Field(None, ge=0, le=256, description="Pixels of reflected border for the random crop.")
+    flip: Literal["none", "random", "alternating"] | None = Field(
+        None, description="Horizontal flips: none, random, or alternating with the epoch."
+    )
+    brightness: float = Field(0.0, ge=0, le=1, description="Brightness jitter: factor within 1 +- this.")
+    contrast: float = Field(0.0, ge=0, le=1, description="Contrast jitter: factor within 1 +- this.")
+    saturation: float = Field(0.0, ge=0, le=1, description="Saturation jitter: factor within 1 +- this.")
+    hue: float = Field(0.0, ge=0, le=0.5, description="Hue jitter: shift within +- this share of the circle.")
+
+
+class OptimSpec(Strict):
+    """How the weights move."""
+
+    name: OptimName | None = Field(None, description="Optimiser.")
+    lr: float | None = Field(None, gt=0, description="Peak learning rate (default: the optimiser's own).")
+    momentum: float | None = Field(None, ge=0, lt=1, description=f"Momentum, for {', '.join(WITH_MOMENTUM)}.")
+    weight_decay: float | None = Field(
+        None, ge=0, description="Weight decay of matrices and filters; biases and norms have none."
+    )
+    schedule: ScheduleName | None = Field(None, description="Learning rate over the run.")
+    warmup: float | None = Field(None, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
+
+
+class TrainSpec(Strict):
+    """Budget, precision, seeds, averaging and checkpoints."""
+
+    epochs: float | None = Field(
+        None, gt=0, description="Budget in passes over the training images; may be fractional."
+    )
+    minutes: float | None = Field(
+        None, gt=0, description="Budget in minutes: the epochs that fit are worked out at the start."
+    )
+    batch_size: int | None = Field(None, ge=1, description="Images a step, over all processes.")
+    early_resolution: int | None = Field(
+        None,
+        ge=4,
+        le=1024,
+        description="Side in pixels at which the first part of the run sees the pictures; the full side is off.",
+    )
+    early_fraction: float = Field(
+        0.6, ge=0, le=1, description="Share of the steps that are taken at train.early_resolution."
+    )
+    seed: int = Field(0, ge=0, description="Seed of weights, order and augmentation.")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="bf16 where the hardware is fast at it, else fp32."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+    threads: int | None = Field(None, ge=1, description="Processor threads (default: all cores).")
+    ema: float | None = Field(
+        None, ge=0, lt=1, description="Decay a step of the averaged weights used for prediction; 0 is off."
+    )
+    tta: Literal["none", "flip", "flip_shift"] | None = Field(
+        None, description="Average predictions over mirrored, or mirrored and shifted, views."
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Stop after this many epochs without a better validation accuracy."
+    )
+    checkpoint_seconds: float = Field(30.0, ge=0, description="Seconds between checkpoints within an epoch.")
+    tensorboard: bool = Field(False, description="Also write TensorBoard event files.")
+
+
+def names_of(choice: Any) -> tuple[str, ...]:
+    """Return the names in a Literal type."""
+    return tuple(get_args(choice))
