@@ -25,7 +25,6 @@ from seewhy.training.results.evaluation import Evaluation, predict_part
 from seewhy.training.results.evaluation import evaluate as measure
 from seewhy.training.results.folder import RunFolder
 from seewhy.training.results.predict import Prediction
-from seewhy.training.results.report import write_report
 from seewhy.training.spec import RunSpec, build_spec
 
 
@@ -102,6 +101,8 @@ class Run:
 
     def report(self) -> Path:
         """Draw report.html anew from the folder's files and return its path."""
+        from seewhy.training.results.report import write_report  # the drawing library takes a second to import
+
         return write_report(self._run)
 
 
@@ -150,9 +151,10 @@ def resume(folder: str | Path, *, observers: Sequence[Observer] = ()) -> Run:
 
 
 def _reported(folder: RunFolder) -> Run:
+    run = Run(folder.folder)
     if is_main_process():
-        write_report(folder)
-    return Run(folder.folder)
+        run.report()
+    return run
 
 
 def evaluate(

@@ -11,13 +11,17 @@ import logging
 import os
 import sys
 import warnings
-from typing import Any, TypeVar
+from contextlib import nullcontext
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from seewhy.core.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -101,26 +105,34 @@ class Engine:
             torch.set_num_threads(threads)
         if device == "cpu":
             keep_freed_memory()
+        # In bf16 runs the few float32 products left (the output layer) may use bf16 passes too.
+        torch.set_float32_matmul_precision("medium" if precision == "bf16" else "highest")
+        self._accelerator, self._precision, (self._local, self._nodes) = device, precision, world()
+        many = self._local * self._nodes > 1
+        self.device: torch.device = self._fabric.device if many else torch.device(device)
+        self.rank: int = self._fabric.global_rank if many else 0
+        self.world: int = self._fabric.world_size if many else 1
+
+    @cached_property
+    def _fabric(self) -> Fabric:
+        """The engine behind training; prediction in one process has no need of it, nor of the seconds that it takes to import."""
+        from lightning_fabric import Fabric
+
         # Fabric announces precision and process groups; the run's own plan says both.
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        local, nodes = world()
-        many = local * nodes > 1
+        many = self._local * self._nodes > 1
         with warnings.catch_warnings():
             # Fabric asks for `srun` whenever it is installed, also for the single process that is meant here.
             warnings.filterwarnings("ignore", message=".*srun.*")
-            self._fabric = Fabric(
-                accelerator=device,
-                devices=local,
-                num_nodes=nodes,
+            fabric = Fabric(
+                accelerator=self._accelerator,
+                devices=self._local,
+                num_nodes=self._nodes,
                 strategy="ddp" if many else "auto",
-                precision="bf16-mixed" if precision == "bf16" else "32-true",
+                precision="bf16-mixed" if self._precision == "bf16" else "32-true",
             )
-            self._fabric.launch()
-        # In bf16 runs the few float32 products left (the output layer) may use bf16 passes too.
-        torch.set_float32_matmul_precision("medium" if precision == "bf16" else "highest")
-        self.device: torch.device = self._fabric.device
-        self.rank: int = self._fabric.global_rank
-        self.world: int = self._fabric.world_size
+            fabric.launch()
+        return fabric
 
     @property
     def is_main(self) -> bool:
@@ -132,17 +144,13 @@ class Engine:
         wrapped: tuple[Any, Any] = self._fabric.setup(model, optimizer)
         return wrapped
 
-    def setup_module(self, model: nn.Module) -> Any:
-        """Wrap a model for evaluation only."""
-        return self._fabric.setup_module(model, move_to_device=True) if self.world == 1 else model.to(self.device)
-
     def backward(self, loss: Tensor) -> None:
         """Accumulate gradients of `loss`."""
         self._fabric.backward(loss)
 
     def autocast(self) -> Any:
         """Return the context in which forward passes outside a wrapped model run at the engine's precision."""
-        return self._fabric.autocast()
+        return torch.autocast(self.device.type, torch.bfloat16) if self._precision == "bf16" else nullcontext()
 
     def total(self, values: Tensor) -> Tensor:
         """Return the sum of `values` over all processes."""

@@ -108,34 +108,28 @@ class Evaluation:
 
 def evaluate(part: str, classes: Sequence[str], probabilities: Tensor, labels: Tensor) -> Evaluation:
     """Compute every figure from class probabilities (N, K) and true classes (N)."""
-    # Imported here: torchmetrics takes a second to import, and prediction does not need it.
-    from torchmetrics.functional.classification import (
-        multiclass_accuracy,
-        multiclass_calibration_error,
-        multiclass_confusion_matrix,
-    )
-
-    count = len(classes)
-    right = int((probabilities.argmax(1) == labels).sum())
-    confusion = multiclass_confusion_matrix(probabilities, labels, num_classes=count)
-    top5 = (
-        multiclass_accuracy(probabilities, labels, num_classes=count, average="micro", top_k=5).item()
-        if count > 5
-        else None
-    )
+    count, n = len(classes), len(labels)
+    confusion = torch.bincount(labels * count + probabilities.argmax(1), minlength=count * count).reshape(count, count)
+    right = int(confusion.diagonal().sum())
+    bins = _calibration(probabilities, labels)
     return Evaluation(
         part=part,
         classes=tuple(classes),
-        n=len(labels),
-        accuracy=right / len(labels),
-        interval=wilson_interval(right, len(labels)),
-        top5=top5,
+        n=n,
+        accuracy=right / n,
+        interval=wilson_interval(right, n),
+        top5=top_accuracy(probabilities, labels, 5) if count > 5 else None,
         log_loss=log_loss(probabilities, labels),
-        ece=multiclass_calibration_error(probabilities, labels, num_classes=count, n_bins=15, norm="l1").item(),
+        ece=sum(row["n"] / n * abs(row["accuracy"] - row["confidence"]) for row in bins),
         confusion=confusion.tolist(),
         per_class=_per_class(classes, confusion),
-        calibration=_calibration(probabilities, labels),
+        calibration=bins,
     )
+
+
+def top_accuracy(probabilities: Tensor, labels: Tensor, k: int) -> float:
+    """Return the share of images whose true class is among the k likeliest."""
+    return (probabilities.topk(k, dim=1).indices == labels[:, None]).any(1).float().mean().item()
 
 
 def _per_class(classes: Sequence[str], confusion: Tensor) -> list[dict[str, Any]]:
