@@ -40,6 +40,8 @@ from seewhy.data.splits import Ints
 
 VERSION = 1
 CHUNK_BYTES, CHUNK_ROWS = 4 << 20, 256
+READ_AHEAD = 32
+"""Files that are read one after the other before they are decoded: alternating costs a third more time."""
 
 Frame = tuple[int, int, int]
 Progress = Callable[[int, int], None]
@@ -230,21 +232,32 @@ def _decode(
     kept: list[bytes] = []
     seen: list[tuple[int, int, bool]] = []
     prefix = catalog.root.rstrip("/") + "/"
-    for place, row in enumerate(range(rows.start, rows.stop)):
-        data = b""
-        try:
-            data = read_bytes(prefix + catalog.paths[row])
-            seen.append(decode_into(data, block[place]))
-        except BadImageError as error:
-            bad[row] = str(error)
-            seen.append((0, 0, False))
-            block[place] = 0
-            data = b""
-        if keep:
-            kept.append(data)
+    for first in range(rows.start, rows.stop, READ_AHEAD):
+        ahead = range(first, min(first + READ_AHEAD, rows.stop))
+        files = [_read(prefix + catalog.paths[row]) for row in ahead]
+        for row, data in zip(ahead, files, strict=True):
+            place = row - rows.start
+            try:
+                if isinstance(data, BadImageError):
+                    raise data
+                seen.append(decode_into(data, block[place]))
+            except BadImageError as error:
+                bad[row] = str(error)
+                seen.append((0, 0, False))
+                block[place] = 0
+            if keep:
+                kept.append(data if isinstance(data, bytes) and row not in bad else b"")
     table = np.array(seen, np.int64)  # once a chunk: assigning row by row costs as much as a system call
     facts.sizes[rows], facts.grey[rows] = table[:, :2], table[:, 2]
     return kept
+
+
+def _read(path: str) -> bytes | BadImageError:
+    """Return a file's bytes, or why it cannot be read."""
+    try:
+        return read_bytes(path)
+    except BadImageError as error:
+        return error
 
 
 def _chunks(count: int, shape: Frame) -> list[slice]:
