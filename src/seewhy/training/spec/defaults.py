@@ -1,7 +1,7 @@
 """What a run does where its user said nothing: every None of a RunSpec resolved from the data.
 
 The rules are few and visible, and their outcome is written into the run's spec.toml. Budgets: small colour pictures are
-shown 600,000 times in all (12 epochs of CIFAR-10), grey ones 270,000 times, larger ones 130,000 times, within bounds
+shown half a million times in all (10 epochs of CIFAR-10), grey ones 270,000 times, larger ones 130,000 times, within bounds
 on the epochs; if that would take more than `DEFAULT_MINUTES` on this machine, the epochs that fit are taken instead.
 """
 
@@ -18,7 +18,7 @@ from seewhy.training.spec import RunSpec
 SMALL = 64
 """Sides up to this many pixels are small: full-resolution stem, whitening, convnet."""
 
-DEFAULT_MINUTES = 9.25
+DEFAULT_MINUTES = 8.75
 """Training time that a default budget stays within, by the estimate made before the run."""
 
 
@@ -166,7 +166,7 @@ def _refuse_misfits(spec: RunSpec, facts: Facts) -> None:
 def usual_epochs(facts: Facts) -> float:
     """Return the epochs that the size of the data asks for, whatever the machine."""
     # Grey pictures of one object are learnt from fewer showings than colour photographs.
-    shown = 130_000 if facts.side > SMALL else 600_000 if facts.channels == 3 else 270_000
+    shown = 130_000 if facts.side > SMALL else 500_000 if facts.channels == 3 else 270_000
     most = 40 if facts.side <= SMALL else 100
     return float(min(most, max(4, round(shown / facts.train_images))))
 
