@@ -1,13 +1,16 @@
-"""Activations: formulas written out, and gains."""
+"""Activations: formulas written out, gains by numerical integration, options, contracts."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+from scipy import integrate, stats
 
+from seewhy import optim
 from seewhy.core.errors import InputError
 from seewhy.nn import ACTIVATIONS, activation, gain
+from seewhy.nn.activations import MAXOUT, OUTPUTS, softmax, variant
 
 FORMULAS = {
     "relu": lambda x: np.maximum(0, x),
@@ -16,36 +19,151 @@ FORMULAS = {
     "elu": lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1),
     "tanh": lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x)),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "gelu": lambda x: x * np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.ravel()]).reshape(x.shape),
+    "gelu": lambda x: x * stats.norm.cdf(x),
     "silu": lambda x: x / (1 + np.exp(-x)),
 }
 
+RECORDS = {technique.name: technique for technique in (*ACTIVATIONS, MAXOUT)}
+FACTORIES = {name: technique.factory for name, technique in RECORDS.items()}
+FACTORIES |= {"maxout of 3": variant(MAXOUT.factory, pieces=3), "shared prelu": variant("prelu", shared=True)}
+SHAPES = [(6, 12), (3, 12, 5, 4)]
 
-@pytest.mark.parametrize("name", ACTIVATIONS.names())
+
+@pytest.mark.parametrize("name", FORMULAS)
 def test_values_equal_the_formula(name):
     x = torch.linspace(-6, 6, 60, dtype=torch.float64).reshape(5, 12)
     module = activation(name, features=12).double()
     np.testing.assert_allclose(module(x).detach().numpy(), FORMULAS[name](x.numpy()), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in ACTIVATIONS.names() if name not in ("tanh", "sigmoid")])
+@pytest.mark.parametrize("name", [name for name in FORMULAS if name not in ("tanh", "sigmoid")])
 def test_gain_keeps_the_mean_square(name):
-    x = np.linspace(-12, 12, 200_001)
-    density = np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-    square = (FORMULAS[name](x) ** 2 * density).sum() * (x[1] - x[0])
-    assert gain(name) == pytest.approx(square**-0.5, rel=1e-5)
+    halves = ((-40, 0), (0, 40))
+    square = sum(
+        integrate.quad(lambda x: FORMULAS[name](x) ** 2 * stats.norm.pdf(x), *half, epsabs=1e-13)[0] for half in halves
+    )
+    assert gain(name) == pytest.approx(square**-0.5, rel=1e-7)
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 5, 12])
+def test_gain_of_maxout_keeps_the_mean_square(pieces):
+    def density(x):
+        return pieces * stats.norm.pdf(x) * stats.norm.cdf(x) ** (pieces - 1)
+
+    square = integrate.quad(lambda x: x * x * density(x), -np.inf, np.inf)[0]
+    assert gain(MAXOUT.factory, pieces=pieces) == pytest.approx(square**-0.5, rel=1e-7)
 
 
 def test_customary_gains():
     assert gain("tanh") == pytest.approx(torch.nn.init.calculate_gain("tanh"))
     assert gain("sigmoid") == 1.0
     assert gain(None) == 1.0
+    assert gain(MAXOUT.factory) == pytest.approx(1.0)
 
 
-def test_prelu_has_a_slope_for_each_feature():
+def test_prelu_has_a_slope_for_each_feature_or_one():
     assert activation("prelu", features=7).weight.shape == (7,)
+    shared = activation("prelu", features=7, shared=True)
+    assert shared.weight.shape == (1,)
+    torch.testing.assert_close(shared(torch.full((2, 7, 3), -2.0)), torch.full((2, 7, 3), -0.5))
+    assert activation("prelu", features=7, shared=False).weight.shape == (7,)
 
 
-def test_unknown_name():
-    with pytest.raises(InputError, match=r"model.activation: 'rellu' is not known.*did you mean 'relu'"):
-        activation("rellu", features=1)
+@pytest.mark.parametrize("shared", [True, False])
+def test_slopes_do_not_decay(shared):
+    slope = activation("prelu", features=3, shared=shared)
+    layer = torch.nn.Linear(3, 3)
+    named = [*layer.named_parameters(), ("slope", slope.weight)]
+    rule = optim.build("sgd", named, weight_decay=0.1)
+    decays = {id(p): group["weight_decay"] for group in rule.param_groups for p in group["params"]}
+    assert decays[id(slope.weight)] == 0.0
+    assert decays[id(layer.weight)] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rellu",), r"model.activation: 'rellu' is not known.*did you mean 'relu'"),
+        (("softmax",), r"model.activation: 'softmax' is for the output alone; choose one of relu, "),
+    ],
+)
+def test_unknown_names_and_outputs_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        activation(*arguments, features=1)
+
+
+def test_options_of_other_activations_are_refused():
+    with pytest.raises(InputError, match=r"model.pieces: only maxout has pieces, got 3 with 'relu'; leave it out"):
+        variant("relu", pieces=3)
+    with pytest.raises(InputError, match=r"model.pieces: must be at least 2, got 1"):
+        variant(MAXOUT.factory, pieces=1)
+    with pytest.raises(InputError, match=r"model.shared: only prelu has a slope to share"):
+        variant("relu", shared=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_softmax_is_stable(dtype):
+    logits = torch.tensor([[1.0, 2.0, 3.0], [1e4, 0.0, -1e4]], dtype=dtype)
+    p = softmax(logits)
+    assert p.dtype == torch.promote_types(dtype, torch.float32)
+    torch.testing.assert_close(p.sum(1), torch.ones(2, dtype=p.dtype))
+    z = np.array([1.0, 2.0, 3.0])
+    np.testing.assert_allclose(p[0].double().numpy(), np.exp(z) / np.exp(z).sum(), rtol=1e-6)
+    torch.testing.assert_close(p[1], torch.tensor([1.0, 0.0, 0.0], dtype=p.dtype))
+    maps = torch.randn(2, 4, 3)
+    torch.testing.assert_close(softmax(maps, dim=2).sum(2), torch.ones(2, 4))
+    assert OUTPUTS["softmax"].factory is softmax
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_contract_shape_dtype_layout_and_modes(name, shape, dtype):
+    factory = FACTORIES[name]
+    module = activation(factory, features=12 // factory.pieces).to(dtype)
+    x = torch.randn(shape).to(dtype)
+    y = module(x)
+    assert y.shape == (shape[0], 12 // factory.pieces, *shape[2:])
+    assert y.dtype == dtype
+    assert torch.equal(module.eval()(x), y)
+    if len(shape) == 4:
+        last = module(x.contiguous(memory_format=torch.channels_last))
+        assert last.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(last, y)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_contract_gradients_twice(name):
+    torch.manual_seed(0)
+    factory = FACTORIES[name]
+    module = activation(factory, features=6 // factory.pieces).double()
+    x = torch.randn(3, 6, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(module, (x,))
+    assert torch.autograd.gradgradcheck(module, (x,))
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_contract_state_compile_and_export(name):
+    factory = FACTORIES[name]
+    module, copy = (activation(factory, features=6 // factory.pieces) for _ in range(2))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.uniform_(0.1, 0.9)
+    copy.load_state_dict(module.state_dict())
+    x = torch.randn(4, 6, 3, 3)
+    y = module(x)
+    assert torch.equal(copy(x), y)
+    torch.compiler.reset()
+    assert torch.equal(torch.compile(module, backend="eager", fullgraph=True)(x), y)
+    assert torch.equal(torch.export.export(module, (x,)).module()(x), y)
+
+
+def test_records_are_complete():
+    for technique in (*RECORDS.values(), *OUTPUTS):
+        assert all((technique.summary, technique.formula, technique.source, technique.good_for, technique.bad_for))
+        assert technique.lives_in.startswith("seewhy.nn.")
+
+
+def test_gain_constants_are_to_ten_figures():
+    assert gain("relu") == math.sqrt(2)
+    assert gain("prelu") == pytest.approx(math.sqrt(2 / (1 + 1 / 16)), rel=1e-15)

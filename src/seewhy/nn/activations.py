@@ -6,17 +6,22 @@ weights by, so that the mean square of the signal stays the same from layer to l
     gain = 1 / sqrt(E f(x)^2)                (rectifiers: sqrt(2 / (1 + a^2)), a the slope for x < 0)
 
 with the customary 5/3 for tanh and 1 for sigmoid, whose signal cannot be kept by a factor.
+
+An activation with k pieces (maxout) takes k C features and gives C: the layer before it makes k times as many features, in k blocks.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from seewhy.core.errors import InputError, bad_value
 from seewhy.core.registry import Registry, Technique
+from seewhy.nn.maxout import Maxout, maxout_gain
 
 
 @dataclass(frozen=True)
@@ -24,37 +29,86 @@ class Activation:
     """The factory of an activation: `Activation(features=64)` makes the module.
 
     Attributes:
-        make: from the number of features (channels) to the module. Parameter-free functions ignore it.
+        make: from the number of features (channels) that come out to the module. Parameter-free functions ignore it.
         gain: see the module's text.
+        steepest: the largest |f'(x)|, which saturation is measured against.
+        pieces: features that go in for each that comes out.
     """
 
     make: Callable[[int], nn.Module]
     gain: float
+    steepest: float = 1.0
+    pieces: int = 1
 
     def __call__(self, *, features: int) -> nn.Module:
-        """Make the module for inputs with `features` features (axis 1)."""
+        """Make the module that gives `features` features (axis 1), and takes `pieces` times as many."""
         return self.make(features)
 
 
 ACTIVATIONS: Registry[Activation] = Registry("activations", "model.activation")
 
+OUTPUTS: Registry[Callable[..., Tensor]] = Registry("outputs", "model.output")
+"""Functions `f(logits, *, dim=1)` that follow the last layer."""
 
-def activation(name: str, *, features: int) -> nn.Module:
+
+def variant(name: str | Activation, *, pieces: int | None = None, shared: bool | None = None) -> Activation:
+    """Return an activation's factory with its options set.
+
+    Args:
+        name: one of `ACTIVATIONS`, or its factory.
+        pieces: of maxout; None for its usual 2.
+        shared: whether all features share the slope of prelu; None for a slope each.
+
+    Raises:
+        InputError: the name is not known or is an output's, or the activation lacks the option.
+    """
+    if isinstance(name, str) and name in OUTPUTS.names():
+        raise InputError(
+            f"model.activation: {name!r} is for the output alone; choose one of {', '.join(ACTIVATIONS.names())}"
+        )
+    made = ACTIVATIONS[name].factory if isinstance(name, str) else name
+    if pieces is not None:
+        if made.pieces == 1:
+            raise InputError(f"model.pieces: only maxout has pieces, got {pieces} with {name!r}; leave it out")
+        if pieces < 2:
+            raise bad_value("model.pieces", pieces, "at least 2")
+        made = _maxout(pieces)
+    if shared is not None:
+        if not isinstance(made(features=1), nn.PReLU):
+            raise InputError(f"model.shared: only prelu has a slope to share, got {shared} with {name!r}; leave it out")
+        made = replace(made, make=_shared_prelu if shared else _prelu)
+    return made
+
+
+def activation(
+    name: str | Activation, *, features: int, pieces: int | None = None, shared: bool | None = None
+) -> nn.Module:
     """Return a new module of the activation called `name`.
 
     Args:
-        name: one of `ACTIVATIONS`.
-        features: size of axis 1 of the input, for activations with parameters per feature.
+        name: one of `ACTIVATIONS`, or its factory.
+        features: size of axis 1 of the output, which is that of the input but for maxout.
+        pieces: as in `variant`.
+        shared: as in `variant`.
 
     Raises:
-        InputError: the name is not known.
+        InputError: as `variant`.
     """
-    return ACTIVATIONS[name].factory(features=features)
+    return variant(name, pieces=pieces, shared=shared)(features=features)
 
 
-def gain(name: str | None) -> float:
+def gain(name: str | Activation | None, *, pieces: int | None = None) -> float:
     """Return the gain of the activation called `name`; None stands for no activation, whose gain is 1."""
-    return 1.0 if name is None else ACTIVATIONS[name].factory.gain
+    return 1.0 if name is None else variant(name, pieces=pieces).gain
+
+
+def softmax(logits: Tensor, *, dim: int = 1) -> Tensor:
+    """Return probabilities e^(z_i) / sum_j e^(z_j) along `dim`, in float32 at least.
+
+    The largest logit is subtracted first, so that no exponential overflows. For a loss take log-softmax (`torch.nn.functional.cross_entropy`
+    does), which stays finite where a probability underflows.
+    """
+    return torch.softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), dim)
 
 
 LEAK = 0.01
@@ -63,6 +117,18 @@ PRELU_START = 0.25
 
 def _rectifier_gain(slope: float) -> float:
     return math.sqrt(2.0 / (1.0 + slope**2))
+
+
+def _prelu(features: int) -> nn.Module:
+    return nn.PReLU(features, PRELU_START)
+
+
+def _shared_prelu(features: int) -> nn.Module:  # noqa: ARG001
+    return nn.PReLU(1, PRELU_START)
+
+
+def _maxout(pieces: int) -> Activation:
+    return Activation(lambda features: Maxout(features, pieces), maxout_gain(pieces), pieces=pieces)
 
 
 ACTIVATIONS.add(
@@ -92,8 +158,8 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="prelu",
-        factory=Activation(lambda features: nn.PReLU(features, PRELU_START), _rectifier_gain(PRELU_START)),
-        summary="leaky ReLU whose slope is learned for each channel",
+        factory=Activation(_prelu, _rectifier_gain(PRELU_START)),
+        summary="leaky ReLU whose slope is learned for each channel, or one for all",
         formula="f(x) = x if x > 0 else a x, a learned per channel, 0.25 at first",
         source="He et al. 2015, 1502.01852",
         good_for="large data sets",
@@ -128,7 +194,7 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="sigmoid",
-        factory=Activation(lambda _: nn.Sigmoid(), 1.0),
+        factory=Activation(lambda _: nn.Sigmoid(), 1.0, steepest=0.25),
         summary="squashes to (0, 1), saturates on both sides",
         formula="f(x) = 1 / (1 + e^-x)",
         source="classical",
@@ -140,7 +206,7 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="gelu",
-        factory=Activation(lambda _: nn.GELU(), 1.5335304),
+        factory=Activation(lambda _: nn.GELU(), 1.5335304, steepest=1.1289041),
         summary="x weighted by the normal distribution function",
         formula="f(x) = x P(Z <= x), Z ~ N(0, 1)",
         source="Hendrycks & Gimpel 2016, 1606.08415",
@@ -151,11 +217,34 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="silu",
-        factory=Activation(lambda _: nn.SiLU(), 1.6765324703),
+        factory=Activation(lambda _: nn.SiLU(), 1.6765324703, steepest=1.0998393),
         summary="x times its sigmoid, also called swish",
         formula="f(x) = x / (1 + e^-x)",
         source="Elfwing et al. 2017, 1702.03118; Ramachandran et al. 2017, 1710.05941",
         good_for="deep convolutional networks",
         bad_for="speed: an exponential",
+    )
+)
+
+MAXOUT = Technique(
+    name="maxout",
+    factory=_maxout(2),
+    summary="the largest of k linear pieces: learns its own convex function",
+    formula="f(x) = max over j of w_j x + b_j, k pieces, 2 at first",
+    source="Goodfellow et al. 2013, 1302.4389",
+    good_for="networks with dropout",
+    bad_for="size and speed: k times the weights",
+    claims=("C08",),
+)
+
+OUTPUTS.add(
+    Technique(
+        name="softmax",
+        factory=softmax,
+        summary="probabilities of the classes; the output alone",
+        formula="p_i = e^(z_i) / sum_j e^(z_j)",
+        source="Bridle 1990",
+        good_for="one class an image; the loss takes its logarithm straight from the logits",
+        bad_for="hidden layers, where it is refused",
     )
 )

@@ -1,28 +1,68 @@
 """Weight initialisation by name.
 
 Letters: w a weight, fan_in the inputs that one output unit sums over (channels in a group x kernel area for a convolution), fan_out
-the outputs that one input unit feeds (channels out in a group x kernel area). Biases start at 0. All draws come from the generator
-that is given, in the order of the modules, so equal seeds give equal bits.
+the outputs that one input unit feeds (channels out in a group x kernel area). In a transposed convolution of stride s an output meets one
+in s of the kernel's places along each axis, so its fan_in is smaller by the product of the strides. The pieces of a maxout are drawn one by one:
+fan_out counts those of one piece, the only one of k that passes a gradient on. Biases start at 0. All draws come from the generator that
+is given, in the order of the modules, so equal seeds give equal bits.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.errors import InputError
+from seewhy.core.errors import InputError, bad_value
 from seewhy.core.registry import Registry, Technique
-from seewhy.nn.activations import gain
+from seewhy.nn.activations import Activation, gain, variant
+from seewhy.nn.maxout import MaxoutConv2d, MaxoutLinear, maxout_gain
 
 Init = Callable[..., None]
-"""`f(weight, *, groups, gain, generator)`: fills `weight` (out, in / groups, ...) in place."""
+"""`f(block, *, start)`: fills `block` (out, in, *kernel), the weights of one group and piece, in place."""
 
 INITS: Registry[Init] = Registry("initialisations", "model.init")
 
 NORMAL_STD = 0.01
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+GROUPED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+LAYERS = (nn.Linear, *GROUPED, MaxoutLinear, MaxoutConv2d)
+"""Layers with a weight that initialisations fill."""
+
+Layer = (
+    nn.Linear
+    | nn.Conv1d
+    | nn.Conv2d
+    | nn.Conv3d
+    | nn.ConvTranspose1d
+    | nn.ConvTranspose2d
+    | nn.ConvTranspose3d
+    | MaxoutLinear
+    | MaxoutConv2d
+)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a rule may depend on beside the shape of the block it fills.
+
+    Attributes:
+        fan_in: see the module's text.
+        fan_out: see the module's text.
+        gain: of the activation that follows.
+        std: deviation for `normal`.
+        generator: source of all draws.
+    """
+
+    fan_in: float
+    fan_out: float
+    gain: float
+    std: float
+    generator: torch.Generator
 
 
 def fans(weight: Tensor, groups: int = 1) -> tuple[int, int]:
@@ -31,82 +71,135 @@ def fans(weight: Tensor, groups: int = 1) -> tuple[int, int]:
     return weight.shape[1] * area, weight.shape[0] // groups * area
 
 
+def layer_fans(layer: Layer, *, pieces: int = 1) -> tuple[float, float]:
+    """Return (fan_in, fan_out) of a layer, of any kind in `LAYERS`.
+
+    Args:
+        layer: as it is.
+        pieces: blocks of outputs between which a maxout chooses; a maxout layer knows its own.
+    """
+    block = next(_blocks(layer, pieces))
+    fan_in, fan_out = fans(block)
+    if isinstance(layer, TRANSPOSED):
+        return fan_in / math.prod(layer.stride), fan_out
+    return fan_in, fan_out
+
+
+def _blocks(layer: Layer, pieces: int) -> Iterator[Tensor]:
+    """Yield the weights of each group and piece as (out, in, *kernel)."""
+    weight = layer.weight
+    if isinstance(layer, TRANSPOSED):
+        for group in weight.chunk(layer.groups):
+            yield from group.transpose(0, 1).chunk(pieces)
+        return
+    groups = layer.groups if isinstance(layer, GROUPED) else 1
+    yield from weight.chunk(groups * _pieces(layer, pieces))
+
+
+def _pieces(layer: Layer, pieces: int) -> int:
+    return layer.pieces if isinstance(layer, MaxoutLinear | MaxoutConv2d) else pieces
+
+
 @torch.no_grad()
-def init_(module: nn.Module, name: str, *, activation: str | None, generator: torch.Generator) -> None:
+def init_(
+    module: nn.Module,
+    name: str,
+    *,
+    activation: str | Activation | None,
+    generator: torch.Generator,
+    std: float | None = None,
+) -> None:
     """Initialise every linear and convolution layer inside `module`, in place.
 
     Args:
         module: a layer or a network.
         name: one of `INITS`.
-        activation: the activation that follows the layers, whose gain `he` and `orthogonal` apply; None for none.
+        activation: the activation that follows the layers (its name or its factory), whose gain `he` and `orthogonal` apply; None for none.
+            Maxout layers apply their own.
         generator: source of all draws.
+        std: deviation for `normal`; None for 0.01.
 
     Raises:
-        InputError: the name is not known, or is `dirac` and `module` is a linear layer.
+        InputError: the name is not known; it is `dirac` and `module` has a linear layer; `std` is not positive, or not for this rule.
     """
-    fill, factor = INITS[name].factory, gain(activation)
+    fill = INITS[name].factory
+    if std is not None and name != "normal":
+        raise InputError(
+            f"model.init_std: only 'normal' has a fixed deviation, got {std:g} with {name!r}; leave it out"
+        )
+    if std is not None and not 0 < std < math.inf:
+        raise bad_value("model.init_std", std, "positive and finite")
+    factor, pieces = gain(activation), 1 if activation is None else variant(activation).pieces
     for layer in module.modules():
-        if not isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+        if not isinstance(layer, LAYERS):
             continue
-        groups = 1 if isinstance(layer, nn.Linear) else layer.groups
-        fill(layer.weight, groups=groups, gain=factor, generator=generator)
+        fan_in, fan_out = layer_fans(layer, pieces=pieces)
+        own = maxout_gain(layer.pieces) if isinstance(layer, MaxoutLinear | MaxoutConv2d) else factor
+        start = Start(fan_in, fan_out, own, NORMAL_STD if std is None else std, generator)
+        for block in _blocks(layer, pieces):
+            fill(block, start)
         if layer.bias is not None:
             layer.bias.zero_()
 
 
-def normal(weight: Tensor, *, groups: int, gain: float, generator: torch.Generator) -> None:  # noqa: ARG001
-    """W ~ N(0, 0.01^2), whatever the fans."""
-    weight.normal_(0.0, NORMAL_STD, generator=generator)
+def normal(block: Tensor, start: Start) -> None:
+    """W ~ N(0, std^2), whatever the fans."""
+    block.normal_(0.0, start.std, generator=start.generator)
 
 
-def lecun(weight: Tensor, *, groups: int, gain: float, generator: torch.Generator) -> None:  # noqa: ARG001
+def lecun(block: Tensor, start: Start) -> None:
     """W ~ N(0, 1 / fan_in)."""
-    weight.normal_(0.0, fans(weight, groups)[0] ** -0.5, generator=generator)
+    block.normal_(0.0, start.fan_in**-0.5, generator=start.generator)
 
 
-def xavier(weight: Tensor, *, groups: int, gain: float, generator: torch.Generator) -> None:  # noqa: ARG001
+def xavier(block: Tensor, start: Start) -> None:
     """W ~ N(0, 2 / (fan_in + fan_out))."""
-    weight.normal_(0.0, math.sqrt(2.0 / sum(fans(weight, groups))), generator=generator)
+    block.normal_(0.0, math.sqrt(2.0 / (start.fan_in + start.fan_out)), generator=start.generator)
 
 
-def he(weight: Tensor, *, groups: int, gain: float, generator: torch.Generator) -> None:
+def he(block: Tensor, start: Start) -> None:
     """W ~ N(0, gain^2 / fan_in): 2 / ((1 + a^2) fan_in) for rectifiers with slope a below zero."""
-    weight.normal_(0.0, gain / math.sqrt(fans(weight, groups)[0]), generator=generator)
+    block.normal_(0.0, start.gain / math.sqrt(start.fan_in), generator=start.generator)
 
 
-def orthogonal(weight: Tensor, *, groups: int, gain: float, generator: torch.Generator) -> None:
-    """Orthonormal rows (or columns, whichever are fewer) of the matrix (out / groups, fan_in) of each group, times the gain.
+def orthogonal(block: Tensor, start: Start) -> None:
+    """Orthonormal rows (or columns, whichever are fewer) of the matrix (out, in x area) of each group and piece, times the gain.
 
-    The orthogonal factor of a normal matrix's QR decomposition, with the signs of R's diagonal put into it, is uniformly distributed.
+    The orthogonal factor of a normal matrix's QR decomposition, with the signs of R's diagonal put into it, is uniformly distributed. In a
+    transposed convolution the rows are longer by the root of the strides' product, since one output meets only a part of them.
     """
-    for part in weight.chunk(groups):
-        rows, columns = part.shape[0], part[0].numel()
-        draw = torch.empty(max(rows, columns), min(rows, columns), dtype=torch.float64).normal_(generator=generator)
-        q, r = torch.linalg.qr(draw)
-        q = q * r.diagonal().sign()
-        part.copy_((gain * (q if rows >= columns else q.T)).reshape(part.shape))
+    rows, columns = block.shape[0], block[0].numel()
+    draw = torch.empty(max(rows, columns), min(rows, columns), dtype=torch.float64).normal_(generator=start.generator)
+    q, r = torch.linalg.qr(draw)
+    q = q * r.diagonal().sign()
+    factor = start.gain * math.sqrt(columns / start.fan_in)
+    block.copy_((factor * (q if rows >= columns else q.T)).reshape(block.shape))
 
 
-def dirac(weight: Tensor, *, groups: int, gain: float, generator: torch.Generator) -> None:  # noqa: ARG001
+def lsuv(block: Tensor, start: Start) -> None:
+    """Orthogonal; `seewhy.nn.lsuv_` then brings each layer's output to variance 1 on a batch of data."""
+    orthogonal(block, start)
+
+
+def dirac(block: Tensor, start: Start) -> None:
     """The first in-channels filters of each group pass their channel through; the others are w ~ U(-1, 1) / sqrt(fan_in)."""
-    if weight.dim() < 3:
+    if block.dim() < 3:
         raise InputError("model.init: 'dirac' is for convolutions, got a linear layer; choose he, xavier or lecun")
-    bound = fans(weight, groups)[0] ** -0.5
-    weight.uniform_(-bound, bound, generator=generator)
-    centre = [side // 2 for side in weight.shape[2:]]
-    for part in weight.chunk(groups):
-        same = torch.arange(min(part.shape[:2]))
-        part[same] = 0.0
-        at: tuple[Tensor | int, ...] = (same, same, *centre)
-        part[at] = 1.0
+    bound = start.fan_in**-0.5
+    block.uniform_(-bound, bound, generator=start.generator)
+    centre = [side // 2 for side in block.shape[2:]]
+    same = torch.arange(min(block.shape[:2]))
+    block[same] = 0.0
+    at: tuple[Tensor | int, ...] = (same, same, *centre)
+    block[at] = 1.0
 
 
 INITS.add(
     Technique(
         name="normal",
         factory=normal,
-        summary=f"fixed small deviation {NORMAL_STD}: shows what goes wrong in deep networks",
-        formula="w ~ N(0, 0.01^2)",
+        summary=f"fixed small deviation, {NORMAL_STD} at first: shows what goes wrong in deep networks",
+        formula="w ~ N(0, std^2), std = 0.01 at first",
         source="classical",
         good_for="shallow networks, demonstrations",
         bad_for="deep networks without normalisation: the signal vanishes",
@@ -170,4 +263,14 @@ INITS.add(
         good_for="plain convolutional networks trained for few epochs",
         bad_for="linear layers, for which it is refused",
     )
+)
+
+LSUV = Technique(
+    name="lsuv",
+    factory=lsuv,
+    summary="orthogonal, then each layer scaled to variance 1 on a batch of the data",
+    formula="W orthogonal; layer by layer W <- W / sqrt(Var(output on the batch)) until the variance is 1",
+    source="Mishkin & Matas 2016, 1511.06422",
+    good_for="deep networks without normalisation, any activation",
+    bad_for="networks whose normalisation makes up for scales anyway",
 )

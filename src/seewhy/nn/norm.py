@@ -6,7 +6,11 @@ scale gamma and shift beta:
     y = gamma (x - mean) / sqrt(var + eps) + beta
 
 and differ in what mean and variance are taken over: `batch` over the images and places of one feature, `layer` over all features and places of
-one image, `group` over 16 features and all places of one image.
+one image, `group` over 16 features and all places of one image, `instance` over the places of one feature of one image.
+
+Where there is a single value to take them over, every normalisation would give beta whatever it is shown. `batch` refuses that in training, and
+evaluates by its running statistics, one image or many; `instance` refuses it always; `layer` and `group` meet it only with a single feature at a
+single place, and give beta.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
-from seewhy.core.errors import InputError
+from seewhy.core.errors import InputError, bad_value
 from seewhy.core.registry import Registry, Technique
 
 Norm = Callable[..., nn.Module]
@@ -152,6 +156,50 @@ def group(*, features: int, dims: int, scale: bool, momentum: float) -> nn.Modul
     return nn.GroupNorm(math.gcd(features, max(1, features // GROUP)), features)
 
 
+class InstanceNorm(nn.Module):
+    """Instance normalisation (Ulyanov et al. 2016, 1607.08022) for (N, features, H, W): each feature of each image over its places.
+
+    The same in training and evaluation.
+
+    Args:
+        features: size of axis 1.
+        eps: added to the variance.
+
+    Raises:
+        InputError: a map has a single place.
+    """
+
+    def __init__(self, features: int, *, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.features, self.eps = features, eps
+        self.weight = nn.Parameter(torch.ones(features))
+        self.bias = nn.Parameter(torch.zeros(features))
+
+    def extra_repr(self) -> str:
+        """Show the settings in the module's text."""
+        return f"{self.features}, eps={self.eps}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return y of the shape, dtype and memory format of x."""
+        if math.prod(x.shape[2:]) <= 1:
+            raise bad_value(
+                "model.norm",
+                "instance",
+                f"another than instance for maps of shape {tuple(x.shape[2:])}",
+                "it normalises over places, of which there must be two or more; choose batch, layer or group, or larger pictures",
+            )
+        return F.group_norm(x, self.features, self.weight, self.bias, self.eps)
+
+
+def instance(*, features: int, dims: int, scale: bool, momentum: float) -> nn.Module:  # noqa: ARG001
+    """Make an instance normalisation, which dense layers cannot have."""
+    if dims == 1:
+        raise InputError(
+            "model.norm: 'instance' normalises over the places of a map, which dense layers do not have; choose batch or layer"
+        )
+    return InstanceNorm(features)
+
+
 def none(*, features: int, dims: int, scale: bool, momentum: float) -> nn.Module:  # noqa: ARG001
     """Make a layer that changes nothing."""
     return nn.Identity()
@@ -202,4 +250,14 @@ NORMS.add(
         bad_for="deep networks",
         claims=("C11",),
     )
+)
+
+INSTANCE = Technique(
+    name="instance",
+    factory=instance,
+    summary="each feature of each image over its places",
+    formula="y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the places of one feature of one image",
+    source="Ulyanov et al. 2016, 1607.08022",
+    good_for="style transfer, generators; any batch size",
+    bad_for="recognition: it throws the contrast of each feature away; dense layers, for which it is refused",
 )

@@ -1,0 +1,146 @@
+"""Folding batch normalisation into the layer before it, for prediction.
+
+In evaluation a batch normalisation is affine in each feature, s x + t with s = gamma / sqrt(var + eps) and t = beta - s mean, so after a
+linear or convolution layer it can be part of that layer:
+
+    s (W x + b) + t = (s W) x + (s b + t)
+
+Between the two there may be layers that do nothing in evaluation (dropout), and max-pooling, which commutes with s x + t where s >= 0.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.utils import parametrize
+
+from seewhy.core.errors import InputError
+from seewhy.nn.batch_statistics import Norm
+from seewhy.nn.init import GROUPED, TRANSPOSED
+from seewhy.nn.observe import BATCH_NORMS
+
+FOLDABLE = (nn.Linear, *GROUPED)
+PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What `fold` returns.
+
+    Attributes:
+        module: the copy, in evaluation mode; where a normalisation was, an `nn.Identity` is.
+        folded: names of the normalisations that are part of a layer now.
+        kept: names of the others, and why they stayed.
+    """
+
+    module: nn.Module
+    folded: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...]
+
+
+class _Tracer(fx.Tracer):
+    """Records modules without submodules as one step each, whatever they do inside."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002
+        return not any(True for _ in m.children())
+
+
+@torch.no_grad()
+def fold(module: nn.Module) -> Folded:
+    """Return a copy of a network for prediction, its batch normalisations folded into the layers before them.
+
+    A normalisation is folded where that is exact: its input is the output of a linear or (transposed) convolution layer, which goes nowhere
+    else, and both are used at one place only. The copy's outputs are those of `module` in evaluation, but for rounding; it is not for training.
+
+    Args:
+        module: a network whose `forward` does not branch on values.
+
+    Raises:
+        InputError: `forward` cannot be followed, for it branches on values.
+    """
+    made = copy.deepcopy(module).eval()
+    try:
+        graph = _Tracer().trace(made)
+    except Exception as error:
+        raise InputError(
+            f"module: fold must be able to follow {type(module).__name__}.forward without values, which it is not: {error}; "
+            "fold the parts that do not branch"
+        ) from error
+    parts: dict[str, Any] = dict(made.named_modules(remove_duplicate=False))
+    uses = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
+    owners = Counter(id(p) for part in made.modules() for p in part.parameters(recurse=False))
+    folded, kept = [], []
+    seen: set[str] = set()
+    for node in graph.nodes:
+        name = str(node.target)
+        if node.op != "call_module" or not isinstance(parts[name], BATCH_NORMS) or name in seen:
+            continue
+        seen.add(name)
+        layer, reason = _layer_before(node, parts, uses, owners)
+        if layer is None:
+            kept.append((name, reason))
+            continue
+        _merge(layer, parts[name])
+        made.set_submodule(name, nn.Identity())
+        folded.append(name)
+    return Folded(made, tuple(folded), tuple(kept))
+
+
+def _layer_before(node: fx.Node, parts: dict[str, Any], uses: Counter[str], owners: Counter[int]) -> tuple[Any, str]:
+    """Return the layer that a normalisation can be folded into, or None and the reason."""
+    norm = parts[str(node.target)]
+    if uses[str(node.target)] > 1:
+        return None, "it is used at several places"
+    if norm.running_mean is None:
+        return None, "it has no running statistics"
+    through_maximum = False
+    while True:
+        before = node.args[0]
+        if not isinstance(before, fx.Node) or before.op != "call_module":
+            return None, "no linear or convolution layer stands before it"
+        if len(before.users) > 1:
+            return None, f"the output of {before.target} is used elsewhere too"
+        part = parts[str(before.target)]
+        if isinstance(part, FOLDABLE):
+            break
+        if isinstance(part, MAX_POOLS):
+            through_maximum = True
+        elif not isinstance(part, PASSING):
+            return None, f"{before.target} ({type(part).__name__}) stands before it"
+        node = before
+    if through_maximum and norm.weight is not None and bool((norm.weight < 0).any()):
+        return None, "a maximum stands before it, which does not commute with its negative scales"
+    if uses[str(before.target)] > 1 or any(owners[id(p)] > 1 for p in part.parameters()):
+        return None, f"{before.target} is used at several places"
+    if parametrize.is_parametrized(part):
+        return None, f"the weights of {before.target} are computed from others"
+    return part, ""
+
+
+def _merge(layer: Any, norm: Norm) -> None:
+    """Multiply and shift the layer's weights, in float64."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight.double()
+    beta = norm.bias.double() if norm.bias is not None else torch.zeros_like(scale)
+    bias = layer.bias.double() if layer.bias is not None else torch.zeros_like(scale)
+    shift = beta + (bias - norm.running_mean.double()) * scale
+    layer.weight.copy_(_scaled(layer, scale))
+    layer.bias = nn.Parameter(shift.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad)
+
+
+def _scaled(layer: Any, scale: Tensor) -> Tensor:
+    """Return the weights times a factor for each feature that comes out."""
+    weight: Tensor = layer.weight.double()
+    if not isinstance(layer, TRANSPOSED):
+        return weight * scale.view(-1, *[1] * (weight.dim() - 1))
+    grouped = weight.view(layer.groups, -1, *weight.shape[1:])
+    return (grouped * scale.view(layer.groups, 1, -1, *[1] * (weight.dim() - 2))).reshape(weight.shape)

@@ -1,0 +1,129 @@
+"""Layer-sequential unit-variance initialisation (Mishkin & Matas 2016, 1511.06422).
+
+Weights start orthogonal; then, from the first layer to the last, each is divided by the deviation of its output on a batch of data, so that
+every layer gives variance 1 to its successor, whatever the activations, pooling and shortcuts between them do to it. Since a layer is linear,
+its new output is known at once, and one pass through the network suffices: each layer is scaled before its output is handed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from seewhy.core.errors import bad_value
+from seewhy.nn.activations import Activation
+from seewhy.nn.init import LAYERS, Layer, init_
+from seewhy.nn.maxout import MaxoutConv2d, MaxoutLinear
+from seewhy.nn.observe import observed
+
+LEAST_VARIANCE = 1e-24
+"""Below this, an output is taken for constant."""
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """What `lsuv_` did to one layer.
+
+    Attributes:
+        layer: its name within the module.
+        before: variance of the output, all values of the batch together, before scaling.
+        after: the same after scaling.
+        iterations: how often the weights were divided.
+    """
+
+    layer: str
+    before: float
+    after: float
+    iterations: int
+
+
+@torch.no_grad()
+def lsuv_(
+    module: nn.Module,
+    *batch: Any,
+    generator: torch.Generator | None = None,
+    activation: str | Activation | None = None,
+    tolerance: float = 0.02,
+    iterations: int = 10,
+    skip: Collection[nn.Module] = (),
+) -> tuple[Rescaled, ...]:
+    """Scale each linear and convolution layer, in place, so that its output has variance 1 on a batch.
+
+    The output is what the layer itself gives, before normalisation and activation; for a maxout layer its pieces. Biases keep their values.
+    A layer that is used several times is scaled where it is first used. Left as they are: frozen layers, parametrised ones, those in `skip`,
+    those the batch does not reach, and those whose output does not vary.
+
+    Args:
+        module: the network; it runs as described in `observed`.
+        batch: what the network is called with, some hundred examples as training gives them.
+        generator: source of orthogonal weights for all layers, which are drawn first; None to scale the weights as they are.
+        activation: that follows the layers, whose gain the orthogonal weights have; of no consequence for the result but for `skip`.
+        tolerance: largest difference of the variance from 1. A bias needs several divisions.
+        iterations: most divisions of a layer's weights.
+        skip: layers to leave alone, such as an output layer that starts small.
+
+    Returns:
+        A record for each layer, in the order of use; those that did not vary with `iterations` 0.
+
+    Raises:
+        InputError: `tolerance` or `iterations` is out of range.
+    """
+    if not 0 < tolerance < 1:
+        raise bad_value("tolerance", tolerance, "more than 0 and less than 1")
+    if iterations < 1:
+        raise bad_value("iterations", iterations, "at least 1")
+    scaled = _Scaler(tolerance, iterations)
+    with observed(module) as until_done:
+        for name, layer in module.named_modules():
+            if not isinstance(layer, LAYERS) or any(layer is other for other in skip):
+                continue
+            if not layer.weight.requires_grad or parametrize.is_parametrized(layer):
+                continue
+            if generator is not None:
+                init_(layer, "orthogonal", activation=activation, generator=generator)
+            until_done(layer.register_forward_hook(scaled.hook(name)))
+        module(*batch)
+    return tuple(scaled.records.values())
+
+
+class _Scaler:
+    """Scales layers as they are first used, and remembers what it did."""
+
+    def __init__(self, tolerance: float, iterations: int) -> None:
+        self.tolerance, self.iterations = tolerance, iterations
+        self.records: dict[str, Rescaled] = {}
+
+    def hook(self, name: str) -> Any:
+        """Return the forward hook for the layer called `name`."""
+
+        def scale(layer: Layer, inputs: tuple[Any, ...], _: Tensor) -> Tensor | None:
+            if name in self.records:
+                return None
+            self.records[name] = self.scale(name, layer, inputs)
+            return layer.forward(*inputs) if self.records[name].iterations else None
+
+        return scale
+
+    def scale(self, name: str, layer: Layer, inputs: tuple[Any, ...]) -> Rescaled:
+        """Divide the weights of `layer` until its output varies by 1 on these inputs."""
+        before = after = _variance(_affine(layer, inputs))
+        done = 0
+        while LEAST_VARIANCE < after < float("inf") and abs(after - 1) > self.tolerance and done < self.iterations:
+            layer.weight.div_(after**0.5)
+            after = _variance(_affine(layer, inputs))
+            done += 1
+        return Rescaled(name, before, after, done)
+
+
+def _affine(layer: Layer, inputs: tuple[Any, ...]) -> Tensor:
+    y: Tensor = layer.affine(*inputs) if isinstance(layer, MaxoutLinear | MaxoutConv2d) else layer.forward(*inputs)
+    return y
+
+
+def _variance(y: Tensor) -> float:
+    return float(y.float().var(correction=0))

@@ -1,0 +1,142 @@
+"""Folding: equal outputs, and what is left alone."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from seewhy import models
+from seewhy.core.errors import InputError
+from seewhy.nn import BatchNorm
+from seewhy.nn.fold import fold
+
+LAYERS = {
+    "linear": (lambda: nn.Linear(4, 6), (5, 4), 6),
+    "no bias": (lambda: nn.Conv2d(4, 6, 3, bias=False), (2, 4, 6, 5), 6),
+    "grouped": (lambda: nn.Conv2d(4, 6, 3, groups=2), (2, 4, 6, 5), 6),
+    "transposed": (lambda: nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2), (2, 4, 3, 3), 6),
+    "one axis": (lambda: nn.Conv1d(4, 6, 3), (2, 4, 7), 6),
+}
+
+
+def stir(module):
+    """Give every normalisation statistics, scales and shifts of its own, half of the scales negative."""
+    for part in module.modules():
+        if isinstance(part, BatchNorm | nn.modules.batchnorm._BatchNorm):
+            part.running_mean.normal_()
+            part.running_var.uniform_(0.2, 3)
+            for parameter in part.parameters():
+                nn.init.normal_(parameter)
+    return module.eval()
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("theirs", [False, True])
+def test_layers(kind, theirs):
+    torch.manual_seed(0)
+    make, shape, features = LAYERS[kind]
+    norms = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}
+    norm = norms[len(shape)](features) if theirs else BatchNorm(features)
+    net = stir(nn.Sequential(make(), nn.Dropout(0.5), norm, nn.ReLU()))
+    before = copy.deepcopy(net.state_dict())
+    found = fold(net)
+    assert found.folded == ("2",)
+    assert found.kept == ()
+    x = torch.randn(shape)
+    torch.testing.assert_close(found.module(x), net(x), atol=1e-5, rtol=1e-5)
+    assert isinstance(found.module[2], nn.Identity)
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in before.items())
+
+
+@pytest.mark.parametrize("name", models.MODELS.names())
+def test_networks(name):
+    torch.manual_seed(0)
+    net = models.build(name, in_shape=(3, 16, 16), classes=5, generator=torch.Generator().manual_seed(0))
+    whole = models.Recogniser(net, [0.5] * 3, [0.25] * 3)
+    images = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    models.prepare(whole, images)
+    stir(whole)
+    norms = [key for key, part in whole.named_modules() if isinstance(part, BatchNorm)]
+    found = fold(whole)
+    assert sorted(found.folded) == sorted(norms)
+    torch.testing.assert_close(found.module(images), whole(images), atol=1e-4, rtol=1e-4)
+    assert not any(isinstance(part, BatchNorm) for part in found.module.modules())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_maximum_commutes_with_positive_scales_only(sign):
+    torch.manual_seed(0)
+    net = stir(nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(2, padding=1), BatchNorm(4)))
+    with torch.no_grad():
+        net[2].weight.abs_()
+        net[2].weight[1] *= sign
+    found = fold(net)
+    x = torch.randn(3, 2, 8, 8)
+    torch.testing.assert_close(found.module(x), net(x), atol=1e-5, rtol=1e-5)
+    if sign > 0:
+        assert found.folded == ("2",)
+    else:
+        assert found.kept == (("2", "a maximum stands before it, which does not commute with its negative scales"),)
+
+
+class Forked(nn.Module):
+    """Layers and normalisations in shapes that cannot be folded."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.norm, self.other = BatchNorm(3), BatchNorm(3)
+        self.act = nn.ReLU()
+        if kind == "tied":
+            self.second.weight = self.first.weight
+
+    def forward(self, x):
+        if self.kind == "output used twice":
+            y = self.first(x)
+            return self.norm(y) + y
+        if self.kind == "norm used twice":
+            return self.norm(self.second(self.norm(self.first(x))))
+        if self.kind == "layer used twice":
+            return self.first(self.norm(self.first(x)))
+        if self.kind == "tied":
+            return self.second(self.norm(self.first(x)))
+        if self.kind == "activation between":
+            return self.norm(self.act(self.first(x)))
+        return self.norm(x)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("output used twice", "the output of first is used elsewhere too"),
+        ("norm used twice", "it is used at several places"),
+        ("layer used twice", "first is used at several places"),
+        ("tied", "first is used at several places"),
+        ("activation between", "act (ReLU) stands before it"),
+        ("nothing before", "no linear or convolution layer stands before it"),
+    ],
+)
+def test_what_is_not_exact_stays_and_says_why(kind, reason):
+    torch.manual_seed(0)
+    net = stir(Forked(kind))
+    found = fold(net)
+    assert found.folded == ()
+    assert found.kept == (("norm", reason),)
+    x = torch.randn(4, 3)
+    assert torch.equal(found.module(x), net(x))
+
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.ReLU()
+
+    def forward(self, x):
+        return self.inner(x) if x.sum() > 0 else x
+
+
+def test_what_cannot_be_followed_is_refused():
+    with pytest.raises(InputError, match=r"module: fold must be able to follow Branching.forward"):
+        fold(Branching())
