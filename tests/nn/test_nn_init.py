@@ -7,7 +7,10 @@ import torch
 from torch import nn
 
 from seewhy.core.errors import InputError
-from seewhy.nn import INITS, activation, fans, gain, init_
+from seewhy.nn import INITS, activation, fans, gain, init_, layer_fans
+from seewhy.nn.activations import MAXOUT, variant
+from seewhy.nn.init import LSUV
+from seewhy.nn.maxout import MaxoutConv2d, MaxoutLinear
 
 LAYERS = {
     "linear": lambda: nn.Linear(300, 200),
@@ -117,3 +120,82 @@ def test_he_keeps_the_signal_where_xavier_halves_it():
     assert deep_signal("normal", "relu") < 1e-30
     assert 0.2 < deep_signal("he", "gelu", 8) < 3
     assert 0.2 < deep_signal("orthogonal", "leaky_relu") < 2
+
+
+@pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (2, 4), (3, 2)])
+@pytest.mark.parametrize("name", ["lecun", "xavier", "he", "orthogonal"])
+def test_transposed_layers_keep_the_mean_square(stride, groups, name):
+    """A kernel of a whole number of strides, away from the border: every output meets fan_in inputs."""
+    layer = nn.ConvTranspose2d(96, 96, 2 * stride, stride=stride, groups=groups)
+    fan_in, fan_out = layer_fans(layer)
+    assert fan_in == 96 // groups * 4
+    assert fan_out == 96 // groups * (2 * stride) ** 2
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+        layer.bias.zero_()
+        y = layer(torch.ones(1, 96, 7, 7))
+        assert y[0, 0, 3 * stride, 3 * stride] == fan_in
+        alone = torch.zeros(1, 96, 7, 7)
+        alone[0, 0, 3, 3] = 1.0
+        assert layer(alone).sum() == fan_out
+    init_(layer, name, activation=None, generator=generator())
+    x = torch.randn(8, 96, 9, 9, generator=generator(1))
+    with torch.no_grad():
+        inner = layer(x)[:, :, 2 * stride : -2 * stride, 2 * stride : -2 * stride]
+    expected = 2 * fan_in / (fan_in + fan_out) if name == "xavier" else 1.0
+    if name != "orthogonal" or stride == 1:
+        assert inner.square().mean().item() == pytest.approx(expected, rel=0.1)
+
+
+def test_transposed_orthogonal_rows():
+    layer = nn.ConvTranspose2d(12, 5, 2, stride=2)
+    init_(layer, "orthogonal", activation="relu", generator=generator())
+    matrix = layer.weight.detach().transpose(0, 1).flatten(1)
+    torch.testing.assert_close(matrix @ matrix.T, 2.0 * 4 * torch.eye(5), atol=1e-4, rtol=0)
+
+
+def test_transposed_dirac_passes_channels_through():
+    layer = nn.ConvTranspose2d(4, 6, 3, padding=1, bias=False)
+    init_(layer, "dirac", activation=None, generator=generator())
+    x = torch.randn(2, 4, 5, 5)
+    torch.testing.assert_close(layer(x)[:, :4], x)
+
+
+@pytest.mark.parametrize("pieces", [2, 4])
+@pytest.mark.parametrize("name", ["lecun", "xavier", "he"])
+def test_maxout_layers_and_layers_before_maxout(pieces, name):
+    own = MaxoutConv2d(30, 40, 3, pieces)
+    before = nn.Conv2d(30, 40 * pieces, 3)
+    fan_in, fan_out = 30 * 9, 40 * 9
+    factor = gain(MAXOUT.factory, pieces=pieces) ** 2
+    expected = {"lecun": 1 / fan_in, "xavier": 2 / (fan_in + fan_out), "he": factor / fan_in}[name]
+    assert layer_fans(own) == (fan_in, fan_out)
+    assert layer_fans(before, pieces=pieces) == (fan_in, fan_out)
+    init_(own, name, activation="relu", generator=generator())  # its own gain, not that of ReLU
+    init_(before, name, activation=variant(MAXOUT.factory, pieces=pieces), generator=generator())
+    assert own.weight.var().item() == pytest.approx(expected, rel=0.05)
+    assert torch.equal(own.weight, before.weight)
+    assert not own.bias.any()
+
+
+def test_orthogonal_makes_each_piece_orthogonal():
+    layer = MaxoutLinear(12, 8, 3)
+    init_(layer, "orthogonal", activation=None, generator=generator())
+    for piece in layer.weight.detach().chunk(3):
+        expected = gain(MAXOUT.factory, pieces=3) ** 2 * torch.eye(8)
+        torch.testing.assert_close(piece @ piece.T, expected, atol=1e-5, rtol=0)
+
+
+def test_deviation_of_normal_can_be_chosen():
+    layer = nn.Linear(300, 200)
+    init_(layer, "normal", activation=None, generator=generator(), std=0.3)
+    assert layer.weight.std().item() == pytest.approx(0.3, rel=0.02)
+    with pytest.raises(InputError, match=r"model.init_std: only 'normal' has a fixed deviation, got 0.3 with 'he'"):
+        init_(layer, "he", activation=None, generator=generator(), std=0.3)
+    with pytest.raises(InputError, match=r"model.init_std: must be positive and finite, got 0"):
+        init_(layer, "normal", activation=None, generator=generator(), std=0.0)
+
+
+def test_lsuv_starts_orthogonal():
+    assert all((LSUV.summary, LSUV.formula, LSUV.source, LSUV.good_for, LSUV.bad_for))
+    assert LSUV.lives_in == "seewhy.nn.init.lsuv"
