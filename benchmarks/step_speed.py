@@ -25,6 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 from seewhy import models, optim
 from seewhy.core.seeding import generator
 from seewhy.data import Augment
+from seewhy.training.fabric import Engine
 
 Call = Callable[[], object]
 
@@ -65,10 +66,10 @@ class Step:
     """A training step with its parts apart."""
 
     def __init__(self, batch: int, side: int, precision: str) -> None:
+        design = models.Design(activation="silu", init="dirac")
         net = models.build(
-            "convnet", in_shape=(3, side, side), classes=10, activation="silu", init="dirac", stem="whitening",
-            generator=generator(0, "weights"),
-        )  # fmt: skip
+            "convnet", in_shape=(3, side, side), classes=10, design=design, generator=generator(0, "weights")
+        )
         self.model = models.Recogniser(net, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
         random = generator(0, "pictures")
         pool = torch.randint(0, 256, (2 * batch, 3, side, side), dtype=torch.uint8, generator=random)
@@ -176,9 +177,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    if options.precision == "bf16":
-        torch.set_float32_matmul_precision("medium")
+    Engine(device="cpu", precision=options.precision, threads=options.threads)  # the settings of a run
     torch.manual_seed(0)
     step = Step(options.batch, options.side, options.precision)
     layers = step.layers()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from seewhy.data import Audit
 from seewhy.models import Recogniser
 from seewhy.training import train as training
 from seewhy.training.assemble import absolute_source
+from seewhy.training.ensemble import train as ensembles
+from seewhy.training.ensemble.evaluate import compare, member_probabilities
 from seewhy.training.fabric import is_main_process
 from seewhy.training.loop.events import Observer
 from seewhy.training.results import predict as predicting
@@ -137,7 +140,8 @@ def run_spec(
     spec: RunSpec, *, out: str | Path | None = None, observers: Sequence[Observer] = (), dry_run: bool = False
 ) -> Run | None:
     """Train, evaluate and report a specification; None after a dry run."""
-    folder = training.start(spec, Path(out) if out is not None else None, observers, dry_run=dry_run)
+    start = ensembles.start if spec.ensemble.members > 1 else training.start
+    folder = start(spec, Path(out) if out is not None else None, observers, dry_run=dry_run)
     return _reported(folder) if folder is not None else None
 
 
@@ -147,7 +151,8 @@ def resume(folder: str | Path, *, observers: Sequence[Observer] = ()) -> Run:
     Raises:
         InputError: the folder is no run, its data have changed, or another process is training it.
     """
-    return _reported(training.resume(Path(folder), observers))
+    ensemble = RunFolder(folder).spec.ensemble.members > 1
+    return _reported((ensembles if ensemble else training).resume(Path(folder), observers))
 
 
 def _reported(folder: RunFolder) -> Run:
@@ -177,8 +182,12 @@ def evaluate(
     labels = _relabel(part.labels, classes, opened.classes, where)
     total = len(part)
     done = (lambda count: progress(count, total)) if progress is not None else None
-    probabilities = predict_part(opened.engine, opened.task, opened.model, part, done)
-    return measure(name, opened.classes, probabilities, labels)
+    if not opened.members:
+        probabilities = predict_part(opened.engine, opened.task, opened.model, part, done)
+        return measure(name, opened.classes, probabilities, labels)
+    members = member_probabilities(opened, part)
+    found = measure(name, opened.classes, members.mean(0), labels)
+    return replace(found, ensemble=compare(name, opened.classes, members, labels, found))
 
 
 def _relabel(labels: Tensor, theirs: Sequence[str], ours: Sequence[str], where: str) -> Tensor:

@@ -13,6 +13,7 @@ FAMILIES = [
     (sections.ActivationName, nn.ACTIVATIONS),
     (sections.InitName, nn.INITS),
     (sections.NormName, nn.NORMS),
+    (sections.NormInitName, nn.NORM_INITS),
     (sections.OptimName, optim.OPTIMISERS),
     (sections.ScheduleName, optim.SCHEDULES),
 ]

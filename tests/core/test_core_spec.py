@@ -8,8 +8,8 @@ from seewhy.core.errors import InputError
 from seewhy.core.spec import fields_of
 from seewhy.training.spec import ALIASES, RunSpec, make_spec
 
-ACTIVATIONS = "relu, leaky_relu, prelu, elu, tanh, sigmoid, gelu, silu"
-MODEL_FIELDS = "model has name, activation, init, norm, width, depth, stem"
+ACTIVATIONS = "relu, leaky_relu, prelu, elu, tanh, sigmoid, gelu, silu, maxout"
+MODEL_FIELDS = "model has name, activation, pieces, init, norm, norm_init, width, depth, stem"
 
 BAD = [
     ({"activation": "rellu"}, f"model.activation: 'rellu' is not known; allowed: {ACTIVATIONS}; did you mean 'relu'?"),
@@ -19,7 +19,7 @@ BAD = [
     ({"optimizer": "adm"}, None),
     (
         {"norm": "batchnorm"},
-        "model.norm: 'batchnorm' is not known; allowed: batch, layer, group, none; did you mean 'batch'?",
+        "model.norm: 'batchnorm' is not known; allowed: batch, layer, group, instance, none; did you mean 'batch'?",
     ),
     ({"epochs": -1}, "train.epochs: must be a number greater than 0, got -1"),
     ({"epochs": "3"}, "train.epochs: must be a number, got '3'"),
@@ -46,7 +46,7 @@ BAD = [
     ({"model.lr": 1.0}, f"model.lr: there is no such field; {MODEL_FIELDS}; did you mean 'optim.lr'?"),
     (
         {"modle.width": 1},
-        "modle: there is no such field; a run has source, data, model, reg, optim, train; did you mean 'model'?",
+        "modle: there is no such field; a run has source, data, model, reg, optim, train, ensemble; did you mean 'model'?",
     ),
     (
         {"epochs": 3, "train.epochs": 4},
@@ -73,6 +73,22 @@ BAD = [
     (
         {"model": "mlp", "init": "dirac"},
         "model.init: 'dirac' is for convolutions, but model.name is 'mlp'; choose he, xavier, lecun, orthogonal or normal",
+    ),
+    (
+        {"activation": "elu", "model.pieces": 3},
+        "model.pieces: only maxout has pieces, but model.activation is elu; choose maxout or leave pieces out",
+    ),
+    (
+        {"model": "mlp", "norm": "instance"},
+        "model.norm: 'instance' normalises over the places of a map, but model.name is 'mlp'; choose batch, layer or group",
+    ),
+    (
+        {"norm": "layer", "model.norm_init": "identity"},
+        "model.norm_init: 'identity' is a start of batch normalisation, but model.norm is 'layer'; choose batch or standard",
+    ),
+    (
+        {"ensemble.jobs": 2},
+        "ensemble: edits and jobs belong to several members, but ensemble.members is 1; raise it or leave them out",
     ),
     (
         {"model.stem": "whitening", "resolution": 96},

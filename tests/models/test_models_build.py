@@ -8,7 +8,8 @@ from seewhy.core.errors import InputError
 
 
 def build(name="convnet", shape=(3, 32, 32), classes=10, **options):
-    return models.build(name, in_shape=shape, classes=classes, generator=torch.Generator().manual_seed(0), **options)
+    design, random = models.Design(**options), torch.Generator().manual_seed(0)
+    return models.build(name, in_shape=shape, classes=classes, generator=random, design=design)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def test_normalises_to_mean_zero_and_deviation_one(channels):
 
 
 def test_logits_are_float32_under_autocast_and_copies_work():
-    net = models.build("resnet", in_shape=(3, 8, 8), classes=3, width=4, depth=1, generator=torch.Generator())
+    design = models.Design(width=4, depth=1)
+    net = models.build("resnet", in_shape=(3, 8, 8), classes=3, design=design, generator=torch.Generator())
     model = copy.deepcopy(models.Recogniser(net, [0.5] * 3, [0.2] * 3))
     with torch.autocast("cpu", torch.bfloat16):
         assert model(correlated(4, (3, 8, 8))).dtype == torch.float32
@@ -60,9 +61,8 @@ def test_whitened_patches_are_white(channels):
 
 def test_prepare_is_a_function_of_the_images_and_leaves_the_rest_alone():
     def make():
-        net = models.build(
-            "convnet", in_shape=(3, 8, 8), classes=3, width=4, generator=torch.Generator().manual_seed(0)
-        )
+        design, random = models.Design(width=4), torch.Generator().manual_seed(0)
+        net = models.build("convnet", in_shape=(3, 8, 8), classes=3, design=design, generator=random)
         return models.Recogniser(net, [0.5] * 3, [0.2] * 3)
 
     images = correlated(50, (3, 8, 8))

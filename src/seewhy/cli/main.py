@@ -60,6 +60,9 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     tolerant_streams()
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a job's end is a Ctrl-C: training saves and says how to go on
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -20,6 +20,7 @@ SECTIONS = {
     "reg": "against overfitting",
     "optim": "optimiser",
     "train": "training",
+    "ensemble": "ensemble",
 }
 SHORT = {"model.name": "model"}
 
@@ -68,12 +69,16 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is tuple:
+        return ()
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     return tuple(choice for part in get_args(annotation) for choice in _choices(part))
 
 
 def _metavar(annotation: Any) -> str:
+    if get_origin(annotation) is tuple:
+        return "TEXT; TEXT"
     choices = _choices(annotation)
     if choices:
         return "{" + ",".join(map(str, choices)) + "}"
@@ -82,11 +87,13 @@ def _metavar(annotation: Any) -> str:
 
 def _help(info: Any) -> str:
     text = str(info.description).replace("%", "%%")
-    return text if info.default is None or info.annotation is bool else f"{text} Default: {info.default}."
+    return text if info.default in (None, ()) or info.annotation is bool else f"{text} Default: {info.default}."
 
 
 def _value(text: str, annotation: Any) -> Any:
     """Read a text as the field's type; a text that does not fit stays one, and the specification refuses it by name."""
+    if get_origin(annotation) is tuple:
+        return tuple(part.strip() for part in text.split(";") if part.strip())
     for kind in _kinds(annotation):
         if kind is bool and text.lower() in ("true", "false", "yes", "no", "1", "0"):
             return text.lower() in ("true", "yes", "1")

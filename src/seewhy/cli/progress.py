@@ -12,7 +12,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from seewhy.training.loop.events import DataProgress, EpochEnded, Event, Planned, RunEnded, RunStarted, StepEnded
+from seewhy.training.loop.events import (
+    DataProgress,
+    EpochEnded,
+    Event,
+    MemberEnded,
+    MembersStarted,
+    Planned,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+)
 
 
 def stderr() -> Console:
@@ -48,6 +58,13 @@ class Reporter:
                     self.console.print(Text.assemble((f"{name:>12}  ", "bold"), line))
             case RunStarted():
                 self._start(event)
+            case MembersStarted():
+                self.console.print(Text.assemble((f"{'run':>12}  ", "bold"), str(event.folder)))
+                if event.done:
+                    self.console.print(f"{event.done} of {event.total} members have ended before")
+            case MemberEnded():
+                part = "validation" if event.part == "val" else event.part
+                self.console.print(f"member {event.index:>3}/{event.total}  {part} accuracy {event.accuracy:.2%}")
             case StepEnded():
                 self._step(event)
             case EpochEnded():

@@ -109,6 +109,11 @@ class Part:
         """Whether `images` decodes files (`cache="bytes"`)."""
         return self.store.decodes
 
+    def take(self, indices: Tensor) -> Part:
+        """Return the part that holds the images at int64 positions [n], which may repeat."""
+        names = [self.names[place] for place in indices.tolist()]
+        return Part(self.keys[indices], self.labels[indices], names, self.store)
+
     def images(self, indices: Tensor) -> Tensor:
         """Return the images at int64 positions [n] of this part: uint8 [n, C, H, W], channels_last."""
         return self.store.images(self.keys[indices])

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.registry import Registry, Technique
 from seewhy.models.convnet import ConvNet
+from seewhy.models.design import Design
 from seewhy.models.mlp import MLP
 from seewhy.models.resnet import MOST_STAGES, ResNet
-from seewhy.nn import ACTIVATIONS, INITS, NORMS, Parts, ResidualBlock, init_
+from seewhy.nn import ResidualBlock, init_
 
 Shape = tuple[int, int, int]
 Net = MLP | ConvNet | ResNet
 
 MODELS: Registry[Callable[..., Net]] = Registry("networks", "model.name")
-"""`f(in_shape, classes, parts, *, width, depth, dropout)`, and `stem` for those with one."""
+"""`f(in_shape, classes, design)`."""
 
 STEMS: dict[str, tuple[str, ...]] = {
     "mlp": (),
@@ -32,93 +34,74 @@ SMALL = 64
 LEAST_SIDE = 4
 
 
-def build(
-    name: str,
-    *,
-    in_shape: Shape,
-    classes: int,
-    activation: str = "relu",
-    init: str = "he",
-    norm: str = "batch",
-    width: int = 64,
-    depth: int = 3,
-    stem: str | None = None,
-    dropout: float = 0.0,
-    generator: torch.Generator,
-) -> Net:
+def build(name: str, *, in_shape: Shape, classes: int, generator: torch.Generator, design: Design | None = None) -> Net:
     """Return a network that maps normalised pictures (N, C, H, W) to logits (N, K).
 
     Args:
         name: one of `MODELS`.
         in_shape: (C, H, W).
         classes: K, at least 2.
-        activation: one of `seewhy.nn.ACTIVATIONS`.
-        init: one of `seewhy.nn.INITS`.
-        norm: one of `seewhy.nn.NORMS`.
-        width: units of a hidden layer, or channels of the first group.
-        depth: hidden layers, or groups (stages).
-        stem: one of `STEMS[name]`; None for the usual one at this size.
-        dropout: probability with which an input of the output layer is dropped in training.
         generator: source of every weight: equal states give equal bits. The global generator is left as it was.
+        design: the choices; None for the usual ones.
 
     Raises:
         InputError: a name is not known, a number is out of range, or choices do not fit together.
     """
-    factory = MODELS[name].factory
-    parts = Parts(ACTIVATIONS[activation].name, NORMS[norm].name)
-    _check_numbers(in_shape, classes, width, depth, dropout)
-    _check_fit(name, INITS[init].name, depth)
-    options = {}
-    if STEMS[name]:
-        options["stem"] = _stem(name, stem, max(in_shape[1:]))
-    elif stem is not None:
-        raise InputError(f"model.stem: an {name} has no stem, got {stem!r}; leave it out")
+    factory, design = MODELS[name].factory, design or Design()
+    if min(in_shape[1:]) < LEAST_SIDE or in_shape[0] < 1:
+        raise bad_value("in_shape", in_shape, f"(channels, height, width) with sides of at least {LEAST_SIDE} pixels")
+    if classes < 2:
+        raise bad_value("classes", classes, "at least 2")
+    design.check()
+    _check_fit(name, design)
+    design = replace(design, stem=_stem(name, design.stem, max(in_shape[1:])))
     with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are replaced
-        net = factory(in_shape, classes, parts, width=width, depth=depth, dropout=dropout, **options)
-    _start(net, init, activation, generator)
+        net = factory(in_shape, classes, design)
+    _start(net, design, generator)
+    if design.norm == "instance":
+        with torch.no_grad():
+            net(torch.zeros(2, *in_shape))  # refuses maps of a single place
     return net
 
 
 @torch.no_grad()
-def _start(net: Net, init: str, activation: str, generator: torch.Generator) -> None:
+def _start(net: Net, design: Design, generator: torch.Generator) -> None:
     """Draw all weights."""
     for part in net.children():
         if part is not net.head:
-            init_(part, init, activation=activation, generator=generator)
+            init_(part, design.init, activation=design.act, generator=generator)
     if isinstance(net, ConvNet):
         # Maxima over the map are large and positive: start with small logits, as wide networks need (Yang et al. 2022).
         net.head.weight.normal_(0.0, 1.0 / net.head.in_features, generator=generator)
     else:
-        init_(net.head, "lecun" if init == "dirac" else init, activation=None, generator=generator)
+        init_(net.head, "lecun" if design.init == "dirac" else design.init, activation=None, generator=generator)
     for module in net.modules():
         if isinstance(module, ResidualBlock):
             module.start_as_shortcut()
 
 
-def _check_numbers(in_shape: Shape, classes: int, width: int, depth: int, dropout: float) -> None:
-    if min(in_shape[1:]) < LEAST_SIDE or in_shape[0] < 1:
-        raise bad_value("in_shape", in_shape, f"(channels, height, width) with sides of at least {LEAST_SIDE} pixels")
-    if classes < 2:
-        raise bad_value("classes", classes, "at least 2")
-    if width < 1:
-        raise bad_value("model.width", width, "at least 1")
-    if depth < 1:
-        raise bad_value("model.depth", depth, "at least 1")
-    if not 0 <= dropout < 1:
-        raise bad_value("reg.dropout", dropout, "at least 0 and less than 1")
-
-
-def _check_fit(name: str, init: str, depth: int) -> None:
-    if name == "mlp" and init == "dirac":
+def _check_fit(name: str, design: Design) -> None:
+    if name == "mlp" and design.init == "dirac":
         raise InputError(
             "model.init: 'dirac' is for convolutions, but model.name is 'mlp'; choose he, xavier, lecun, orthogonal or normal"
         )
-    if name == "resnet" and depth > MOST_STAGES:
-        raise bad_value("model.depth", depth, f"at most {MOST_STAGES} for resnet", "each stage doubles the width")
+    if name == "mlp" and design.norm == "instance":
+        raise InputError(
+            "model.norm: 'instance' normalises over the places of a map, but model.name is 'mlp'; choose batch, layer or group"
+        )
+    if name == "resnet" and design.depth > MOST_STAGES:
+        raise bad_value(
+            "model.depth", design.depth, f"at most {MOST_STAGES} for resnet", "each stage doubles the width"
+        )
 
 
-def _stem(name: str, stem: str | None, side: int) -> str:
+def _stem(name: str, stem: str | None, side: int) -> str | None:
+    """Return the stem that is meant; raises InputError for one that does not fit."""
     allowed = STEMS[name]
+    if not allowed:
+        if stem is not None:
+            raise InputError(f"model.stem: an {name} has no stem, got {stem!r}; leave it out")
+        return None
     if stem is None:
         return allowed[0] if side <= SMALL else "large"
     if stem not in allowed:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seewhy.models.design import Design
 from seewhy.nn import ConvNormAct, Parts, activation
 
 SMALLEST_MAP = 3
@@ -74,32 +74,22 @@ class ConvGroup(nn.Module):
 class ConvNet(nn.Module):
     """See the module's text."""
 
-    def __init__(
-        self,
-        in_shape: tuple[int, int, int],
-        classes: int,
-        parts: Parts,
-        *,
-        width: int,
-        depth: int,
-        stem: str,
-        dropout: float,
-    ) -> None:
+    def __init__(self, in_shape: tuple[int, int, int], classes: int, design: Design) -> None:
         super().__init__()
         # Scales are of no use between convolutions; in short runs the running statistics have to follow quickly.
-        parts = replace(parts, scale=False, momentum=0.4)
+        parts = Parts(design.act, design.norm, scale=design.norm_init == "identity", momentum=0.4)
         channels, height, side = in_shape
-        self.stem, channels, cut = make_stem(stem, channels, width, parts)
+        self.stem, channels, cut = make_stem(design.stem, channels, design.width, parts)
         height, side = cut(height), cut(side)
         groups = []
-        for place in range(depth):
-            wide = width * min(2**place, MOST_WIDENING)
+        for place in range(design.depth):
+            wide = design.width * min(2**place, MOST_WIDENING)
             pool = min(height, side) // 2 >= SMALLEST_MAP
             groups.append(ConvGroup(channels, wide, parts, pool=pool))
             channels = wide
             height, side = (height // 2, side // 2) if pool else (height, side)
         self.groups = nn.Sequential(*groups)
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(design.dropout)
         self.head = nn.Linear(channels, classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,11 +99,13 @@ class ConvNet(nn.Module):
         return logits
 
 
-def make_stem(name: str, channels: int, width: int, parts: Parts) -> tuple[nn.Module, int, Callable[[int], int]]:
+def make_stem(name: str | None, channels: int, width: int, parts: Parts) -> tuple[nn.Module, int, Callable[[int], int]]:
     """Return the first layers, the number of their channels out, and what they make of a side in pixels."""
     if name == "whitening":
         wide = 8 * channels
-        layers = {"white": Whitening(channels), "act": activation(parts.activation, features=wide)}
+        # Maxout chooses between trained pieces; a fixed layer has none.
+        act = nn.Identity() if parts.pieces > 1 else activation(parts.activation, features=wide)
+        layers = {"white": Whitening(channels), "act": act}
         return nn.Sequential(OrderedDict(layers)), wide, lambda side: side - 1
     if name == "small":
         return ConvNormAct(channels, width, parts), width, lambda side: side

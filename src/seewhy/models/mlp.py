@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor, nn
 
+from seewhy.models.design import Design
 from seewhy.nn import Parts
 
 
@@ -15,17 +16,16 @@ class MLP(nn.Module):
     (N, C, H, W) -> (N, K).
     """
 
-    def __init__(
-        self, in_shape: tuple[int, int, int], classes: int, parts: Parts, *, width: int, depth: int, dropout: float
-    ) -> None:
+    def __init__(self, in_shape: tuple[int, int, int], classes: int, design: Design) -> None:
         super().__init__()
+        parts = Parts(design.act, design.norm)
         layers: list[nn.Module] = []
         features = math.prod(in_shape)
-        for _ in range(depth):
-            layers += [nn.Linear(features, width, bias=parts.norm == "none"), *parts.after(width, dims=1)]
-            features = width
+        for _ in range(design.depth):
+            layers += [parts.linear(features, design.width), *parts.after(design.width, dims=1)]
+            features = design.width
         self.layers = nn.Sequential(*layers)
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(design.dropout)
         self.head = nn.Linear(features, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seewhy.models.convnet import Whitening
+from seewhy.models.convnet import ConvNet, Whitening
+from seewhy.models.design import Design
+from seewhy.nn import lsuv_, start_as_identity
+
+SAMPLE = 500
+"""Images by which LSUV and the identity start of batch normalisation are measured."""
 
 
 class Recogniser(nn.Module):
@@ -42,16 +47,24 @@ class Recogniser(nn.Module):
 
 
 @torch.no_grad()
-def prepare(recogniser: Recogniser, images: Tensor) -> None:
-    """Compute the weights that depend on data (whitening filters), in place, once before training.
+def prepare(recogniser: Recogniser, images: Tensor, design: Design | None = None) -> None:
+    """Compute the weights that depend on data, in place, once before training: whitening filters, LSUV, batch norm as the identity.
 
     Args:
         recogniser: as built.
         images: a fixed sample of training images, uint8 (N, C, H, W).
+        design: what the network was built from; None for the usual choices.
     """
-    for module in recogniser.net.modules():
+    net, design = recogniser.net, design or Design()
+    for module in net.modules():
         if isinstance(module, Whitening):
             module.fit(recogniser.normalise(images))
+    if design.looks_at_data:
+        batch = recogniser.normalise(images[:: max(1, len(images) // SAMPLE)][:SAMPLE])
+        if design.init == "lsuv":
+            lsuv_(net, batch, activation=design.act, skip=[net.head] if isinstance(net, ConvNet) else [])
+        if design.norm_init == "identity":
+            start_as_identity(net, [batch])
 
 
 def count_parameters(module: nn.Module) -> int:

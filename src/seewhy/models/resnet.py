@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from seewhy.models.design import Design
 from seewhy.nn import ConvNormAct, Parts, ResidualBlock
 
 BLOCKS = 2
@@ -18,29 +19,19 @@ class ResNet(nn.Module):
     Each stage but the first halves the map. (N, C, H, W) -> (N, K).
     """
 
-    def __init__(
-        self,
-        in_shape: tuple[int, int, int],
-        classes: int,
-        parts: Parts,
-        *,
-        width: int,
-        depth: int,
-        stem: str,
-        dropout: float,
-    ) -> None:
+    def __init__(self, in_shape: tuple[int, int, int], classes: int, design: Design) -> None:
         super().__init__()
-        self.stem = make_stem(stem, in_shape[0], width, parts)
+        parts, features = Parts(design.act, design.norm), design.width
+        self.stem = make_stem(design.stem, in_shape[0], features, parts)
         blocks = []
-        features = width
-        for stage in range(depth):
-            wide = width * 2**stage
+        for stage in range(design.depth):
+            wide = design.width * 2**stage
             for place in range(BLOCKS):
                 stride = 2 if stage > 0 and place == 0 else 1
                 blocks.append(ResidualBlock(features, wide, parts, stride=stride))
                 features = wide
         self.blocks = nn.Sequential(*blocks)
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(design.dropout)
         self.head = nn.Linear(features, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,7 +41,7 @@ class ResNet(nn.Module):
         return logits
 
 
-def make_stem(name: str, channels: int, width: int, parts: Parts) -> nn.Module:
+def make_stem(name: str | None, channels: int, width: int, parts: Parts) -> nn.Module:
     """Return the first layers: full resolution for small pictures, a quarter of the side for large ones."""
     if name == "small":
         return ConvNormAct(channels, width, parts)

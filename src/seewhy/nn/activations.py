@@ -47,7 +47,7 @@ class Activation:
 
 ACTIVATIONS: Registry[Activation] = Registry("activations", "model.activation")
 
-OUTPUTS: Registry[Callable[..., Tensor]] = Registry("outputs", "model.output")
+OUTPUTS: Registry[Callable[..., Tensor]] = Registry("outputs", "")
 """Functions `f(logits, *, dim=1)` that follow the last layer."""
 
 
@@ -236,6 +236,7 @@ MAXOUT = Technique(
     bad_for="size and speed: k times the weights",
     claims=("C08",),
 )
+ACTIVATIONS.add(MAXOUT)
 
 OUTPUTS.add(
     Technique(

@@ -1,6 +1,7 @@
 """Blocks that networks are built from.
 
-Letters: N images, C channels, H x W pixels.
+Letters: N images, C channels, H x W pixels, k the pieces of the activation (1 but for maxout). A layer in front of an activation makes k C
+features, its normalisation brings each to the same scale, and the activation gives C.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from seewhy.nn.activations import activation
+from seewhy.nn.activations import Activation, variant
 from seewhy.nn.norm import BatchNorm, norm
 
 
@@ -19,25 +20,34 @@ class Parts:
     """The named choices that every block of a network shares.
 
     Attributes:
-        activation: one of `ACTIVATIONS`.
-        norm: one of `NORMS`; a convolution has a bias only where nothing normalises its output.
+        activation: one of `ACTIVATIONS`, or its factory.
+        norm: one of `NORMS`; a layer has a bias only where nothing normalises its output.
         scale: whether batch normalisation learns a scale.
         momentum: share of the newest batch in batch normalisation's running statistics.
     """
 
-    activation: str
+    activation: str | Activation
     norm: str
     scale: bool = True
     momentum: float = 0.1
 
+    @property
+    def pieces(self) -> int:
+        """Features in front of the activation for each behind it."""
+        return variant(self.activation).pieces
+
     def conv(self, channels_in: int, channels_out: int, *, kernel: int, stride: int = 1) -> nn.Conv2d:
-        """Return a convolution that keeps the map's size at stride 1 (odd kernels)."""
-        bias = self.norm == "none"
-        return nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=bias)
+        """Return a convolution in front of an activation with `channels_out` outputs; it keeps the map's size at stride 1 (odd kernels)."""
+        wide = self.pieces * channels_out
+        return nn.Conv2d(channels_in, wide, kernel, stride=stride, padding=kernel // 2, bias=self.norm == "none")
+
+    def linear(self, features_in: int, features_out: int) -> nn.Linear:
+        """Return a linear layer in front of an activation with `features_out` outputs."""
+        return nn.Linear(features_in, self.pieces * features_out, bias=self.norm == "none")
 
     def after(self, features: int, *, dims: int) -> tuple[nn.Module, nn.Module]:
-        """Return the normalisation and the activation that follow a layer with `features` outputs."""
-        return self.normalise(features, dims=dims), activation(self.activation, features=features)
+        """Return the normalisation and the activation, with `features` outputs, that follow a layer."""
+        return self.normalise(self.pieces * features, dims=dims), variant(self.activation)(features=features)
 
     def normalise(self, features: int, *, dims: int) -> nn.Module:
         """Return the normalisation alone."""
@@ -59,7 +69,8 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut (He et al. 2016, 1512.03385).
 
     y = f(norm(conv(f(norm(conv(x))))) + s(x)), f the activation. The shortcut s is x itself where shapes agree, else average pooling
-    by the stride, a 1x1 convolution and normalisation. (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
+    by the stride, a 1x1 convolution and normalisation. Under maxout s is added to every piece, which is to add it to the largest.
+    (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
     """
 
     def __init__(self, channels_in: int, channels_out: int, parts: Parts, *, stride: int = 1) -> None:
@@ -68,19 +79,20 @@ class ResidualBlock(nn.Module):
         self.norm1, self.act1 = parts.after(channels_out, dims=2)
         self.conv2 = parts.conv(channels_out, channels_out, kernel=3)
         self.norm2, self.act2 = parts.after(channels_out, dims=2)
+        self.pieces = parts.pieces
         shortcut = nn.Sequential()
         if stride > 1:
             shortcut.add_module("pool", nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
         if stride > 1 or channels_in != channels_out:
-            shortcut.add_module("conv", parts.conv(channels_in, channels_out, kernel=1))
+            shortcut.add_module("conv", nn.Conv2d(channels_in, channels_out, 1, bias=parts.norm == "none"))
             shortcut.add_module("norm", parts.normalise(channels_out, dims=2))
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y of the class's formula."""
-        y = self.act1(self.norm1(self.conv1(x)))
-        y = self.norm2(self.conv2(y))
-        result: Tensor = self.act2(y + self.shortcut(x))
+        y = self.norm2(self.conv2(self.act1(self.norm1(self.conv1(x)))))
+        shortcut = self.shortcut(x)
+        result: Tensor = self.act2(y + shortcut) if self.pieces == 1 else self.act2(y) + shortcut
         return result
 
     @torch.no_grad()

@@ -274,3 +274,4 @@ LSUV = Technique(
     good_for="deep networks without normalisation, any activation",
     bad_for="networks whose normalisation makes up for scales anyway",
 )
+INITS.add(LSUV)

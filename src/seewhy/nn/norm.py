@@ -261,3 +261,4 @@ INSTANCE = Technique(
     good_for="style transfer, generators; any batch size",
     bad_for="recognition: it throws the contrast of each feature away; dense layers, for which it is refused",
 )
+NORMS.add(INSTANCE)

@@ -158,6 +158,31 @@ def curve_panels(metrics: Metrics) -> dict[str, Any]:
     return {name: _themed(panel) for name, panel in _panels(metrics).items()}
 
 
+def member_panels(by_number: Sequence[Mapping[str, float]]) -> list[Any]:
+    """Draw accuracy and log-loss of an ensemble over the number of its members.
+
+    Args:
+        by_number: one mapping a number: members, accuracy, log_loss (nats).
+    """
+    panels = []
+    for field, title, form, show in (
+        ("accuracy", "Accuracy", "~%", percent),
+        ("log_loss", "Log-loss (nats)", "~r", number),
+    ):
+        rows = [{"members": row["members"], "value": row[field]} for row in by_number]
+        tips = [{**row, "tip": f"{count(int(row['members']), 'member')}: {show(row['value'])}"} for row in rows]
+        ticks = alt.Axis(grid=False, values=_whole_ticks(1, max(row["members"] for row in rows)), format="d")
+        x = alt.X("members:Q", title="members", axis=ticks, scale=alt.Scale(zero=False, nice=False, padding=6))
+        axis = alt.Axis(format=form, domain=False, ticks=False, minExtent=36, tickCount=5)
+        y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=axis)
+        base = alt.Chart(_data(tips)).encode(x=x, y=y)
+        line = base.mark_line(strokeWidth=2, aria=False, color=LIGHT["accent"])
+        points = base.mark_point(filled=True, size=40, opacity=1, color=LIGHT["accent"])
+        points = points.encode(tooltip=alt.Tooltip("tip:N", title=" "), description="tip:N")
+        panels.append(_themed(alt.layer(line, points, width=WIDTH, height=HEIGHT, title=title)))
+    return panels
+
+
 def learning_curves(metrics: Metrics) -> Any:
     """Draw loss, accuracy and learning rate over epochs, side by side.
 

@@ -33,6 +33,7 @@ _EVALUATED = (
     ("classes", "Classes"),
     ("calibration", "Calibration"),
 )
+_MEMBERS = (("members", "Members"),)
 _NOT_EVALUATED = (("evaluation", "Evaluation"),)
 
 
@@ -88,7 +89,10 @@ def render_report(record: ReportRecord) -> str:
         "dark": variables(DARK),
         "figure_rules": figure_rules(),
         "curves": _curves(record.metrics),
-        "sections": _SECTIONS[:1] + (_EVALUATED if evaluation else _NOT_EVALUATED) + _SECTIONS[1:],
+        "ensemble": _ensemble(record.ensemble) if record.ensemble else None,
+        "sections": (_MEMBERS if record.ensemble else _SECTIONS[:1])
+        + (_EVALUATED if evaluation else _NOT_EVALUATED)
+        + _SECTIONS[1:],
         "evaluation": evaluation,
         "part": reading.part_name(evaluation) if evaluation else "",
         "confusion": _confusion(evaluation) if evaluation else None,
@@ -140,6 +144,20 @@ def _curves(metrics: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
         "heads": [head for _, head, _ in measured],
         "rows": [[show(metric.get(field)) for field, _, show in measured] for metric in metrics[::step]],
         "step": step,
+    }
+
+
+def _ensemble(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "svgs": [
+            inline_svg(panel, "By the number of members", grow=1.3)
+            for panel in figures.member_panels(found["by_number"])
+        ],
+        "reading": reading.of_ensemble(found),
+        "rows": [
+            [str(place), percent(row["accuracy"]), number(row["log_loss"]), number(row["ece"])]
+            for place, row in enumerate(found["members"], start=1)
+        ],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,20 @@ def not_finite(metrics: Metrics) -> float | None:
             if value is not None and not math.isfinite(value):
                 return finite(metric.get("epoch")) or 0.0
     return None
+
+
+def of_ensemble(found: Mapping[str, Any]) -> str:
+    """Say what an ensemble gains over one of its members, how sure that is, and where the members disagree."""
+    low, high = found["gain_interval"]
+    sure = "" if low > 0 or high < 0 else ", which may be chance"
+    said = (
+        f"Together the {count(len(found['members']), 'member')} are right {100 * found['gain']:+.2f} points more often than one of them alone "
+        f"(95% interval {100 * low:+.2f} to {100 * high:+.2f}){sure}."
+    )
+    right, wrong = found["disagreement_right"], found["disagreement_wrong"]
+    if right is not None and wrong is not None and right > 0:
+        said += f" They disagree {wrong / right:.1f} times as much where they are wrong ({number(wrong, 2)} nats) as where they are right."
+    return said
 
 
 def of_curves(metrics: Metrics) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,8 @@ class ReportRecord:
         spec_toml: the resolved specification.
         environment: versions, hardware; values may be nested mappings.
         audit: data issues, each with kind, severity ("error", "warning", "note"), message, paths.
+        ensemble: of an ensemble, on the part that `evaluation` tells of: members (a mapping each: accuracy, log_loss, ece), gain with
+            gain_interval, disagreement, disagreement_right, disagreement_wrong (nats), by_number (mappings: members, accuracy, log_loss).
         notes: sentences to show above everything else, such as why a run stopped early.
     """
 
@@ -100,4 +103,5 @@ class ReportRecord:
     spec_toml: str = ""
     environment: Mapping[str, object] = field(default_factory=dict)
     audit: Sequence[Mapping[str, object]] = ()
+    ensemble: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 from seewhy import data as seewhy_data
 from seewhy import models, optim
 from seewhy.core.seeding import derive, generator
-from seewhy.data import Augment, Dataset
+from seewhy.data import Augment, Batch, Dataset
 from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.loop.averaging import MovingAverage
 from seewhy.training.loop.checkpoint import Checkpoint, Checkpoints
@@ -76,7 +77,12 @@ def absolute_source(source: str) -> str:
 def load_data(spec: RunSpec, emit: Emit) -> Dataset:
     """Read the data set of a specification."""
     fields = spec.data.model_dump()
-    return seewhy_data.prepare(spec.source, **fields, progress=lambda done, total: emit(DataProgress(done, total)))
+    found = seewhy_data.prepare(spec.source, **fields, progress=lambda done, total: emit(DataProgress(done, total)))
+    if not spec.train.bootstrap:
+        return found
+    count = len(found.train)
+    draw = torch.randint(count, (count,), generator=generator(spec.train.seed, "bootstrap"))
+    return replace(found, train=found.train.take(draw.sort().values))
 
 
 def facts_of(dataset: Dataset) -> Facts:
@@ -97,25 +103,34 @@ def build_model(spec: RunSpec, facts: Facts, dataset: Dataset) -> models.Recogni
     """Build the network with the weights that (seed, data) determine."""
     network = empty_model(spec, facts, mean=dataset.mean, std=dataset.std)
     draw = torch.randperm(len(dataset.train), generator=generator(spec.train.seed, "preparation"))[:PREPARATION_IMAGES]
-    models.prepare(network, dataset.train.images(draw.sort().values))
+    models.prepare(network, dataset.train.images(draw.sort().values), design_of(spec))
     return network
 
 
-def empty_model(spec: RunSpec, facts: Facts, *, mean: tuple[float, ...], std: tuple[float, ...]) -> models.Recogniser:
-    """Build the network of a resolved specification, before it has seen data."""
+def design_of(spec: RunSpec) -> models.Design:
+    """Return the network's choices of a resolved specification."""
     model = spec.model
-    net = models.build(
-        model.name or "",
-        in_shape=(facts.channels, facts.height, facts.width),
-        classes=facts.classes,
+    return models.Design(
         activation=model.activation or "",
+        pieces=model.pieces,
         init=model.init or "",
         norm=model.norm or "",
+        norm_init=model.norm_init,
         width=model.width or 0,
         depth=model.depth or 0,
         stem=model.stem,
         dropout=spec.reg.dropout,
+    )
+
+
+def empty_model(spec: RunSpec, facts: Facts, *, mean: tuple[float, ...], std: tuple[float, ...]) -> models.Recogniser:
+    """Build the network of a resolved specification, before it has seen data."""
+    net = models.build(
+        spec.model.name or "",
+        in_shape=(facts.channels, facts.height, facts.width),
+        classes=facts.classes,
         generator=generator(spec.train.seed, "weights"),
+        design=design_of(spec),
     )
     return models.Recogniser(net, mean, std)
 
@@ -163,11 +178,10 @@ def measure_speed(spec: RunSpec, model: models.Recogniser, engine: Engine, facts
 
 def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint | None) -> Job:
     """Put the parts of a run together; with `resumed`, weights and optimiser go on from there."""
-    spec, engine, train = prepared.spec, prepared.engine, prepared.dataset.train
-    choices, reg = spec.train, spec.reg
+    spec, engine, choices = prepared.spec, prepared.engine, prepared.spec.train
     assert choices.batch_size is not None
     assert choices.epochs is not None
-    bounds = seewhy_data.batch_bounds(len(train), choices.batch_size)
+    bounds = seewhy_data.batch_bounds(len(prepared.dataset.train), choices.batch_size)
     total_steps = max(1, round(choices.epochs * len(bounds)))
     optimizer = make_optimizer(spec, prepared.model)
     base_lrs = tuple(group["lr"] for group in optimizer.param_groups)
@@ -178,23 +192,6 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         if average is not None:
             average.load(resumed.average)
     wrapped, engine_optimizer = engine.setup(prepared.model, optimizer)
-    augment = Augment(
-        crop_padding=reg.crop_padding or 0,
-        flip=reg.flip or "none",
-        brightness=reg.brightness,
-        contrast=reg.contrast,
-        saturation=reg.saturation,
-        hue=reg.hue,
-    )
-    batches = partial(
-        seewhy_data.batches,
-        train,
-        batch_size=choices.batch_size,
-        seed=derive(choices.seed, "data"),
-        augment=augment,
-        rank=engine.rank,
-        world=engine.world,
-    )
     validation = prepared.dataset.val
     early = choices.early_resolution or prepared.facts.side
     return Job(
@@ -205,7 +202,7 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         optimizer=engine_optimizer,
         base_lrs=base_lrs,
         schedule=optim.schedule(spec.optim.schedule or "", total_steps=total_steps, warmup=spec.optim.warmup),
-        batches=lambda epoch, start: batches(epoch=epoch, start=start),
+        batches=_batches(prepared),
         validation=validation if validation is not None and len(validation) else None,
         early_steps=round(choices.early_fraction * total_steps) if early < prepared.facts.side else 0,
         early_side=early,
@@ -218,6 +215,29 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         checkpoint_seconds=choices.checkpoint_seconds,
         emit=emit,
     )
+
+
+def _batches(prepared: Prepared) -> Callable[[int, int], Iterator[Batch]]:
+    """Return the source of this process's batches: (epoch, first step within it) -> batches, augmented."""
+    choices, reg, engine = prepared.spec.train, prepared.spec.reg, prepared.engine
+    augment = Augment(
+        crop_padding=reg.crop_padding or 0,
+        flip=reg.flip or "none",
+        brightness=reg.brightness,
+        contrast=reg.contrast,
+        saturation=reg.saturation,
+        hue=reg.hue,
+    )
+    found = partial(
+        seewhy_data.batches,
+        prepared.dataset.train,
+        batch_size=choices.batch_size or 0,
+        seed=derive(choices.seed, "data"),
+        augment=augment,
+        rank=engine.rank,
+        world=engine.world,
+    )
+    return lambda epoch, start: found(epoch=epoch, start=start)
 
 
 def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
@@ -244,7 +264,7 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
         ("optimiser", f"{chosen.name}, learning rate {chosen.lr:g} ({chosen.schedule}), batch {choices.batch_size:,}"),
         ("hardware", f"{choices.device} x {engine.world}, {choices.precision}, {choices.threads} threads"),
     ]
-    budget = f"{choices.epochs:g} epochs"
+    budget = f"{choices.epochs:g} epoch{'' if choices.epochs == 1 else 's'}"
     if choices.early_resolution not in (None, facts.side) and choices.early_fraction:
         budget += f", the first {choices.early_fraction:.0%} of the steps at {choices.early_resolution} px"
     if prepared.images_per_second:

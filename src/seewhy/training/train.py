@@ -41,7 +41,7 @@ def start(
         InputError: the specification or the data are wrong, or the folder exists.
         RunError: the loss is not finite, or the disk cannot be written.
     """
-    _refuse_place(folder)
+    refuse_place(folder)
     if spec.train.tensorboard:
         require_tensorboard()
     emit = emitter(tuple(observers))
@@ -85,7 +85,7 @@ def announcement(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     return (*plan(prepared), *found)
 
 
-def _refuse_place(folder: Path | None) -> None:
+def refuse_place(folder: Path | None) -> None:
     """Refuse a run folder that exists or cannot be made, before the work of reading the data."""
     if folder is not None and os.path.lexists(folder):
         raise InputError(

@@ -7,7 +7,7 @@ precision, recall and F1 of every class; --json prints everything, with the conf
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.text import json_text
 
@@ -46,11 +46,26 @@ def _print(found: Evaluation) -> None:
         print(f"top-5 accuracy     {found.top5:.2%}")
     print(f"log-loss           {found.log_loss:.4f} nats")
     print(f"calibration error  {found.ece:.4f}")
+    if found.ensemble is not None:
+        _print_members(found.ensemble)
     width = max(len("class"), *(min(len(row["class"]), 30) for row in found.per_class))
     print(f"\n{'class':<{width}}  {'images':>7}  {'precision':>9}  {'recall':>7}  {'F1':>7}")
     for row in found.per_class:
         figures = "  ".join(_percent(row[name], size) for name, size in (("precision", 9), ("recall", 7), ("f1", 7)))
         print(f"{row['class'][:30]:<{width}}  {row['n']:>7,}  {figures}")
+
+
+def _print_members(found: dict[str, Any]) -> None:
+    """Print an ensemble's members, what it gains over them, and how that grows with their number."""
+    low, high = found["gain_interval"]
+    print(f"gain over a member {found['gain']:+.2%}  [{low:+.2%}, {high:+.2%}]")
+    print(f"disagreement       {found['disagreement']:.4f} nats")
+    print(f"\n{'member':>6}  {'accuracy':>8}  {'log-loss':>8}  {'calibration error':>17}")
+    for number, row in enumerate(found["members"], start=1):
+        print(f"{number:>6}  {row['accuracy']:>8.2%}  {row['log_loss']:>8.4f}  {row['ece']:>17.4f}")
+    print(f"\n{'members':>7}  {'accuracy':>8}  {'log-loss':>8}   mean over their subsets")
+    for row in found["by_number"]:
+        print(f"{row['members']:>7}  {row['accuracy']:>8.2%}  {row['log_loss']:>8.4f}")
 
 
 def _percent(value: float | None, size: int) -> str:

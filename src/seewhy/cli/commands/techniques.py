@@ -25,6 +25,8 @@ def run(options: argparse.Namespace) -> int:
         nn.ACTIVATIONS,
         nn.INITS,
         nn.NORMS,
+        nn.NORM_INITS,
+        nn.OUTPUTS,
         optim.OPTIMISERS,
         optim.SCHEDULES,
     ]
@@ -42,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         for family in families:
             width = max(len(technique.name) for technique in family)
-            print(f"{family.family} (--{family.field})")
+            print(f"{family.family} (--{family.field})" if family.field else family.family)
             print("".join(f"  {technique.name:<{width}}  {technique.summary}\n" for technique in family))
     return 0
 
@@ -52,9 +54,14 @@ def _record(family: Registry[Any], technique: Technique[Any]) -> dict[str, Any]:
     return {
         **fields,
         "family": family.family,
-        "choose": f"--{family.field} {technique.name}",
+        "choose": _choice(family, technique),
         "lives_in": technique.lives_in,
     }
+
+
+def _choice(family: Registry[Any], technique: Technique[Any]) -> str:
+    """Return the option that chooses the technique; nothing for what is not a choice, such as the softmax of every output."""
+    return f"--{family.field} {technique.name}" if family.field else ""
 
 
 def _card(family: Registry[Any], technique: Technique[Any]) -> str:
@@ -64,7 +71,7 @@ def _card(family: Registry[Any], technique: Technique[Any]) -> str:
         "good for": technique.good_for,
         "bad for": technique.bad_for,
         "claims": ", ".join(technique.claims),
-        "choose": f"--{family.field} {technique.name}",
+        "choose": _choice(family, technique),
         "lives in": technique.lives_in,
     }
     lines = [f"{name:>9}  {text}" for name, text in rows.items() if text]

@@ -85,6 +85,25 @@ class RunEnded(Event):
     reason: str
 
 
+@dataclass(frozen=True)
+class MembersStarted(Event):
+    """The members of an ensemble begin to train; `done` of `total` had ended before."""
+
+    folder: Path
+    total: int
+    done: int
+
+
+@dataclass(frozen=True)
+class MemberEnded(Event):
+    """Member `index` (from 1) of `total` has ended with `accuracy` on `part` ("val" or "test")."""
+
+    index: int
+    total: int
+    part: str
+    accuracy: float
+
+
 Emit = Callable[[Event], None]
 Observer = Callable[[Event], None]
 

@@ -44,6 +44,21 @@ def mean_scores(engine: Engine, task: Recognition, model: nn.Module, part: Part)
     return log_loss(probabilities, part.labels), (probabilities.argmax(1) == part.labels).float().mean().item()
 
 
+def entropy(probabilities: Tensor) -> Tensor:
+    """Return -sum_k p_k log p_k in nats over the last axis, 0 log 0 = 0."""
+    each: Tensor = torch.special.entr(probabilities)
+    return each.sum(-1)
+
+
+def disagreement(members: Tensor) -> Tensor:
+    """Return the mutual information between the prediction and the member, nats, of probabilities (M, N, K): shape (N).
+
+    I = H(p) - mean over m of H(p_m), with p the mean over m of p_m and H the entropy (Houlsby et al. 2011, 1112.5745): 0 where all
+    members say the same, however unsure they are.
+    """
+    return (entropy(members.mean(0)) - entropy(members).mean(0)).clamp_min(0.0)
+
+
 def log_loss(probabilities: Tensor, labels: Tensor) -> float:
     """Return the mean of -log p(true class) in nats; probabilities are floored at 1e-12 so that one error cannot be infinite."""
     return -probabilities.gather(1, labels[:, None]).clamp_min(1e-12).log().mean().item()
@@ -76,6 +91,7 @@ class Evaluation:
         confusion: K x K counts, rows are true classes.
         per_class: precision, recall, F1 and count of each class (None where it is undefined: no such prediction or image).
         calibration: bins of confidence with mean confidence, accuracy, its interval and count.
+        ensemble: of an ensemble, its members' figures, the gain over them, their disagreement, and accuracy by number of members.
     """
 
     part: str
@@ -89,6 +105,7 @@ class Evaluation:
     confusion: list[list[int]]
     per_class: list[dict[str, Any]]
     calibration: list[dict[str, float]]
+    ensemble: dict[str, Any] | None = None
 
     def headline(self) -> dict[str, Any]:
         """Return the figures that fit on a line, for results.json."""
@@ -103,7 +120,8 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        return {**vars(self), "classes": list(self.classes), "interval": list(self.interval)}
+        figures = {name: value for name, value in vars(self).items() if name != "ensemble" or value is not None}
+        return {**figures, "classes": list(self.classes), "interval": list(self.interval)}
 
 
 def evaluate(part: str, classes: Sequence[str], probabilities: Tensor, labels: Tensor) -> Evaluation:

@@ -119,8 +119,26 @@ class RunFolder:
         return make_task(self.spec)
 
     @cached_property
+    def members(self) -> tuple[RunFolder, ...]:
+        """The runs of an ensemble's members, in order; () for a run of one network."""
+        count = self.spec.ensemble.members
+        return tuple(RunFolder(self.folder / "members" / f"{index:02d}") for index in range(1, count + 1) if count > 1)
+
+    def release(self) -> None:
+        """Let go of the network; it is loaded again when it is needed."""
+        self.__dict__.pop("model", None)
+
+    @cached_property
     def model(self) -> Recogniser:
-        """The network with the best weights by validation, ready to predict: uint8 (N, C, H, W) to logits (N, K)."""
+        """The network with the best weights by validation, ready to predict: uint8 (N, C, H, W) to logits (N, K).
+
+        Raises:
+            InputError: the run is an ensemble, which has several.
+        """
+        if self.members:
+            raise InputError(
+                f"{self.folder}: is an ensemble; each of its members has a network: {self.members[0].folder}, ..."
+            )
         weights = self.checkpoints.weights("best" if self.checkpoints.has("best") else "last")
         facts = Facts(**self.data["facts"])
         model = empty_model(self.spec, facts, mean=tuple(self.data["mean"]), std=tuple(self.data["std"]))
@@ -130,11 +148,21 @@ class RunFolder:
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
         """Return class probabilities (N, K), float32, of uint8 images (N, C, H, W) of the run's size."""
+        if self.members:
+            return self.member_probabilities(images).mean(0)
         found = []
         for chunk in torch.split(images, 500):
             with self.engine.autocast():
                 found.append(self.task.probabilities(self.model, chunk.to(self.engine.device)).cpu())
         return torch.cat(found) if found else torch.zeros(0, len(self.classes))
+
+    def member_probabilities(self, images: Tensor) -> Tensor:
+        """Return the probabilities (M, N, K) of an ensemble's members, with one network in memory at a time."""
+        found = []
+        for member in self.members:
+            found.append(member.probabilities(images))
+            member.release()
+        return torch.stack(found)
 
 
 def create(folder: Path, prepared: Prepared) -> RunFolder:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError
+from seewhy.training.results.evaluation import disagreement
 from seewhy.training.results.folder import RunFolder
 
 CHUNK = 512
@@ -31,6 +32,7 @@ class Prediction:
         confidence: its probability.
         top: up to five classes with their probabilities, likeliest first.
         error: why the picture could not be read; None if it could.
+        disagreement: of an ensemble, the mutual information (nats) between the prediction and the member; None for a single network.
     """
 
     name: str
@@ -38,10 +40,12 @@ class Prediction:
     confidence: float | None
     top: tuple[tuple[str, float], ...] = ()
     error: str | None = None
+    disagreement: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return {**asdict(self), "top": [list(pair) for pair in self.top]}
+        """Return the fields as JSON values; a single network has no disagreement."""
+        fields = {name: value for name, value in asdict(self).items() if name != "disagreement" or value is not None}
+        return {**fields, "top": [list(pair) for pair in self.top]}
 
 
 def predict_files(
@@ -100,9 +104,15 @@ def _predictions(run: RunFolder, images: Tensor, names: Sequence[str]) -> list[P
     """Run the network on decoded images."""
     if not len(images):
         return []
-    values, places = run.probabilities(images).topk(min(TOP, len(run.classes)), dim=1)
+    apart: list[float | None] = [None] * len(names)
+    if run.members:
+        members = run.member_probabilities(images)
+        probabilities, apart = members.mean(0), list(disagreement(members).tolist())
+    else:
+        probabilities = run.probabilities(images)
+    values, places = probabilities.topk(min(TOP, len(run.classes)), dim=1)
     found = []
-    for name, row, ranks in zip(names, values.tolist(), places.tolist(), strict=True):
+    for name, row, ranks, spread in zip(names, values.tolist(), places.tolist(), apart, strict=True):
         top = tuple((run.classes[place], value) for place, value in zip(ranks, row, strict=True))
-        found.append(Prediction(name, top[0][0], top[0][1], top))
+        found.append(Prediction(name, top[0][0], top[0][1], top, disagreement=spread))
     return found

@@ -28,9 +28,10 @@ def record_of(run: RunFolder) -> ReportRecord:
     evaluation = run.read_json("evaluation.json")
     results, metrics = run.results, run.metrics
     notes = [] if results else ["This run has not ended: there is no final evaluation yet."]
-    ended = datetime.datetime.fromtimestamp((run.folder / "metrics.csv").stat().st_mtime).astimezone()
+    last = next(path for name in ("metrics.csv", "spec.toml") if (path := run.folder / name).exists())
+    ended = datetime.datetime.fromtimestamp(last.stat().st_mtime).astimezone()
     return ReportRecord(
-        title=f"{run.data['name']}: {run.spec.model.name}",
+        title=_title(run),
         run_name=run.folder.resolve().name,
         created=ended.isoformat(timespec="seconds"),
         summary=_summary(run, results, metrics),
@@ -41,8 +42,15 @@ def record_of(run: RunFolder) -> ReportRecord:
         spec_toml=run.spec.to_toml(),
         environment=run.read_json("environment.json"),
         audit=run.data["audit"],
+        ensemble=run.read_json("ensemble.json").get(evaluation.get("part", "")),
         notes=notes,
     )
+
+
+def _title(run: RunFolder) -> str:
+    if run.members:
+        return f"{run.data['name']}: ensemble of {len(run.members)}"
+    return f"{run.data['name']}: {run.spec.model.name}"
 
 
 def _summary(run: RunFolder, results: dict[str, Any], metrics: list[dict[str, float]]) -> list[tuple[str, str]]:

@@ -32,6 +32,7 @@ ALIASES: dict[str, str] = {
     "flip": "reg.flip",
     "resolution": "data.resolution",
     "tensorboard": "train.tensorboard",
+    "members": "ensemble.members",
 }
 """Short names of the fields that people use most; the same on the command line and in Python."""
 

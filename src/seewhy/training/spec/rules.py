@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seewhy.training.spec.sections import WITH_MOMENTUM, DataSpec, ModelSpec, OptimSpec, RegSpec, TrainSpec
+from seewhy.training.spec.sections import (
+    WITH_MOMENTUM,
+    DataSpec,
+    EnsembleSpec,
+    ModelSpec,
+    OptimSpec,
+    RegSpec,
+    TrainSpec,
+)
 
 
 def broken_rules(
-    source: str, data: DataSpec, model: ModelSpec, reg: RegSpec, optim: OptimSpec, train: TrainSpec
+    source: str,
+    data: DataSpec,
+    model: ModelSpec,
+    reg: RegSpec,
+    optim: OptimSpec,
+    train: TrainSpec,
+    ensemble: EnsembleSpec,
 ) -> Iterator[str]:
     """Yield what is wrong between the fields of a specification, nothing if all is well."""
     if not source.strip():
@@ -16,6 +30,8 @@ def broken_rules(
     yield from _budget(data, train)
     yield from _network(data, model)
     yield from _pictures(data, model, reg, train)
+    if ensemble.members == 1 and (ensemble.edits or ensemble.jobs):
+        yield "ensemble: edits and jobs belong to several members, but ensemble.members is 1; raise it or leave them out"
     if optim.momentum is not None and optim.name is not None and optim.name not in WITH_MOMENTUM:
         yield f"optim.momentum: {optim.name} has none, got {optim.momentum}; it belongs to {', '.join(WITH_MOMENTUM)}"
 
@@ -48,6 +64,20 @@ def _network(data: DataSpec, model: ModelSpec) -> Iterator[str]:
         )
     elif model.name == "mlp" and model.stem is not None:
         yield f"model.stem: an mlp has no stem, got {model.stem!r}; leave it out"
+    if model.pieces is not None and model.activation != "maxout":
+        yield (
+            f"model.pieces: only maxout has pieces, but model.activation is {model.activation or 'left to the defaults'}; "
+            "choose maxout or leave pieces out"
+        )
+    if model.name == "mlp" and model.norm == "instance":
+        yield (
+            "model.norm: 'instance' normalises over the places of a map, but model.name is 'mlp'; choose batch, layer or group"
+        )
+    if model.norm_init == "identity" and model.norm not in (None, "batch"):
+        yield (
+            f"model.norm_init: 'identity' is a start of batch normalisation, but model.norm is {model.norm!r}; "
+            "choose batch or standard"
+        )
     if model.name == "mlp" and model.init == "dirac":
         yield (
             "model.init: 'dirac' is for convolutions, but model.name is 'mlp'; "

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from seewhy.core.spec import Strict
 from seewhy.training.spec.rules import broken_rules
-from seewhy.training.spec.sections import DataSpec, ModelSpec, OptimSpec, RegSpec, TrainSpec
+from seewhy.training.spec.sections import DataSpec, EnsembleSpec, ModelSpec, OptimSpec, RegSpec, TrainSpec
 
 
 class RunSpec(Strict):
@@ -20,10 +20,13 @@ class RunSpec(Strict):
     reg: RegSpec = RegSpec()
     optim: OptimSpec = OptimSpec()
     train: TrainSpec = TrainSpec()
+    ensemble: EnsembleSpec = EnsembleSpec()
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
         """Refuse combinations that cannot work, before any work."""
-        for message in broken_rules(self.source, self.data, self.model, self.reg, self.optim, self.train):
+        for message in broken_rules(
+            self.source, self.data, self.model, self.reg, self.optim, self.train, self.ensemble
+        ):
             raise ValueError(message)
         return self

@@ -12,9 +12,10 @@ from pydantic import Field
 from seewhy.core.spec import Strict
 
 ModelName = Literal["mlp", "convnet", "resnet"]
-ActivationName = Literal["relu", "leaky_relu", "prelu", "elu", "tanh", "sigmoid", "gelu", "silu"]
-InitName = Literal["normal", "lecun", "xavier", "he", "orthogonal", "dirac"]
-NormName = Literal["batch", "layer", "group", "none"]
+ActivationName = Literal["relu", "leaky_relu", "prelu", "elu", "tanh", "sigmoid", "gelu", "silu", "maxout"]
+InitName = Literal["normal", "lecun", "xavier", "he", "orthogonal", "lsuv", "dirac"]
+NormName = Literal["batch", "layer", "group", "instance", "none"]
+NormInitName = Literal["standard", "identity"]
 StemName = Literal["whitening", "small", "large"]
 OptimName = Literal["muon", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
 ScheduleName = Literal["triangle", "one_cycle", "cosine", "linear", "constant"]
@@ -53,9 +54,14 @@ class ModelSpec(Strict):
 
     name: ModelName | None = Field(None, description="Architecture (default: convnet up to 64 pixels, resnet above).")
     activation: ActivationName | None = Field(None, description="Activation function.")
+    pieces: int | None = Field(None, ge=2, le=255, description="Affine pieces of maxout (default: 2).")
     init: InitName | None = Field(None, description="Weight initialisation.")
     norm: NormName | None = Field(
         None, description="Normalisation between convolution (or linear) layer and activation."
+    )
+    norm_init: NormInitName = Field(
+        "standard",
+        description="How batch normalisation starts: scale 1 and shift 0, or as the identity on training images.",
     )
     width: int | None = Field(
         None, ge=1, le=65536, description="Channels of the first group (mlp: units of a hidden layer)."
@@ -130,8 +136,27 @@ class TrainSpec(Strict):
     patience: int | None = Field(
         None, ge=1, description="Stop after this many epochs without a better validation accuracy."
     )
+    bootstrap: bool = Field(
+        False, description="Train on as many images drawn with replacement, by train.seed (bagging, in an ensemble)."
+    )
     checkpoint_seconds: float = Field(30.0, ge=0, description="Seconds between checkpoints within an epoch.")
     tensorboard: bool = Field(False, description="Also write TensorBoard event files.")
+
+
+class EnsembleSpec(Strict):
+    """Several networks whose probabilities are averaged."""
+
+    members: int = Field(
+        1, ge=1, le=1000, description="Networks trained from seeds train.seed, train.seed + 1, ...; 1 is a single run."
+    )
+    edits: tuple[str, ...] = Field(
+        (),
+        strict=False,
+        description="What the members change, in turn, as TOML: 'model.activation = \"elu\", optim.lr = 0.1'.",
+    )
+    jobs: int | None = Field(
+        None, ge=1, description="Members trained at the same time (default: one a processor core; one on a GPU)."
+    )
 
 
 def names_of(choice: Any) -> tuple[str, ...]:

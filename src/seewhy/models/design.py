@@ -1,0 +1,63 @@
+"""What a network is built from: the named choices, in one object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seewhy.core.errors import InputError, bad_value
+from seewhy.nn import INITS, NORM_INITS, NORMS
+from seewhy.nn.activations import Activation, variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """The choices of a network beside its name.
+
+    Attributes:
+        activation: one of `seewhy.nn.ACTIVATIONS`.
+        pieces: of maxout; None for its usual number.
+        init: one of `seewhy.nn.INITS`.
+        norm: one of `seewhy.nn.NORMS`.
+        norm_init: how batch normalisation starts, one of `seewhy.nn.NORM_INITS`.
+        width: units of a hidden layer, or channels of the first group.
+        depth: hidden layers, or groups (stages).
+        stem: first layers, one of `STEMS[name]`; None for the usual ones at the size of the pictures.
+        dropout: probability with which an input of the output layer is dropped in training.
+    """
+
+    activation: str = "relu"
+    pieces: int | None = None
+    init: str = "he"
+    norm: str = "batch"
+    norm_init: str = "standard"
+    width: int = 64
+    depth: int = 3
+    stem: str | None = None
+    dropout: float = 0.0
+
+    def check(self) -> None:
+        """Raise InputError for a name that is not known or a number out of range."""
+        variant(self.activation, pieces=self.pieces)
+        INITS[self.init]
+        NORMS[self.norm]
+        NORM_INITS[self.norm_init]
+        if self.norm_init == "identity" and self.norm != "batch":
+            raise InputError(
+                f"model.norm_init: 'identity' is a start of batch normalisation, but model.norm is {self.norm!r}; choose batch or standard"
+            )
+        if self.width < 1:
+            raise bad_value("model.width", self.width, "at least 1")
+        if self.depth < 1:
+            raise bad_value("model.depth", self.depth, "at least 1")
+        if not 0 <= self.dropout < 1:
+            raise bad_value("reg.dropout", self.dropout, "at least 0 and less than 1")
+
+    @property
+    def looks_at_data(self) -> bool:
+        """Whether the first weights depend on training images (`seewhy.models.prepare`)."""
+        return self.init == "lsuv" or self.norm_init == "identity"
+
+    @property
+    def act(self) -> Activation:
+        """The factory of the activation."""
+        return variant(self.activation, pieces=self.pieces)

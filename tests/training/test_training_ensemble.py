@@ -1,0 +1,172 @@
+"""Ensembles: members' specifications, figures against their formulas, training in processes, going on, predicting."""
+
+import itertools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import seewhy
+from seewhy.core.errors import InputError
+from seewhy.training.ensemble.evaluate import by_number, compare
+from seewhy.training.ensemble.members import member_specs
+from seewhy.training.results.evaluation import disagreement, evaluate, log_loss
+from seewhy.training.spec import make_spec
+
+
+def specs(**options):
+    return member_specs(make_spec("digits", options))
+
+
+def test_members_have_seeds_of_their_own_and_are_single_runs():
+    found = specs(members=3, seed=5, width=8)
+    assert [spec.train.seed for spec in found] == [5, 6, 7]
+    assert all(spec.ensemble.members == 1 and spec.model.width == 8 for spec in found)
+
+
+def test_edits_are_taken_in_turn():
+    edits = ('activation = "elu", optim.lr = 0.1', 'model = "resnet"')
+    found = specs(members=3, **{"ensemble.edits": edits})
+    assert [(spec.model.activation, spec.optim.lr, spec.model.name) for spec in found] == [
+        ("elu", 0.1, None),
+        (None, None, "resnet"),
+        ("elu", 0.1, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ("activation = elu", "ensemble.edits: edit 1 must be TOML such as"),
+        ('activation = "elo"', "ensemble.edits: edit 1: model.activation: 'elo' is not known"),
+        ("resolution = 16", "ensemble.edits: edit 1 cannot change data.resolution, which the members share"),
+        ("members = 3", "ensemble.edits: edit 1 cannot change ensemble.members, which the members share"),
+        ("widht = 3", "widht: there is no such option; did you mean 'width'?"),
+    ],
+)
+def test_bad_edits_are_refused(edit, message):
+    with pytest.raises(InputError) as caught:
+        specs(members=2, **{"ensemble.edits": (edit,)})
+    assert str(caught.value).startswith(message)
+
+
+@pytest.fixture
+def predictions():
+    torch.manual_seed(0)
+    labels = torch.randint(0, 3, (50,))
+    logits = torch.randn(4, 50, 3)
+    logits[:, torch.arange(50), labels] += 0.7
+    return logits.softmax(2), labels
+
+
+def test_disagreement_is_the_mutual_information(predictions):
+    members, _ = predictions
+    # The joint distribution of member and class, image by image: I = sum p(m, k) log p(m, k) / (p(m) p(k)).
+    joint = members.double() / len(members)
+    expected = (joint * (joint / (joint.sum(0, keepdim=True) * joint.sum(2, keepdim=True))).log()).sum((0, 2))
+    torch.testing.assert_close(disagreement(members).double(), expected, atol=1e-6, rtol=1e-5)
+    assert disagreement(members[:1].expand(3, -1, -1)).max() < 1e-6
+
+
+def test_gain_and_its_interval_are_those_of_the_paired_differences(predictions):
+    members, labels = predictions
+    found = compare("test", ("a", "b", "c"), members, labels, evaluate("test", "abc", members.mean(0), labels))
+    single = [row["accuracy"] for row in found["members"]]
+    together = (members.mean(0).argmax(1) == labels).double().mean().item()
+    assert found["gain"] == pytest.approx(together - np.mean(single), abs=1e-6)
+    per_image = [
+        float(members.mean(0)[i].argmax() == labels[i]) - np.mean([float(p[i].argmax() == labels[i]) for p in members])
+        for i in range(50)
+    ]
+    half = 1.959964 * np.std(per_image, ddof=1) / np.sqrt(50)
+    assert found["gain_interval"] == pytest.approx([found["gain"] - half, found["gain"] + half], abs=1e-6)
+
+
+def test_figures_by_number_are_means_over_subsets(predictions):
+    members, labels = predictions
+    rows = by_number(members, labels)
+    assert [row["members"] for row in rows] == [1, 2, 3, 4]
+    pairs = [log_loss(members[list(pair)].mean(0), labels) for pair in itertools.combinations(range(4), 2)]
+    assert rows[1]["log_loss"] == pytest.approx(np.mean(pairs))
+    assert rows[0]["log_loss"] > rows[-1]["log_loss"]
+
+
+def test_a_bootstrap_sample_repeats_images_and_belongs_to_the_seed(tmp_path):
+    from seewhy.training.assemble import load_data
+
+    def names(seed, **options):
+        spec = make_spec("digits", {"seed": seed, **options})
+        return sorted(load_data(spec, lambda event: None).train.names)
+
+    plain, one, same, other = names(0), *(names(seed, **{"train.bootstrap": True}) for seed in (1, 1, 2))
+    assert len(one) == len(plain)
+    assert one == same != other
+    assert set(one) < set(plain)
+    assert 0.6 < len(set(one)) / len(plain) < 0.67  # 1 - 1/e
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ensemble")
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    images[::2] //= 3
+    np.savez(folder / "data.npz", images=images, labels=np.arange(60) % 2)
+    options = {"model": "mlp", "width": 4, "epochs": 1, "precision": "fp32", "members": 2}
+    return seewhy.train(
+        folder / "data.npz", out=folder / "run", **options, **{"ensemble.edits": ("width = 4", "width = 6")}
+    )
+
+
+def test_an_ensemble_is_the_mean_of_its_members(ensemble):
+    images = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
+    members = [seewhy.Run(ensemble.folder / "members" / name) for name in ("01", "02")]
+    assert [member.spec.model.width for member in members] == [4, 6]
+    expected = torch.stack([member.probabilities(images) for member in members]).mean(0)
+    torch.testing.assert_close(ensemble.probabilities(images), expected)
+    said = ensemble.predict(images[0])
+    assert said.confidence == pytest.approx(expected[0].max().item())
+    assert said.disagreement >= 0
+    with pytest.raises(InputError, match="is an ensemble; each of its members has a network"):
+        ensemble.model  # noqa: B018
+
+
+def test_an_ensembles_folder_holds_its_figures(ensemble):
+    found = ensemble.evaluate()
+    assert found.accuracy == ensemble.results["test"]["accuracy"]
+    kept = json.loads((ensemble.folder / "ensemble.json").read_text())["test"]
+    assert len(kept["members"]) == 2
+    assert found.ensemble["gain"] == kept["gain"]
+    page = (ensemble.folder / "report.html").read_text()
+    assert 'id="members"' in page
+    assert 'id="curves"' not in page
+
+
+def test_an_ensemble_goes_on_with_the_members_that_are_left(ensemble):
+    (ensemble.folder / "results.json").unlink()
+    (ensemble.folder / "members" / "02" / "results.json").unlink()
+    kept = (ensemble.folder / "members" / "01" / "results.json").stat().st_mtime_ns
+    done = subprocess.run(
+        [sys.executable, "-m", "seewhy", "train", "--resume", str(ensemble.folder)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 members have ended before" in done.stderr
+    assert "member   2/2" in done.stderr
+    assert (ensemble.folder / "members" / "01" / "results.json").stat().st_mtime_ns == kept
+    assert ensemble.results["test"]["n"] > 0
+
+
+def test_a_member_that_fails_is_told_in_its_own_words(ensemble, tmp_path):
+    from seewhy.training.ensemble.train import resume
+
+    (ensemble.folder / "members" / "02" / "results.json").unlink()
+    spec = ensemble.folder / "members" / "02" / "spec.toml"
+    whole = spec.read_text()
+    spec.write_text("nonsense = 1\n")
+    try:
+        with pytest.raises(InputError, match=r"member 02 failed: .*nonsense.*; see .*02\.log; the others are kept"):
+            resume(ensemble.folder)
+    finally:
+        spec.write_text(whole)
