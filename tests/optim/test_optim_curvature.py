@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from seewhy.core.errors import InputError
 from seewhy.optim.curvature import (
+    absolute_solve,
     conjugate_gradients,
     gauss_newton_product,
     gauss_newton_vector,
@@ -205,9 +206,10 @@ def test_the_model_falls_along_the_iterates():
     A, b = spectrum(*torch.logspace(-3, 1, 40).tolist()), draw(40)
     found = conjugate_gradients(lambda v: A @ v, b, max_iter=35)
     assert found.reason == "limit"
-    models = [float(x @ A @ x / 2 - b @ x) for _, x in found.iterates]
+    models = [q for _, _, q in found.iterates]
+    assert models == pytest.approx([float(x @ A @ x / 2 - b @ x) for _, x, _ in found.iterates])
     assert models == sorted(models, reverse=True)
-    assert [i for i, _ in found.iterates][:4] == [1, 2, 3, 4]
+    assert [i for i, _, _ in found.iterates][:4] == [1, 2, 3, 4]
     assert found.iterates[-1][0] == 35
     assert torch.equal(found.iterates[-1][1], found.x)
 
@@ -235,3 +237,16 @@ def test_hidden_negative_curvature_is_found():
     positive = spectrum(0.1, *range(1, 30))
     assert most_negative(lambda v: positive @ v, draw(30), max_iter=60) is None
     assert most_negative(torch.zeros_like, draw(30), max_iter=60) is None
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.7])
+def test_the_absolute_solve(damping):
+    """Against the matrix function written out; where A is positive definite it is the plain solve."""
+    g, eye = draw(5), torch.eye(5, dtype=torch.float64)
+    positive, indefinite = spectrum(0.5, 1, 2, 3, 4), spectrum(-3, -0.5, 1, 2, 4)
+    torch.testing.assert_close(absolute_solve(positive, g, damping), -torch.linalg.solve(positive + damping * eye, g))
+    absolute = spectrum(3, 0.5, 1, 2, 4) + damping * eye
+    torch.testing.assert_close(absolute_solve(indefinite, g, damping), -torch.linalg.solve(absolute, g))
+    assert float(g @ absolute_solve(indefinite, g, damping)) < 0
+    torch.testing.assert_close(absolute_solve(0 * positive, g), -g)
+    assert absolute_solve(spectrum(-1, 0, 0, 1, 2), g).isfinite().all()

@@ -2,6 +2,7 @@
 
 from seewhy.optim.first_order import OPTIMISERS, build
 from seewhy.optim.muon import Muon
+from seewhy.optim.newton import Newton
 from seewhy.optim.schedules import SCHEDULES, schedule
 
-__all__ = ["OPTIMISERS", "SCHEDULES", "Muon", "build", "schedule"]
+__all__ = ["OPTIMISERS", "SCHEDULES", "Muon", "Newton", "build", "schedule"]

@@ -109,13 +109,16 @@ def _gradient(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return the gradient as a function of the parameters."""
     _differentiable(loss)
     try:
-        return torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
+        found = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
     except RuntimeError as error:
         if "second time" not in str(error):
             raise
         raise InputError(
             "closure: must not call backward, which frees the graph that curvature is computed from; only return the loss"
         ) from error
+    if any(part.layout != torch.strided for part in found):
+        raise InputError("params: must have dense gradients, got a sparse one; make the embedding with sparse=False")
+    return found
 
 
 def hessian_product(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, Product]:
@@ -205,6 +208,29 @@ def hessian_matrix(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, 
     return flat.detach(), (rows + rows.mT) / 2
 
 
+def absolute_solve(A: Tensor, g: Tensor, damping: float = 0.0) -> Tensor:
+    """Return -(|A| + lambda I)^-1 g, with the absolute eigenvalues of A held above sqrt(eps) times the largest.
+
+    Args:
+        A: symmetric, (n, n). Where A + lambda I is positive definite the result is -(A + lambda I)^-1 g.
+        g: (n).
+        damping: lambda.
+    """
+    shifted = A.clone()
+    shifted.diagonal().add_(damping)
+    factor, info = torch.linalg.cholesky_ex(shifted)
+    if not int(info):
+        return -torch.cholesky_solve(g[:, None], factor).squeeze(1)
+    values, vectors = torch.linalg.eigh(A)
+    sizes = values.abs()
+    largest = float(sizes.max())
+    if largest == 0.0:
+        return -g
+    sizes = sizes.clamp(min=math.sqrt(torch.finfo(A.dtype).eps) * largest) + damping
+    step: Tensor = -(vectors @ ((vectors.mT @ g) / sizes))
+    return step
+
+
 Reason = Literal["residual", "progress", "negative_curvature", "limit"]
 
 
@@ -220,7 +246,7 @@ class Solution:
         negative: the search direction d (n) along which d'Ad <= 0, or None.
         bend: d'Ad of that direction.
         slope: d'r of that direction, r = b - A x.
-        iterates: (iteration, x) at the iterations 1, 2, 3, 4, 6, 8, 11, ... (each about 1.3 times the one before) and the last.
+        iterates: (iteration, x, q(x)) at the iterations 1, 2, 3, 4, 6, 8, 11, ... (each about 1.3 times the one before) and the last.
     """
 
     x: Tensor
@@ -230,7 +256,7 @@ class Solution:
     negative: Tensor | None = None
     bend: float = 0.0
     slope: float = 0.0
-    iterates: list[tuple[int, Tensor]] = field(default_factory=list)
+    iterates: list[tuple[int, Tensor, float]] = field(default_factory=list)
 
 
 def conjugate_gradients(
@@ -266,7 +292,7 @@ def conjugate_gradients(
     models = [-0.5 * float(x @ (b + r))]
     z = r if scale is None else r / scale
     d, rho = z.clone(), float(r @ z)
-    iterates: list[tuple[int, Tensor]] = []
+    iterates: list[tuple[int, Tensor, float]] = []
     reason: Reason = "limit"
     kept, i = 1, 0
     while i < max_iter:
@@ -283,7 +309,7 @@ def conjugate_gradients(
         r = r - alpha * Ad
         models.append(-0.5 * float(x @ (b + r)))
         if i >= kept:
-            iterates.append((i, x))
+            iterates.append((i, x, models[-1]))
             kept = max(i + 1, math.ceil(1.3 * kept))
         if progress is not None and _stalled(models, progress):
             reason = "progress"
@@ -292,7 +318,7 @@ def conjugate_gradients(
         rho, before = float(r @ z), rho
         d = z + (rho / before) * d
     if i and iterates[-1][0] != i:
-        iterates.append((i, x))
+        iterates.append((i, x, models[-1]))
     return Solution(x, reason, i, models[-1], iterates=iterates)
 
 
