@@ -87,6 +87,12 @@ BAD = [
         "model.norm_init: 'identity' is a start of batch normalisation, but model.norm is 'layer'; choose batch or standard",
     ),
     (
+        {"reg.crop_padding": 2, "reg.resized_crop": 0.3},
+        "reg.resized_crop: replaces the padded crop, but reg.crop_padding is 2; set that to 0 or leave one out",
+    ),
+    ({"reg.cutout": 4, "reg.erasing": 0.5}, "reg.cutout, reg.erasing: both make a hole in the image; choose one"),
+    ({"reg.mixup": 0.2, "reg.cutmix": 1.0}, "reg.mixup, reg.cutmix: both mix pairs of images; choose one"),
+    (
         {"ensemble.jobs": 2},
         "ensemble: edits and jobs belong to several members, but ensemble.members is 1; raise it or leave them out",
     ),

@@ -1,5 +1,7 @@
 """Augmentation of batches against a slow twin that treats one image at a time with torchvision."""
 
+import hashlib
+
 import pytest
 import torch
 from torchvision.transforms.v2 import functional as V
@@ -7,6 +9,9 @@ from torchvision.transforms.v2 import functional as V
 from seewhy.core.errors import InputError
 from seewhy.core.seeding import uniform
 from seewhy.data.augment import Augment
+from seewhy.data.augmentations import AUGMENTATIONS
+from seewhy.data.crop import ResizedCrop
+from seewhy.data.erase import Cutout, RandomErasing
 
 SHAPES = [(3, 32, 32), (1, 8, 8), (3, 20, 33)]
 
@@ -157,6 +162,46 @@ def test_result_is_channels_last_and_any_memory_format_is_taken():
     assert torch.equal(FULL(images, keys, seed=0, epoch=0), FULL(images.contiguous(), keys, seed=0, epoch=0))
 
 
+@pytest.mark.parametrize(
+    ("augment", "digest"),
+    [
+        (FULL, "eca4e19041f07abc"),
+        (Augment(crop_padding=2, flip="alternating"), "2cb5cf95da902575"),
+        (Augment(brightness=0.5), "ae737c59bcab1c45"),
+        (Augment(contrast=0.5, hue=0.5), "884ff3c4069cc71d"),
+    ],
+)
+def test_a_run_of_an_earlier_version_sees_the_same_bits(augment, digest):
+    x = torch.arange(24 * 16 * 16 * 3).view(24, 16, 16, 3)
+    images = ((x * x // 7 + x * 37) % 251 + x % 3).to(torch.uint8).permute(0, 3, 1, 2)
+    result = augment(images, keys_of(24), seed=5, epoch=3).permute(0, 2, 3, 1).contiguous()
+    assert hashlib.sha256(result.numpy().tobytes()).hexdigest().startswith(digest)
+
+
+@pytest.mark.parametrize("flip", ["none", "random", "alternating"])
+@pytest.mark.parametrize("side", [None, 9])
+def test_a_resized_crop_follows_the_flip_and_a_hole_comes_last(flip, side):
+    images, keys = pictures(12, (3, 16, 14)), keys_of(12)
+    crop, hole = ResizedCrop(side=side), Cutout(side=5, fill=(1.0, 0.0, 0.0))
+    batch = Augment(flip=flip, resized_crop=crop, brightness=0.5, hole=hole)(images, keys, seed=3, epoch=1)
+    step = Augment(flip=flip)(images, keys, seed=3, epoch=1)
+    step = Augment(brightness=0.5)(crop(step, keys, seed=3, epoch=1), keys, seed=3, epoch=1)
+    assert torch.equal(batch, hole(step, keys, seed=3, epoch=1))
+    assert batch.shape[2:] == ((16, 14) if side is None else (9, 9))
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_parts_are_the_changes_one_by_one_in_their_order():
+    parts = FULL.parts()
+    assert list(parts) == ["flip", "crop_padding", "brightness", "contrast", "saturation", "hue"]
+    images, keys = pictures(6, (3, 12, 12)), keys_of(6)
+    expected = images
+    for part in parts.values():
+        expected = part(expected, keys, seed=0, epoch=1)
+    assert torch.equal(FULL(images, keys, seed=0, epoch=1), expected)
+    assert list(Augment(hole=RandomErasing(), resized_crop=ResizedCrop()).parts()) == ["resized_crop", "hole"]
+
+
 def test_nothing_asked_changes_nothing():
     images = pictures(3, (3, 8, 8))
     assert torch.equal(Augment()(images, keys_of(3), seed=0, epoch=0), images)
@@ -169,6 +214,10 @@ def test_nothing_asked_changes_nothing():
         ({"flip": "vertical"}, "reg.flip: must be one of none, random, alternating, got 'vertical'"),
         ({"brightness": -0.1}, "reg.brightness: must be at least 0 and finite, got -0.1"),
         ({"hue": 0.6}, "reg.hue: must be from 0 to 0.5, got 0.6"),
+        (
+            {"crop_padding": 2, "resized_crop": ResizedCrop()},
+            "reg.crop_padding: must be 0 beside a resized crop, got 2; choose one of the crops",
+        ),
     ],
 )
 def test_bad_numbers_are_refused(options, message):
@@ -182,3 +231,17 @@ def test_misfits_are_refused():
         Augment(crop_padding=8)(pictures(2, (3, 8, 9)), keys_of(2), seed=0, epoch=0)
     with pytest.raises(InputError, match="1 channel"):
         Augment(hue=0.1)(pictures(2, (1, 8, 8)), keys_of(2), seed=0, epoch=0)
+
+
+def test_every_technique_is_recorded_and_can_be_made():
+    assert AUGMENTATIONS.names() == (
+        *("random_crop", "random_resized_crop", "flip", "color_jitter"),
+        *("cutout", "random_erasing", "mixup", "cutmix"),
+    )
+    for technique in AUGMENTATIONS:
+        assert technique.formula
+        assert technique.source
+        assert technique.good_for
+        assert technique.bad_for
+        assert callable(technique.factory())
+        assert technique.lives_in.startswith("seewhy.data.")

@@ -3,14 +3,13 @@
 The whole batch is changed at once, as tensors, where it lies in memory: uint8, channels last. Each draw is a pure function of (seed, purpose,
 epoch, the image's key), so an image is treated alike whatever batch it is in, and an interrupted run takes up the same pictures.
 
-Order: flip, crop, brightness, contrast, saturation, hue. The four colour changes follow torchvision's `ColorJitter` in arithmetic and in
+Order: flip, crop, brightness, contrast, saturation, hue, hole. The four colour changes follow torchvision's `ColorJitter` in arithmetic and in
 how factors are drawn, but come in this fixed order, where torchvision shuffles them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -18,14 +17,21 @@ from torch import Tensor
 
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.seeding import uniform
-from seewhy.data.colour import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation
+from seewhy.data.colour import (
+    Change,
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+    recoloured,
+)
+from seewhy.data.crop import ResizedCrop, resample
+from seewhy.data.erase import Cutout, RandomErasing
 
 Flip = Literal["none", "random", "alternating"]
-Change = Callable[[Tensor, Tensor], Tensor]
 FLIPS: tuple[Flip, ...] = ("none", "random", "alternating")
-
-PIECE = 1 << 17
-"""Values that are recoloured at a time."""
+CHANGES = ("flip", "crop_padding", "resized_crop", "brightness", "contrast", "saturation", "hue", "hole")
+"""The fields of `Augment`, in the order in which they are applied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +47,11 @@ class Augment:
         contrast: the same for the distance from the image's mean grey.
         saturation: the same for the distance from each pixel's grey.
         hue: h at most 0.5; the hue turns by U(-h, h) of the circle.
+        resized_crop: windows of random area and shape, instead of the padded crop.
+        hole: a part of each image that is painted over, last of all.
 
     Raises:
-        InputError: a number is out of range, or the name of the flip is not known.
+        InputError: a number is out of range, the name of the flip is not known, or both crops are asked for.
     """
 
     crop_padding: int = 0
@@ -52,6 +60,8 @@ class Augment:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
+    resized_crop: ResizedCrop | None = None
+    hole: Cutout | RandomErasing | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -64,6 +74,8 @@ class Augment:
                 raise bad_value(f"reg.{name}", getattr(self, name), "at least 0 and finite")
         if not 0 <= self.hue <= 0.5:
             raise bad_value("reg.hue", self.hue, "from 0 to 0.5")
+        if self.crop_padding and self.resized_crop is not None:
+            raise bad_value("reg.crop_padding", self.crop_padding, "0 beside a resized crop", "choose one of the crops")
 
     def __call__(self, images: Tensor, keys: Tensor, *, seed: int, epoch: int) -> Tensor:
         """Return the changed images; the input is left as it is.
@@ -75,7 +87,7 @@ class Augment:
             epoch: from 0.
 
         Returns:
-            uint8 (N, C, H, W), channels last.
+            uint8 (N, C, H, W), channels last; of the resized crop's size where that has one.
 
         Raises:
             InputError: the padding is not smaller than the images, or images without colour are to change saturation or hue.
@@ -87,15 +99,33 @@ class Augment:
             raise InputError(
                 "reg.saturation, reg.hue: grey images have neither, but the images have 1 channel; set both to 0"
             )
-        pixels = images.permute(0, 2, 3, 1).contiguous()  # (N, H, W, C)
-        if self.crop_padding or self.flip != "none":
-            rows = self._places(height, "crop top", keys, seed, epoch)
-            columns = self._places(width, "crop left", keys, seed, epoch)
-            if self.flip != "none":
-                mirrored = self._mirrored(keys, seed, epoch)[:, None]
-                columns = torch.where(mirrored, width - 1 - columns, columns)
-            pixels = _gathered(pixels, rows, columns)
-        return self._recoloured(pixels, keys, seed, epoch).permute(0, 3, 1, 2)
+        mirrored = None if self.flip == "none" else self._mirrored(keys, seed, epoch)
+        if self.resized_crop is not None:
+            boxes = self.resized_crop.boxes(keys, (height, width), seed=seed, epoch=epoch)
+            shape, antialias = self.resized_crop.shape_of(images), self.resized_crop.antialias
+            pixels = resample(images, boxes, shape, antialias=antialias, mirrored=mirrored).permute(0, 2, 3, 1)
+        else:
+            pixels = images.permute(0, 2, 3, 1).contiguous()  # (N, H, W, C)
+            if self.crop_padding or mirrored is not None:
+                pixels = self._moved(pixels, mirrored, keys, seed, epoch)
+        pixels = recoloured(pixels, self._changes(keys, seed, epoch))
+        images = pixels.permute(0, 3, 1, 2)
+        return images if self.hole is None else self.hole(images, keys, seed=seed, epoch=epoch)
+
+    def parts(self) -> dict[str, Augment]:
+        """Return each change by itself, by the name of its field, in the order in which they are made."""
+        blank = Augment()
+        asked = {name: getattr(self, name) for name in CHANGES}
+        return {name: replace(blank, **{name: value}) for name, value in asked.items() if value != getattr(blank, name)}
+
+    def _moved(self, pixels: Tensor, mirrored: Tensor | None, keys: Tensor, seed: int, epoch: int) -> Tensor:
+        """Return windows of uint8 (N, H, W, C), mirrored first where asked for."""
+        height, width = pixels.shape[1:3]
+        rows = self._places(height, "crop top", keys, seed, epoch)
+        columns = self._places(width, "crop left", keys, seed, epoch)
+        if mirrored is not None:
+            columns = torch.where(mirrored[:, None], width - 1 - columns, columns)
+        return _gathered(pixels, rows, columns)
 
     def _places(self, side: int, axis: str, keys: Tensor, seed: int, epoch: int) -> Tensor:
         """Return which row (or column) of its image each row of a window shows: int32 (N, side)."""
@@ -112,8 +142,8 @@ class Augment:
             return uniform(keys, seed, "flip", epoch) < 0.5
         return (uniform(keys, seed, "flip") < 0.5) ^ (epoch % 2 == 1)
 
-    def _recoloured(self, pixels: Tensor, keys: Tensor, seed: int, epoch: int) -> Tensor:
-        """Apply the four colour changes to uint8 (N, H, W, C), a piece at a time so that the float32 values stay in the processor's cache."""
+    def _changes(self, keys: Tensor, seed: int, epoch: int) -> list[tuple[Change, Tensor]]:
+        """Return the colour changes with the images' factors."""
         scales: tuple[tuple[str, Change, float], ...] = (
             ("brightness", adjust_brightness, self.brightness),
             ("contrast", adjust_contrast, self.contrast),
@@ -126,17 +156,7 @@ class Augment:
                 changes.append((adjust, low + (1.0 + reach - low) * uniform(keys, seed, name, epoch)))
         if self.hue:
             changes.append((adjust_hue, (2.0 * uniform(keys, seed, "hue", epoch) - 1.0) * self.hue))
-        if not changes:
-            return pixels
-        result = torch.empty_like(pixels)
-        piece = max(1, PIECE // pixels[:1].numel())
-        for start in range(0, len(pixels), piece):
-            here = slice(start, start + piece)
-            part = pixels[here]
-            for adjust, factors in changes:
-                part = adjust(part, factors[here])
-            result[here] = part
-        return result
+        return changes
 
 
 def _gathered(pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -40,7 +40,8 @@ def _data(rows: list[Row]) -> alt.InlineData:
     return alt.InlineData(values=rows)
 
 
-def _themed(chart: Any) -> Any:
+def themed(chart: Any) -> Any:
+    """Return the chart in the house's look."""
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
     axis = {
         "domainColor": LIGHT["quiet"],
@@ -155,7 +156,7 @@ def _panels(metrics: Metrics) -> dict[str, Any]:
 
 def curve_panels(metrics: Metrics) -> dict[str, Any]:
     """Return the panels of the learning curves that have data, by name: loss, accuracy, lr."""
-    return {name: _themed(panel) for name, panel in _panels(metrics).items()}
+    return {name: themed(panel) for name, panel in _panels(metrics).items()}
 
 
 def member_panels(by_number: Sequence[Mapping[str, float]]) -> list[Any]:
@@ -179,7 +180,7 @@ def member_panels(by_number: Sequence[Mapping[str, float]]) -> list[Any]:
         line = base.mark_line(strokeWidth=2, aria=False, color=LIGHT["accent"])
         points = base.mark_point(filled=True, size=40, opacity=1, color=LIGHT["accent"])
         points = points.encode(tooltip=alt.Tooltip("tip:N", title=" "), description="tip:N")
-        panels.append(_themed(alt.layer(line, points, width=WIDTH, height=HEIGHT, title=title)))
+        panels.append(themed(alt.layer(line, points, width=WIDTH, height=HEIGHT, title=title)))
     return panels
 
 
@@ -198,7 +199,7 @@ def learning_curves(metrics: Metrics) -> Any:
     panels = _panels(metrics)
     if not panels:
         raise bad_value("metrics", len(metrics), "epochs with finite values", "train for at least one epoch")
-    return _themed(alt.hconcat(*panels.values(), spacing=36))
+    return themed(alt.hconcat(*panels.values(), spacing=36))
 
 
 def confusion_classes(evaluation: EvaluationRecord) -> list[int]:
@@ -270,7 +271,7 @@ def confusion(evaluation: EvaluationRecord) -> Any:
         text = base.mark_text(fontSize=11 if cell == 30 else 9, aria=False)
         layers.append(text.encode(text="text:N", color=over))
     chart = alt.layer(*layers, width=cell * K, height=cell * K)
-    return _themed(chart)
+    return themed(chart)
 
 
 def calibration(evaluation: EvaluationRecord) -> Any:
@@ -307,7 +308,7 @@ def calibration(evaluation: EvaluationRecord) -> Any:
         tooltip=tip,
         description="tip:N",
     )
-    return _themed(alt.vconcat(upper, counts.properties(width=WIDTH, height=48), spacing=8))
+    return themed(alt.vconcat(upper, counts.properties(width=WIDTH, height=48), spacing=8))
 
 
 def save(chart: Any, path: str | Path) -> None:

@@ -155,7 +155,7 @@ def trajectories(record: TrajectoryRecord) -> Any:
     colour = alt.Color("method:N", scale=colours, legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=2.5))
     plane = _plane_chart(record, colour)
     descent = _descent_chart(record, colour)
-    return figures._themed(alt.hconcat(plane, descent, spacing=32, title=record.title))
+    return figures.themed(alt.hconcat(plane, descent, spacing=32, title=record.title))
 
 
 def _plane_chart(record: TrajectoryRecord, colour: alt.Color) -> Any:

@@ -17,13 +17,13 @@ import torch
 from seewhy import data as seewhy_data
 from seewhy import models, optim
 from seewhy.core.seeding import derive, generator
-from seewhy.data import Augment, Batch, Dataset
+from seewhy.data import Augment, Batch, Cutout, Dataset, Mix, RandomErasing, ResizedCrop
 from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.loop.averaging import MovingAverage
 from seewhy.training.loop.checkpoint import Checkpoint, Checkpoints
 from seewhy.training.loop.events import DataProgress, Emit
 from seewhy.training.loop.job import Job
-from seewhy.training.spec import RunSpec
+from seewhy.training.spec import RegSpec, RunSpec
 from seewhy.training.spec.defaults import Facts, estimate_seconds, resolve, resolve_budget
 from seewhy.training.tasks import Recognition
 
@@ -203,6 +203,7 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         base_lrs=base_lrs,
         schedule=optim.schedule(spec.optim.schedule or "", total_steps=total_steps, warmup=spec.optim.warmup),
         batches=_batches(prepared),
+        mix=make_mix(spec.reg),
         validation=validation if validation is not None and len(validation) else None,
         early_steps=round(choices.early_fraction * total_steps) if early < prepared.facts.side else 0,
         early_side=early,
@@ -217,23 +218,43 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
     )
 
 
-def _batches(prepared: Prepared) -> Callable[[int, int], Iterator[Batch]]:
-    """Return the source of this process's batches: (epoch, first step within it) -> batches, augmented."""
-    choices, reg, engine = prepared.spec.train, prepared.spec.reg, prepared.engine
-    augment = Augment(
+def make_augment(reg: RegSpec, mean: tuple[float, ...]) -> Augment:
+    """Return the augmentation of a resolved specification; holes show the mean colour of the training images."""
+    hole = (
+        Cutout(side=reg.cutout, fill=mean)
+        if reg.cutout
+        else RandomErasing(probability=reg.erasing, fill="noise")
+        if reg.erasing
+        else None
+    )
+    return Augment(
         crop_padding=reg.crop_padding or 0,
         flip=reg.flip or "none",
         brightness=reg.brightness,
         contrast=reg.contrast,
         saturation=reg.saturation,
         hue=reg.hue,
+        resized_crop=ResizedCrop(scale=(reg.resized_crop, 1.0)) if reg.resized_crop is not None else None,
+        hole=hole,
     )
+
+
+def make_mix(reg: RegSpec) -> Mix | None:
+    """Return how pairs of images are mixed, None if they are not."""
+    if reg.mixup:
+        return Mix(alpha=reg.mixup, kind="mixup")
+    return Mix(alpha=reg.cutmix, kind="cutmix") if reg.cutmix else None
+
+
+def _batches(prepared: Prepared) -> Callable[[int, int], Iterator[Batch]]:
+    """Return the source of this process's batches: (epoch, first step within it) -> batches, augmented."""
+    choices, engine = prepared.spec.train, prepared.engine
     found = partial(
         seewhy_data.batches,
         prepared.dataset.train,
         batch_size=choices.batch_size or 0,
         seed=derive(choices.seed, "data"),
-        augment=augment,
+        augment=make_augment(prepared.spec.reg, prepared.dataset.mean),
         rank=engine.rank,
         world=engine.world,
     )
@@ -250,6 +271,8 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     moved += [
         f"{name} {value:g}" for name in ("brightness", "contrast", "saturation", "hue") if (value := getattr(reg, name))
     ]
+    moved += [f"resized crops from {reg.resized_crop:.0%} of the area"] if reg.resized_crop is not None else []
+    moved += [f"{name} {value:g}" for name in ("cutout", "erasing", "mixup", "cutmix") if (value := getattr(reg, name))]
     shape = f"{facts.width} x {facts.height} px, {'grey' if facts.channels == 1 else 'colour'}"
     stem = f", {model.stem} stem" if model.stem else ""
     lines = [

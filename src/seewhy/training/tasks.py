@@ -33,7 +33,7 @@ class Recognition:
     tta: Tta = "none"
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean smoothed cross-entropy of logits (N, K) against labels (N)."""
+        """Return the mean smoothed cross-entropy of logits (N, K) against labels (N), or against target probabilities (N, K)."""
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
     def log_loss(self, logits: Tensor, labels: Tensor) -> Tensor:

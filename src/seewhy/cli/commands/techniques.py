@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from seewhy.cli.text import json_text
-from seewhy.core.errors import unknown_name
+from seewhy.core.errors import InputError, unknown_name
 from seewhy.core.registry import Registry, Technique
 
 
@@ -14,12 +15,24 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("name", metavar="NAME", nargs="?", help="a technique (default: list all)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--show",
+        action="store_true",
+        help="how NAME starts a deep network: outputs and gradients layer by layer, as a table and a picture",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="the picture of --show: .png, .svg or .html (default: NAME-spread.png)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the list or the technique."""
     from seewhy import models, nn, optim
 
+    if options.show:
+        return _show(options.name, options.out)
+    if options.out is not None:
+        raise InputError("--out: is the picture of --show; give both, or neither")
     families: list[Registry[Any]] = [
         models.MODELS,
         nn.ACTIVATIONS,
@@ -46,6 +59,32 @@ def run(options: argparse.Namespace) -> int:
             width = max(len(technique.name) for technique in family)
             print(f"{family.family} (--{family.field})" if family.field else family.family)
             print("".join(f"  {technique.name:<{width}}  {technique.summary}\n" for technique in family))
+    return 0
+
+
+def _show(name: str | None, out: str | None) -> int:
+    """Print how a technique starts a deep network, and draw it."""
+    from seewhy.reporting.figures import save
+    from seewhy.reporting.spread import spread_panels
+    from seewhy.training.spread import initial_spread
+
+    if name is None:
+        raise InputError("--show: needs a NAME, such as `seewhy techniques he --show`")
+    path = Path(out or f"{name}-spread.png")
+    if path.exists():
+        raise InputError(f"{path}: exists already and is not overwritten; choose another --out")
+    rows = initial_spread(name)
+    print(f"{'layer':<10}  {'mean':>9}  {'deviation':>9}  {'saturated':>9}  {'dead units':>10}  {'gradient':>9}")
+    for row in rows:
+        shares = [
+            f"{'-' if row[field] is None else f'{row[field]:.0%}':>{size}}"
+            for field, size in (("saturated", 9), ("dead", 10))
+        ]
+        print(
+            f"{row['layer']:<10}  {row['mean']:>9.2g}  {row['std']:>9.2g}  {'  '.join(shares)}  {row['gradient_std']:>9.2g}"
+        )
+    save(spread_panels(f"{name}: a multilayer perceptron of {len(rows)} layers at its start", rows), path)
+    print(f"picture  {path}")
     return 0
 
 

@@ -87,10 +87,15 @@ def _step(job: Job, progress: Progress, batch: Batch, epoch: int) -> None:
         group["lr"] = lr * factor
     images = batch.images.to(engine.device, non_blocking=True)
     labels = batch.labels.to(engine.device, non_blocking=True)
+    mixed = None
+    if job.mix is not None:
+        keys = batch.keys.to(engine.device, non_blocking=True)
+        mixed = job.mix(images, labels, keys, seed=derive(job.seed, "data"), epoch=epoch)
+        images = mixed.images
     if step < job.early_steps:
         images = seewhy_data.shrink(images, job.early_side)
     logits = job.wrapped(images)
-    loss = job.task.loss(logits, labels)
+    loss = job.task.loss(logits, labels if mixed is None else mixed.targets(logits.shape[1]))
     count = len(labels)
     correct = (logits.detach().argmax(dim=1) == labels).sum()
     shown = job.task.log_loss(logits, labels)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from seewhy.data import Batch, Part
+from seewhy.data import Batch, Mix, Part
 from seewhy.training.fabric import Engine
 from seewhy.training.loop.averaging import MovingAverage
 from seewhy.training.loop.checkpoint import Checkpoints
@@ -28,6 +28,7 @@ class Job:
     base_lrs: tuple[float, ...]  # of the optimiser's groups, which the schedule multiplies
     schedule: Callable[[int], float]
     batches: Callable[[int, int], Iterator[Batch]]  # (epoch, first step within it) -> this process's batches
+    mix: Mix | None  # mixes pairs of a batch
     validation: Part | None
     early_steps: int  # taken at a lower resolution:
     early_side: int  # in pixels

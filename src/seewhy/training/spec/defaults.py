@@ -59,7 +59,7 @@ def resolve(spec: RunSpec, facts: Facts) -> RunSpec:
     if muon:
         optim["lr"] = round(optim["lr"] * math.sqrt(min(batch, 2000) / 500), 4)
     # An mlp looks at fixed places: its pictures are not moved about.
-    crop = 0 if model["name"] == "mlp" else crop_padding(facts)
+    crop = 0 if model["name"] == "mlp" or spec.reg.resized_crop is not None else crop_padding(facts)
     defaults: dict[str, Mapping[str, Any]] = {
         "data": {"resolution": facts.side, "channels": facts.channels},
         "model": model,

@@ -96,6 +96,14 @@ def _pictures(data: DataSpec, model: ModelSpec, reg: RegSpec, train: TrainSpec) 
         yield f"train.early_resolution: must be at most data.resolution ({data.resolution}), got {early}"
     if early is not None and model.name == "mlp" and early != data.resolution:
         yield f"train.early_resolution: an mlp takes pictures of one size, got {early}; leave it out"
+    if reg.crop_padding and reg.resized_crop is not None:
+        yield (
+            f"reg.resized_crop: replaces the padded crop, but reg.crop_padding is {reg.crop_padding}; set that to 0 or leave one out"
+        )
+    if reg.cutout and reg.erasing:
+        yield "reg.cutout, reg.erasing: both make a hole in the image; choose one"
+    if reg.mixup and reg.cutmix:
+        yield "reg.mixup, reg.cutmix: both mix pairs of images; choose one"
     if (reg.saturation > 0 or reg.hue > 0) and data.channels == 1:
         yield "reg.saturation, reg.hue: grey pictures have neither, but data.channels is 1; set both to 0"
     if train.tta in ("flip", "flip_shift") and reg.flip == "none":

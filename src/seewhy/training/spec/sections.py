@@ -83,6 +83,20 @@ class RegSpec(Strict):
     flip: Literal["none", "random", "alternating"] | None = Field(
         None, description="Horizontal flips: none, random, or alternating with the epoch."
     )
+    resized_crop: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Least share of the area that a random resized crop shows (0.08 for photographs); replaces the padded crop.",
+    )
+    cutout: int = Field(0, ge=0, le=1024, description="Side in pixels of a square hole in every training image.")
+    erasing: float = Field(0.0, ge=0, le=1, description="Share of the training images with a random rectangle erased.")
+    mixup: float = Field(
+        0.0, ge=0, le=100, description="Blend pairs of images and targets by Beta(this, this); 0 is off."
+    )
+    cutmix: float = Field(
+        0.0, ge=0, le=100, description="Paste windows of other images, sized by Beta(this, this); 0 is off."
+    )
     brightness: float = Field(0.0, ge=0, le=1, description="Brightness jitter: factor within 1 +- this.")
     contrast: float = Field(0.0, ge=0, le=1, description="Contrast jitter: factor within 1 +- this.")
     saturation: float = Field(0.0, ge=0, le=1, description="Saturation jitter: factor within 1 +- this.")

@@ -1,0 +1,26 @@
+"""Whole batches a piece at a time: the float32 values of a piece stay in the processor's cache, and no large copy of the batch is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+CACHED = 1 << 17
+"""Values of a piece on the processor; smaller ones cost more in calls than they save in memory traffic."""
+
+LAUNCHED = 1 << 23
+"""Values of a piece on other devices, where a launch costs more than memory traffic."""
+
+
+def pieces(count: int, values: int, device: torch.device) -> Iterator[slice]:
+    """Cut `count` images of so many values each into pieces of at least one image."""
+    limit = CACHED if device.type == "cpu" else LAUNCHED
+    step = max(1, limit // max(1, values))
+    return (slice(start, start + step) for start in range(0, count, step))
+
+
+def as_bytes(values: Tensor) -> Tensor:
+    """Return values in [0, 256) without their fractions as uint8; by way of int32, which is three times as fast as at once."""
+    return values.to(torch.int32).to(torch.uint8)

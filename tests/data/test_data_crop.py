@@ -1,0 +1,137 @@
+"""Resized crops against a slow twin that treats one image at a time with torchvision."""
+
+import math
+
+import pytest
+import torch
+from torchvision.transforms.v2 import RandomResizedCrop
+from torchvision.transforms.v2 import functional as V
+
+from seewhy.core.errors import InputError
+from seewhy.data.boxes import Boxes
+from seewhy.data.crop import ResizedCrop, resample
+
+
+def pictures(count, shape, *, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    smooth = torch.rand(count, shape[0], 4, 5, generator=random)
+    images = torch.nn.functional.interpolate(smooth, size=shape[1:], mode="bilinear") * 300 - 20
+    images += 30 * torch.randn(images.shape, generator=random)
+    return images.clamp(0, 255).to(torch.uint8).contiguous(memory_format=torch.channels_last)
+
+
+def boxes_of(count, height, width, *, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    rows = torch.randint(1, height + 1, (count,), generator=random)
+    columns = torch.randint(1, width + 1, (count,), generator=random)
+    rows[0], columns[0] = height, width
+    rows[1], columns[1] = 1, 1
+    top = (torch.rand(count, generator=random) * (height - rows + 1)).long()
+    left = (torch.rand(count, generator=random) * (width - columns + 1)).long()
+    return Boxes(top, left, rows, columns)
+
+
+def twin(images, boxes, shape, *, antialias=True):
+    places = zip(
+        images, boxes.top.tolist(), boxes.left.tolist(), boxes.height.tolist(), boxes.width.tolist(), strict=True
+    )
+    return torch.stack([V.resized_crop(*place, list(shape), antialias=antialias) for place in places])
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize(
+    ("source", "shape"),
+    [
+        ((3, 20, 33), (20, 33)),
+        ((1, 16, 16), (16, 16)),
+        ((3, 40, 31), (12, 7)),
+        ((3, 9, 8), (23, 30)),
+        ((3, 5, 7), (1, 1)),
+    ],
+)
+def test_windows_equal_the_twin_within_one_level(source, shape, antialias):
+    images, boxes = pictures(24, source), boxes_of(24, *source[1:])
+    batch = resample(images, boxes, shape, antialias=antialias)
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    apart = (batch.int() - twin(images, boxes, shape, antialias=antialias).int()).abs()
+    assert apart.max() <= 1
+    assert (apart > 0).float().mean() < 0.05
+
+
+def test_antialiasing_matters_where_windows_are_shrunk_alone():
+    images = pictures(8, (3, 40, 40))
+    boxes = boxes_of(8, 40, 40)
+    for side, same in ((40, True), (10, False)):
+        smooth, sharp = (resample(images, boxes, (side, side), antialias=choice) for choice in (True, False))
+        assert torch.equal(smooth, sharp) == same
+
+
+def test_a_window_as_large_as_the_result_is_cut_out_unchanged():
+    images = pictures(6, (3, 12, 14))
+    boxes = Boxes(*(torch.full((6,), value) for value in (3, 2, 8, 9)))
+    assert torch.equal(resample(images, boxes, (8, 9)), images[:, :, 3:11, 2:11])
+
+
+def test_mirrored_images_are_mirrored_before_the_window_is_cut():
+    images, boxes = pictures(10, (3, 11, 13)), boxes_of(10, 11, 13)
+    mirrored = torch.arange(10) % 3 == 0
+    turned = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    assert torch.equal(resample(images, boxes, (7, 20), mirrored=mirrored), resample(turned, boxes, (7, 20)))
+
+
+def test_an_image_is_treated_alike_alone_and_in_any_batch():
+    images, keys = pictures(9, (3, 16, 12)), torch.arange(9) * 5
+    crop = ResizedCrop(side=10)
+    together = crop(images, keys, seed=1, epoch=2)
+    assert together.shape == (9, 3, 10, 10)
+    for i in (0, 4, 8):
+        assert torch.equal(crop(images[i : i + 1], keys[i : i + 1], seed=1, epoch=2)[0], together[i])
+    assert not torch.equal(crop(images, keys, seed=1, epoch=3), together)
+
+
+def test_windows_are_drawn_like_torchvisions():
+    count, (height, width) = 4000, (60, 45)
+    crop = ResizedCrop(scale=(0.2, 0.8), ratio=(0.5, 2.0))
+    boxes = crop.boxes(torch.arange(count), (height, width), seed=0, epoch=0)
+    assert torch.all((boxes.top >= 0) & (boxes.top + boxes.height <= height))
+    assert torch.all((boxes.left >= 0) & (boxes.left + boxes.width <= width))
+    ours = torch.stack([boxes.height, boxes.width, boxes.top, boxes.left], dim=1).double()
+    torch.manual_seed(0)
+    theirs = RandomResizedCrop(1, scale=(0.2, 0.8), ratio=(0.5, 2.0))
+    drawn = [theirs.make_params([torch.empty(1, height, width)]) for _ in range(count)]
+    other = torch.tensor([[box[name] for name in ("height", "width", "top", "left")] for box in drawn]).double()
+    error = (ours.var(dim=0) / count + other.var(dim=0) / count).sqrt()
+    assert torch.all((ours.mean(dim=0) - other.mean(dim=0)).abs() < 4 * error)
+    assert torch.all((ours.std(dim=0) / other.std(dim=0) - 1).abs() < 0.06)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "expected"),
+    [
+        ((40, 10), {"scale": (0.999, 1.0), "ratio": (0.8, 1.3)}, (14, 0, 12, 10)),
+        ((10, 40), {"scale": (0.999, 1.0), "ratio": (0.8, 1.3)}, (0, 13, 10, 13)),
+        ((10, 10), {"scale": (1.0, 1.0), "ratio": (1.2, 1.3)}, (1, 0, 8, 10)),
+        ((10, 9), {"scale": (1.0, 1.0), "ratio": (0.5, 0.8)}, (0, 0, 10, 8)),
+    ],
+)
+def test_where_no_window_fits_the_largest_central_one_is_taken(shape, options, expected):
+    boxes = ResizedCrop(**options).boxes(torch.arange(3), shape, seed=0, epoch=0)
+    assert expected == tuple(int(part[2]) for part in (boxes.top, boxes.left, boxes.height, boxes.width))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"scale": (0.0, 1.0)},
+            "ResizedCrop.scale: must be two ascending shares above 0 and at most 1, got (0.0, 1.0)",
+        ),
+        ({"scale": (0.5, 0.2)}, "ResizedCrop.scale: must be two ascending shares"),
+        ({"ratio": (0.5, math.inf)}, "ResizedCrop.ratio: must be two ascending ratios above 0"),
+        ({"side": 0}, "ResizedCrop.side: must be at least 1 pixel, got 0"),
+    ],
+)
+def test_bad_numbers_are_refused(options, message):
+    with pytest.raises(InputError) as caught:
+        ResizedCrop(**options)
+    assert str(caught.value).startswith(message)
