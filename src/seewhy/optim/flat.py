@@ -8,6 +8,7 @@ that whoever holds a view or shares the tensor sees the change. Vectors are kept
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -95,6 +96,13 @@ class Flat:
                 part.copy_(gradient)
         return out
 
+    @torch.no_grad()
+    def set_grads(self, vector: Tensor) -> None:
+        """Copy a vector (n) into the gradients that exist."""
+        for part, tensor in zip(self.parts(vector), self.tensors, strict=True):
+            if tensor.grad is not None:
+                tensor.grad.copy_(part)
+
 
 def _checked(parameter: Tensor) -> Tensor:
     if parameter.layout != torch.strided:
@@ -108,3 +116,27 @@ def _checked(parameter: Tensor) -> Tensor:
             f"params: must be float32, float64 or bfloat16, got {parameter.dtype}; convert the model with .float() or .bfloat16()"
         )
     return parameter
+
+
+def one_group(params: Iterable[Any]) -> list[Any]:
+    """Return the parameters of all groups as one list; groups with options of their own are refused."""
+    if isinstance(params, Tensor):
+        raise InputError("params: must be a list of parameters, got one tensor; write [tensor]")
+    listed = list(params)
+    merged: list[Any] = []
+    for entry in listed:
+        if not isinstance(entry, dict):
+            merged.append(entry)
+            continue
+        extra = sorted(set(entry) - {"params"})
+        if extra:
+            raise InputError(
+                f"params: groups cannot have options of their own, since one step moves all parameters together, got {', '.join(extra)}; "
+                "put a penalty such as weight decay into the closure's loss"
+            )
+        group = entry["params"]
+        merged.extend([group] if isinstance(group, Tensor) else group)
+    unique: dict[int, Any] = {}
+    for entry in merged:
+        unique.setdefault(id(entry[1] if isinstance(entry, tuple) else entry), entry)
+    return list(unique.values())

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Phi = Callable[[float], tuple[float, float]]
 """t -> (phi(t), phi'(t))."""
 
-SearchReason = Literal["met", "max_eval", "interval", "step_min", "step_max", "not_descent"]
+SearchReason = Literal["met", "max_eval", "interval", "not_descent"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Search:
         value: phi(t).
         slope: phi'(t).
         evaluations: of phi.
-        reason: "met" (the conditions hold), "max_eval", "interval" (the bracket is as small as rounding allows), "step_min" or "step_max" (the
-            conditions ask for a step outside the allowed ones), "not_descent" (phi'(0) >= 0 or not a number).
+        reason: "met" (the conditions hold), "max_eval", "interval" (no number is left between those tried), "not_descent"
+            (phi'(0) >= 0 or not a number).
     """
 
     step: float
@@ -46,10 +46,6 @@ class Search:
     def met(self) -> bool:
         """Whether the conditions hold."""
         return self.reason == "met"
-
-
-def _finite(value: float, slope: float = 0.0) -> bool:
-    return math.isfinite(value) and math.isfinite(slope)
 
 
 def backtracking(
@@ -90,3 +86,172 @@ def backtracking(
         if t == 0.0:
             return Search(0.0, value, slope, count, "interval")
     return Search(0.0, value, slope, max_eval, "max_eval")
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A step with its value and slope."""
+
+    t: float
+    value: float
+    slope: float
+
+    def tilted(self, by: float) -> _Point:
+        """Return the point on phi(t) - by t."""
+        return _Point(self.t, self.value - by * self.t, self.slope - by)
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """What the search knows: x, the best point; y, the other end; whether a minimum lies between them; the next t."""
+
+    x: _Point
+    y: _Point
+    closed: bool
+    t: float
+
+    @property
+    def width(self) -> float:
+        return abs(self.y.t - self.x.t)
+
+    @property
+    def holds(self) -> bool:
+        """Whether t lies properly inside."""
+        return min(self.x.t, self.y.t) < self.t < max(self.x.t, self.y.t)
+
+
+def strong_wolfe(
+    phi: Phi,
+    value: float,
+    slope: float,
+    *,
+    step: float = 1.0,
+    c1: float = 1e-4,
+    c2: float = 0.9,
+    noise: float = 0.0,
+    max_eval: int = 20,
+) -> Search:
+    """Find a step with sufficient decrease and a small slope (More & Thuente 1994, ACM Transactions on Mathematical Software 20, 286-307).
+
+    An interval is kept that holds such steps. A trial step minimises the cubic or the parabola through two points, safeguarded: it stays
+    inside the interval, which shrinks by a third over any two trials. Until a step has decreased sufficiently, the interval is that of
+    psi(t) = phi(t) - c1 phi'(0) t. As long as phi only falls, the steps grow, at most fivefold.
+
+    Args:
+        phi: t -> (value, slope).
+        value: phi(0).
+        slope: phi'(0) < 0.
+        step: the first t.
+        c1: of the sufficient decrease; 0 < c1 < c2.
+        c2: of the curvature; c2 < 1. A small one searches nearly exactly.
+        noise: error of phi, see the module.
+        max_eval: the most evaluations.
+    """
+    if not slope < 0.0:
+        return Search(0.0, value, slope, 0, "not_descent")
+    start = _Point(0.0, value, slope)
+    now = _Interval(start, start, False, step)
+    roof, first, widths = math.inf, True, (math.inf, math.inf)
+    for count in range(1, max_eval + 1):
+        trial = _Point(now.t, *phi(now.t))
+        if not (math.isfinite(trial.value) and math.isfinite(trial.slope)):
+            roof = now.t
+            now = _Interval(now.x, now.x, False, now.x.t + 0.1 * (now.t - now.x.t))
+            if not now.x.t < now.t < roof:
+                return _ended(now, count, "interval")
+            continue
+        decreased = trial.value <= value + c1 * trial.t * slope
+        steep = abs(trial.slope) > c2 * -slope
+        if (decreased and not steep) or _lost_in_noise(start, trial, c1, c2, noise):
+            return Search(trial.t, trial.value, trial.slope, count, "met")
+        first = first and not (decreased and trial.slope >= 0.0)
+        on_psi = first and not decreased and trial.value <= now.x.value
+        now = _narrowed(now, trial, c1 * slope if on_psi else 0.0, roof)
+        if now.closed:
+            if now.width >= 0.66 * widths[0] or not math.isfinite(now.t):
+                now = replace(now, t=now.x.t + 0.5 * (now.y.t - now.x.t))
+            widths = (widths[1], now.width)
+            if not now.holds:
+                return _ended(now, count, "interval")
+        elif not trial.t < now.t < roof:
+            return _ended(now, count, "interval")
+    return _ended(now, max_eval, "max_eval")
+
+
+def _ended(now: _Interval, count: int, reason: SearchReason) -> Search:
+    return Search(now.x.t, now.x.value, now.x.slope, count, reason)
+
+
+def _lost_in_noise(start: _Point, trial: _Point, c1: float, c2: float, noise: float) -> bool:
+    """Return whether the values differ by no more than rounding, and the slopes show a sufficient decrease."""
+    flat = abs(trial.value - start.value) <= noise
+    return flat and (2.0 * c1 - 1.0) * start.slope >= trial.slope >= c2 * start.slope
+
+
+def _narrowed(now: _Interval, trial: _Point, tilt: float, roof: float) -> _Interval:
+    """Return the interval after a trial, and where to try next (the paper's section 4)."""
+    x, y, new = now.x.tilted(tilt), now.y.tilted(tilt), trial.tilted(tilt)
+    higher, turned = new.value > x.value, new.slope * x.slope < 0.0
+    cubic, secant = _cubic(x, new), _secant(x, new)
+    if higher:
+        parabola = x.t + 0.5 * (new.t - x.t) * x.slope / ((x.value - new.value) / (new.t - x.t) + x.slope)
+        t = cubic if abs(cubic - x.t) < abs(parabola - x.t) else 0.5 * (cubic + parabola)
+    elif turned:
+        t = cubic if abs(cubic - new.t) > abs(secant - new.t) else secant
+    elif now.closed:
+        t = _inside(now, new, cubic, secant) if abs(new.slope) < abs(x.slope) else _cubic(new, y)
+    else:
+        t = _beyond(now, new, cubic, secant, roof) if abs(new.slope) < abs(x.slope) else _reach(now, new, roof)
+    if higher:
+        return _Interval(now.x, trial, True, t)
+    return _Interval(trial, now.x if turned else now.y, now.closed or turned, t)
+
+
+def _inside(now: _Interval, new: _Point, cubic: float, secant: float) -> float:
+    """Return the nearer of the two, at most two thirds of the way to y."""
+    onward = (new.t - now.x.t) * (cubic - new.t) > 0.0
+    low, high = min(now.x.t, now.y.t), max(now.x.t, now.y.t)
+    if not onward:  # the cubic falls for ever on that side, or has no minimum
+        cubic = high if new.t > now.x.t else low
+    t = cubic if abs(cubic - new.t) < abs(secant - new.t) else secant
+    end = new.t + 0.66 * (now.y.t - new.t)
+    t = min(end, t) if new.t > now.x.t else max(end, t)
+    return min(max(t, low), high)
+
+
+def _beyond(now: _Interval, new: _Point, cubic: float, secant: float, roof: float) -> float:
+    """Return the farther of the two, within the limits of extrapolation."""
+    high = _reach(now, new, roof)
+    low = min(new.t + 1.1 * (new.t - now.x.t) if now.x.t > 0.0 else new.t, high)
+    if not cubic > new.t:
+        cubic = high
+    t = cubic if abs(cubic - new.t) > abs(secant - new.t) else secant
+    return min(max(t, low), high)
+
+
+def _reach(now: _Interval, new: _Point, roof: float) -> float:
+    """Return the farthest step to try: four times as far again, or half-way to a point that was not finite."""
+    return min(new.t + 4.0 * (new.t - now.x.t), new.t + 0.5 * (roof - new.t))
+
+
+def _secant(a: _Point, b: _Point) -> float:
+    """Return where the line through the slopes at a and b vanishes; infinite where they are equal."""
+    bend = b.slope - a.slope
+    return b.t - (b.t - a.t) * b.slope / bend if bend != 0.0 else math.inf
+
+
+def _cubic(a: _Point, b: _Point) -> float:
+    """Return the minimiser of the cubic through the values and slopes at a and b; NaN where it has none.
+
+    Nocedal & Wright (2006), equation 3.59, scaled against overflow.
+    """
+    d1 = a.slope + b.slope - 3.0 * (a.value - b.value) / (a.t - b.t)
+    scale = max(abs(d1), abs(a.slope), abs(b.slope))
+    root = (d1 / scale) ** 2 - (a.slope / scale) * (b.slope / scale) if scale > 0.0 else 0.0
+    if not root > 0.0:
+        return math.nan
+    d2 = math.copysign(scale * math.sqrt(root), b.t - a.t)
+    denominator = b.slope - a.slope + 2.0 * d2
+    if denominator == 0.0:
+        return math.nan
+    return b.t - (b.t - a.t) * (b.slope + d2 - d1) / denominator

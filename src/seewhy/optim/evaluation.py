@@ -1,0 +1,130 @@
+"""A closure seen as a function of one vector: its value, its gradient, and what a search wants to know, fetched together.
+
+A closure clears the gradients, computes the loss, calls backward and returns the loss, as for `torch.optim.LBFGS`. On an accelerator each number
+that the host reads waits for all work that is queued; here one evaluation waits once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.errors import InputError
+from seewhy.optim.flat import Flat
+
+Closure = Callable[[], Any]
+
+
+@dataclass
+class Point:
+    """A point and what was measured there.
+
+    Attributes:
+        x: the parameters, (n).
+        g: the gradient of what is minimised, (n).
+        value: of what is minimised; infinite until it is measured.
+        norm: Euclidean, of g.
+        largest: entry of g, in size.
+    """
+
+    x: Tensor
+    g: Tensor
+    value: float = math.inf
+    norm: float = math.inf
+    largest: float = math.inf
+
+    @property
+    def finite(self) -> bool:
+        """Whether value and gradient are."""
+        return math.isfinite(self.value) and math.isfinite(self.norm)
+
+
+class Evaluator:
+    """Evaluates closures at the parameters as they are.
+
+    Attributes:
+        flat: the parameters.
+        sign: 1 to minimise, -1 to maximise.
+        count: evaluations so far.
+        eps: the relative rounding of the last loss.
+    """
+
+    def __init__(self, flat: Flat, *, maximize: bool) -> None:
+        self.flat = flat
+        self.sign = -1.0 if maximize else 1.0
+        self.count = 0
+        self.eps = torch.finfo(torch.float64).eps
+
+    def __call__(
+        self, closure: Closure, point: Point, along: Sequence[Tensor] = (), ready: Sequence[Tensor] = ()
+    ) -> list[float]:
+        """Evaluate and fill the point, but for x.
+
+        Args:
+            closure: see the module.
+            point: to fill.
+            along: vectors (n) whose products with the gradient are wanted.
+            ready: further numbers to fetch.
+
+        Returns:
+            The products, then the numbers.
+
+        Raises:
+            InputError: the loss is not one real number of at least bf16, or a gradient is sparse.
+        """
+        with torch.enable_grad():
+            loss = closure()
+        self.count += 1
+        g = self.flat.gather_grads(point.g)
+        if self.sign < 0.0:
+            g.neg_()
+        wanted = [torch.dot(g, g), torch.linalg.vector_norm(g, math.inf), *(torch.dot(g, d) for d in along), *ready]
+        if isinstance(loss, Tensor):
+            loss = _number(loss)
+            self.eps = torch.finfo(loss.dtype).eps
+            value, squared, largest, *rest = _fetch([loss, *wanted])
+        else:
+            squared, largest, *rest = _fetch(wanted)
+            value = float(loss)
+        point.value, point.largest = self.sign * value, largest
+        point.norm = math.sqrt(squared) if squared >= 0.0 else math.nan
+        return rest
+
+    def noise(self, point: Point) -> float:
+        """Return the error that rounding may leave in the point's value."""
+        return 10.0 * self.eps * abs(point.value)
+
+
+def refuse_half(device: torch.device) -> None:
+    """Raise InputError in fp16 autocast."""
+    if torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.float16:
+        raise InputError(
+            "autocast: fp16 loses the differences that curvature is learnt from, and its loss scaling breaks line searches; "
+            "use torch.bfloat16 or leave autocast"
+        )
+
+
+def _number(loss: Tensor) -> Tensor:
+    if loss.numel() != 1:
+        raise InputError(
+            f"closure: must return the loss as one number, got shape {tuple(loss.shape)}; return its mean or sum"
+        )
+    if loss.is_complex() or not loss.is_floating_point() or loss.dtype == torch.float16:
+        raise InputError(f"closure: must return a real loss of at least bf16, got {loss.dtype}; compute it in float32")
+    return loss.detach().reshape(())
+
+
+def _fetch(scalars: list[Tensor]) -> list[float]:
+    """Return the numbers, waiting once for their device."""
+    if not scalars:
+        return []
+    if scalars[0].device.type == "cpu":
+        return [scalar.item() for scalar in scalars]
+    kind = torch.float32 if scalars[0].device.type == "mps" else torch.float64
+    numbers: list[float] = torch.stack([scalar.to(kind) for scalar in scalars]).tolist()
+    return numbers
