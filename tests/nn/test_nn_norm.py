@@ -5,7 +5,7 @@ import torch
 from torch import multiprocessing, nn
 
 from seewhy.core.errors import InputError
-from seewhy.nn import BatchNorm, norm
+from seewhy.nn import NORMS, BatchNorm, norm
 
 SHAPES = [(12, 5), (6, 5, 4, 3)]
 
@@ -48,12 +48,68 @@ def test_one_value_per_feature_is_refused_in_training_only():
         layer.eval()(torch.zeros(shape))
 
 
-@pytest.mark.parametrize(("name", "groups"), [("layer", 1), ("group", 2)])
-def test_layer_and_group_normalise_each_image(name, groups):
+@pytest.mark.parametrize(("name", "groups"), [("layer", 1), ("group", 2), ("instance", 32)])
+def test_layer_group_and_instance_normalise_each_image(name, groups):
     x = torch.randn(3, 32, 4, 4) * 5 + 1
     y = norm(name, 32, dims=2)(x).reshape(3, groups, -1)
     torch.testing.assert_close(y.mean(2), torch.zeros(3, groups), atol=1e-5, rtol=0)
     torch.testing.assert_close(y.var(2, unbiased=False), torch.ones(3, groups), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["layer", "group", "instance", "none"])
+def test_single_images_are_treated_as_in_batches(name):
+    layer, x = norm(name, 16, dims=2), torch.randn(5, 16, 3, 3)
+    torch.testing.assert_close(torch.cat([layer(row[None]) for row in x]), layer(x))
+    assert torch.equal(layer.eval()(x), layer.train()(x))
+
+
+def test_instance_is_refused_where_there_is_one_place():
+    with pytest.raises(
+        InputError, match=r"model.norm: 'instance' normalises over the places of a map, which dense layers do not have"
+    ):
+        norm("instance", 4, dims=1)
+    layer = norm("instance", 4, dims=2)
+    for mode in (True, False):
+        with pytest.raises(InputError, match=r"model.norm: must be another than instance for maps of shape \(1, 1\)"):
+            layer.train(mode)(torch.zeros(2, 4, 1, 1))
+    assert layer(torch.zeros(2, 4, 1, 2)).shape == (2, 4, 1, 2)
+
+
+@pytest.mark.parametrize("name", ["layer", "group"])
+def test_a_single_value_gives_beta(name):
+    layer = norm(name, 1, dims=2)
+    torch.nn.init.constant_(layer.bias, 0.5)
+    torch.testing.assert_close(layer(torch.randn(3, 1, 1, 1)), torch.full((3, 1, 1, 1), 0.5), atol=1e-3, rtol=0)
+
+
+def test_two_images_are_enough_for_batch():
+    y = BatchNorm(3)(torch.tensor([[1.0, 5.0, 0.0], [3.0, 5.0, 1e-3]]))
+    torch.testing.assert_close(y[:, :2], torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), atol=1e-4, rtol=0)
+    assert torch.isfinite(y).all()
+
+
+@pytest.mark.parametrize("name", NORMS.names())
+def test_contract(name):
+    torch.manual_seed(0)
+    layer, copy = norm(name, 16, dims=2), norm(name, 16, dims=2)
+    x = torch.randn(4, 16, 5, 3)
+    for last in (x, x.contiguous(memory_format=torch.channels_last)):
+        y = layer(last)
+        assert y.shape == x.shape
+        assert y.is_contiguous(memory_format=torch.channels_last) == last.is_contiguous(
+            memory_format=torch.channels_last
+        )
+    assert layer(x.bfloat16()).dtype == torch.bfloat16
+    copy.load_state_dict(layer.state_dict())
+    assert torch.equal(copy.eval()(x), layer.eval()(x))
+    torch.compiler.reset()
+    expected = layer.train()(x)
+    for mode in (True, False):
+        expected = layer.train(mode)(x)
+        torch.testing.assert_close(torch.compile(layer, backend="eager", fullgraph=True)(x), expected)
+    torch.testing.assert_close(torch.export.export(layer.eval(), (x,)).module()(x), layer(x))
+    small = x[:2, :, :2, :2].double().requires_grad_()
+    assert torch.autograd.gradcheck(norm(name, 16, dims=2).double(), (small,))
 
 
 @pytest.mark.parametrize("features", [1, 3, 10, 16, 24, 64, 100])

@@ -85,11 +85,14 @@ def spread(module: nn.Module, batch: Any, loss: Callable[[Any], Tensor]) -> tupl
     with observed(module) as until_done, torch.enable_grad():
         _watch(module, uses, until_done)
         value = loss(module(batch))
-    if not uses or not value.requires_grad:
-        raise InputError("spread: the loss must depend on linear or convolution layers of the module; none was used")
-    weights: dict[int, Tensor] = {id(use.layer): use.layer.weight for use in uses if use.layer.weight.requires_grad}
-    outputs = [use.output for use in uses if use.output.requires_grad]
-    found = iter(torch.autograd.grad(value, [*outputs, *weights.values()], allow_unused=True))
+        if not uses or not value.requires_grad:
+            raise InputError(
+                "spread: the loss must depend on linear or convolution layers of the module; none was used"
+            )
+        weights: dict[int, Tensor] = {id(use.layer): use.layer.weight for use in uses if use.layer.weight.requires_grad}
+        outputs = [use.output for use in uses if use.output.requires_grad]
+        # Here, since the running statistics that the graph may hold are put back on leaving.
+        found = iter(torch.autograd.grad(value, [*outputs, *weights.values()], allow_unused=True))
     by_output = {id(output): _root_mean_square(next(found)) for output in outputs}
     by_weight = {key: _root_mean_square(next(found)) for key in weights}
     return tuple(
@@ -125,8 +128,9 @@ def _watch(module: nn.Module, uses: list[_Use], until_done: Callable[[Any], None
         def note(activation: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             if uses and uses[-1].activation is None and inputs[0].dim() >= 2:
                 use, x = uses[-1], inputs[0].detach()
+                use.activation = name  # first, for the next line calls the activation, and so this function, again
                 health = unit_health(activation, x)
-                use.activation, use.saturated, use.dead = name, health.saturated_share, health.dead_units
+                use.saturated, use.dead = health.saturated_share, health.dead_units
                 with torch.no_grad():
                     use.signal = activation.forward(x.clone()).float()
 

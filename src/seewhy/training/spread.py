@@ -61,4 +61,6 @@ def _design(name: str) -> models.Design:
         return replace(plain, activation=name)
     if name in nn.NORMS.names():
         return replace(plain, norm=name)
-    raise InputError(f"--show: draws initialisations, activations and normalisations, got {name!r}; see `seewhy techniques`")
+    raise InputError(
+        f"--show: draws initialisations, activations and normalisations, got {name!r}; see `seewhy techniques`"
+    )

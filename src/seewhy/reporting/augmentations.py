@@ -1,0 +1,137 @@
+"""What augmentation does to the user's own images: the images, and below them one row of drawn variants for each change.
+
+The same record is drawn as a part of a page and as one picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from seewhy.core.errors import InputError, bad_value
+from seewhy.reporting.html import _environment
+from seewhy.reporting.palette import LIGHT
+from seewhy.reporting.samples import _picture, thumbnail_data_uri
+
+_TINY = 96
+"""Up to this side, pixels are shown as squares."""
+
+_SIDES = (56, 112)
+"""Least and largest side of a picture on a page, in its pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The variants that one change drew.
+
+    Attributes:
+        name: of the change, such as "flip".
+        images: one variant of each image, uint8 [H, W, C] with C = 1 or 3, all of one size.
+        text: its strength in a few words, such as "4 pixels".
+    """
+
+    name: str
+    images: Sequence[NDArray[np.uint8]]
+    text: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class AugmentationRecord:
+    """Images and what became of them.
+
+    Attributes:
+        images: n images as they are, uint8 [H, W, C] with C = 1 or 3, all of one size.
+        rows: the changes; a name may come back, with other draws.
+        original: what the first row is called.
+
+    Raises:
+        InputError: there is no image, or a row has another number of variants.
+    """
+
+    images: Sequence[NDArray[np.uint8]]
+    rows: Sequence[Drawn]
+    original: str = "as they are"
+
+    def __post_init__(self) -> None:
+        if len(self.images) == 0:
+            raise bad_value("images", 0, "at least one")
+        for row in self.rows:
+            if len(row.images) != len(self.images):
+                raise InputError(
+                    f"variants of {row.name!r}: must be one for each of {len(self.images)} images, got {len(row.images)}"
+                )
+
+    def all_rows(self) -> list[Drawn]:
+        """Return the images as they are, then the changes."""
+        return [Drawn(self.original, self.images), *self.rows]
+
+
+def augmentation_fragment(record: AugmentationRecord) -> str:
+    """Draw the record as a `<figure>` for a page.
+
+    It carries its own style and pictures, follows the page's colours where there are such, and loads nothing.
+    """
+    H, W = np.shape(record.images[0])[:2]
+    rows = [
+        {"name": row.name, "text": row.text, "uris": [thumbnail_data_uri(image) for image in row.images]}
+        for row in record.all_rows()
+    ]
+    return (
+        _environment()
+        .get_template("augmentations.html.j2")
+        .render(
+            rows=rows,
+            count=len(record.images),
+            side=min(max(W, _SIDES[0]), _SIDES[1]),
+            tiny=max(H, W) <= _TINY,
+            muted=LIGHT["muted"],
+            line=LIGHT["line"],
+        )
+    )
+
+
+def augmentation_sheet(record: AugmentationRecord, *, side: int = 96, gap: int = 6) -> NDArray[np.uint8]:
+    """Draw the record as one picture with the changes' names on the left.
+
+    Args:
+        record: what to draw.
+        side: the longer side of an image in the sheet, in pixels; images are enlarged to a whole multiple at most this.
+        gap: pixels between images.
+
+    Returns:
+        uint8 [rows, columns, 3]; `png_data_uri` or PIL writes it.
+    """
+    rows = [[_sized(image, side) for image in row.images] for row in record.all_rows()]
+    width = max(tile.width for row in rows for tile in row)
+    heights = [row[0].height for row in rows]
+    name_font, text_font = ImageFont.load_default(size=15), ImageFont.load_default(size=12)
+    labels = [(row.name, row.text) for row in record.all_rows()]
+    lengths = [(name_font.getlength(name), text_font.getlength(text)) for name, text in labels]
+    indent = round(max(max(pair) for pair in lengths)) + 3 * gap
+    columns = indent + len(record.images) * (width + gap) + gap
+    sheet = Image.new("RGB", (columns, sum(heights) + (len(rows) + 1) * gap), LIGHT["card"])
+    pen = ImageDraw.Draw(sheet)
+    top = gap
+    for tiles, (name, text), height in zip(rows, labels, heights, strict=True):
+        middle = top + height // 2
+        pen.text((2 * gap, middle - (8 if text else 0)), name, LIGHT["ink"], name_font, anchor="lm")
+        pen.text((2 * gap, middle + 10), text, LIGHT["muted"], text_font, anchor="lm")
+        for place, tile in enumerate(tiles):
+            sheet.paste(tile, (indent + place * (width + gap), top))
+        top += height + gap
+    return np.asarray(sheet)
+
+
+def _sized(array: NDArray[np.uint8], side: int) -> Image.Image:
+    """Return the picture at a side of at most `side`: enlarged by whole pixels, or shrunk smoothly."""
+    picture = _picture(array).convert("RGB")
+    longest = max(picture.size)
+    if longest > side:
+        picture.thumbnail((side, side))
+        return picture
+    factor = side // longest
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
