@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from seewhy.core.errors import InputError
-from seewhy.reporting.augmentations import AugmentationRecord, Drawn, augmentation_fragment, augmentation_sheet
+from seewhy.reporting.augmentations import augmentation_fragment, augmentation_sheet
+from seewhy.reporting.records import AugmentationRecord, Drawn
 
 HOSTILE = "</style><script>alert(1)</script>\" onerror='x' \u202e"
 

@@ -5,69 +5,20 @@ The same record is drawn as a part of a page and as one picture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from seewhy.core.errors import InputError, bad_value
-from seewhy.reporting.html import _environment
 from seewhy.reporting.palette import LIGHT
-from seewhy.reporting.samples import _picture, thumbnail_data_uri
+from seewhy.reporting.records import AugmentationRecord
+from seewhy.reporting.samples import picture_of, thumbnail_data_uri
+from seewhy.reporting.template import environment
 
 _TINY = 96
 """Up to this side, pixels are shown as squares."""
 
 _SIDES = (56, 112)
 """Least and largest side of a picture on a page, in its pixels."""
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """The variants that one change drew.
-
-    Attributes:
-        name: of the change, such as "flip".
-        images: one variant of each image, uint8 [H, W, C] with C = 1 or 3, all of one size.
-        text: its strength in a few words, such as "4 pixels".
-    """
-
-    name: str
-    images: Sequence[NDArray[np.uint8]]
-    text: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class AugmentationRecord:
-    """Images and what became of them.
-
-    Attributes:
-        images: n images as they are, uint8 [H, W, C] with C = 1 or 3, all of one size.
-        rows: the changes; a name may come back, with other draws.
-        original: what the first row is called.
-
-    Raises:
-        InputError: there is no image, or a row has another number of variants.
-    """
-
-    images: Sequence[NDArray[np.uint8]]
-    rows: Sequence[Drawn]
-    original: str = "as they are"
-
-    def __post_init__(self) -> None:
-        if len(self.images) == 0:
-            raise bad_value("images", 0, "at least one")
-        for row in self.rows:
-            if len(row.images) != len(self.images):
-                raise InputError(
-                    f"variants of {row.name!r}: must be one for each of {len(self.images)} images, got {len(row.images)}"
-                )
-
-    def all_rows(self) -> list[Drawn]:
-        """Return the images as they are, then the changes."""
-        return [Drawn(self.original, self.images), *self.rows]
 
 
 def augmentation_fragment(record: AugmentationRecord) -> str:
@@ -81,7 +32,7 @@ def augmentation_fragment(record: AugmentationRecord) -> str:
         for row in record.all_rows()
     ]
     return (
-        _environment()
+        environment()
         .get_template("augmentations.html.j2")
         .render(
             rows=rows,
@@ -128,7 +79,7 @@ def augmentation_sheet(record: AugmentationRecord, *, side: int = 96, gap: int =
 
 def _sized(array: NDArray[np.uint8], side: int) -> Image.Image:
     """Return the picture at a side of at most `side`: enlarged by whole pixels, or shrunk smoothly."""
-    picture = _picture(array).convert("RGB")
+    picture = picture_of(array).convert("RGB")
     longest = max(picture.size)
     if longest > side:
         picture.thumbnail((side, side))

@@ -6,27 +6,26 @@ the browser to fetch anything or to run any script but the page's own, whatever 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from seewhy.reporting import figures, reading, samples
+from seewhy.reporting.augmentations import augmentation_fragment
 from seewhy.reporting.palette import DARK, LIGHT, figure_rules, variables
 from seewhy.reporting.records import EvaluationRecord, ReportRecord
 from seewhy.reporting.svg import inline_svg
-from seewhy.reporting.words import breakable, clean, count, finite, number, percent, shorten
+from seewhy.reporting.template import environment, script_hash, source
+from seewhy.reporting.words import count, finite, number, percent
 
 MISTAKES_UP_TO = 36
 PATHS_UP_TO = 50
 EPOCHS_UP_TO = 500
 
 _SECTIONS = (("curves", "Learning"), ("data", "Data"), ("repeat", "Repeat"))
+_CHANGED = (("augmentation", "Augmentation"),)
 _EVALUATED = (
     ("confusion", "Confusion"),
     ("mistakes", "Mistakes"),
@@ -35,36 +34,6 @@ _EVALUATED = (
 )
 _MEMBERS = (("members", "Members"),)
 _NOT_EVALUATED = (("evaluation", "Evaluation"),)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("seewhy.reporting", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=clean,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": number,
-        "percent": percent,
-        "shorten": shorten,
-        "count": count,
-        "breakable": breakable,
-    }
-    return environment
-
-
-def _source(name: str) -> str:
-    loader = _environment().loader
-    assert loader is not None
-    return loader.get_source(_environment(), name)[0]
-
-
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
 def render_report(record: ReportRecord) -> str:
@@ -76,15 +45,15 @@ def render_report(record: ReportRecord) -> str:
     Returns:
         A whole HTML document that loads nothing from anywhere.
     """
-    script = _source("report.js")
+    script = source("report.js")
     evaluation = record.evaluation
     context: dict[str, Any] = {
         "record": record,
         "created": _when(record.created),
         "tiles": [_tile(label, value) for label, value in record.summary],
         "script": script,
-        "script_hash": _hash(script),
-        "style": _source("report.css"),
+        "script_hash": script_hash(script),
+        "style": source("report.css"),
         "light": variables(LIGHT),
         "dark": variables(DARK),
         "figure_rules": figure_rules(),
@@ -92,7 +61,9 @@ def render_report(record: ReportRecord) -> str:
         "ensemble": _ensemble(record.ensemble) if record.ensemble else None,
         "sections": (_MEMBERS if record.ensemble else _SECTIONS[:1])
         + (_EVALUATED if evaluation else _NOT_EVALUATED)
+        + (_CHANGED if record.augmentation else ())
         + _SECTIONS[1:],
+        "augmentation": augmentation_fragment(record.augmentation) if record.augmentation else "",
         "evaluation": evaluation,
         "part": reading.part_name(evaluation) if evaluation else "",
         "confusion": _confusion(evaluation) if evaluation else None,
@@ -102,7 +73,7 @@ def render_report(record: ReportRecord) -> str:
         "issues": _issues(record.audit),
         "environment": _flat(record.environment),
     }
-    return _environment().get_template("report.html.j2").render(context)
+    return environment().get_template("report.html.j2").render(context)
 
 
 def _when(created: str) -> str:

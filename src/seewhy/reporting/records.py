@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seewhy.core.errors import InputError, bad_value
+
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
@@ -70,6 +72,52 @@ class EvaluationRecord:
 
 
 @dataclass(frozen=True, eq=False)
+class Drawn:
+    """The variants that one change drew.
+
+    Attributes:
+        name: of the change, such as "flip".
+        images: one variant of each image, uint8 [H, W, C] with C = 1 or 3, all of one size.
+        text: its strength in a few words, such as "4 pixels".
+    """
+
+    name: str
+    images: Sequence[NDArray[np.uint8]]
+    text: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class AugmentationRecord:
+    """Images and what became of them.
+
+    Attributes:
+        images: n images as they are, uint8 [H, W, C] with C = 1 or 3, all of one size.
+        rows: the changes; a name may come back, with other draws.
+        original: what the first row is called.
+
+    Raises:
+        InputError: there is no image, or a row has another number of variants.
+    """
+
+    images: Sequence[NDArray[np.uint8]]
+    rows: Sequence[Drawn]
+    original: str = "as they are"
+
+    def __post_init__(self) -> None:
+        if len(self.images) == 0:
+            raise bad_value("images", 0, "at least one")
+        for row in self.rows:
+            if len(row.images) != len(self.images):
+                raise InputError(
+                    f"variants of {row.name!r}: must be one for each of {len(self.images)} images, got {len(row.images)}"
+                )
+
+    def all_rows(self) -> list[Drawn]:
+        """Return the images as they are, then the changes."""
+        return [Drawn(self.original, self.images), *self.rows]
+
+
+@dataclass(frozen=True, eq=False)
 class ReportRecord:
     """Everything a run's report shows.
 
@@ -89,6 +137,7 @@ class ReportRecord:
         audit: data issues, each with kind, severity ("error", "warning", "note"), message, paths.
         ensemble: of an ensemble, on the part that `evaluation` tells of: members (a mapping each: accuracy, log_loss, ece), gain with
             gain_interval, disagreement, disagreement_right, disagreement_wrong (nats), by_number (mappings: members, accuracy, log_loss).
+        augmentation: training images and what augmentation makes of them, or None.
         notes: sentences to show above everything else, such as why a run stopped early.
     """
 
@@ -104,4 +153,5 @@ class ReportRecord:
     environment: Mapping[str, object] = field(default_factory=dict)
     audit: Sequence[Mapping[str, object]] = ()
     ensemble: Mapping[str, Any] | None = None
+    augmentation: AugmentationRecord | None = None
     notes: Sequence[str] = ()

@@ -15,7 +15,8 @@ _PHOTO_SIDE = 96
 """Above this side a picture is a photograph: JPEG is several times smaller than PNG and looks the same."""
 
 
-def _picture(array: NDArray[np.uint8]) -> Image.Image:
+def picture_of(array: NDArray[np.uint8]) -> Image.Image:
+    """Return a PIL picture of uint8 [H, W], [H, W, 1] or [H, W, 3]."""
     assert array.dtype == np.uint8, f"image must be uint8, got {array.dtype}"
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -31,14 +32,14 @@ def _data_uri(picture: Image.Image, form: str) -> str:
 
 def png_data_uri(array: NDArray[np.uint8]) -> str:
     """Return the picture, uint8 [H, W, C] with C = 1 or 3 or [H, W], as a PNG data URI; no pixel is changed."""
-    return _data_uri(_picture(array), "png")
+    return _data_uri(picture_of(array), "png")
 
 
 def thumbnail_data_uri(array: NDArray[np.uint8], side: int = 224) -> str:
     """Return the picture as a small data URI: PNG for tiny pictures, else JPEG of at most `side` pixels a side."""
     if max(array.shape[:2]) <= _PHOTO_SIDE:
         return png_data_uri(array)
-    picture = _picture(array)
+    picture = picture_of(array)
     picture.thumbnail((side, side))
     return _data_uri(picture, "jpeg")
 

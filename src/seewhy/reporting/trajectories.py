@@ -21,8 +21,8 @@ from PIL import Image
 from seewhy.core.errors import InputError, bad_value
 from seewhy.reporting import figures
 from seewhy.reporting.contours import Floats, contour, depth, heights
-from seewhy.reporting.html import _environment, _hash, _source
 from seewhy.reporting.palette import DARK, LIGHT, figure_rules, variables
+from seewhy.reporting.template import environment, script_hash, source
 from seewhy.reporting.words import finite, number
 
 SERIES_LIGHT = ("#2456d6", "#d2600a", "#0a8a60", "#b8309a", "#7a5200", "#0d87a8", "#c02626", "#6a42c2")
@@ -233,19 +233,19 @@ def render_trajectories(records: Sequence[TrajectoryRecord], *, title: str = "Wa
     """
     if not records:
         raise bad_value("records", 0, "at least one")
-    scripts = [_source("report.js"), _source("trajectories.js")]
+    scripts = [source("report.js"), source("trajectories.js")]
     colours = [{f"s{k}": value for k, value in enumerate(series)} for series in (SERIES_LIGHT, SERIES_DARK)]
     context: dict[str, Any] = {
         "title": title,
         "sections": [_section(record) for record in records],
         "scripts": scripts,
-        "hashes": " ".join(f"'sha256-{_hash(script)}'" for script in scripts),
-        "style": _source("report.css") + _source("trajectories.css"),
+        "hashes": " ".join(f"'sha256-{script_hash(script)}'" for script in scripts),
+        "style": source("report.css") + source("trajectories.css"),
         "light": variables(LIGHT | colours[0]),
         "dark": variables(DARK | colours[1]),
         "figure_rules": figure_rules(),
     }
-    return _environment().get_template("trajectories.html.j2").render(context)
+    return environment().get_template("trajectories.html.j2").render(context)
 
 
 @dataclass(frozen=True)
