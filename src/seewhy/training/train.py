@@ -18,6 +18,7 @@ from seewhy.training.loop.events import Emit, EpochEnded, Event, Observer, Plann
 from seewhy.training.loop.fit import fit
 from seewhy.training.loop.job import Job, Progress
 from seewhy.training.loop.loggers import TensorBoard, require_tensorboard
+from seewhy.training.results.augmented import write_augmented
 from seewhy.training.results.finish import finish
 from seewhy.training.results.folder import RunFolder, create, only_writer, write_metrics
 from seewhy.training.spec import RunSpec
@@ -53,6 +54,7 @@ def start(
     folder = Path(prepared.engine.agreed(str(folder or free_name(prepared))))
     if prepared.engine.is_main:
         create(folder, prepared)
+        write_augmented(folder, prepared)
     prepared.engine.barrier()
     return _train(prepared, folder, emit, None)
 

@@ -6,17 +6,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from seewhy.core.files import naming, write_atomic, write_json
+from seewhy.core.files import naming, write_json
 from seewhy.data import Part
 from seewhy.training.assemble import Prepared
 from seewhy.training.loop.job import Job
 from seewhy.training.results.evaluation import Evaluation, evaluate, predict_part
 from seewhy.training.results.folder import RunFolder
+from seewhy.training.results.pictures import pixels_of, save_picture
 
 MISTAKES = 24
 """Pictures of the most confident mistakes that are kept for the report."""
@@ -59,7 +58,7 @@ def keep(run: RunFolder, evaluation: Evaluation, part: Part, probabilities: Tens
     rows = []
     for number, place in enumerate(wrong.tolist(), start=1):
         file = samples / f"mistake-{number:02d}.png"
-        _save_picture(part.images(torch.tensor([place]))[0], file)
+        save_picture(pixels_of(part.images(torch.tensor([place]))[0]), file)
         rows.append(
             {
                 "file": f"samples/{file.name}",
@@ -70,9 +69,3 @@ def keep(run: RunFolder, evaluation: Evaluation, part: Part, probabilities: Tens
             }
         )
     write_json(run.folder / "evaluation.json", {**evaluation.to_json(), "mistakes": rows})
-
-
-def _save_picture(image: Tensor, path: Path) -> None:
-    pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    write_atomic(path, lambda temporary: picture.save(temporary, format="PNG"))

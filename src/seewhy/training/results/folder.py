@@ -6,6 +6,7 @@ metrics.csv        a line an epoch
 results.json       the final figures by part: {"test": {"accuracy": ...}}
 evaluation.json    every figure of the last evaluation, for the report
 samples/           the most confident mistakes as pictures
+augmented/         what augmentation makes of some training images, a strip a change
 checkpoint/        see training.loop.checkpoint
 environment.json   versions, machine, command
 report.html        all of it to look at

@@ -11,6 +11,7 @@ from PIL import Image
 
 from seewhy.core.files import write_text
 from seewhy.reporting import EvaluationRecord, Mistake, ReportRecord, render_report
+from seewhy.training.results.augmented import read_augmented
 from seewhy.training.results.folder import RunFolder
 
 PARTS = {"test": "Test", "val": "Validation"}
@@ -43,6 +44,7 @@ def record_of(run: RunFolder) -> ReportRecord:
         environment=run.read_json("environment.json"),
         audit=run.data["audit"],
         ensemble=run.read_json("ensemble.json").get(evaluation.get("part", "")),
+        augmentation=read_augmented(run),
         notes=notes,
     )
 
