@@ -117,3 +117,25 @@ def test_leaving_early_ends_the_background_thread(part):
     while any(thread.name == "seewhy-prefetch" for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_batches_that_overlap_begin_with_the_end_of_the_one_before(part):
+    plain = list(batches(part, batch_size=10, seed=1, epoch=2))
+    seen = list(batches(part, batch_size=10, seed=1, epoch=2, overlap=0.3))
+    assert [batch.shared for batch in seen] == [3] * 5
+    assert [len(batch.keys) for batch in seen] == [10, 13, 13, 13, 13]
+    for left, right in pairwise(seen):
+        assert torch.equal(left.keys[-3:], right.keys[:3])
+        assert torch.equal(left.images[-3:], right.images[:3])
+    assert all(torch.equal(own.keys, more.keys[-10:]) for own, more in zip(plain, seen, strict=True))
+    (resumed,) = batches(part, batch_size=10, seed=1, epoch=2, overlap=0.3, start=4)
+    assert torch.equal(resumed.keys, seen[4].keys)
+
+
+def test_a_single_batch_shares_nothing_and_wrong_shares_are_refused(part):
+    (batch,) = batches(part, batch_size=50, seed=1, epoch=0, overlap=0.5)
+    assert (batch.shared, len(batch.keys)) == (0, 50)
+    with pytest.raises(InputError, match="overlap: must be at least 0 and less than 1, got 1"):
+        batches(part, batch_size=10, seed=1, epoch=0, overlap=1.0)
+    with pytest.raises(InputError, match=r"overlap: must be 0 where 2 processes share a batch, got 0\.5"):
+        batches(part, batch_size=10, seed=1, epoch=0, overlap=0.5, world=2)

@@ -33,6 +33,7 @@ class Batch:
         keys: int64 [n], the images' rows in the whole data set.
         step_in_epoch: which batch of the epoch this is, from 0.
         global_size: images of this step on all processes together (n when there is one process).
+        shared: how many of the images, the last ones, the next batch of the epoch begins with.
     """
 
     images: Tensor
@@ -40,6 +41,7 @@ class Batch:
     keys: Tensor
     step_in_epoch: int
     global_size: int
+    shared: int = 0
 
 
 def order(n: int, *, seed: int, epoch: int) -> Tensor:
@@ -71,6 +73,7 @@ def batches(
     start: int = 0,
     rank: int = 0,
     world: int = 1,
+    overlap: float = 0.0,
     prefetch: bool | None = None,
 ) -> Iterator[Batch]:
     """Yield the batches of one epoch, from step `start` on.
@@ -84,19 +87,27 @@ def batches(
         start: the first step to yield; earlier ones cost nothing.
         rank: this process; it takes positions `rank, rank + world, ...` of every batch.
         world: how many processes share the batch.
+        overlap: share of a batch, at least 0 and less than 1, that the next one sees again before its own images; for methods that
+            compare gradients on the same images (Berahas et al. 2016, 1605.06049). The first of an epoch has only its own.
         prefetch: prepare the next batch in a background thread while the step computes. Default: only where batches have
             to be decoded; a gather from memory is over sooner than a thread is woken.
     """
+    if not 0 <= overlap < 1:
+        raise bad_value("overlap", overlap, "at least 0 and less than 1")
+    if overlap and world > 1:
+        raise bad_value("overlap", overlap, f"0 where {world} processes share a batch")
     permutation = order(len(part), seed=seed, epoch=epoch)
     bounds = batch_bounds(len(part), batch_size)
+    shared = 0 if len(bounds) == 1 else int(overlap * min(high - low for low, high in bounds))
 
     def make(step: int) -> Batch:
         low, high = bounds[step]
+        low = max(0, low - shared)
         positions = permutation[low + rank : high : world]
         images, keys = part.images(positions), part.keys[positions]
         if augment is not None and len(positions):
             images = augment(images, keys, seed=seed, epoch=epoch)
-        return Batch(images, part.labels[positions], keys, step, high - low)
+        return Batch(images, part.labels[positions], keys, step, high - low, shared)
 
     steps = range(start, len(bounds))
     if part.decodes if prefetch is None else prefetch:
