@@ -41,8 +41,11 @@ class Technique(Generic[Factory]):
 
     @property
     def lives_in(self) -> str:
-        """The dotted name of the factory."""
-        return f"{self.factory.__module__}.{getattr(self.factory, '__qualname__', self.name)}"
+        """The dotted name of what does the work: the factory's own word, or its name."""
+        return (
+            getattr(self.factory, "lives_in", "")
+            or f"{self.factory.__module__}.{getattr(self.factory, '__qualname__', self.name)}"
+        )
 
 
 class Registry(Generic[Factory]):

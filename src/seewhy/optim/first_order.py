@@ -28,11 +28,15 @@ class Optimiser:
         make: from named parameters, learning rate, momentum and weight decay to the optimiser.
         lr: a learning rate to start from.
         momentum: a momentum to start from; None where the method has none.
+        closure: whether a step evaluates the loss itself, through a closure.
+        lives_in: the dotted name of the class that does the work.
     """
 
     make: Callable[[list[Named], float, float, float], optim.Optimizer]
     lr: float
     momentum: float | None = None
+    closure: bool = False
+    lives_in: str = ""
 
     def __call__(
         self, named_parameters: Iterable[Named], *, lr: float, momentum: float | None, weight_decay: float
@@ -113,7 +117,7 @@ def decay_groups(named_parameters: Iterable[Named], weight_decay: float) -> Grou
 OPTIMISERS.add(
     Technique(
         name="muon",
-        factory=Optimiser(_muon, lr=0.24, momentum=0.6),
+        factory=Optimiser(_muon, lr=0.24, momentum=0.6, lives_in="seewhy.optim.Muon"),
         summary="momentum whose matrices are made orthogonal",
         formula="v <- rho v + g; u = g + rho v; W <- W sqrt(rows) / |W|; W <- W - eta O(u), O(u) nearly orthogonal; "
         "vectors and output layer: w <- w - eta' u / rms(u)",
@@ -125,7 +129,7 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="sgd",
-        factory=Optimiser(_torch(optim.SGD, fused=True), lr=0.1),
+        factory=Optimiser(_torch(optim.SGD, fused=True), lr=0.1, lives_in="torch.optim.SGD"),
         summary="steps against the gradient",
         formula="w <- w - eta g",
         source="Robbins & Monro 1951",
@@ -137,7 +141,9 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="momentum",
-        factory=Optimiser(_torch(optim.SGD, has_momentum=True, fused=True), lr=0.05, momentum=0.9),
+        factory=Optimiser(
+            _torch(optim.SGD, has_momentum=True, fused=True), lr=0.05, momentum=0.9, lives_in="torch.optim.SGD"
+        ),
         summary="a ball that rolls downhill",
         formula="v <- rho v + g; w <- w - eta v",
         source="Polyak 1964",
@@ -149,7 +155,12 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="nesterov",
-        factory=Optimiser(_torch(optim.SGD, has_momentum=True, nesterov=True, fused=True), lr=0.05, momentum=0.9),
+        factory=Optimiser(
+            _torch(optim.SGD, has_momentum=True, nesterov=True, fused=True),
+            lr=0.05,
+            momentum=0.9,
+            lives_in="torch.optim.SGD",
+        ),
         summary="momentum that looks ahead",
         formula="v <- rho v + g(w - eta rho v); w <- w - eta v (after a change of variable)",
         source="Nesterov 1983; Sutskever et al. 2013",
@@ -161,7 +172,7 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="adagrad",
-        factory=Optimiser(_torch(optim.Adagrad, foreach=True), lr=0.01),
+        factory=Optimiser(_torch(optim.Adagrad, foreach=True), lr=0.01, lives_in="torch.optim.Adagrad"),
         summary="steps shrink where gradients were large",
         formula="S <- S + g^2; w <- w - eta g / (sqrt S + eps)",
         source="Duchi et al. 2011",
@@ -173,7 +184,12 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="rmsprop",
-        factory=Optimiser(_torch(optim.RMSprop, has_momentum=True, alpha=0.9, foreach=True), lr=1e-3, momentum=0.0),
+        factory=Optimiser(
+            _torch(optim.RMSprop, has_momentum=True, alpha=0.9, foreach=True),
+            lr=1e-3,
+            momentum=0.0,
+            lives_in="torch.optim.RMSprop",
+        ),
         summary="steps scaled by a running mean of squared gradients",
         formula="S <- 0.9 S + 0.1 g^2; w <- w - eta g / (sqrt S + eps)",
         source="Tieleman & Hinton 2012",
@@ -185,7 +201,7 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="adam",
-        factory=Optimiser(_torch(optim.Adam, fused=True), lr=1e-3),
+        factory=Optimiser(_torch(optim.Adam, fused=True), lr=1e-3, lives_in="torch.optim.Adam"),
         summary="momentum and RMSprop with bias correction; L2 weight decay",
         formula="m <- b1 m + (1 - b1) g; S <- b2 S + (1 - b2) g^2; w <- w - eta m^ / (sqrt S^ + eps)",
         source="Kingma & Ba 2015, 1412.6980",
@@ -197,7 +213,7 @@ OPTIMISERS.add(
 OPTIMISERS.add(
     Technique(
         name="adamw",
-        factory=Optimiser(_torch(optim.AdamW, fused=True), lr=1e-3),
+        factory=Optimiser(_torch(optim.AdamW, fused=True), lr=1e-3, lives_in="torch.optim.AdamW"),
         summary="Adam with decoupled weight decay",
         formula="w <- (1 - eta lambda) w, then Adam's step",
         source="Loshchilov & Hutter 2019, 1711.05101",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,7 +26,13 @@ from seewhy.training.loop.events import DataProgress, Emit
 from seewhy.training.loop.job import Job
 from seewhy.training.spec import RegSpec, RunSpec
 from seewhy.training.spec.defaults import Facts, estimate_seconds, resolve, resolve_budget
+from seewhy.training.spec.sections import SECOND_ORDER
 from seewhy.training.tasks import Recognition
+
+OVERLAP = 0.25
+"""Share of a batch that quasi-Newton methods see again in the next one: what their pairs are measured on."""
+
+QUASI_NEWTON = ("dfp", "bfgs", "lbfgs")
 
 PREPARATION_IMAGES = 5000
 """Training images from which data-dependent weights (whitening filters) are computed."""
@@ -52,7 +59,9 @@ def prepare(spec: RunSpec, emit: Emit, *, measure: bool = True) -> Prepared:
         measure: time a few steps to estimate the run (and to fit a budget in minutes); a resumed run has no need.
     """
     device = choose_device(spec.train.device)
-    precision = choose_precision(spec.train.precision, device)
+    # Differences of losses and gradients along a line are lost in bfloat16.
+    exact = spec.optim.name in SECOND_ORDER and spec.train.precision == "auto"
+    precision = "fp32" if exact else choose_precision(spec.train.precision, device)
     engine = Engine(device=device, precision=precision, threads=spec.train.threads)
     dataset = load_data(spec, emit)
     facts = facts_of(dataset)
@@ -163,15 +172,31 @@ def measure_speed(spec: RunSpec, model: models.Recogniser, engine: Engine, facts
     network = copy.deepcopy(model).to(engine.device).train()
     optimizer = make_optimizer(spec, network)
     task = make_task(spec)
+
+    def graph() -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(0)  # dropout's masks belong to the function that is searched
+        with engine.autocast():
+            logits = network(images)
+            return task.loss(logits, labels), logits
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss, _ = graph()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    objective: Any = closure
+    if isinstance(optimizer, optim.Newton):
+        objective = graph if optimizer.curvature == "gauss_newton" else lambda: graph()[0]
     best = float("inf")
     for _ in range(4):
         start = time.perf_counter()
-        with engine.autocast():
-            loss = task.loss(network(images), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad()
-        loss.item()  # waits for a GPU
+        if spec.optim.name in SECOND_ORDER:
+            optimizer.step(objective)
+        else:
+            loss = closure()
+            optimizer.step()
+            loss.item()  # waits for a GPU
         best = min(best, time.perf_counter() - start)
     return engine.world * count / best
 
@@ -192,6 +217,7 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         if average is not None:
             average.load(resumed.average)
     wrapped, engine_optimizer = engine.setup(prepared.model, optimizer)
+    closures = spec.optim.name in SECOND_ORDER
     validation = prepared.dataset.val
     early = choices.early_resolution or prepared.facts.side
     return Job(
@@ -199,7 +225,9 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         task=make_task(spec),
         model=prepared.model,
         wrapped=wrapped,
-        optimizer=engine_optimizer,
+        optimizer=optimizer if closures else engine_optimizer,
+        closures=closures,
+        classes=prepared.facts.classes,
         base_lrs=base_lrs,
         schedule=optim.schedule(spec.optim.schedule or "", total_steps=total_steps, warmup=spec.optim.warmup),
         batches=_batches(prepared),
@@ -257,6 +285,7 @@ def _batches(prepared: Prepared) -> Callable[[int, int], Iterator[Batch]]:
         augment=make_augment(prepared.spec.reg, prepared.dataset.mean),
         rank=engine.rank,
         world=engine.world,
+        overlap=OVERLAP if prepared.spec.optim.name in QUASI_NEWTON else 0.0,
     )
     return lambda epoch, start: found(epoch=epoch, start=start)
 

@@ -22,6 +22,7 @@ from seewhy.training.results.augmented import write_augmented
 from seewhy.training.results.finish import finish
 from seewhy.training.results.folder import RunFolder, create, only_writer, write_metrics
 from seewhy.training.spec import RunSpec
+from seewhy.training.spec.sections import SECOND_ORDER
 
 
 def start(
@@ -102,8 +103,13 @@ def refuse_place(folder: Path | None) -> None:
 
 
 def _refuse_small_batch(prepared: Prepared) -> None:
-    """Refuse a batch of which some process would have nothing."""
+    """Refuse a batch of which some process would have nothing, and methods that several processes cannot share."""
     size, world = prepared.spec.train.batch_size, prepared.engine.world
+    if prepared.spec.optim.name in SECOND_ORDER and world > 1:
+        raise InputError(
+            f"optim.name: {prepared.spec.optim.name} searches along a line in one process, but there are {world}; "
+            "start one process, or choose a first-order optimiser"
+        )
     if size is not None and size < world:
         raise InputError(f"train.batch_size: must be at least the number of processes ({world}), got {size}")
 

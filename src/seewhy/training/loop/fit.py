@@ -8,22 +8,19 @@ of (seed, epoch, image) or (seed, step), so a run that goes on from a checkpoint
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from seewhy import data as seewhy_data
-from seewhy.core.errors import RunError
 from seewhy.core.seeding import derive
 from seewhy.data import Batch
 from seewhy.training.loop.checkpoint import Checkpoint
 from seewhy.training.loop.events import EpochEnded, RunEnded, Saved, StepEnded
 from seewhy.training.loop.job import Job, Progress
-from seewhy.training.loop.nonfinite import first_bad_layer
+from seewhy.training.loop.steps import descend, search
 from seewhy.training.results.evaluation import mean_scores
 
 
@@ -94,25 +91,17 @@ def _step(job: Job, progress: Progress, batch: Batch, epoch: int) -> None:
         images = mixed.images
     if step < job.early_steps:
         images = seewhy_data.shrink(images, job.early_side)
-    logits = job.wrapped(images)
-    loss = job.task.loss(logits, labels if mixed is None else mixed.targets(logits.shape[1]))
-    count = len(labels)
-    correct = (logits.detach().argmax(dim=1) == labels).sum()
-    shown = job.task.log_loss(logits, labels)
-    sums = engine.total(torch.stack([shown * count, correct.float()])).tolist()
-    if not math.isfinite(sums[0]):
-        _refuse_nonfinite(job, progress, images)
-    # Processes average their gradients with equal weight, so a smaller share of the batch must count less.
-    engine.backward(loss * (count * engine.world / batch.global_size))
-    job.optimizer.step()
+    targets = labels if mixed is None else mixed.targets(job.classes)
+    take = search if job.closures else descend
+    seen = take(job, progress.step, images, labels, targets, batch)
     job.optimizer.zero_grad(set_to_none=True)
     if job.average is not None:
         job.average.update(job.model, step)
     progress.step += 1
-    for place, value in enumerate((sums[0], sums[1], float(batch.global_size))):
+    for place, value in enumerate((*seen, float(batch.global_size))):
         progress.sums[place] += value
     size = batch.global_size
-    job.emit(StepEnded(progress.step, epoch, sums[0] / size, sums[1] / size, job.base_lrs[0] * factor, size))
+    job.emit(StepEnded(progress.step, epoch, seen[0] / size, seen[1] / size, job.base_lrs[0] * factor, size))
 
 
 def _end_epoch(job: Job, progress: Progress, epoch: int) -> bool:
@@ -169,15 +158,3 @@ def _save(job: Job, progress: Progress, *, best: bool) -> None:
         state={name: value for name, value in progress.to_json().items() if name != "step"},
     )
     job.emit(Saved(progress.step, job.checkpoints.save(checkpoint, best=best)))
-
-
-def _refuse_nonfinite(job: Job, progress: Progress, images: Tensor) -> None:
-    """Stop the run, naming the step, the layer, and the last checkpoint that is good."""
-    with job.engine.autocast():
-        layer = first_bad_layer(job.model, images)
-    kept = job.checkpoints.has("last")
-    last = f"the last good checkpoint is kept in {job.checkpoints.folder}" if kept else "there is no checkpoint yet"
-    raise RunError(
-        f"the loss is not finite at step {progress.step + 1}; the first bad value appeared in {layer}; {last}; "
-        "try a lower optim.lr, or train.precision fp32"
-    )

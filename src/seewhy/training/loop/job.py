@@ -25,6 +25,8 @@ class Job:
     model: nn.Module  # the network itself: evaluated, saved
     wrapped: Any  # the same network behind the engine: called in training
     optimizer: Any
+    closures: bool  # whether the optimiser evaluates the loss itself
+    classes: int
     base_lrs: tuple[float, ...]  # of the optimiser's groups, which the schedule multiplies
     schedule: Callable[[int], float]
     batches: Callable[[int, int], Iterator[Batch]]  # (epoch, first step within it) -> this process's batches

@@ -14,6 +14,7 @@ from typing import Any
 
 from seewhy.core.errors import InputError
 from seewhy.training.spec import RunSpec
+from seewhy.training.spec.sections import SECOND_ORDER
 
 SMALL = 64
 """Sides up to this many pixels are small: full-resolution stem, whitening, convnet."""
@@ -54,7 +55,8 @@ def resolve(spec: RunSpec, facts: Facts) -> RunSpec:
     # Muon gives matrices a fixed norm, which changes nothing only where a normalisation layer follows.
     chosen = spec.optim.name or ("adamw" if spec.model.norm == "none" else "muon")
     muon = chosen == "muon"
-    batch = spec.train.batch_size or batch_size(facts)
+    second = chosen in SECOND_ORDER
+    batch = spec.train.batch_size or (min(facts.train_images, LARGE_BATCH) if second else batch_size(facts))
     optim: dict[str, Any] = {"name": chosen, **OPTIM_DEFAULTS[chosen]}
     if muon:
         optim["lr"] = round(optim["lr"] * math.sqrt(min(batch, 2000) / 500), 4)
@@ -67,7 +69,8 @@ def resolve(spec: RunSpec, facts: Facts) -> RunSpec:
         "optim": optim,
         "train": {
             "batch_size": batch,
-            "early_resolution": early_resolution(facts) if model["name"] != "mlp" else facts.side,
+            # Curvature learnt at one size is not that at another.
+            "early_resolution": facts.side if second or model["name"] == "mlp" else early_resolution(facts),
             "ema": 0.0,
             "tta": "none" if flip == "none" or model["name"] == "mlp" else "flip_shift" if small else "flip",
         },
@@ -90,6 +93,7 @@ OPTIM_DEFAULTS: dict[str, dict[str, Any]] = {
     "rmsprop": {"lr": 1e-3, "momentum": 0.0, "weight_decay": 0.0, "schedule": "one_cycle"},
     "adam": {"lr": 2e-3, "weight_decay": 0.0, "schedule": "one_cycle"},
     "adamw": {"lr": 2e-3, "weight_decay": 0.05, "schedule": "one_cycle"},
+    **{name: {"lr": 1.0, "weight_decay": 0.0, "schedule": "constant"} for name in SECOND_ORDER},
 }
 """Learning rates and schedules by optimiser; muon's is that of batch 500 and grows with the root of the batch."""
 
@@ -110,6 +114,10 @@ def early_resolution(facts: Facts) -> int:
 
 LEAST_EARLY = 25
 """The least side whose maps keep 3 pixels behind the whitening layer and three poolings; on maps of 2 convolutions are slow."""
+
+
+LARGE_BATCH = 2000
+"""Images a step of an optimiser that learns curvature, which the noise of small batches drowns."""
 
 
 def batch_size(facts: Facts) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from seewhy.training.spec.sections import (
+    SECOND_ORDER,
     WITH_MOMENTUM,
     DataSpec,
     EnsembleSpec,
@@ -32,6 +33,11 @@ def broken_rules(
     yield from _pictures(data, model, reg, train)
     if ensemble.members == 1 and (ensemble.edits or ensemble.jobs):
         yield "ensemble: edits and jobs belong to several members, but ensemble.members is 1; raise it or leave them out"
+    if optim.weight_decay and optim.name in SECOND_ORDER:
+        yield (
+            f"optim.weight_decay: must be 0 for {optim.name}, which searches along a line, got {optim.weight_decay}; "
+            "put the penalty into the loss: reg.l2"
+        )
     if optim.momentum is not None and optim.name is not None and optim.name not in WITH_MOMENTUM:
         yield f"optim.momentum: {optim.name} has none, got {optim.momentum}; it belongs to {', '.join(WITH_MOMENTUM)}"
 

@@ -17,10 +17,26 @@ InitName = Literal["normal", "lecun", "xavier", "he", "orthogonal", "lsuv", "dir
 NormName = Literal["batch", "layer", "group", "instance", "none"]
 NormInitName = Literal["standard", "identity"]
 StemName = Literal["whitening", "small", "large"]
-OptimName = Literal["muon", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+OptimName = Literal[
+    "muon",
+    "sgd",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "rmsprop",
+    "adam",
+    "adamw",
+    "newton",
+    "damped_newton",
+    "dfp",
+    "bfgs",
+    "lbfgs",
+]
 ScheduleName = Literal["triangle", "one_cycle", "cosine", "linear", "constant"]
 
 WITH_MOMENTUM = ("muon", "momentum", "nesterov", "rmsprop")
+SECOND_ORDER = ("newton", "damped_newton", "dfp", "bfgs", "lbfgs")
+"""Optimisers that evaluate the loss themselves, through a closure."""
 
 
 class DataSpec(Strict):

@@ -1,0 +1,127 @@
+"""One step on one batch: along the gradient, or as an optimiser searches that evaluates the loss itself (Newton's, quasi-Newton methods).
+
+During a search the loss is one function of the weights: the batch, its augmentation and dropout's masks stay as they are. A batch goes through
+the network `AT_ONCE` images at a time and its gradients are added up, so that even the whole training set needs no graph of its own size;
+only Newton's products need the graph of the whole batch.
+
+Where batches are parts of the data, quasi-Newton pairs come from the images that consecutive batches share (Berahas et al. 2016, 1605.06049).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from seewhy.core.errors import RunError
+from seewhy.core.seeding import derive
+from seewhy.data import Batch
+from seewhy.optim import Newton
+from seewhy.training.loop.job import Job
+from seewhy.training.loop.nonfinite import first_bad_layer
+
+AT_ONCE = 1000
+"""Images of a forward and backward pass."""
+
+
+class Objective:
+    """The mean loss over a batch as closures, and what the first look at the whole batch saw.
+
+    Attributes:
+        sums: log-loss (nats) and right answers, summed over the batch where the step begins: float32 (2,).
+    """
+
+    def __init__(self, job: Job, images: Tensor, labels: Tensor, targets: Tensor, seed: int) -> None:
+        """Take a batch.
+
+        Args:
+            job: the run.
+            images: uint8 (N, C, H, W).
+            labels: int64 (N,).
+            targets: the labels, or target probabilities (N, K).
+            seed: of dropout's masks, the same at every evaluation.
+        """
+        self.job, self.images, self.labels, self.targets, self.seed = job, images, labels, targets, seed
+        self.sums: Tensor | None = None
+
+    def over(self, first: int = 0) -> Callable[[], Tensor]:
+        """Return the closure over the images from `first` on: it computes the gradients and returns the mean loss."""
+
+        def closure() -> Tensor:
+            torch.manual_seed(self.seed)
+            self.job.optimizer.zero_grad(set_to_none=True)
+            count = len(self.labels) - first
+            total = torch.zeros((), dtype=torch.float64)
+            sums = torch.zeros(2)
+            for start in range(first, len(self.labels), AT_ONCE):
+                part = slice(start, start + AT_ONCE)
+                logits = self.job.wrapped(self.images[part])
+                loss = self.job.task.loss(logits, self.targets[part]) * (len(logits) / count)
+                self.job.engine.backward(loss)
+                total += loss.detach().double().cpu()
+                sums += self._seen(logits.detach(), part)
+            if self.sums is None and first == 0:
+                self.sums = sums
+            return total.float()
+
+        return closure
+
+    def graph(self) -> tuple[Tensor, Tensor]:
+        """Return the mean loss and the logits with their graph."""
+        torch.manual_seed(self.seed)
+        logits = self.job.wrapped(self.images)
+        if self.sums is None:
+            self.sums = self._seen(logits.detach(), slice(None))
+        return self.job.task.loss(logits, self.targets), logits
+
+    def _seen(self, logits: Tensor, part: slice) -> Tensor:
+        labels = self.labels[part]
+        correct = (logits.argmax(dim=1) == labels).sum()
+        return torch.stack([self.job.task.log_loss(logits, labels) * len(labels), correct.float()]).cpu()
+
+
+def descend(job: Job, step: int, images: Tensor, labels: Tensor, targets: Tensor, batch: Batch) -> list[float]:
+    """Step along the gradient; return the log-loss and the right answers before it, summed over the batch."""
+    logits = job.wrapped(images)
+    loss = job.task.loss(logits, targets)
+    count = len(labels)
+    correct = (logits.detach().argmax(dim=1) == labels).sum()
+    shown = job.task.log_loss(logits, labels)
+    sums: list[float] = job.engine.total(torch.stack([shown * count, correct.float()])).tolist()
+    if not math.isfinite(sums[0]):
+        _refuse_nonfinite(job, step, images)
+    # Processes average their gradients with equal weight, so a smaller share of the batch must count less.
+    job.engine.backward(loss * (count * job.engine.world / batch.global_size))
+    job.optimizer.step()
+    return sums
+
+
+def search(job: Job, step: int, images: Tensor, labels: Tensor, targets: Tensor, batch: Batch) -> list[float]:
+    """Let the optimiser evaluate the batch as it likes; return what `descend` does."""
+    seed = derive(job.seed, "step", step, job.engine.rank)
+    objective = Objective(job, images, labels, targets, seed)
+    if isinstance(job.optimizer, Newton):
+        both = job.optimizer.curvature == "gauss_newton"
+        job.optimizer.step(objective.graph if both else lambda: objective.graph()[0])
+    else:
+        shared = len(labels) - batch.shared
+        job.optimizer.step(objective.over(), objective.over(shared) if batch.shared else None)
+    assert objective.sums is not None
+    sums: list[float] = objective.sums.tolist()
+    if not math.isfinite(sums[0]):
+        _refuse_nonfinite(job, step, images)
+    return sums
+
+
+def _refuse_nonfinite(job: Job, step: int, images: Tensor) -> None:
+    """Stop the run, naming the step, the layer, and the last checkpoint that is good."""
+    with job.engine.autocast():
+        layer = first_bad_layer(job.model, images)
+    kept = job.checkpoints.has("last")
+    last = f"the last good checkpoint is kept in {job.checkpoints.folder}" if kept else "there is no checkpoint yet"
+    raise RunError(
+        f"the loss is not finite at step {step + 1}; the first bad value appeared in {layer}; {last}; "
+        "try a lower optim.lr, or train.precision fp32"
+    )
