@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from seewhy.optim import OPTIMISERS, build, schedule
+from seewhy.core.errors import InputError
+from seewhy.optim import OPTIMISERS, Newton, build, schedule
+
+FIRST = [technique.name for technique in OPTIMISERS if not technique.factory.closure]
+SECOND = [technique.name for technique in OPTIMISERS if technique.factory.closure]
 
 QUADRATIC_RATES = {"adagrad": 0.5, "adam": 0.1, "adamw": 0.1, "rmsprop": 0.05}
 """Learning rates where the usual one is meant for networks."""
@@ -16,7 +20,7 @@ ROSENBROCK_RATES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OPTIMISERS.names())
+@pytest.mark.parametrize("name", FIRST)
 def test_converges_on_a_quadratic(name):
     torch.manual_seed(0)
     weight, shift = nn.Parameter(torch.randn(4, 4)), nn.Parameter(torch.randn(4))
@@ -36,7 +40,7 @@ def test_converges_on_a_quadratic(name):
     assert distance.item() < 1e-2
 
 
-@pytest.mark.parametrize("name", OPTIMISERS.names())
+@pytest.mark.parametrize("name", FIRST)
 def test_descends_rosenbrock(name):
     """100 (y - x^2)^2 + (1 - x)^2 from (-1.2, 1), where it is 24.2; its valley is reached and followed."""
     point = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
@@ -68,7 +72,7 @@ def train(net, optimiser, steps, first=0):
         optimiser.step()
 
 
-@pytest.mark.parametrize("name", OPTIMISERS.names())
+@pytest.mark.parametrize("name", FIRST)
 def test_resumes_bit_equal(name):
     whole = network()
     train(whole, build(name, whole.named_parameters(), weight_decay=0.01), 6)
@@ -88,7 +92,7 @@ def test_resumes_bit_equal(name):
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("name", OPTIMISERS.names())
+@pytest.mark.parametrize("name", FIRST)
 def test_closure_gives_the_loss(name):
     weight = nn.Parameter(torch.ones(2, 2))
     optimiser = build(name, [("w", weight)])
@@ -101,6 +105,98 @@ def test_closure_gives_the_loss(name):
 
     assert optimiser.step(closure).item() == 4.0
     assert weight.square().sum() < 4.0
+
+
+def take(optimiser, graph):
+    """Make a step of a second-order method; `graph` returns the loss and the outputs that it was computed from."""
+
+    def gradients():
+        optimiser.zero_grad()
+        loss, _ = graph()
+        loss.backward()
+        return loss
+
+    if not isinstance(optimiser, Newton):
+        return optimiser.step(gradients)
+    return optimiser.step(graph if optimiser.curvature == "gauss_newton" else lambda: graph()[0])
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_second_order_converges_on_a_quadratic(name):
+    torch.manual_seed(0)
+    weight, target = nn.Parameter(torch.randn(4, 4)), torch.randn(4, 4)
+    optimiser = build(name, [("w", weight)])
+    scales = torch.tensor([1.0, 2.0, 4.0, 8.0])
+
+    def graph():
+        error = weight - target
+        return (scales * error**2).sum(), error
+
+    for _ in range(40):
+        take(optimiser, graph)
+    assert graph()[0].item() < 1e-8
+    assert optimiser.status.evaluations > 0
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_second_order_solves_rosenbrock(name):
+    """As least squares of (10 (y - x^2), 1 - x), whose Gauss-Newton matrix is of use."""
+    point = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
+    optimiser = build(name, [("p", point)])
+
+    def graph():
+        x, y = point
+        errors = torch.stack([10 * (y - x**2), 1 - x])
+        return errors.square().sum(), errors
+
+    for _ in range(400 if name == "dfp" else 60):
+        take(optimiser, graph)
+    assert graph()[0].item() < 1e-10
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_second_order_resumes_bit_equal(name):
+    def network():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 3))
+
+    def train(net, optimiser, steps, first=0):
+        for step in range(first, first + steps):
+            x = torch.randn(32, 5, generator=torch.Generator().manual_seed(step // 3))
+
+            def graph(x=x):
+                y = net(x)
+                return (y - x[:, :3].sin()).square().mean(), y
+
+            take(optimiser, graph)
+
+    whole = network()
+    train(whole, build(name, whole.named_parameters()), 6)
+    half = network()
+    optimiser = build(name, half.named_parameters())
+    train(half, optimiser, 3)
+    file = io.BytesIO()
+    torch.save({"model": half.state_dict(), "optimizer": optimiser.state_dict()}, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    resumed = network()
+    resumed.load_state_dict(saved["model"])
+    optimiser = build(name, resumed.named_parameters())
+    optimiser.load_state_dict(saved["optimizer"])
+    train(resumed, optimiser, 3, first=3)
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_second_order_refuses_weight_decay_and_a_missing_closure(name):
+    weight = nn.Parameter(torch.ones(2, 2))
+    with pytest.raises(
+        InputError, match=r"optim\.weight_decay: must be 0 for an optimiser that searches along a line, got 0\.1; put"
+    ):
+        build(name, [("w", weight)], weight_decay=0.1)
+    with pytest.raises(InputError, match="closure"):
+        build(name, [("w", weight)]).step()
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "muon"])
