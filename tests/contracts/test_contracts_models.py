@@ -109,16 +109,17 @@ def test_learns_a_batch_by_heart(name, optimiser):
     assert loss.item() < 0.2
 
 
+@pytest.mark.parametrize("field", ["dropout", "input_dropout"])
 @pytest.mark.parametrize("name", models.MODELS.names())
-def test_state_dict_round_trip_and_dropout(name):
+def test_state_dict_round_trip_and_dropout(name, field):
     shape = (1, 12, 10)
-    model = recogniser(build(name, shape, dropout=0.5), shape)
+    model = recogniser(build(name, shape, **{field: 0.5}), shape)
     images = pictures(shape, 16)
     models.prepare(model, images)
     torch.manual_seed(0)
     first, second = model(images), model(images)
     assert not torch.equal(first, second)  # different masks
-    copy = recogniser(build(name, shape, dropout=0.5, seed=9), shape)
+    copy = recogniser(build(name, shape, seed=9), shape)
     copy.load_state_dict(model.state_dict())
     assert torch.equal(model.eval()(images), copy.eval()(images))
     assert torch.equal(model(images), model(images))

@@ -90,11 +90,12 @@ class ConvNet(nn.Module):
             height, side = (height // 2, side // 2) if pool else (height, side)
         self.groups = nn.Sequential(*groups)
         self.drop = nn.Dropout(design.dropout)
+        self.input_drop = nn.Dropout(design.input_dropout)
         self.head = nn.Linear(channels, classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised pictures (N, C, H, W) -> logits (N, K)."""
-        x = self.groups(self.stem(x)).amax(dim=(2, 3))
+        x = self.groups(self.stem(self.input_drop(x))).amax(dim=(2, 3))
         logits: Tensor = self.head(self.drop(x))
         return logits
 

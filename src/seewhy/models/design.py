@@ -22,7 +22,8 @@ class Design:
         width: units of a hidden layer, or channels of the first group.
         depth: hidden layers, or groups (stages).
         stem: first layers, one of `STEMS[name]`; None for the usual ones at the size of the pictures.
-        dropout: probability with which an input of the output layer is dropped in training.
+        dropout: probability with which a unit of a hidden layer (mlp), or an input of the output layer (others), is dropped in training.
+        input_dropout: the same for the values of the picture.
     """
 
     activation: str = "relu"
@@ -34,6 +35,7 @@ class Design:
     depth: int = 3
     stem: str | None = None
     dropout: float = 0.0
+    input_dropout: float = 0.0
 
     def check(self) -> None:
         """Raise InputError for a name that is not known or a number out of range."""
@@ -49,8 +51,9 @@ class Design:
             raise bad_value("model.width", self.width, "at least 1")
         if self.depth < 1:
             raise bad_value("model.depth", self.depth, "at least 1")
-        if not 0 <= self.dropout < 1:
-            raise bad_value("reg.dropout", self.dropout, "at least 0 and less than 1")
+        for name in ("dropout", "input_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise bad_value(f"reg.{name}", getattr(self, name), "at least 0 and less than 1")
 
     @property
     def looks_at_data(self) -> bool:

@@ -11,7 +11,7 @@ from seewhy.nn import Parts
 
 
 class MLP(nn.Module):
-    """flatten -> depth x [linear, norm, activation] of `width` units -> dropout -> linear.
+    """flatten -> dropout of inputs -> depth x [linear, norm, activation, dropout] of `width` units -> linear.
 
     (N, C, H, W) -> (N, K).
     """
@@ -22,13 +22,17 @@ class MLP(nn.Module):
         layers: list[nn.Module] = []
         features = math.prod(in_shape)
         for _ in range(design.depth):
-            layers += [parts.linear(features, design.width), *parts.after(design.width, dims=1)]
+            layers += [
+                parts.linear(features, design.width),
+                *parts.after(design.width, dims=1),
+                nn.Dropout(design.dropout),
+            ]
             features = design.width
+        self.drop = nn.Dropout(design.input_dropout)
         self.layers = nn.Sequential(*layers)
-        self.drop = nn.Dropout(design.dropout)
         self.head = nn.Linear(features, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised pictures (N, C, H, W) -> logits (N, K)."""
-        logits: Tensor = self.head(self.drop(self.layers(x.flatten(1))))
+        logits: Tensor = self.head(self.layers(self.drop(x.flatten(1))))
         return logits

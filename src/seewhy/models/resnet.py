@@ -32,11 +32,12 @@ class ResNet(nn.Module):
                 features = wide
         self.blocks = nn.Sequential(*blocks)
         self.drop = nn.Dropout(design.dropout)
+        self.input_drop = nn.Dropout(design.input_dropout)
         self.head = nn.Linear(features, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised pictures (N, C, H, W) -> logits (N, K)."""
-        x = self.blocks(self.stem(x)).mean(dim=(2, 3))
+        x = self.blocks(self.stem(self.input_drop(x))).mean(dim=(2, 3))
         logits: Tensor = self.head(self.drop(x))
         return logits
 

@@ -129,6 +129,7 @@ def design_of(spec: RunSpec) -> models.Design:
         depth=model.depth or 0,
         stem=model.stem,
         dropout=spec.reg.dropout,
+        input_dropout=spec.reg.input_dropout,
     )
 
 

@@ -93,7 +93,13 @@ class RegSpec(Strict):
         None, ge=0, lt=1, description="Probability taken from the true class and spread over all."
     )
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="Probability with which a unit is dropped before the output layer."
+        0.0,
+        ge=0,
+        lt=1,
+        description="Probability with which a unit is dropped: after every hidden layer of an mlp, before the output layer of others.",
+    )
+    input_dropout: float = Field(
+        0.0, ge=0, lt=1, description="Probability with which a value of the picture is dropped."
     )
     crop_padding: int | None = Field(None, ge=0, le=256, description="Pixels of reflected border for the random crop.")
     flip: Literal["none", "random", "alternating"] | None = Field(
