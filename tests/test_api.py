@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 import seewhy
+from seewhy.nn import BatchNorm
 
 QUICK = {"epochs": 1, "width": 4, "batch_size": 16, "precision": "fp32"}
 
@@ -85,7 +86,9 @@ def test_predictions_are_the_models_probabilities(trained, picture):
     )
     with torch.no_grad():
         logits = plain.model(images)
-    torch.testing.assert_close(plain.probabilities(images), logits.softmax(1))
+    torch.testing.assert_close(plain.probabilities(images), logits.softmax(1), atol=1e-4, rtol=0)
+    assert any(isinstance(module, BatchNorm) for module in plain.model.modules())
+    assert not any(isinstance(module, BatchNorm) for module in plain._run.predictor.modules())
 
 
 def test_a_bad_picture_alone_is_an_error_and_in_a_list_an_entry(trained, picture, tmp_path):

@@ -27,11 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seewhy.core.errors import InputError
 from seewhy.core.files import naming, write_json, write_text
 from seewhy.models import Recogniser
+from seewhy.nn import fold
 from seewhy.training.assemble import Prepared, empty_model, make_task
 from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.loop.checkpoint import Checkpoints
@@ -127,6 +128,7 @@ class RunFolder:
 
     def release(self) -> None:
         """Let go of the network; it is loaded again when it is needed."""
+        self.__dict__.pop("predictor", None)
         self.__dict__.pop("model", None)
 
     @cached_property
@@ -146,6 +148,11 @@ class RunFolder:
         model.load_state_dict(weights)
         return model.to(self.engine.device).eval()
 
+    @cached_property
+    def predictor(self) -> nn.Module:
+        """The same network for predicting pictures: its batch normalisations are folded into the layers before them."""
+        return fold(self.model).module
+
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
         """Return class probabilities (N, K), float32, of uint8 images (N, C, H, W) of the run's size."""
@@ -154,7 +161,7 @@ class RunFolder:
         found = []
         for chunk in torch.split(images, 500):
             with self.engine.autocast():
-                found.append(self.task.probabilities(self.model, chunk.to(self.engine.device)).cpu())
+                found.append(self.task.probabilities(self.predictor, chunk.to(self.engine.device)).cpu())
         return torch.cat(found) if found else torch.zeros(0, len(self.classes))
 
     def member_probabilities(self, images: Tensor) -> Tensor:
