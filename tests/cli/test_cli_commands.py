@@ -196,3 +196,24 @@ def test_a_closed_pipe_is_no_error(trained, shapes):
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0] == "name,label,confidence,error"
     assert "Traceback" not in done.stderr
+
+
+def test_techniques_show_an_augmentation_on_the_users_images(tmp_path, capsys):
+    target = tmp_path / "flip.png"
+    assert run(["techniques", "flip", "--show", "--data", "digits", "--out", str(target)]) == 0
+    assert capsys.readouterr().out == f"picture  {target}\n"
+    assert target.read_bytes().startswith(b"\x89PNG")
+    assert "is not overwritten" in refused(["techniques", "flip", "--show", "--out", str(target)], capsys)
+    svg = str(tmp_path / "flip.svg")
+    assert "--out: must end in .png, got flip.svg" in refused(["techniques", "flip", "--show", "--out", svg], capsys)
+    assert "--data: belongs to --show" in refused(["techniques", "flip", "--data", "digits"], capsys)
+
+
+def test_techniques_show_how_one_starts_a_network(tmp_path, capsys):
+    target = tmp_path / "he.svg"
+    assert run(["techniques", "he", "--show", "--out", str(target)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("layer")
+    assert printed.endswith(f"picture  {target}\n")
+    assert "<svg" in target.read_text()
+    assert "--show: draws initialisations, activations" in refused(["techniques", "adam", "--show"], capsys)

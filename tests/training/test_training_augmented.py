@@ -1,12 +1,13 @@
 """What a run shows of its augmentation: what training really sees, and nothing where it changes nothing."""
 
 import numpy as np
+import pytest
 import torch
 
 from seewhy import data as seewhy_data
 from seewhy.core.seeding import derive
 from seewhy.data import Augment, Mix
-from seewhy.training.results.augmented import augmented, read_augmented
+from seewhy.training.results.augmented import augmented, illustrated, read_augmented
 from seewhy.training.results.folder import RunFolder
 from seewhy.training.spec import RunSpec
 from seewhy.training.train import start
@@ -53,3 +54,11 @@ def test_a_lost_strip_is_no_error(tmp_path):
     assert read_augmented(RunFolder(tmp_path / "run")) is not None
     next((tmp_path / "run" / "augmented").glob("*.png")).unlink()
     assert read_augmented(RunFolder(tmp_path / "run")) is None
+
+
+@pytest.mark.parametrize("name", seewhy_data.AUGMENTATIONS.names())
+def test_every_augmentation_can_be_looked_at(name, shapes):
+    record = illustrated(name, str(shapes))
+    assert [(row.name, row.text) for row in record.rows] == [(name, f"epoch {epoch}") for epoch in (1, 2, 3, 4)]
+    assert any(not np.array_equal(record.images, row.images) for row in record.rows)
+    assert not np.array_equal(record.rows[0].images, record.rows[1].images)

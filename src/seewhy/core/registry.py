@@ -28,6 +28,7 @@ class Technique(Generic[Factory]):
         good_for: when to choose it.
         bad_for: when not to.
         claims: the canon's claims that measure it, such as `("C05", "C06")`.
+        choose: the options that choose it, where the family has no field that takes its name.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Technique(Generic[Factory]):
     good_for: str = ""
     bad_for: str = ""
     claims: tuple[str, ...] = ()
+    choose: str = ""
 
     @property
     def lives_in(self) -> str:

@@ -27,6 +27,7 @@ AUGMENTATIONS.add(
         good_for="small images whose object fills them",
         bad_for="images in which the place carries the class",
         claims=("C22",),
+        choose="--reg.crop_padding 4",
     )
 )
 AUGMENTATIONS.add(
@@ -39,6 +40,7 @@ AUGMENTATIONS.add(
         good_for="photographs from 64 pixels on, long runs",
         bad_for="small images and short runs; objects that need all of the image",
         claims=("C22",),
+        choose="--reg.resized_crop 0.08",
     )
 )
 AUGMENTATIONS.add(
@@ -51,6 +53,7 @@ AUGMENTATIONS.add(
         good_for="photographs of things",
         bad_for="letters, digits and whatever has a left and a right",
         claims=("C22",),
+        choose="--reg.flip random (or alternating)",
     )
 )
 AUGMENTATIONS.add(
@@ -63,6 +66,7 @@ AUGMENTATIONS.add(
         good_for="photographs under changing light and cameras",
         bad_for="classes that differ by colour",
         claims=("C22",),
+        choose="--reg.brightness 0.4 --reg.contrast 0.4 --reg.saturation 0.4 --reg.hue 0.1",
     )
 )
 AUGMENTATIONS.add(
@@ -74,6 +78,7 @@ AUGMENTATIONS.add(
         source="DeVries & Taylor 2017, 1708.04552",
         good_for="small images, networks that lean on one detail, long runs",
         bad_for="short runs; objects smaller than the hole",
+        choose="--reg.cutout 8",
     )
 )
 AUGMENTATIONS.add(
@@ -85,6 +90,7 @@ AUGMENTATIONS.add(
         source="Zhong et al. 2020, 1708.04896",
         good_for="objects that are often partly hidden",
         bad_for="short runs; objects smaller than the hole",
+        choose="--reg.erasing 0.5",
     )
 )
 AUGMENTATIONS.add(
@@ -96,6 +102,7 @@ AUGMENTATIONS.add(
         source="Zhang et al. 2018, 1710.09412",
         good_for="calibration, wrong labels, long runs",
         bad_for="short runs; the training accuracy says little",
+        choose="--reg.mixup 0.2",
     )
 )
 AUGMENTATIONS.add(
@@ -107,5 +114,6 @@ AUGMENTATIONS.add(
         source="Yun et al. 2019, 1905.04899",
         good_for="photographs, long runs; keeps pixels natural",
         bad_for="short runs; objects smaller than the window",
+        choose="--reg.cutmix 1",
     )
 )

@@ -18,21 +18,25 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show",
         action="store_true",
-        help="how NAME starts a deep network: outputs and gradients layer by layer, as a table and a picture",
+        help="draw NAME: an augmentation on your own images; how others start a deep network, layer by layer, with a table",
     )
+    parser.add_argument("--data", metavar="DATA", help="the images that --show takes (default: digits)")
     parser.add_argument(
-        "--out", metavar="FILE", help="the picture of --show: .png, .svg or .html (default: NAME-spread.png)"
+        "--out",
+        metavar="FILE",
+        help="the picture of --show: .png, or .svg and .html where nothing but lines is drawn (default: NAME.png)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the list or the technique."""
-    from seewhy import models, nn, optim
+    from seewhy import data, models, nn, optim
 
     if options.show:
-        return _show(options.name, options.out)
-    if options.out is not None:
-        raise InputError("--out: is the picture of --show; give both, or neither")
+        return _show(options.name, options.data, options.out)
+    for option in ("out", "data"):
+        if getattr(options, option) is not None:
+            raise InputError(f"--{option}: belongs to --show; give both, or neither")
     families: list[Registry[Any]] = [
         models.MODELS,
         nn.ACTIVATIONS,
@@ -42,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
         nn.OUTPUTS,
         optim.OPTIMISERS,
         optim.SCHEDULES,
+        data.AUGMENTATIONS,
     ]
     found = [(family, technique) for family in families for technique in family]
     if options.name is not None:
@@ -62,18 +67,39 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _show(name: str | None, out: str | None) -> int:
+def _show(name: str | None, source: str | None, out: str | None) -> int:
+    """Draw a technique."""
+    from seewhy.data import AUGMENTATIONS
+
+    if name is None:
+        raise InputError("--show: needs a NAME, such as `seewhy techniques he --show`")
+    path = Path(out or f"{name}.png")
+    if path.exists():
+        raise InputError(f"{path}: exists already and is not overwritten; choose another --out")
+    draw = _show_augmentation if name in AUGMENTATIONS.names() else _show_spread
+    draw(name, source or "digits", path)
+    print(f"picture  {path}")
+    return 0
+
+
+def _show_augmentation(name: str, source: str, path: Path) -> None:
+    """Draw what an augmentation makes of some images in a few epochs."""
+    from seewhy.reporting.augmentations import augmentation_sheet
+    from seewhy.training.results.augmented import illustrated
+    from seewhy.training.results.pictures import save_picture
+
+    if path.suffix != ".png":
+        raise InputError(f"--out: must end in .png, got {path.name}; pixels are drawn")
+    save_picture(augmentation_sheet(illustrated(name, source)), path)
+
+
+def _show_spread(name: str, source: str, path: Path) -> None:
     """Print how a technique starts a deep network, and draw it."""
     from seewhy.reporting.figures import save
     from seewhy.reporting.spread import spread_panels
     from seewhy.training.spread import initial_spread
 
-    if name is None:
-        raise InputError("--show: needs a NAME, such as `seewhy techniques he --show`")
-    path = Path(out or f"{name}-spread.png")
-    if path.exists():
-        raise InputError(f"{path}: exists already and is not overwritten; choose another --out")
-    rows = initial_spread(name)
+    rows = initial_spread(name, source)
     print(f"{'layer':<10}  {'mean':>9}  {'deviation':>9}  {'saturated':>9}  {'dead units':>10}  {'gradient':>9}")
     for row in rows:
         shares = [
@@ -84,8 +110,6 @@ def _show(name: str | None, out: str | None) -> int:
             f"{row['layer']:<10}  {row['mean']:>9.2g}  {row['std']:>9.2g}  {'  '.join(shares)}  {row['gradient_std']:>9.2g}"
         )
     save(spread_panels(f"{name}: a multilayer perceptron of {len(rows)} layers at its start", rows), path)
-    print(f"picture  {path}")
-    return 0
 
 
 def _record(family: Registry[Any], technique: Technique[Any]) -> dict[str, Any]:
@@ -100,7 +124,7 @@ def _record(family: Registry[Any], technique: Technique[Any]) -> dict[str, Any]:
 
 def _choice(family: Registry[Any], technique: Technique[Any]) -> str:
     """Return the option that chooses the technique; nothing for what is not a choice, such as the softmax of every output."""
-    return f"--{family.field} {technique.name}" if family.field else ""
+    return technique.choose or (f"--{family.field} {technique.name}" if family.field else "")
 
 
 def _card(family: Registry[Any], technique: Technique[Any]) -> str:

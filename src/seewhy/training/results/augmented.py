@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from seewhy import data as seewhy_data
 from seewhy.core.files import naming, write_json
 from seewhy.core.seeding import derive, generator
 from seewhy.data import Augment, Cutout, Mix, Part
@@ -17,6 +19,7 @@ from seewhy.reporting.records import AugmentationRecord, Drawn
 from seewhy.training.assemble import Prepared, make_augment, make_mix
 from seewhy.training.results.folder import RunFolder
 from seewhy.training.results.pictures import pixels_of, save_picture
+from seewhy.training.spec import RegSpec
 
 SHOWN = 8
 """Images a strip."""
@@ -24,14 +27,15 @@ SHOWN = 8
 FOLDER = "augmented"
 
 
-def augmented(part: Part, augment: Augment, mix: Mix | None, *, seed: int) -> AugmentationRecord:
-    """Return some training images, each change of them by itself, and all together as two epochs show them.
+def augmented(part: Part, augment: Augment, mix: Mix | None, *, seed: int, epochs: int = 2) -> AugmentationRecord:
+    """Return some training images, each change of them by itself, and all together as the first epochs show them.
 
     Args:
         part: training images.
         augment: the changes of single images.
         mix: the mixture of pairs, None if there is none.
         seed: the run's; which images are chosen and what becomes of them follow from it, the latter as in training.
+        epochs: how many are shown.
     """
     chosen = torch.randperm(len(part), generator=generator(seed, "shown"))[:SHOWN].sort().values
     images, keys, labels = part.images(chosen), part.keys[chosen], part.labels[chosen]
@@ -53,9 +57,46 @@ def augmented(part: Part, augment: Augment, mix: Mix | None, *, seed: int) -> Au
                 list(pixels_of(mixed(augment(images, keys, seed=drawn, epoch=epoch), epoch))),
                 f"epoch {epoch + 1}",
             )
-            for epoch in (0, 1)
+            for epoch in range(epochs)
         ]
     return AugmentationRecord(list(pixels_of(images)), rows)
+
+
+def illustrated(name: str, source: str, *, epochs: int = 4) -> AugmentationRecord:
+    """Return some images of a source, and what one augmentation at a usual strength makes of them in each epoch.
+
+    Args:
+        name: one of `seewhy.data.AUGMENTATIONS`.
+        source: a folder, a built-in name or an `.npz` file.
+        epochs: rows.
+
+    Raises:
+        InputError: the name is not known, or the data cannot be read.
+    """
+    seewhy_data.AUGMENTATIONS[name]
+    data = seewhy_data.prepare(source)
+    reg = RegSpec(flip="none", crop_padding=0).model_copy(
+        update=_usual(name, min(data.height, data.width), data.channels)
+    )
+    augment, mix = make_augment(reg, data.mean), make_mix(reg)
+    record = augmented(data.train, augment, mix, seed=0, epochs=epochs)
+    return AugmentationRecord(record.images, [Drawn(name, row.images, row.text) for row in record.rows[-epochs:]])
+
+
+def _usual(name: str, side: int, channels: int) -> dict[str, Any]:
+    """Return fields of `RegSpec` that choose an augmentation at a strength that shows."""
+    coloured = {"saturation": 0.4, "hue": 0.1} if channels == 3 else {}
+    fields: dict[str, dict[str, Any]] = {
+        "random_crop": {"crop_padding": max(1, side // 8)},
+        "random_resized_crop": {"crop_padding": None, "resized_crop": 0.08},
+        "flip": {"flip": "alternating"},
+        "color_jitter": {"brightness": 0.4, "contrast": 0.4, **coloured},
+        "cutout": {"cutout": max(1, side // 4)},
+        "random_erasing": {"erasing": 0.5},
+        "mixup": {"mixup": 0.4},
+        "cutmix": {"cutmix": 1.0},
+    }
+    return fields[name]
 
 
 def _changes(augment: Augment) -> Iterator[tuple[str, str, Augment]]:

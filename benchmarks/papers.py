@@ -1,0 +1,105 @@
+"""Train the specifications of examples/papers and set the results beside the papers' numbers.
+
+    python benchmarks/papers.py                      every paper, its number of seeds
+    python benchmarks/papers.py maxout dropout       these only
+    python benchmarks/papers.py maxout --seeds 0,1   with these seeds
+    python benchmarks/papers.py --table              train nothing; the table of what was measured before
+
+Every training is `seewhy train --spec examples/papers/NAME.toml --seed S`. Results are kept in examples/papers/results.json, a row a run: the
+error on the test part, which each run looks at once, with the wall time of the whole command and the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+HOME = Path(__file__).resolve().parent.parent / "examples" / "papers"
+RESULTS = HOME / "results.json"
+
+
+def processor() -> str:
+    """Return the processor's name and the cores that this process may use."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores of {name}"
+
+
+def train(name: str, seed: int) -> dict[str, Any]:
+    """Train once in a fresh folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        run = Path(scratch) / "run"
+        spec = HOME / f"{name}.toml"
+        command = [sys.executable, "-m", "seewhy", "train", "--spec", spec, "--seed", str(seed), "--out", run]
+        start = time.perf_counter()
+        subprocess.run(command, check=True)
+        wall = time.perf_counter() - start
+        test = json.loads((run / "results.json").read_text(encoding="utf-8"))["test"]
+    low, high = test["interval"]
+    row = {"name": name, "seed": seed, "error": 1 - test["accuracy"], "interval": [1 - high, 1 - low], "n": test["n"]}
+    return {**row, "log_loss": test["log_loss"], "seconds": round(wall), "hardware": processor()}
+
+
+def keep(row: dict[str, Any]) -> None:
+    """Put the row into the results, in place of an older one of the same specification and seed."""
+    rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    rows = [old for old in rows if (old["name"], old["seed"]) != (row["name"], row["seed"])] + [row]
+    rows.sort(key=lambda row: (row["name"], row["seed"]))
+    RESULTS.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+
+
+def table(papers: dict[str, dict[str, Any]]) -> str:
+    """Return the results beside the papers' numbers, a row a paper."""
+    rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    lines = ["| specification | paper | error there | error here | runs | minutes |", "|---|---|---|---|---|---|"]
+    for name, paper in papers.items():
+        mine = [row for row in rows if row["name"] == name]
+        if not mine:
+            continue
+        errors = [100 * row["error"] for row in mine]
+        mean = statistics.mean(errors)
+        if len(errors) > 1:
+            spread = f" ({min(errors):.2f} to {max(errors):.2f})"
+        else:
+            low, high = (100 * bound for bound in mine[0]["interval"])
+            spread = f" [{low:.2f}, {high:.2f}]"
+        minutes = max(row["seconds"] for row in mine) / 60
+        there = f"{paper['error']:.2f}%" if not math.isnan(paper.get("error", math.nan)) else "-"
+        lines.append(f"| `{name}` | {paper['source']} | {there} | {mean:.2f}%{spread} | {len(mine)} | {minutes:.1f} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Train what was asked for, and print the table."""
+    papers = tomllib.loads((HOME / "papers.toml").read_text(encoding="utf-8"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(papers)} (default: all)")
+    parser.add_argument("--seeds", help="such as 0,1,2 (default: what papers.toml says)")
+    parser.add_argument("--table", action="store_true", help="train nothing")
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in papers:
+            parser.error(f"{name}: must be one of {', '.join(papers)}")
+    for name in [] if options.table else options.names or papers:
+        seeds = options.seeds.split(",") if options.seeds else range(papers[name].get("seeds", 1))
+        for seed in seeds:
+            keep(train(name, int(seed)))
+    print(table(papers))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
