@@ -19,13 +19,14 @@ from seewhy import data as seewhy_data
 from seewhy import models, optim
 from seewhy.core.seeding import derive, generator
 from seewhy.data import Augment, Batch, Cutout, Dataset, Mix, RandomErasing, ResizedCrop
+from seewhy.optim.penalties import Penalties
 from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.loop.averaging import MovingAverage
 from seewhy.training.loop.checkpoint import Checkpoint, Checkpoints
 from seewhy.training.loop.events import DataProgress, Emit
 from seewhy.training.loop.job import Job
 from seewhy.training.spec import RegSpec, RunSpec
-from seewhy.training.spec.defaults import Facts, estimate_seconds, resolve, resolve_budget
+from seewhy.training.spec.defaults import Facts, resolve, resolve_budget
 from seewhy.training.spec.sections import SECOND_ORDER
 from seewhy.training.tasks import Recognition
 
@@ -228,6 +229,7 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         wrapped=wrapped,
         optimizer=optimizer if closures else engine_optimizer,
         closures=closures,
+        penalties=make_penalties(spec.reg, prepared.model, optimizer),
         classes=prepared.facts.classes,
         base_lrs=base_lrs,
         schedule=optim.schedule(spec.optim.schedule or "", total_steps=total_steps, warmup=spec.optim.warmup),
@@ -268,6 +270,13 @@ def make_augment(reg: RegSpec, mean: tuple[float, ...]) -> Augment:
     )
 
 
+def make_penalties(reg: RegSpec, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Penalties | None:
+    """Return the penalties on weights, None without any."""
+    if not (reg.l1 or reg.l2 or reg.max_norm is not None):
+        return None
+    return Penalties(model, optimizer, l1=reg.l1, l2=reg.l2, max_norm=reg.max_norm, everything=reg.penalise_all)
+
+
 def make_mix(reg: RegSpec) -> Mix | None:
     """Return how pairs of images are mixed, None if they are not."""
     if reg.mixup:
@@ -289,45 +298,3 @@ def _batches(prepared: Prepared) -> Callable[[int, int], Iterator[Batch]]:
         overlap=OVERLAP if prepared.spec.optim.name in QUASI_NEWTON else 0.0,
     )
     return lambda epoch, start: found(epoch=epoch, start=start)
-
-
-def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
-    """Say in a few lines what the run will do, before it does it."""
-    spec, dataset, facts, engine = prepared.spec, prepared.dataset, prepared.facts, prepared.engine
-    model, reg, choices, chosen = spec.model, spec.reg, spec.train, spec.optim
-    parts = {"train": facts.train_images, "validation": facts.val_images, "test": facts.test_images}
-    moved = [f"crop with {reg.crop_padding} px border"] if reg.crop_padding else []
-    moved += [f"{reg.flip} flips"] if reg.flip != "none" else []
-    moved += [
-        f"{name} {value:g}" for name in ("brightness", "contrast", "saturation", "hue") if (value := getattr(reg, name))
-    ]
-    moved += [f"resized crops from {reg.resized_crop:.0%} of the area"] if reg.resized_crop is not None else []
-    moved += [f"{name} {value:g}" for name in ("cutout", "erasing", "mixup", "cutmix") if (value := getattr(reg, name))]
-    shape = f"{facts.width} x {facts.height} px, {'grey' if facts.channels == 1 else 'colour'}"
-    stem = f", {model.stem} stem" if model.stem else ""
-    lines = [
-        ("data", f"{dataset.name}: {sum(parts.values()):,} images in {facts.classes} classes, {shape}"),
-        ("split", ", ".join(f"{name} {count:,}" if count else f"no {name}" for name, count in parts.items())),
-        (
-            "network",
-            f"{model.name}, {model.activation}, {model.norm} norm, width {model.width}, depth {model.depth}{stem}: "
-            f"{models.count_parameters(prepared.model):,} parameters",
-        ),
-        ("augmentation", ", ".join(moved) or "none"),
-        ("optimiser", f"{chosen.name}, learning rate {chosen.lr:g} ({chosen.schedule}), batch {choices.batch_size:,}"),
-        ("hardware", f"{choices.device} x {engine.world}, {choices.precision}, {choices.threads} threads"),
-    ]
-    budget = f"{choices.epochs:g} epoch{'' if choices.epochs == 1 else 's'}"
-    if choices.early_resolution not in (None, facts.side) and choices.early_fraction:
-        budget += f", the first {choices.early_fraction:.0%} of the steps at {choices.early_resolution} px"
-    if prepared.images_per_second:
-        seconds = estimate_seconds(spec, facts, prepared.images_per_second, choices.epochs or 0)
-        budget += f", about {in_words(seconds)} at {prepared.images_per_second:,.0f} images/s"
-    return (*lines, ("budget", budget))
-
-
-def in_words(seconds: float) -> str:
-    """Word a duration: "8 s", "3.5 min", "2.1 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -12,12 +12,13 @@ from types import FrameType
 
 from seewhy.core.errors import InputError, RunError
 from seewhy.core.files import remove_leftovers
-from seewhy.training.assemble import Prepared, make_job, plan, prepare
+from seewhy.training.assemble import Prepared, make_job, prepare
 from seewhy.training.loop.checkpoint import Checkpoint
 from seewhy.training.loop.events import Emit, EpochEnded, Event, Observer, Planned, RunStarted, emitter
 from seewhy.training.loop.fit import fit
 from seewhy.training.loop.job import Job, Progress
 from seewhy.training.loop.loggers import TensorBoard, require_tensorboard
+from seewhy.training.plan import plan
 from seewhy.training.results.augmented import write_augmented
 from seewhy.training.results.finish import finish
 from seewhy.training.results.folder import RunFolder, create, only_writer, write_metrics

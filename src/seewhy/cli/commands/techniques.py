@@ -31,6 +31,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the list or the technique."""
     from seewhy import data, models, nn, optim
+    from seewhy.optim.penalties import PENALTIES
 
     if options.show:
         return _show(options.name, options.data, options.out)
@@ -46,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         nn.OUTPUTS,
         optim.OPTIMISERS,
         optim.SCHEDULES,
+        PENALTIES,
         data.AUGMENTATIONS,
     ]
     found = [(family, technique) for family in families for technique in family]

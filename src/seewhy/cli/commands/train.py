@@ -80,6 +80,8 @@ def print_results(run: Run) -> None:
             found = run.results[part]
             low, high = found["interval"]
             print(f"{label} accuracy {found['accuracy']:.2%} [{low:.2%}, {high:.2%}] of {found['n']:,} images")
+    if "weights" in run.results:
+        print(f"weights at zero {run.results['weights']['zeros']:.1%}")
     print(f"run     {run.folder}")
     print(f"report  {relative(run.folder / 'report.html')}")
 

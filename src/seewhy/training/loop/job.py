@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from seewhy.data import Batch, Mix, Part
+from seewhy.optim.penalties import Penalties
 from seewhy.training.fabric import Engine
 from seewhy.training.loop.averaging import MovingAverage
 from seewhy.training.loop.checkpoint import Checkpoints
@@ -27,6 +28,7 @@ class Job:
     optimizer: Any
     closures: bool  # whether the optimiser evaluates the loss itself
     classes: int
+    penalties: Penalties | None
     base_lrs: tuple[float, ...]  # of the optimiser's groups, which the schedule multiplies
     schedule: Callable[[int], float]
     batches: Callable[[int, int], Iterator[Batch]]  # (epoch, first step within it) -> this process's batches

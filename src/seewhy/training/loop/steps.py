@@ -64,6 +64,10 @@ class Objective:
                 sums += self._seen(logits.detach(), part)
             if self.sums is None and first == 0:
                 self.sums = sums
+            if self.job.penalties is not None:
+                penalty = self.job.penalties.loss()
+                penalty.backward()  # type: ignore[no-untyped-call]
+                total += penalty.detach().double().cpu()
             return total.float()
 
         return closure
@@ -74,7 +78,8 @@ class Objective:
         logits = self.job.wrapped(self.images)
         if self.sums is None:
             self.sums = self._seen(logits.detach(), slice(None))
-        return self.job.task.loss(logits, self.targets), logits
+        loss = self.job.task.loss(logits, self.targets)
+        return (loss if self.job.penalties is None else loss + self.job.penalties.loss()), logits
 
     def _seen(self, logits: Tensor, part: slice) -> Tensor:
         labels = self.labels[part]
@@ -94,7 +99,11 @@ def descend(job: Job, step: int, images: Tensor, labels: Tensor, targets: Tensor
         _refuse_nonfinite(job, step, images)
     # Processes average their gradients with equal weight, so a smaller share of the batch must count less.
     job.engine.backward(loss * (count * job.engine.world / batch.global_size))
+    if job.penalties is not None:
+        job.penalties.before_step()
     job.optimizer.step()
+    if job.penalties is not None:
+        job.penalties.after_step()
     return sums
 
 

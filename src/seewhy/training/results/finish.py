@@ -40,6 +40,8 @@ def finish(prepared: Prepared, job: Job, folder: Path) -> RunFolder:
         found = evaluate(name, prepared.dataset.classes, probabilities, part.labels)
         results[name] = found.headline()
         keep(run, found, part, probabilities)
+    if job.penalties is not None and job.penalties.l1:
+        results["weights"] = {"zeros": job.penalties.sparsity}
     if job.engine.is_main:
         write_json(folder / "results.json", results)
     job.engine.barrier()

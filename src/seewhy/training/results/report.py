@@ -61,6 +61,8 @@ def _summary(run: RunFolder, results: dict[str, Any], metrics: list[dict[str, fl
         if part in results:
             low, high = results[part]["interval"]
             tiles.append((f"{label} accuracy", f"{results[part]['accuracy']:.1%} [{100 * low:.1f}, {100 * high:.1f}]"))
+    if "weights" in results:
+        tiles.append(("Weights at zero", f"{results['weights']['zeros']:.1%}"))
     facts = run.data["facts"]
     tiles.append(("Training images", f"{facts['train_images']:,}"))
     tiles.append(("Classes", f"{facts['classes']}"))

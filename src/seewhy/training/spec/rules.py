@@ -38,6 +38,13 @@ def broken_rules(
             f"optim.weight_decay: must be 0 for {optim.name}, which searches along a line, got {optim.weight_decay}; "
             "put the penalty into the loss: reg.l2"
         )
+    if optim.name in SECOND_ORDER and (reg.l1 or reg.max_norm is not None):
+        yield (
+            f"reg.l1, reg.max_norm: change the weights after a step, but {optim.name} learns from where its steps end; "
+            "choose reg.l2 or a first-order optimiser"
+        )
+    if reg.penalise_all and not (reg.l1 or reg.l2):
+        yield "reg.penalise_all: needs a penalty, but reg.l1 and reg.l2 are 0; raise one of them or leave it out"
     if optim.momentum is not None and optim.name is not None and optim.name not in WITH_MOMENTUM:
         yield f"optim.momentum: {optim.name} has none, got {optim.momentum}; it belongs to {', '.join(WITH_MOMENTUM)}"
 

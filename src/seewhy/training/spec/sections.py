@@ -101,6 +101,20 @@ class RegSpec(Strict):
     input_dropout: float = Field(
         0.0, ge=0, lt=1, description="Probability with which a value of the picture is dropped."
     )
+    l1: float = Field(
+        0.0, ge=0, description="L1 penalty of matrices and filters by the proximal step, which makes exact zeros."
+    )
+    l2: float = Field(
+        0.0,
+        ge=0,
+        description="L2 penalty in the loss: this / 2 times the sum of squares (optim.weight_decay is the decoupled one).",
+    )
+    max_norm: float | None = Field(
+        None, gt=0, description="Largest Euclidean norm of the weights that come into a unit or filter."
+    )
+    penalise_all: bool = Field(
+        False, description="Penalise biases, normalisations' scales and shifts, and PReLU's slopes too."
+    )
     crop_padding: int | None = Field(None, ge=0, le=256, description="Pixels of reflected border for the random crop.")
     flip: Literal["none", "random", "alternating"] | None = Field(
         None, description="Horizontal flips: none, random, or alternating with the epoch."

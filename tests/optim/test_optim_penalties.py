@@ -1,0 +1,158 @@
+"""Penalties do what their formulas say, to the weights they are meant for."""
+
+import copy
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from seewhy.core.errors import InputError
+from seewhy.nn import MaxoutLinear
+from seewhy.optim.penalties import PENALTIES, Penalties, add_l2_, max_norm_, soft_threshold_, sparsity
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.PReLU(3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 4)).double()
+
+
+def loss_of(net):
+    x = torch.randn(6, 2, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    return net(x).square().mean()
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=8), st.floats(0, 5))
+def test_the_soft_threshold_is_its_formula(values, threshold):
+    weight = torch.tensor(values, dtype=torch.float64)
+    soft_threshold_([weight], [threshold])
+    for got, value in zip(weight.tolist(), values, strict=True):
+        assert got == pytest.approx(math.copysign(max(abs(value) - threshold, 0.0), value), abs=1e-12)
+        assert got == 0.0 or abs(value) > threshold
+
+
+def test_proximal_steps_find_the_lasso_of_an_orthogonal_design():
+    """min |X w - y|^2 / 2 + lambda |w|_1 with X'X = I is the soft threshold of X'y at lambda."""
+    torch.manual_seed(0)
+    design, target = torch.linalg.qr(torch.randn(20, 6, dtype=torch.float64))[0], torch.randn(20, dtype=torch.float64)
+    weight = nn.Parameter(torch.randn(1, 6, dtype=torch.float64))
+    optimizer = torch.optim.SGD([weight], lr=0.3)
+    penalties = Penalties(nn.ParameterList([weight]), optimizer, l1=0.4)
+    for _ in range(200):
+        optimizer.zero_grad()
+        (0.5 * (design @ weight[0] - target).square().sum()).backward()
+        optimizer.step()
+        penalties.after_step()
+    plain = design.T @ target
+    expected = plain.sign() * (plain.abs() - 0.4).clamp_min(0)
+    torch.testing.assert_close(weight[0].detach(), expected)
+    assert torch.equal(weight[0] == 0, expected == 0)
+    assert 0 < penalties.sparsity < 1
+
+
+def test_l2_before_the_step_is_l2_in_the_loss():
+    net = network()
+    twin = copy.deepcopy(net)
+    optimizers = [torch.optim.Adam(one.parameters(), lr=0.01) for one in (net, twin)]
+    penalties = Penalties(net, optimizers[0], l2=0.3)
+    for _ in range(5):
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss_of(net).backward()
+        penalties.before_step()
+        squares = sum(weight.square().sum() for weight in twin.parameters() if weight.dim() >= 2)
+        (loss_of(twin) + 0.15 * squares).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    for mine, other in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
+    torch.testing.assert_close(
+        Penalties(twin, optimizers[1], l2=0.3).loss(),
+        0.15 * sum(w.square().sum() for w in (twin[0].weight, twin[4].weight)),
+    )
+
+
+def test_coupled_and_decoupled_are_one_under_plain_sgd():
+    net = network()
+    twin = copy.deepcopy(net)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    penalties = Penalties(net, optimizer, l2=0.2)
+    decayed = torch.optim.SGD(twin.parameters(), lr=0.1)
+    loss_of(net).backward()
+    penalties.before_step()
+    optimizer.step()
+    loss_of(twin).backward()
+    with torch.no_grad():
+        for weight in (twin[0].weight, twin[4].weight):
+            weight.mul_(1 - 0.1 * 0.2)
+    decayed.step()
+    for mine, other in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_vectors_are_spared_unless_asked_for(everything):
+    net = network()
+    before = copy.deepcopy(net.state_dict())
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    Penalties(net, optimizer, l1=0.01, everything=everything).after_step()
+    changed = {name for name, weight in net.named_parameters() if not torch.equal(weight, before[name])}
+    matrices = {"0.weight", "4.weight"}
+    assert changed == (matrices | {"0.bias", "1.weight", "2.weight", "4.bias"} if everything else matrices)
+
+
+def test_the_learning_rate_of_a_group_is_its_threshold():
+    slow, fast = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
+    optimizer = torch.optim.SGD([{"params": [slow], "lr": 0.1}, {"params": [fast], "lr": 0.5}])
+    penalties = Penalties(nn.ParameterList([slow, fast]), optimizer, l1=1.0)
+    optimizer.param_groups[0]["lr"] = 0.2  # as a schedule does
+    penalties.after_step()
+    assert slow.detach().unique().tolist() == pytest.approx([0.8])
+    assert fast.detach().unique().tolist() == pytest.approx([0.5])
+
+
+def test_norms_of_units_are_limited_and_smaller_ones_left_alone():
+    torch.manual_seed(0)
+    conv, maxout = nn.Conv2d(3, 5, 3), MaxoutLinear(7, 4, pieces=3)
+    with torch.no_grad():
+        conv.weight[0].mul_(0.01)
+        maxout_weight = next(weight for weight in maxout.parameters() if weight.dim() == 2)
+        maxout_weight.mul_(10)
+    small = conv.weight[0].clone()
+    max_norm_([conv.weight, maxout_weight], 0.5)
+    for weight in (conv.weight, maxout_weight):
+        assert weight.flatten(1).norm(dim=1).max() <= 0.5 * (1 + 1e-6)
+    assert torch.equal(conv.weight[0], small)
+    assert maxout_weight.shape == (12, 7)  # a row for each piece of a unit
+    torch.testing.assert_close(maxout_weight.norm(dim=1), torch.full((12,), 0.5))
+
+
+@pytest.mark.parametrize("technique", list(PENALTIES), ids=lambda technique: technique.name)
+def test_record_is_complete(technique):
+    assert all((technique.summary, technique.formula, technique.source, technique.good_for, technique.bad_for))
+    assert technique.choose.startswith(("--reg.", "--optim."))
+    assert technique.lives_in.startswith(("seewhy.optim.penalties.", "torch.optim."))
+
+
+def test_weights_without_a_gradient_are_left_out():
+    weight = nn.Parameter(torch.ones(2, 2))
+    add_l2_([weight], 0.5)
+    assert weight.grad is None
+    soft_threshold_([], [])
+    assert sparsity([]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"l1": -1.0}, r"reg\.l1: must be at least 0 and finite, got -1\.0"),
+        ({"l2": float("inf")}, r"reg\.l2: must be at least 0 and finite, got inf"),
+        ({"max_norm": 0.0}, r"reg\.max_norm: must be more than 0 and finite, got 0\.0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options, message):
+    net = network()
+    with pytest.raises(InputError, match=message):
+        Penalties(net, torch.optim.SGD(net.parameters()), **options)

@@ -1,0 +1,75 @@
+"""Penalties in a run: exact zeros that are saved and told, limits that hold, exact resume, refusals."""
+
+import pytest
+import torch
+
+from seewhy import api
+from seewhy.core.errors import InputError
+from seewhy.training.loop.checkpoint import Checkpoints
+from seewhy.training.loop.events import StepEnded
+
+OPTIONS = {"model": "mlp", "width": 32, "depth": 1, "precision": "fp32", "train.threads": 1, "optimizer": "momentum"}
+
+
+def weights(run):
+    return Checkpoints(run.folder / "checkpoint").load("last").model
+
+
+def test_l1_leaves_exact_zeros_and_says_so(tmp_path):
+    run = api.train("digits", out=tmp_path / "run", epochs=6.0, **OPTIONS, **{"reg.l1": 0.02})
+    saved = weights(run)
+    matrices = [saved["net.layers.0.weight"], saved["net.head.weight"]]
+    share = sum(int((weight == 0).sum()) for weight in matrices) / sum(weight.numel() for weight in matrices)
+    assert share > 0.1
+    assert run.results["weights"]["zeros"] == pytest.approx(share, abs=0.05)  # the best epoch's
+    assert "Weights at zero" in run.report().read_text(encoding="utf-8")
+    assert (saved["net.head.bias"] != 0).any()
+    assert run.results["val"]["accuracy"] > 0.8
+
+
+def test_without_l1_nothing_is_said(tmp_path):
+    run = api.train("digits", out=tmp_path / "run", epochs=1.0, **OPTIONS, **{"reg.max_norm": 0.7, "reg.l2": 1e-3})
+    assert "weights" not in run.results
+    saved = weights(run)
+    for name in ("net.layers.0.weight", "net.head.weight"):
+        assert saved[name].norm(dim=1).max() <= 0.7 * (1 + 1e-5)
+
+
+def test_interrupted_and_resumed_it_ends_with_the_same_bits(tmp_path):
+    penalties = {"reg.l1": 0.01, "reg.l2": 1e-3, "reg.max_norm": 1.0, "train.checkpoint_seconds": 0.0}
+    whole = api.train("digits", out=tmp_path / "whole", epochs=2.0, **OPTIONS, **penalties)
+
+    def stop(event):
+        if isinstance(event, StepEnded) and event.step == 25:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.train("digits", out=tmp_path / "run", epochs=2.0, observers=[stop], **OPTIONS, **penalties)
+    resumed = api.resume(tmp_path / "run")
+    expected = weights(whole)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
+
+
+def test_l2_in_the_loss_reaches_methods_that_search(tmp_path):
+    options = {**OPTIONS, "optimizer": "lbfgs", "width": 8, "norm": "none", "epochs": 15.0, "batch_size": 1375}
+    norms = []
+    for strength in (0.0, 0.05):
+        run = api.train("digits", out=tmp_path / f"{strength}", **options, **{"reg.l2": strength})
+        norms.append(sum(float(value.square().sum()) for value in weights(run).values()))
+    assert norms[1] < 0.7 * norms[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"reg.l1": 0.1, "optimizer": "lbfgs"},
+            r"reg\.l1, reg\.max_norm: change the weights after a step, but lbfgs learns",
+        ),
+        ({"reg.penalise_all": True}, r"reg\.penalise_all: needs a penalty, but reg\.l1 and reg\.l2 are 0"),
+        ({"reg.max_norm": 0.0}, r"reg\.max_norm: must be a number greater than 0, got 0\.0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        api.train("digits", **options)
