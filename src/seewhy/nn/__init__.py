@@ -9,6 +9,7 @@ from seewhy.nn.batch_statistics import (
     start_as_standard,
 )
 from seewhy.nn.blocks import ConvNormAct, Parts, ResidualBlock
+from seewhy.nn.dropconnect import DropConnectConv2d, DropConnectLinear
 from seewhy.nn.fold import Folded, fold
 from seewhy.nn.health import UnitHealth, derivative, unit_health
 from seewhy.nn.init import INITS, fans, init_, layer_fans
@@ -26,6 +27,8 @@ __all__ = [
     "Activation",
     "BatchNorm",
     "ConvNormAct",
+    "DropConnectConv2d",
+    "DropConnectLinear",
     "Folded",
     "InstanceNorm",
     "LayerSpread",

@@ -1,0 +1,318 @@
+"""DropConnect: weights, not units, are dropped, by a mask of its own for every example (Wan et al. 2013).
+
+Letters: N examples, q the probability that a weight stays, M_n a mask of the weights with entries Bernoulli(q), x_n the input, a the activation.
+
+    training      y_n = a((M_n * W) x_n + m_n * b)
+    evaluation    E a(u), u ~ N(q W x, q (1 - q) (W * W) (x * x)): the pre-activation is a sum of many independent terms, so its distribution is
+                  near the Gaussian of the same moments (the paper's section 3.2)
+
+The paper draws u many times and averages a(u). That mean is an integral in one variable a unit, which quadrature gives
+without noise; without an activation it is q W x itself.
+
+**How it is computed.** The masks are N times as large as the weights. They are never all there: a mask is a hash of (seed, example, weight), so
+a few examples at a time are masked in the processor's cache, multiplied, and forgotten; the backward pass hashes again. Nothing of the size
+N x out x in is kept or written to memory. A convolution's masked filters, a set an example, are applied as one grouped convolution.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seewhy.core.errors import bad_value
+
+NODES = tuple(-5.0 + 0.5 * place for place in range(21))
+SHARES = tuple(0.5 * math.exp(-0.5 * node**2) / math.sqrt(2.0 * math.pi) for node in NODES)
+"""Of the quadrature, in deviations from the mean: the trapezoidal rule, whose error is below 0.01 deviations at the kink of a rectifier, and far
+smaller for smooth activations."""
+
+AT_ONCE = 1 << 20
+"""Masked weights at a time, on a processor."""
+
+LAUNCHED = 1 << 25
+"""The same on other devices, where a launch costs more than memory traffic."""
+
+
+def masks(seed: Tensor, first: int, count: int, weights: int, keep: float) -> Tensor:
+    """Return masks as integers with all bits set (kept) or none: int32 (count, weights).
+
+    The mask of an example depends on the seed, the example and the weight alone: the finaliser of MurmurHash3 over a counter (Appleby 2011).
+
+    Args:
+        seed: int64, one number.
+        first: number of the first example.
+        count: examples.
+        weights: of one example.
+        keep: q, to 31 binary places.
+    """
+    rows = torch.arange(first, first + count, device=seed.device) * 0x9E3779B1 + seed
+    start = _hashed(rows.to(torch.int32))[:, None]
+    if keep == 0.5:  # 32 fair bits a number
+        words = torch.arange(-(-weights // 32), dtype=torch.int32, device=seed.device)
+        shifts = torch.arange(32, dtype=torch.int32, device=seed.device)
+        bits = _hashed(words * -1640531535 + start)[:, :, None] << shifts
+        return bits.bitwise_right_shift_(31).flatten(1)[:, :weights]
+    counter = torch.arange(weights, dtype=torch.int32, device=seed.device)
+    bits = _hashed(counter * -1640531535 + start).bitwise_and_(0x7FFFFFFF)
+    return bits.sub_(round(keep * 0x7FFFFFFF)).bitwise_right_shift_(31)
+
+
+def _hashed(x: Tensor) -> Tensor:
+    """Mix the bits of int32 numbers, in place."""
+    x ^= _shifted(x, 16)
+    x *= -2048144789
+    x ^= _shifted(x, 13)
+    x *= -1028477387
+    x ^= _shifted(x, 16)
+    return x
+
+
+def _shifted(x: Tensor, places: int) -> Tensor:
+    """Shift right without the sign."""
+    return (x >> places).bitwise_and_((1 << (32 - places)) - 1)
+
+
+def _masked(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the values (n, w) or (w) where the mask (n, w) is set, else 0."""
+    if values.dtype == torch.float32:
+        return (values.view(torch.int32) & mask).view(torch.float32)
+    return values * (mask != 0).to(values.dtype)
+
+
+def _pieces(n: int, weights: int, device: torch.device) -> list[tuple[int, int]]:
+    """Return (first, count) of examples whose masks are made together."""
+    step = max(1, (AT_ONCE if device.type == "cpu" else LAUNCHED) // max(1, weights))
+    return [(first, min(step, n - first)) for first in range(0, n, step)]
+
+
+class _MaskedLinear(torch.autograd.Function):
+    """y = (M_g * W) x for the examples of each group g: x (G, S, in), W (out, in), seed int64 -> (G, S, out)."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, seed: Tensor, keep: float) -> Tensor:
+        y = x.new_empty(*x.shape[:2], len(weight))
+        flat = weight.contiguous().flatten()
+        for first, count in _pieces(len(x), weight.numel(), x.device):
+            here = slice(first, first + count)
+            masked = _masked(flat, masks(seed, first, count, weight.numel(), keep)).view(count, *weight.shape)
+            torch.bmm(x[here], masked.transpose(1, 2), out=y[here])
+        return y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
+        x, weight, seed, ctx.keep = inputs
+        ctx.save_for_backward(x, weight, seed)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        x, weight, seed = ctx.saved_tensors
+        flat, wanted = weight.contiguous().flatten(), ctx.needs_input_grad[0]
+        to_x, to_weight = torch.empty_like(x) if wanted else None, torch.zeros_like(flat)
+        for first, count in _pieces(len(x), weight.numel(), x.device):
+            here, mask = slice(first, first + count), masks(seed, first, count, weight.numel(), ctx.keep)
+            if to_x is not None:
+                torch.bmm(g[here], _masked(flat, mask).view(count, *weight.shape), out=to_x[here])
+            pull = torch.bmm(g[here].transpose(1, 2), x[here])
+            to_weight += _masked(pull.flatten(1), mask).sum(0)
+        return to_x, to_weight.view_as(weight), None, None
+
+
+class _MaskedConv2d(torch.autograd.Function):
+    """The same for filters (out, in, h, w) and maps x (G, S, in, H, W), by one grouped convolution a piece."""
+
+    @staticmethod
+    def forward(
+        x: Tensor, weight: Tensor, seed: Tensor, keep: float, stride: Any, padding: Any, dilation: Any
+    ) -> Tensor:
+        flat, parts = weight.contiguous().flatten(), []
+        for first, count in _pieces(len(x), weight.numel(), x.device):
+            filters = _masked(flat, masks(seed, first, count, weight.numel(), keep)).view(-1, *weight.shape[1:])
+            y = F.conv2d(_joined(x[first : first + count]), filters, None, stride, padding, dilation, groups=count)
+            parts.append(_apart(y, count))
+        return torch.cat(parts)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
+        x, weight, seed, ctx.keep, *ctx.how = inputs
+        ctx.save_for_backward(x, weight, seed)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        x, weight, seed = ctx.saved_tensors
+        flat, to_x, to_weight = weight.contiguous().flatten(), [], torch.zeros(weight.numel()).to(weight)
+        wanted = [ctx.needs_input_grad[0], True, False]
+        for first, count in _pieces(len(x), weight.numel(), x.device):
+            mask = masks(seed, first, count, weight.numel(), ctx.keep)
+            filters = _masked(flat, mask).view(-1, *weight.shape[1:])
+            maps, back = _joined(x[first : first + count]), _joined(g[first : first + count])
+            got, pull, _ = torch.ops.aten.convolution_backward(
+                back, maps, filters, None, *ctx.how, False, [0, 0], count, wanted
+            )
+            to_weight += _masked(pull.reshape(count, -1), mask).sum(0)
+            if wanted[0]:
+                to_x.append(_apart(got, count))
+        return (torch.cat(to_x) if to_x else None), to_weight.view_as(weight), None, None, None, None, None
+
+
+def _joined(maps: Tensor) -> Tensor:
+    """Put the channels of all groups beside each other: (G, S, C, H, W) -> (S, G C, H, W)."""
+    return maps.transpose(0, 1).flatten(1, 2)
+
+
+def _apart(maps: Tensor, groups: int) -> Tensor:
+    """Undo `_joined`."""
+    return maps.reshape(len(maps), groups, -1, *maps.shape[2:]).transpose(0, 1)
+
+
+def _in_groups(x: Tensor, shared: int) -> Tensor:
+    """Return (G, S, ...) of (N, ...), the last group filled up with zeros."""
+    missing = -len(x) % shared
+    if missing:
+        x = torch.cat([x, x.new_zeros(missing, *x.shape[1:])])
+    return x.reshape(-1, shared, *x.shape[1:])
+
+
+def _drawn(x: Tensor) -> Tensor:
+    """Return a seed from torch's generator."""
+    return torch.randint(0, 1 << 62, (), device=x.device)
+
+
+class _DropConnect:
+    """What the two layers share: the probability, the activation, and evaluation from two moments."""
+
+    drop: float
+    shared: int
+    activation: nn.Module | None
+
+    def _check(self, drop: float, shared: int) -> None:
+        if not 0 <= drop < 1:
+            raise bad_value("drop", drop, "at least 0 and less than 1")
+        if shared < 1:
+            raise bad_value("shared", shared, "at least 1")
+
+    def _finished(self, mean: Tensor, variance: Tensor | None) -> Tensor:
+        """Return E a(u) for u ~ N(mean, variance)."""
+        if self.activation is None or variance is None:
+            return mean if self.activation is None else self.activation(mean)
+        deviation = variance.clamp_min(0.0).sqrt()
+        total = torch.zeros_like(mean)
+        for node, share in zip(NODES, SHARES, strict=True):
+            total = total + share * self.activation(mean + node * deviation)
+        return total
+
+
+class DropConnectLinear(nn.Linear, _DropConnect):
+    """A linear layer whose weights and biases are dropped, and the activation behind it: (N, in) -> (N, out).
+
+    Args:
+        in_features: size of the last axis.
+        out_features: width of the output.
+        bias: learn b.
+        drop: 1 - q, the probability with which a weight is dropped.
+        shared: examples that share a mask, S; the cost of masks falls by that factor, and each example's mask is as random as before.
+        activation: a, elementwise; None for none, and for one that follows elsewhere (then evaluation passes on the mean alone).
+
+    Raises:
+        InputError: `drop` or `shared` is out of range.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        drop: float = 0.5,
+        shared: int = 1,
+        activation: nn.Module | None = None,
+    ) -> None:
+        self._check(drop, shared)
+        super().__init__(in_features, out_features, bias)
+        self.drop, self.shared, self.activation = drop, shared, activation
+
+    def extra_repr(self) -> str:
+        """Show the settings in the module's text."""
+        return f"{nn.Linear.extra_repr(self)}, drop={self.drop}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return y."""
+        keep = 1.0 - self.drop
+        if not self.training or self.drop == 0.0:
+            mean = F.linear(x, keep * self.weight, None if self.bias is None else keep * self.bias)
+            if self.activation is None or self.drop == 0.0:
+                return self._finished(mean, None)
+            squares = None if self.bias is None else self.bias.square()
+            return self._finished(mean, keep * self.drop * F.linear(x.square(), self.weight.square(), squares))
+        flat, weight = x.reshape(-1, x.shape[-1]).to(self.weight.dtype), self.weight
+        if self.bias is not None:  # a weight from an input that is always 1
+            flat, weight = torch.cat([flat, flat.new_ones(len(flat), 1)], 1), torch.cat([weight, self.bias[:, None]], 1)
+        grouped = _in_groups(flat, self.shared)
+        with torch.autocast(x.device.type, enabled=False):
+            y: Tensor = _MaskedLinear.apply(grouped, weight, _drawn(x), keep).flatten(0, 1)[: len(flat)]
+        return self._finished(y.view(*x.shape[:-1], -1).to(x.dtype), None)
+
+
+class DropConnectConv2d(nn.Conv2d, _DropConnect):
+    """A convolution whose filters are dropped, a set of masks an example, and the activation behind it: (N, C, H, W) -> (N, out, H', W').
+
+    Biases stay. Within an example a weight is dropped at all places or at none.
+
+    Args:
+        in_channels: C.
+        out_channels: filters.
+        kernel_size: height and width of a filter.
+        stride: step between places.
+        padding: zeros around the map.
+        dilation: step within a filter.
+        bias: learn a bias a filter.
+        drop: 1 - q, the probability with which a weight is dropped.
+        shared: examples that share a mask, S; the cost of masks falls by that factor, and each example's mask is as random as before.
+        activation: as in `DropConnectLinear`.
+
+    Raises:
+        InputError: `drop` or `shared` is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        *,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        bias: bool = True,
+        drop: float = 0.5,
+        shared: int = 1,
+        activation: nn.Module | None = None,
+    ) -> None:
+        self._check(drop, shared)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, bias=bias)
+        self.drop, self.shared, self.activation = drop, shared, activation
+
+    def extra_repr(self) -> str:
+        """Show the settings in the module's text."""
+        return f"{nn.Conv2d.extra_repr(self)}, drop={self.drop}"  # type: ignore[no-untyped-call]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return y."""
+        keep = 1.0 - self.drop
+        how: tuple[Any, ...] = (self.stride, self.padding, self.dilation)
+        if not self.training or self.drop == 0.0:
+            mean = F.conv2d(x, keep * self.weight, self.bias, *how)
+            if self.activation is None or self.drop == 0.0:
+                return self._finished(mean, None)
+            return self._finished(mean, keep * self.drop * F.conv2d(x.square(), self.weight.square(), None, *how))
+        grouped = _in_groups(x.to(self.weight.dtype), self.shared)
+        with torch.autocast(x.device.type, enabled=False):
+            y: Tensor = _MaskedConv2d.apply(grouped, self.weight, _drawn(x), keep, *how).flatten(0, 1)[: len(x)]
+        y = y if self.bias is None else y + self.bias[:, None, None]
+        layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        return self._finished(y.to(x.dtype).contiguous(memory_format=layout), None)

@@ -1,0 +1,194 @@
+"""DropConnect: masks of their own, exact gradients, moments that agree with sampling, and no large mask in memory."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from seewhy.core.errors import InputError
+from seewhy.nn import DropConnectConv2d, DropConnectLinear, fold
+from seewhy.nn import dropconnect as module
+from seewhy.nn.dropconnect import masks
+
+
+def conv(**options):
+    return DropConnectConv2d(3, 4, 3, padding=1, **options)
+
+
+LAYERS = {"linear": (lambda **options: DropConnectLinear(7, 5, **options), (6, 7)), "conv": (conv, (6, 3, 5, 4))}
+both = pytest.mark.parametrize("kind", LAYERS)
+
+
+def masked(layer, x, seed):
+    torch.manual_seed(seed)
+    return layer(x)
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.2, 0.9])
+def test_masks_keep_the_right_share_and_are_independent(keep):
+    count, weights = 400, 1003
+    kept = (masks(torch.tensor(11), 0, count, weights, keep) != 0).double()
+    error = math.sqrt(keep * (1 - keep))
+    assert abs(kept.mean() - keep) < 4 * error / math.sqrt(count * weights)
+    centred = (kept - keep) / error
+    for by in (centred @ centred.T / weights, centred.T @ centred / count):
+        size, trials = len(by), by.shape[0] if by is None else (weights if len(by) == count else count)
+        apart = by[~torch.eye(size, dtype=torch.bool)]
+        assert apart.abs().max() < 6 / math.sqrt(trials)
+        assert abs(apart.mean()) < 6 / math.sqrt(trials * size)
+
+
+def test_masks_depend_on_seed_and_example_alone():
+    whole = masks(torch.tensor(3), 0, 9, 70, 0.5)
+    assert torch.equal(masks(torch.tensor(3), 4, 5, 70, 0.5), whole[4:])
+    assert not torch.equal(masks(torch.tensor(4), 0, 9, 70, 0.5), whole)
+    assert whole.unique().tolist() == [-1, 0]
+
+
+def test_a_linear_layer_is_its_formula():
+    layer, x = DropConnectLinear(7, 5, drop=0.3), torch.randn(6, 7)
+    y = masked(layer, x, 1)
+    torch.manual_seed(1)
+    kept = (masks(torch.randint(0, 1 << 62, ()), 0, 6, 40, 0.7) != 0).float().view(6, 5, 8)
+    expected = torch.einsum("noi,ni->no", kept[..., :7] * layer.weight, x) + kept[..., 7] * layer.bias
+    torch.testing.assert_close(y, expected)
+
+
+def test_a_convolution_is_its_formula():
+    layer, x = conv(drop=0.3), torch.randn(6, 3, 5, 4)
+    y = masked(layer, x, 1)
+    torch.manual_seed(1)
+    kept = (masks(torch.randint(0, 1 << 62, ()), 0, 6, layer.weight.numel(), 0.7) != 0).float()
+    filters = kept.view(6, *layer.weight.shape) * layer.weight
+    expected = torch.cat(
+        [F.conv2d(one[None], each, layer.bias, padding=1) for one, each in zip(x, filters, strict=True)]
+    )
+    torch.testing.assert_close(y, expected)
+
+
+@both
+@pytest.mark.parametrize("shared", [1, 4])
+def test_gradients(kind, shared):
+    make, shape = LAYERS[kind]
+    layer = make(drop=0.4, shared=shared).double()
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+
+    def run(x, weight, bias):
+        torch.manual_seed(5)
+        return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, x)
+
+    assert torch.autograd.gradcheck(run, (x, layer.weight, layer.bias))
+
+
+@both
+def test_pieces_are_the_whole(kind, monkeypatch):
+    make, shape = LAYERS[kind]
+    layer, x = make(), torch.randn(shape, requires_grad=True)
+    y = masked(layer, x, 2)
+    expected = torch.autograd.grad(y.square().sum(), [x, layer.weight])
+    monkeypatch.setattr(module, "AT_ONCE", 1)
+    again = masked(layer, x, 2)
+    torch.testing.assert_close(again, y)
+    torch.testing.assert_close(torch.autograd.grad(again.square().sum(), [x, layer.weight]), expected)
+
+
+@both
+def test_examples_share_masks_only_where_asked(kind):
+    make, shape = LAYERS[kind]
+    x = torch.randn(1, *shape[1:]).expand(6, *shape[1:])
+    own = masked(make(shared=1), x, 3).flatten(1)
+    assert all(not torch.equal(own[0], other) for other in own[1:])
+    common = masked(make(shared=4), x, 3).flatten(1)
+    torch.testing.assert_close(common[1:4], common[:1].expand(3, -1))
+    torch.testing.assert_close(common[4], common[5])
+    assert not torch.allclose(common[3], common[4])
+
+
+@both
+def test_evaluation_is_the_mean_over_masks(kind):
+    make, shape = LAYERS[kind]
+    layer, x = make(drop=0.3), torch.randn(1, *shape[1:])
+    torch.manual_seed(0)
+    with torch.no_grad():
+        drawn = layer(x.expand(20000, *shape[1:]))
+        error = drawn.std(0) / math.sqrt(len(drawn))
+        mean = layer.eval()(x)[0]
+    if kind == "conv":  # a bias stays
+        torch.testing.assert_close(layer.bias[:, None, None] + 0.7 * F.conv2d(x, layer.weight, padding=1)[0], mean)
+    assert ((drawn.mean(0) - mean).abs() < 5 * error + 1e-6).all()
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh(), nn.Sigmoid()])
+def test_evaluation_behind_an_activation_is_that_of_the_gaussian(activation):
+    """With many inputs the pre-activation is near its Gaussian, whose mean activation the quadrature gives."""
+    torch.manual_seed(0)
+    layer = DropConnectLinear(400, 6, drop=0.5, activation=activation)
+    with torch.no_grad():
+        layer.weight.mul_(8)
+        x = torch.randn(1, 400)
+        drawn = layer(x.expand(20000, 400))
+        got, spread = layer.eval()(x)[0], drawn.std(0)
+        error = spread / math.sqrt(len(drawn))
+        plain = activation(0.5 * F.linear(x, layer.weight, layer.bias))[0]
+    assert ((drawn.mean(0) - got).abs() < 5 * error + 0.02 * spread).all()
+    assert ((drawn.mean(0) - plain).abs() > 5 * error).any()  # the activation of the mean is another thing
+
+
+@both
+def test_nothing_dropped_is_the_plain_layer(kind):
+    make, shape = LAYERS[kind]
+    layer, x = make(drop=0.0, activation=nn.Tanh()), torch.randn(shape)
+    plain = (
+        F.linear(x, layer.weight, layer.bias) if kind == "linear" else F.conv2d(x, layer.weight, layer.bias, padding=1)
+    )
+    for mode in (True, False):
+        torch.testing.assert_close(layer.train(mode)(x), plain.tanh())
+
+
+@both
+def test_contract(kind):
+    make, shape = LAYERS[kind]
+    layer, copy = make(activation=nn.ReLU()), make(activation=nn.ReLU())
+    x = torch.randn(shape)
+    assert torch.equal(masked(layer, x, 4), masked(layer, x, 4))
+    assert not torch.equal(masked(layer, x, 4), masked(layer, x, 5))
+    copy.load_state_dict(layer.state_dict())
+    assert torch.equal(copy.eval()(x), layer.eval()(x))
+    torch.testing.assert_close(torch.export.export(layer, (x,)).module()(x), layer(x))
+    torch.compiler.reset()
+    torch.testing.assert_close(torch.compile(layer, backend="eager", fullgraph=True)(x), layer(x))
+    layer.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x.bfloat16())
+    assert y.dtype == torch.bfloat16
+    y.float().sum().backward()
+    assert layer.weight.grad.dtype == torch.float32
+    if kind == "conv":
+        assert layer(x.contiguous(memory_format=torch.channels_last)).is_contiguous(memory_format=torch.channels_last)
+    else:
+        assert layer(torch.randn(2, 3, 7)).shape == (2, 3, 5)
+
+
+def test_it_folds_a_normalisation_behind_it():
+    torch.manual_seed(0)
+    net = nn.Sequential(conv(drop=0.4), nn.BatchNorm2d(4), nn.ReLU())
+    for _ in range(3):
+        net(torch.randn(6, 3, 5, 4))
+    x = torch.randn(6, 3, 5, 4)
+    folded = fold(net.eval())
+    assert folded.kept or not folded.folded or torch.allclose(folded.module(x), net(x), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"drop": 1.0}, "drop: must be at least 0 and less than 1, got 1"),
+        ({"shared": 0}, "shared: must be at least 1, got 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options, message):
+    for make, _ in LAYERS.values():
+        with pytest.raises(InputError, match=message):
+            make(**options)
