@@ -10,37 +10,48 @@ from seewhy.nn.batch_statistics import (
 )
 from seewhy.nn.blocks import ConvNormAct, Parts, ResidualBlock
 from seewhy.nn.dropconnect import DropConnectConv2d, DropConnectLinear
+from seewhy.nn.dropout import DROPOUTS, Dropout
 from seewhy.nn.fold import Folded, fold
+from seewhy.nn.fractional_pool import POOLINGS, FractionalMaxPool2d
 from seewhy.nn.health import UnitHealth, derivative, unit_health
 from seewhy.nn.init import INITS, fans, init_, layer_fans
 from seewhy.nn.lsuv import Rescaled, lsuv_
 from seewhy.nn.maxout import Maxout, MaxoutConv2d, MaxoutLinear, maxout_width
+from seewhy.nn.monte_carlo import MonteCarlo, drawing, monte_carlo
 from seewhy.nn.norm import NORMS, BatchNorm, InstanceNorm, norm
 from seewhy.nn.spread import LayerSpread, spread
+from seewhy.nn.stochastic_depth import StochasticDepth, survival_rates
 
 __all__ = [
     "ACTIVATIONS",
+    "DROPOUTS",
     "INITS",
     "NORMS",
     "NORM_INITS",
     "OUTPUTS",
+    "POOLINGS",
     "Activation",
     "BatchNorm",
     "ConvNormAct",
     "DropConnectConv2d",
     "DropConnectLinear",
+    "Dropout",
     "Folded",
+    "FractionalMaxPool2d",
     "InstanceNorm",
     "LayerSpread",
     "Maxout",
     "MaxoutConv2d",
     "MaxoutLinear",
+    "MonteCarlo",
     "Parts",
     "Rescaled",
     "ResidualBlock",
+    "StochasticDepth",
     "UnitHealth",
     "activation",
     "derivative",
+    "drawing",
     "fans",
     "fold",
     "gain",
@@ -49,12 +60,14 @@ __all__ = [
     "layer_fans",
     "lsuv_",
     "maxout_width",
+    "monte_carlo",
     "norm",
     "recompute_statistics",
     "softmax",
     "spread",
     "start_as_identity",
     "start_as_standard",
+    "survival_rates",
     "unit_health",
     "variant",
 ]

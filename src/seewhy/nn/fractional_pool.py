@@ -1,0 +1,142 @@
+"""Fractional max-pooling: maps shrink by a factor between 1 and 2, over regions drawn at random (Graham 2014, 1412.6071).
+
+Letters, along one axis: n pixels, m regions, alpha = n / m the ratio, 1 <= alpha <= 2. The regions' first pixels are a_0 = 0 < a_1 < ... with
+steps of 1 and 2:
+
+    pseudorandom   a_i = ceil(alpha (i + u)) - ceil(alpha u), u ~ U(0, 1): steps as even as they can be
+    random         n - m steps of 2 and 2 m - n of 1, in random order
+
+    disjoint       region i is a_i ... a_(i+1) - 1
+    overlapping    region i is a_i ... a_(i+1), with alpha = (n - 1) / m
+
+The maximum over a rectangle is that over its rows of those over its columns, so each axis is two or three gathers and a maximum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seewhy.core.errors import bad_value, unknown_name
+from seewhy.core.registry import Registry, Technique
+
+Regions = Literal["pseudorandom", "random"]
+REGIONS: tuple[Regions, ...] = ("pseudorandom", "random")
+
+FIXED = 20141218
+"""Seed of the random regions in evaluation."""
+
+
+class FractionalMaxPool2d(nn.Module):
+    """(N, C, H, W) -> (N, C, m_H, m_W), m = ceil(n / ratio) along each axis.
+
+    In training the regions are drawn anew at each call, the same for the whole batch and all channels, from torch's generator. In evaluation
+    they are fixed: u = 1/2, or one order of steps for ever. (torch's own `FractionalMaxPool2d` draws in evaluation too.)
+    `seewhy.nn.monte_carlo` averages predictions over draws.
+
+    Args:
+        ratio: alpha; more than 1, at most 2. The paper uses sqrt(2) and 2^(1/3).
+        regions: "pseudorandom" or "random".
+        overlapping: whether neighbouring regions share a pixel.
+
+    Raises:
+        InputError: the ratio is out of range, or the name is not known.
+    """
+
+    def __init__(
+        self, ratio: float = math.sqrt(2.0), *, regions: Regions = "pseudorandom", overlapping: bool = True
+    ) -> None:
+        super().__init__()
+        if not 1 < ratio <= 2:
+            raise bad_value("ratio", ratio, "more than 1 and at most 2")
+        if regions not in REGIONS:
+            raise unknown_name("regions", regions, REGIONS)
+        self.ratio, self.regions, self.overlapping = ratio, regions, overlapping
+
+    def extra_repr(self) -> str:
+        """Show the settings in the module's text."""
+        return f"{self.ratio:g}, regions={self.regions!r}, overlapping={self.overlapping}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the maxima."""
+        # Gathers come out in the order of the axes that they are given.
+        last = x.is_contiguous(memory_format=torch.channels_last)
+        y = x.permute(0, 2, 3, 1) if last else x
+        for axis in (1, 2) if last else (2, 3):
+            y = self._pooled(y, axis)
+        return y.permute(0, 3, 1, 2) if last else y
+
+    def _pooled(self, x: Tensor, axis: int) -> Tensor:
+        n = x.shape[axis]
+        m = math.ceil(n / self.ratio)
+        if n == 1:
+            return x
+        starts, ends = self._bounds(n, m)
+        y = x.index_select(axis, starts.to(x.device))
+        if self.overlapping:
+            y = torch.maximum(y, x.index_select(axis, (starts + 1).clamp_max(n - 1).to(x.device)))
+        return torch.maximum(y, x.index_select(axis, ends.to(x.device)))
+
+    def _bounds(self, n: int, m: int) -> tuple[Tensor, Tensor]:
+        """Return the first and the last pixel of every region: int64 (m) each."""
+        span = max(m, n - 1) if self.overlapping else n
+        edges = self._edges(span, m)
+        last = edges[1:] if self.overlapping else edges[1:] - 1
+        return edges[:-1], last.clamp_max(n - 1)
+
+    def _edges(self, span: int, m: int) -> Tensor:
+        """Return a_0 ... a_m, a_m = span: int64 (m + 1)."""
+        if self.regions == "pseudorandom":
+            u = torch.rand((), dtype=torch.float64) if self.training else torch.tensor(0.5, dtype=torch.float64)
+            places = torch.arange(m + 1, dtype=torch.float64)
+            raised = torch.ceil(span / m * (places + u) - 1e-9).long()
+            return raised - raised[0]
+        steps = torch.ones(m, dtype=torch.int64)
+        draw = torch.randperm(m) if self.training else _fixed_order(m)
+        steps[draw[: span - m]] = 2
+        return torch.cat([torch.zeros(1, dtype=torch.int64), steps.cumsum(0)])
+
+
+def _fixed_order(m: int) -> Tensor:
+    """Return a permutation of m places that looks random, from plain numbers, so that it can be exported."""
+    return torch.tensor(sorted(range(m), key=lambda place: (FIXED * (place + 1)) % 1000003 % 9973), dtype=torch.int64)
+
+
+def max_pool(*, size: int = 2) -> nn.Module:
+    """Make the usual max-pooling."""
+    return nn.MaxPool2d(size)
+
+
+def fractional(*, ratio: float = math.sqrt(2.0)) -> FractionalMaxPool2d:
+    """Make fractional max-pooling with overlapping pseudorandom regions."""
+    return FractionalMaxPool2d(ratio)
+
+
+POOLINGS: Registry[Callable[..., nn.Module]] = Registry("poolings", "model.pool")
+POOLINGS.add(
+    Technique(
+        name="max",
+        factory=max_pool,
+        summary="the maximum of every square of 2 x 2",
+        formula="y_ij = max of x over rows 2i, 2i + 1 and columns 2j, 2j + 1",
+        source="Ranzato et al. 2007; LeCun et al. 1998",
+        good_for="most networks",
+        bad_for="depth: three halvings leave little of a small picture",
+    )
+)
+POOLINGS.add(
+    Technique(
+        name="fractional",
+        factory=fractional,
+        summary="maxima over regions of 1 to 3 pixels a side, drawn at random in training",
+        formula="a_i = ceil(alpha (i + u)); y_ij = max of x over [a_i, a_(i+1)] x [b_j, b_(j+1)]",
+        source="Graham 2014, 1412.6071",
+        good_for="small pictures and long runs; averaging predictions over draws",
+        bad_for="time: maps shrink slowly, so that layers see more pixels",
+        claims=("C23",),
+    )
+)
