@@ -1,5 +1,6 @@
 """The Python lines: train, predict, evaluate, check, resume, report; and a package that is quick to import."""
 
+import json
 import subprocess
 import sys
 
@@ -9,6 +10,8 @@ import torch
 from PIL import Image
 
 import seewhy
+from seewhy.cli.main import run as main
+from seewhy.core.errors import InputError
 from seewhy.nn import BatchNorm
 
 QUICK = {"epochs": 1, "width": 4, "batch_size": 16, "precision": "fp32"}
@@ -156,3 +159,18 @@ def test_wrong_options_are_refused_before_anything_is_written(shapes, tmp_path):
     with pytest.raises(seewhy.InputError, match=r"digits2: |'digits2' is neither a folder"):
         seewhy.train("digits2", out=tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_predictions_over_draws_tell_how_far_they_lie_apart(trained, picture, tmp_path, capsys):
+    path, pixels = picture
+    with pytest.raises(InputError, match="draws: the network draws nothing; train it with dropout"):
+        trained.predict(path, draws=5)
+    run = seewhy.train(trained.spec.source, out=tmp_path / "run", **QUICK, dropout=0.5)
+    first, again, plain = run.predict(path, draws=20), run.predict(pixels, draws=20), run.predict(path)
+    assert first.top == again.top
+    assert first.disagreement == again.disagreement > 0
+    assert plain.disagreement is None
+    assert first.confidence != plain.confidence
+    assert main(["predict", str(run.folder), str(path), "--draws", "20", "--json"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)
+    assert said["disagreement"] == pytest.approx(first.disagreement)

@@ -68,19 +68,21 @@ class Run:
         """The network with the best weights by validation: uint8 (N, C, H, W) to logits (N, K)."""
         return self._run.model
 
-    def predict(self, images: Any) -> Any:
+    def predict(self, images: Any, *, draws: int | None = None) -> Any:
         """Predict one picture (path, PIL image, array, tensor) or a list of them.
+
+        With `draws` the prediction is the mean over so many draws of dropout and its kin, and `disagreement` says how far they lie apart.
 
         Returns a `Prediction` (or a list): `label`, `confidence`, `top` five classes, `error`. One picture that cannot be read raises
         InputError; in a list it gives a `Prediction` with `error` set.
         """
-        return predicting.predict(self._run, images)
+        return predicting.predict(self._run, images, draws=draws)
 
     def predict_files(
-        self, paths: Sequence[str], progress: Callable[[int, int], None] | None = None
+        self, paths: Sequence[str], progress: Callable[[int, int], None] | None = None, *, draws: int | None = None
     ) -> Iterator[Prediction]:
         """Yield a `Prediction` for every file, in order; any number of files fits in memory."""
-        return predicting.predict_files(self._run, paths, progress)
+        return predicting.predict_files(self._run, paths, progress, draws=draws)
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Return class probabilities (N, K) of uint8 images (N, C, H, W) of the run's size."""

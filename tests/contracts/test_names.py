@@ -15,6 +15,8 @@ FAMILIES = [
     (sections.NormName, nn.NORMS),
     (sections.NormInitName, nn.NORM_INITS),
     (sections.OptimName, optim.OPTIMISERS),
+    (sections.DropoutName, nn.DROPOUTS),
+    (sections.PoolName, nn.POOLINGS),
     (sections.ScheduleName, optim.SCHEDULES),
 ]
 

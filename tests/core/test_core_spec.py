@@ -9,7 +9,7 @@ from seewhy.core.spec import fields_of
 from seewhy.training.spec import ALIASES, RunSpec, make_spec
 
 ACTIVATIONS = "relu, leaky_relu, prelu, elu, tanh, sigmoid, gelu, silu, maxout"
-MODEL_FIELDS = "model has name, activation, pieces, init, norm, norm_init, width, depth, stem"
+MODEL_FIELDS = "model has name, activation, pieces, init, norm, norm_init, width, depth, stem, pool"
 
 BAD = [
     ({"activation": "rellu"}, f"model.activation: 'rellu' is not known; allowed: {ACTIVATIONS}; did you mean 'relu'?"),

@@ -89,6 +89,14 @@ def _check_fit(name: str, design: Design) -> None:
         raise InputError(
             "model.norm: 'instance' normalises over the places of a map, but model.name is 'mlp'; choose batch, layer or group"
         )
+    if design.stochastic_depth and name != "resnet":
+        raise InputError(
+            f"reg.stochastic_depth: skips residual blocks, which a {name} does not have; choose resnet or leave it out"
+        )
+    if design.pool != "max" and name != "convnet":
+        raise InputError(
+            f"model.pool: {design.pool!r} is for convnet, but model.name is {name!r}; choose convnet or max"
+        )
     if name == "resnet" and design.depth > MOST_STAGES:
         raise bad_value(
             "model.depth", design.depth, f"at most {MOST_STAGES} for resnet", "each stage doubles the width"

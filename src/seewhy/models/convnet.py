@@ -1,12 +1,13 @@
 """The plain convolutional network for small pictures, made for few epochs (after Jordan 2024, 2404.00498).
 
-    stem -> depth groups [conv3x3, max-pool 2, norm, act, conv3x3, norm, act] of widths w, 2w, 4w, 4w, ... -> global max-pool -> linear
+    stem -> depth groups [conv3x3, pool, norm, act, conv3x3, norm, act] of widths w, 2w, 4w, 4w, ... -> global max-pool -> linear
 
 A group pools only while at least `SMALLEST_MAP` pixels a side would remain, so small pictures go through as well.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seewhy.models.design import Design
-from seewhy.nn import ConvNormAct, Parts, activation
+from seewhy.nn import POOLINGS, ConvNormAct, Parts, activation
 
 SMALLEST_MAP = 3
 """A group does not pool if its map would become smaller than this."""
@@ -56,16 +57,16 @@ class Whitening(nn.Module):
 class ConvGroup(nn.Module):
     """Two convolutions of one width, with pooling after the first."""
 
-    def __init__(self, channels_in: int, channels_out: int, parts: Parts, *, pool: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int, parts: Parts, *, pool: nn.Module) -> None:
         super().__init__()
         self.conv1 = parts.conv(channels_in, channels_out, kernel=3)
-        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
+        self.pool = pool
         self.norm1, self.act1 = parts.after(channels_out, dims=2)
         self.conv2 = parts.conv(channels_out, channels_out, kernel=3)
         self.norm2, self.act2 = parts.after(channels_out, dims=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C_in, H, W) -> (N, C_out, H // 2, W // 2), or the same size without pooling."""
+        """(N, C_in, H, W) -> (N, C_out, H', W'), the size that the pooling leaves."""
         x = self.act1(self.norm1(self.pool(self.conv1(x))))
         y: Tensor = self.act2(self.norm2(self.conv2(x)))
         return y
@@ -77,20 +78,22 @@ class ConvNet(nn.Module):
     def __init__(self, in_shape: tuple[int, int, int], classes: int, design: Design) -> None:
         super().__init__()
         # Scales are of no use between convolutions; in short runs the running statistics have to follow quickly.
-        parts = Parts(design.act, design.norm, scale=design.norm_init == "identity", momentum=0.4)
+        parts = design.parts(scale=design.norm_init == "identity", momentum=0.4)
         channels, height, side = in_shape
         self.stem, channels, cut = make_stem(design.stem, channels, design.width, parts)
         height, side = cut(height), cut(side)
         groups = []
         for place in range(design.depth):
             wide = design.width * min(2**place, MOST_WIDENING)
-            pool = min(height, side) // 2 >= SMALLEST_MAP
+            smaller = tuple(pooled_side(design.pool, n) for n in (height, side))
+            pools = min(smaller) >= SMALLEST_MAP
+            pool = POOLINGS[design.pool].factory() if pools else nn.Identity()
             groups.append(ConvGroup(channels, wide, parts, pool=pool))
             channels = wide
-            height, side = (height // 2, side // 2) if pool else (height, side)
+            height, side = smaller if pools else (height, side)
         self.groups = nn.Sequential(*groups)
-        self.drop = nn.Dropout(design.dropout)
-        self.input_drop = nn.Dropout(design.input_dropout)
+        self.drop = design.drop(design.dropout)
+        self.input_drop = design.drop(design.input_dropout)
         self.head = nn.Linear(channels, classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,6 +101,11 @@ class ConvNet(nn.Module):
         x = self.groups(self.stem(self.input_drop(x))).amax(dim=(2, 3))
         logits: Tensor = self.head(self.drop(x))
         return logits
+
+
+def pooled_side(pool: str, side: int) -> int:
+    """Return the side that a map of `side` pixels has after a pooling."""
+    return side // 2 if pool == "max" else math.ceil(side / math.sqrt(2.0))
 
 
 def make_stem(name: str | None, channels: int, width: int, parts: Parts) -> tuple[nn.Module, int, Callable[[int], int]]:

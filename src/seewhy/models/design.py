@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seewhy.core.errors import InputError, bad_value
-from seewhy.nn import INITS, NORM_INITS, NORMS
+from seewhy.nn import DROPOUTS, INITS, NORM_INITS, NORMS, POOLINGS, Dropout, Parts
 from seewhy.nn.activations import Activation, variant
 
 
@@ -24,6 +24,11 @@ class Design:
         stem: first layers, one of `STEMS[name]`; None for the usual ones at the size of the pictures.
         dropout: probability with which a unit of a hidden layer (mlp), or an input of the output layer (others), is dropped in training.
         input_dropout: the same for the values of the picture.
+        dropout_kind: one of `seewhy.nn.DROPOUTS`.
+        dropconnect: probability with which a weight in front of an activation is dropped in training, by masks of the images' own.
+        dropconnect_shared: images that share a mask.
+        stochastic_depth: probability with which the last residual block is skipped in training (resnet); that of block l of L is l / L of it.
+        pool: one of `seewhy.nn.POOLINGS` (convnet).
     """
 
     activation: str = "relu"
@@ -36,6 +41,11 @@ class Design:
     stem: str | None = None
     dropout: float = 0.0
     input_dropout: float = 0.0
+    dropout_kind: str = "inverted"
+    dropconnect: float = 0.0
+    dropconnect_shared: int = 1
+    stochastic_depth: float = 0.0
+    pool: str = "max"
 
     def check(self) -> None:
         """Raise InputError for a name that is not known or a number out of range."""
@@ -51,7 +61,11 @@ class Design:
             raise bad_value("model.width", self.width, "at least 1")
         if self.depth < 1:
             raise bad_value("model.depth", self.depth, "at least 1")
-        for name in ("dropout", "input_dropout"):
+        DROPOUTS[self.dropout_kind]
+        POOLINGS[self.pool]
+        if self.dropconnect_shared < 1:
+            raise bad_value("reg.dropconnect_shared", self.dropconnect_shared, "at least 1")
+        for name in ("dropout", "input_dropout", "dropconnect", "stochastic_depth"):
             if not 0 <= getattr(self, name) < 1:
                 raise bad_value(f"reg.{name}", getattr(self, name), "at least 0 and less than 1")
 
@@ -59,6 +73,14 @@ class Design:
     def looks_at_data(self) -> bool:
         """Whether the first weights depend on training images (`seewhy.models.prepare`)."""
         return self.init == "lsuv" or self.norm_init == "identity"
+
+    def parts(self, *, scale: bool = True, momentum: float = 0.1) -> Parts:
+        """Return what the blocks share; scale and momentum are those of batch normalisation."""
+        return Parts(self.act, self.norm, scale, momentum, self.dropconnect, self.dropconnect_shared)
+
+    def drop(self, probability: float) -> Dropout:
+        """Return a dropout of the design's kind."""
+        return Dropout(probability, kind=self.dropout_kind)
 
     @property
     def act(self) -> Activation:

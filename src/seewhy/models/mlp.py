@@ -7,7 +7,6 @@ import math
 from torch import Tensor, nn
 
 from seewhy.models.design import Design
-from seewhy.nn import Parts
 
 
 class MLP(nn.Module):
@@ -18,17 +17,13 @@ class MLP(nn.Module):
 
     def __init__(self, in_shape: tuple[int, int, int], classes: int, design: Design) -> None:
         super().__init__()
-        parts = Parts(design.act, design.norm)
+        parts = design.parts()
         layers: list[nn.Module] = []
         features = math.prod(in_shape)
         for _ in range(design.depth):
-            layers += [
-                parts.linear(features, design.width),
-                *parts.after(design.width, dims=1),
-                nn.Dropout(design.dropout),
-            ]
+            layers += [*parts.hidden(features, design.width), design.drop(design.dropout)]
             features = design.width
-        self.drop = nn.Dropout(design.input_dropout)
+        self.drop = design.drop(design.input_dropout)
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(features, classes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from seewhy.models.design import Design
-from seewhy.nn import ConvNormAct, Parts, ResidualBlock
+from seewhy.nn import ConvNormAct, Parts, ResidualBlock, survival_rates
 
 BLOCKS = 2
 """Residual blocks a stage."""
@@ -21,18 +21,19 @@ class ResNet(nn.Module):
 
     def __init__(self, in_shape: tuple[int, int, int], classes: int, design: Design) -> None:
         super().__init__()
-        parts, features = Parts(design.act, design.norm), design.width
+        parts, features = design.parts(), design.width
+        rates = iter(survival_rates(design.depth * BLOCKS, 1.0 - design.stochastic_depth))
         self.stem = make_stem(design.stem, in_shape[0], features, parts)
         blocks = []
         for stage in range(design.depth):
             wide = design.width * 2**stage
             for place in range(BLOCKS):
                 stride = 2 if stage > 0 and place == 0 else 1
-                blocks.append(ResidualBlock(features, wide, parts, stride=stride))
+                blocks.append(ResidualBlock(features, wide, parts, stride=stride, survival=next(rates)))
                 features = wide
         self.blocks = nn.Sequential(*blocks)
-        self.drop = nn.Dropout(design.dropout)
-        self.input_drop = nn.Dropout(design.input_dropout)
+        self.drop = design.drop(design.dropout)
+        self.input_drop = design.drop(design.input_dropout)
         self.head = nn.Linear(features, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from seewhy.nn.lsuv import Rescaled, lsuv_
 from seewhy.nn.maxout import Maxout, MaxoutConv2d, MaxoutLinear, maxout_width
 from seewhy.nn.monte_carlo import MonteCarlo, drawing, monte_carlo
 from seewhy.nn.norm import NORMS, BatchNorm, InstanceNorm, norm
+from seewhy.nn.regularisers import REGULARISERS
 from seewhy.nn.spread import LayerSpread, spread
 from seewhy.nn.stochastic_depth import StochasticDepth, survival_rates
 
@@ -30,6 +31,7 @@ __all__ = [
     "NORM_INITS",
     "OUTPUTS",
     "POOLINGS",
+    "REGULARISERS",
     "Activation",
     "BatchNorm",
     "ConvNormAct",

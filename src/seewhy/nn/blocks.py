@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.nn.activations import Activation, variant
+from seewhy.nn.dropconnect import DropConnectConv2d, DropConnectLinear
 from seewhy.nn.norm import BatchNorm, norm
+from seewhy.nn.stochastic_depth import StochasticDepth
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,16 @@ class Parts:
         norm: one of `NORMS`; a layer has a bias only where nothing normalises its output.
         scale: whether batch normalisation learns a scale.
         momentum: share of the newest batch in batch normalisation's running statistics.
+        dropconnect: probability with which a weight is dropped in training.
+        shared: examples that share DropConnect's mask.
     """
 
     activation: str | Activation
     norm: str
     scale: bool = True
     momentum: float = 0.1
+    dropconnect: float = 0.0
+    shared: int = 1
 
     @property
     def pieces(self) -> int:
@@ -38,12 +44,34 @@ class Parts:
 
     def conv(self, channels_in: int, channels_out: int, *, kernel: int, stride: int = 1) -> nn.Conv2d:
         """Return a convolution in front of an activation with `channels_out` outputs; it keeps the map's size at stride 1 (odd kernels)."""
-        wide = self.pieces * channels_out
-        return nn.Conv2d(channels_in, wide, kernel, stride=stride, padding=kernel // 2, bias=self.norm == "none")
+        wide, padding, bias = self.pieces * channels_out, kernel // 2, self.norm == "none"
+        if not self.dropconnect:
+            return nn.Conv2d(channels_in, wide, kernel, stride=stride, padding=padding, bias=bias)
+        return DropConnectConv2d(
+            channels_in,
+            wide,
+            kernel,
+            stride=stride,
+            padding=padding,
+            bias=bias,
+            drop=self.dropconnect,
+            shared=self.shared,
+        )
 
     def linear(self, features_in: int, features_out: int) -> nn.Linear:
         """Return a linear layer in front of an activation with `features_out` outputs."""
-        return nn.Linear(features_in, self.pieces * features_out, bias=self.norm == "none")
+        wide, bias = self.pieces * features_out, self.norm == "none"
+        if self.dropconnect:
+            return DropConnectLinear(features_in, wide, bias=bias, drop=self.dropconnect, shared=self.shared)
+        return nn.Linear(features_in, wide, bias=bias)
+
+    def hidden(self, features_in: int, features_out: int) -> list[nn.Module]:
+        """Return a linear layer with what follows it; without normalisation DropConnect takes the activation in, to average behind it."""
+        layer, after = self.linear(features_in, features_out), list(self.after(features_out, dims=1))
+        if isinstance(layer, DropConnectLinear) and self.norm == "none" and self.pieces == 1:
+            layer.activation = after[1]
+            return [layer]
+        return [layer, *after]
 
     def after(self, features: int, *, dims: int) -> tuple[nn.Module, nn.Module]:
         """Return the normalisation and the activation, with `features` outputs, that follow a layer."""
@@ -71,15 +99,25 @@ class ResidualBlock(nn.Module):
     y = f(norm(conv(f(norm(conv(x))))) + s(x)), f the activation. The shortcut s is x itself where shapes agree, else average pooling
     by the stride, a 1x1 convolution and normalisation. Under maxout s is added to every piece, which is to add it to the largest.
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
+
+    Args:
+        channels_in: C_in.
+        channels_out: C_out.
+        parts: the choices.
+        stride: of the first convolution.
+        survival: probability with which the branch beside the shortcut is computed in training (stochastic depth).
     """
 
-    def __init__(self, channels_in: int, channels_out: int, parts: Parts, *, stride: int = 1) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, parts: Parts, *, stride: int = 1, survival: float = 1.0
+    ) -> None:
         super().__init__()
         self.conv1 = parts.conv(channels_in, channels_out, kernel=3, stride=stride)
         self.norm1, self.act1 = parts.after(channels_out, dims=2)
         self.conv2 = parts.conv(channels_out, channels_out, kernel=3)
         self.norm2, self.act2 = parts.after(channels_out, dims=2)
         self.pieces = parts.pieces
+        self.depth = StochasticDepth(survival)
         shortcut = nn.Sequential()
         if stride > 1:
             shortcut.add_module("pool", nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
@@ -90,10 +128,17 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y of the class's formula."""
-        y = self.norm2(self.conv2(self.act1(self.norm1(self.conv1(x)))))
-        shortcut = self.shortcut(x)
-        result: Tensor = self.act2(y + shortcut) if self.pieces == 1 else self.act2(y) + shortcut
+        shortcut, survival = self.shortcut(x), self.depth.survival
+        if self.depth.training and survival < 1.0:
+            y = self.depth(x, self._branch, shortcut)
+        else:  # spelt out, so that a trace sees it
+            y = self._branch(x) + shortcut if survival == 1.0 else survival * self._branch(x) + shortcut
+        result: Tensor = self.act2(y) if self.pieces == 1 else y
         return result
+
+    def _branch(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm2(self.conv2(self.act1(self.norm1(self.conv1(x)))))
+        return y if self.pieces == 1 else self.act2(y)
 
     @torch.no_grad()
     def start_as_shortcut(self) -> None:

@@ -25,8 +25,16 @@ from seewhy.nn.dropout import Dropout
 from seewhy.nn.fractional_pool import FractionalMaxPool2d
 from seewhy.nn.stochastic_depth import StochasticDepth
 
-DRAWING = (_DropoutNd, Dropout, DropConnectLinear, DropConnectConv2d, StochasticDepth, FractionalMaxPool2d)
-"""Modules that draw in training; nothing else changes when they do."""
+
+def draws(module: nn.Module) -> bool:
+    """Return whether a module (without its parts) draws in training, and does nothing else differently then."""
+    if isinstance(module, (_DropoutNd, Dropout)):
+        return module.p > 0.0
+    if isinstance(module, (DropConnectLinear, DropConnectConv2d)):
+        return module.drop > 0.0
+    if isinstance(module, StochasticDepth):
+        return module.survival < 1.0
+    return isinstance(module, FractionalMaxPool2d)
 
 
 @dataclass(frozen=True)
@@ -56,13 +64,13 @@ def drawing(module: nn.Module) -> Iterator[None]:
         InputError: no part of the network draws.
     """
     modes = [(part, part.training) for part in module.modules()]
-    if not any(isinstance(part, DRAWING) for part, _ in modes):
+    if not any(draws(part) for part, _ in modes):
         raise InputError(
             "draws: the network draws nothing; train it with dropout, DropConnect, stochastic depth or fractional pooling"
         )
     try:
         for part, _ in modes:
-            part.training = isinstance(part, DRAWING)
+            part.training = draws(part)
         yield
     finally:
         for part, mode in modes:
@@ -73,7 +81,7 @@ def drawing(module: nn.Module) -> Iterator[None]:
 def monte_carlo(
     module: nn.Module,
     x: Tensor,
-    draws: int = 20,
+    count: int = 20,
     *,
     seed: int = 0,
     probabilities: Callable[[Tensor], Tensor] | None = None,
@@ -85,20 +93,20 @@ def monte_carlo(
     Args:
         module: from x to logits (N, K).
         x: a batch.
-        draws: T, at least 2.
+        count: T, the number of draws, at least 2.
         seed: of the draws; equal seeds give equal answers.
         probabilities: from x to probabilities (N, K), in place of the softmax of the logits, such as an average over views.
 
     Raises:
-        InputError: `draws` is less than 2, or no part of the network draws.
+        InputError: `count` is less than 2, or no part of the network draws.
     """
-    if draws < 2:
-        raise bad_value("draws", draws, "at least 2")
+    if count < 2:
+        raise bad_value("draws", count, "at least 2")
     predict = probabilities or (lambda batch: module(batch).float().softmax(1))
     devices = [x.device] if x.device.type == "cuda" else []
     with drawing(module), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        found = torch.stack([predict(x) for _ in range(draws)])
+        found = torch.stack([predict(x) for _ in range(count)])
     mean = found.mean(0)
     uncertainty = _entropy(mean)
     apart = (uncertainty - _entropy(found).mean(0)).clamp_min(0.0)

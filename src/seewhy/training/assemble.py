@@ -131,6 +131,11 @@ def design_of(spec: RunSpec) -> models.Design:
         stem=model.stem,
         dropout=spec.reg.dropout,
         input_dropout=spec.reg.input_dropout,
+        dropout_kind=spec.reg.dropout_kind,
+        dropconnect=spec.reg.dropconnect,
+        dropconnect_shared=spec.reg.dropconnect_shared,
+        stochastic_depth=spec.reg.stochastic_depth,
+        pool=model.pool,
     )
 
 

@@ -49,6 +49,8 @@ def _held_back_in_words(reg: RegSpec) -> str:
     said += [f"norm of incoming weights at most {reg.max_norm:g}"] if reg.max_norm is not None else []
     said += [f"dropout {reg.dropout:g}"] if reg.dropout else []
     said += [f"input dropout {reg.input_dropout:g}"] if reg.input_dropout else []
+    said += [f"DropConnect {reg.dropconnect:g}"] if reg.dropconnect else []
+    said += [f"stochastic depth down to {1 - reg.stochastic_depth:g}"] if reg.stochastic_depth else []
     return ", ".join(said)
 
 

@@ -26,6 +26,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "images", metavar="IMAGE", nargs="+", help="files, folders, globs, or - to read paths from stdin"
     )
+    parser.add_argument(
+        "--draws",
+        type=int,
+        metavar="N",
+        help="average N predictions with dropout and its kin drawing as in training; --json tells how far they lie apart",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print a JSON list with the five likeliest classes")
     form.add_argument("--csv", action="store_true", help="print CSV: name, label, confidence, error")
@@ -40,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     paths = list(find(options.images))
     with counting("predicting") as update:
         failures = _write(
-            trained.predict_files(paths, update), "json" if options.json else "csv" if options.csv else "table"
+            trained.predict_files(paths, update, draws=options.draws),
+            "json" if options.json else "csv" if options.csv else "table",
         )
     if failures:
         print(f"{failures:,} of {len(paths):,} pictures could not be read", file=sys.stderr)

@@ -47,6 +47,9 @@ def run(options: argparse.Namespace) -> int:
         nn.OUTPUTS,
         optim.OPTIMISERS,
         optim.SCHEDULES,
+        nn.REGULARISERS,
+        nn.DROPOUTS,
+        nn.POOLINGS,
         PENALTIES,
         data.AUGMENTATIONS,
     ]

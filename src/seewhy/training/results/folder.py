@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from seewhy.core.errors import InputError
 from seewhy.core.files import naming, write_json, write_text
 from seewhy.models import Recogniser
-from seewhy.nn import fold
+from seewhy.nn import fold, monte_carlo
 from seewhy.training.assemble import Prepared, empty_model, make_task
 from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.loop.checkpoint import Checkpoints
@@ -163,6 +163,22 @@ class RunFolder:
             with self.engine.autocast():
                 found.append(self.task.probabilities(self.predictor, chunk.to(self.engine.device)).cpu())
         return torch.cat(found) if found else torch.zeros(0, len(self.classes))
+
+    def drawn_probabilities(self, images: Tensor, draws: int) -> Tensor:
+        """Return the probabilities (T, N, K) of T draws of the network's own randomness, the same for equal images.
+
+        Raises:
+            InputError: the network draws nothing, or the run is an ensemble.
+        """
+        found = []
+        for chunk in torch.split(images, 500):
+            batch = chunk.to(self.engine.device)
+            with self.engine.autocast():
+                drawn = monte_carlo(
+                    self.model, batch, draws, probabilities=lambda x: self.task.probabilities(self.model, x)
+                )
+            found.append(drawn.draws.cpu())
+        return torch.cat(found, dim=1)
 
     def member_probabilities(self, images: Tensor) -> Tensor:
         """Return the probabilities (M, N, K) of an ensemble's members, with one network in memory at a time."""

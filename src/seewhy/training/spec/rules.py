@@ -43,6 +43,16 @@ def broken_rules(
             f"reg.l1, reg.max_norm: change the weights after a step, but {optim.name} learns from where its steps end; "
             "choose reg.l2 or a first-order optimiser"
         )
+    if reg.dropout_kind != "inverted" and not (reg.dropout or reg.input_dropout):
+        yield f"reg.dropout_kind: {reg.dropout_kind!r} needs dropout, but reg.dropout and reg.input_dropout are 0; raise one or leave it out"
+    if reg.dropconnect_shared > 1 and not reg.dropconnect:
+        yield f"reg.dropconnect_shared: {reg.dropconnect_shared} needs reg.dropconnect, which is 0; raise it or leave this out"
+    if reg.stochastic_depth and model.name in ("mlp", "convnet"):
+        yield (
+            f"reg.stochastic_depth: skips residual blocks, which a {model.name} does not have; choose resnet or leave it out"
+        )
+    if model.pool != "max" and model.name in ("mlp", "resnet"):
+        yield f"model.pool: {model.pool!r} is for convnet, but model.name is {model.name!r}; choose convnet or max"
     if reg.penalise_all and not (reg.l1 or reg.l2):
         yield "reg.penalise_all: needs a penalty, but reg.l1 and reg.l2 are 0; raise one of them or leave it out"
     if optim.momentum is not None and optim.name is not None and optim.name not in WITH_MOMENTUM:

@@ -32,6 +32,8 @@ OptimName = Literal[
     "bfgs",
     "lbfgs",
 ]
+DropoutName = Literal["inverted", "classic"]
+PoolName = Literal["max", "fractional"]
 ScheduleName = Literal["triangle", "one_cycle", "cosine", "linear", "constant"]
 
 WITH_MOMENTUM = ("muon", "momentum", "nesterov", "rmsprop")
@@ -84,6 +86,7 @@ class ModelSpec(Strict):
     )
     depth: int | None = Field(None, ge=1, le=200, description="Groups of layers (mlp: hidden layers).")
     stem: StemName | None = Field(None, description="First layers: whitening or small up to 64 pixels, large above.")
+    pool: PoolName = Field("max", description="Pooling of a convnet: halving, or by sqrt(2) over random regions.")
 
 
 class RegSpec(Strict):
@@ -100,6 +103,24 @@ class RegSpec(Strict):
     )
     input_dropout: float = Field(
         0.0, ge=0, lt=1, description="Probability with which a value of the picture is dropped."
+    )
+    dropout_kind: DropoutName = Field(
+        "inverted", description="Scale dropout in training (inverted) or evaluation (classic)."
+    )
+    dropconnect: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Probability with which a weight in front of an activation is dropped, anew for each image.",
+    )
+    dropconnect_shared: int = Field(
+        1, ge=1, description="Images that share a mask of DropConnect; masks cost that much less."
+    )
+    stochastic_depth: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Probability with which the last residual block is skipped; earlier ones less, linearly.",
     )
     l1: float = Field(
         0.0, ge=0, description="L1 penalty of matrices and filters by the proximal step, which makes exact zeros."
