@@ -48,9 +48,12 @@ def train(name: str, seed: int) -> dict[str, Any]:
         subprocess.run(command, check=True)
         wall = time.perf_counter() - start
         test = json.loads((run / "results.json").read_text(encoding="utf-8"))["test"]
+        members = run / "ensemble.json"
+        by_number = json.loads(members.read_text(encoding="utf-8"))["test"]["by_number"] if members.exists() else None
     low, high = test["interval"]
     row = {"name": name, "seed": seed, "error": 1 - test["accuracy"], "interval": [1 - high, 1 - low], "n": test["n"]}
-    return {**row, "log_loss": test["log_loss"], "seconds": round(wall), "hardware": processor()}
+    row |= {"log_loss": test["log_loss"], "seconds": round(wall), "hardware": processor()}
+    return row | ({"by_number": by_number} if by_number else {})
 
 
 def keep(row: dict[str, Any]) -> None:
@@ -79,6 +82,9 @@ def table(papers: dict[str, dict[str, Any]]) -> str:
         minutes = max(row["seconds"] for row in mine) / 60
         there = f"{paper['error']:.2f}%" if not math.isnan(paper.get("error", math.nan)) else "-"
         lines.append(f"| `{name}` | {paper['source']} | {there} | {mean:.2f}%{spread} | {len(mine)} | {minutes:.1f} |")
+        for by in mine[0].get("by_number", ()):
+            error = 100 * (1 - by["accuracy"])
+            lines.append(f"| {by['members']} members | | | {error:.2f}%, log-loss {by['log_loss']:.4f} | | |")
     return "\n".join(lines)
 
 
