@@ -2,8 +2,30 @@
 
 from seewhy.optim import second_order  # noqa: F401  registers its methods
 from seewhy.optim.first_order import OPTIMISERS, build
+from seewhy.optim.line_search import backtracking, strong_wolfe
+from seewhy.optim.minimize import minimize
 from seewhy.optim.muon import Muon
 from seewhy.optim.newton import Newton
+from seewhy.optim.penalties import PENALTIES, Penalties
+from seewhy.optim.quasi_newton import BFGS, DFP, LBFGS
 from seewhy.optim.schedules import SCHEDULES, schedule
+from seewhy.optim.status import Result, Status
 
-__all__ = ["OPTIMISERS", "SCHEDULES", "Muon", "Newton", "build", "schedule"]
+__all__ = [
+    "BFGS",
+    "DFP",
+    "LBFGS",
+    "OPTIMISERS",
+    "PENALTIES",
+    "SCHEDULES",
+    "Muon",
+    "Newton",
+    "Penalties",
+    "Result",
+    "Status",
+    "backtracking",
+    "build",
+    "minimize",
+    "schedule",
+    "strong_wolfe",
+]
