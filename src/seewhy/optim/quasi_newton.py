@@ -235,7 +235,7 @@ class QuasiNewton(torch.optim.Optimizer):
         """Learn the pair of a step s = t d with s'Bs = t^2 d'Bd, B s = -t source, unless it has no curvature."""
         t, there = found.step, self._there
         sy, sBs = t * (found.slope - slope), t * t * bend
-        damp = source is not base.g or self.param_groups[0]["line_search"] != "strong_wolfe"
+        damp = source is not base.g or self.param_groups[0]["line_search"] in ("backtracking", "none")
         damp = damp and sy < DAMPING * sBs
         if not damp and not sy > CURVATURE * sBs > 0.0:
             self._counts.skipped_pairs += 1

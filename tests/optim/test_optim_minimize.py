@@ -1,0 +1,110 @@
+"""`minimize`: SciPy's door, and the iteration counts that the literature knows."""
+
+import math
+
+import pytest
+import torch
+
+from seewhy.core.errors import InputError
+from seewhy.optim import minimize
+
+START = torch.tensor([-1.2, 1.0], dtype=torch.float64)
+
+
+def rosenbrock(x):
+    return (100 * (x[1::2] - x[::2] ** 2) ** 2 + (1 - x[::2]) ** 2).sum()
+
+
+@pytest.mark.parametrize(("method", "most"), [("bfgs", 34), ("newton", 21), ("damped_newton", 25), ("lbfgs", 40)])
+def test_iterations_on_rosenbrock(method, most):
+    """Nocedal & Wright 2006, section 6.1: BFGS 34, Newton 21, steepest descent 5264, to a gradient norm of 1e-5."""
+    options = {"D0": torch.eye(2, dtype=torch.float64)} if method == "bfgs" else {}  # as there
+    found = minimize(rosenbrock, START, method, gtol=1e-5, norm=2, **options)
+    assert found.success
+    assert found.nit <= most
+    torch.testing.assert_close(found.x, torch.ones(2, dtype=torch.float64), rtol=0, atol=1e-4)
+
+
+def test_steepest_descent_crawls():
+    found = minimize(rosenbrock, START, "gradient", gtol=1e-3, norm=2, max_iter=400)
+    assert not found.success
+    assert found.fun > 1e-6
+
+
+def test_lbfgs_on_the_extended_function():
+    """n = 8 to a gradient of 1e-3: 36 iterations and 43 evaluations (Liu & Nocedal's code)."""
+    found = minimize(rosenbrock, START.repeat(4), "lbfgs", gtol=1e-3, norm=2)
+    assert found.success
+    assert found.nit <= 36
+    assert found.nfev <= 43
+
+
+@pytest.mark.parametrize(("k", "bfgs", "dfp"), [(1, 8, 16), (2, 10, 106)])
+def test_bfgs_mends_a_bad_matrix_and_dfp_hardly(k, bfgs, dfp):
+    """1/2 |x|^2 with unit steps from B0 = diag(1, 10^k) to 1e-4, the worst of 45 starting angles (Powell 1986; Byrd et al. 1987)."""
+    worst = {}
+    for method in ("bfgs", "dfp"):
+        counts = []
+        for angle in torch.linspace(0, math.pi / 2, 45, dtype=torch.float64):
+            D0 = torch.diag(torch.tensor([1.0, 10.0**-k], dtype=torch.float64))
+            x0 = torch.stack([angle.cos(), angle.sin()])
+            options = {"D0": D0, "line_search": "none", "gtol": 1e-4, "norm": 2}
+            counts.append(minimize(lambda x: 0.5 * x.square().sum(), x0, method, **options).nit)
+        worst[method] = max(counts)
+    assert worst["bfgs"] <= bfgs + 2
+    assert worst["dfp"] >= 0.8 * dfp
+
+
+def test_the_result_has_scipys_fields():
+    seen = []
+    found = minimize(rosenbrock, START, "bfgs", callback=lambda x, status: seen.append((x.clone(), status)))
+    assert (found.success, found.status, found.message) == (True, 0, "The gradient is as small as was asked for.")
+    assert found.fun == pytest.approx(float(rosenbrock(found.x)), abs=1e-15)
+    assert found.grad.abs().max() <= 1e-5
+    assert found.grad.shape == found.x.shape == START.shape
+    assert found.nfev >= found.nit == len(seen)
+    assert seen[-1][1].value == pytest.approx(found.fun)
+    assert START.tolist() == [-1.2, 1.0]
+
+
+@pytest.mark.parametrize(("options", "status"), [({"max_iter": 3}, 1), ({"max_eval": 4}, 1)])
+def test_limits_are_kept(options, status):
+    found = minimize(rosenbrock, START, "lbfgs", **options)
+    assert (found.success, found.status) == (False, status)
+    assert found.nit <= 3 or found.nfev <= 5
+
+
+def test_a_callback_ends_it():
+    def stop(x, status):
+        return status.iterations == 2
+
+    def raise_stop(x, status):
+        raise StopIteration
+
+    assert minimize(rosenbrock, START, callback=stop).nit == 2
+    found = minimize(rosenbrock, START, callback=raise_stop)
+    assert (found.nit, found.status) == (1, 99)
+
+
+def test_shapes_and_dtypes_are_those_of_the_start():
+    x0 = torch.zeros(2, 3, dtype=torch.float32)
+    found = minimize(lambda x: (x - 2).square().sum(), x0)
+    assert found.x.shape == (2, 3)
+    assert found.x.dtype == torch.float32
+    torch.testing.assert_close(found.x, torch.full((2, 3), 2.0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((rosenbrock, START, "bgfs"), {}, "method: 'bgfs' is not known; .*did you mean 'bfgs'"),
+        ((rosenbrock, START), {"norm": 1}, "norm: must be 2 or math.inf, got 1"),
+        ((rosenbrock, START), {"max_iter": 0}, "max_iter: must be at least 1, got 0"),
+        ((rosenbrock, START), {"memory": 3}, "options: bfgs does not know one of memory"),
+        ((lambda x: x.sum().item(), START), {}, "f: must return one number computed from x with torch, got float"),
+        ((lambda x: x.sum().detach(), START), {}, "got a tensor without a graph"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments, options, message):
+    with pytest.raises(InputError, match=message):
+        minimize(*arguments, **options)
