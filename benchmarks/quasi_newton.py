@@ -1,0 +1,388 @@
+"""BFGS and L-BFGS beside SciPy's, torch's and pytorch-minimize's: problems solved, evaluations, own cost.
+
+    python benchmarks/quasi_newton.py [--only problems,cost,softmax] [--repeats 3] [--out docs/quasi-newton.svg]
+
+problems   The eighteen problems of unconstrained minimisation of More, Garbow & Hillstrom (1981), float64, from 1, 10 and 100 times the standard
+           start: solved means largest entry of the gradient <= 1e-5. Counts, no times. Draws Dolan & More's (2002) performance profiles.
+cost       f(w) = 1/2 sum d w^2 + 1/4 sum w^4, d from 1 to 1000, 100 iterations, m = 20, n = 1e3, 1e5, 2e6: total time, the part that is not
+           evaluation, and what two reads of the history take at the speed of the machine's matrix-vector products. Wants an idle machine.
+softmax    Softmax regression on 20,000 images of MNIST, L2 1e-3, float64, to a largest gradient entry of 1e-6, m = 10.
+
+SciPy and pytorch-minimize are installed into `benchmarks/.peers/scipy` by the first run; nothing of theirs enters seewhy's environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from problems import PROBLEMS, Problem
+from torch import Tensor, nn
+
+from seewhy import data as seewhy_data
+from seewhy.optim import LBFGS, minimize
+from seewhy.reporting import figures
+
+HERE = Path(__file__).resolve().parent
+PEERS = HERE / ".peers" / "scipy"
+FACTORS = (1.0, 10.0, 100.0)
+GTOL = 1e-5
+MOST = 15_000
+
+
+def peers() -> Any:
+    """Return SciPy's optimize, installed beside the project."""
+    if not (PEERS / "scipy").exists():
+        print(f"installing SciPy and pytorch-minimize into {PEERS}", file=sys.stderr)
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(PEERS)]
+        subprocess.run([*command, "scipy", "pytorch-minimize"], check=True)
+    sys.path.append(str(PEERS))
+    return importlib.import_module("scipy.optimize")
+
+
+@dataclass
+class Outcome:
+    """What a method made of a problem."""
+
+    evaluations: int
+    iterations: int
+    value: float
+    gradient: float
+
+    @property
+    def solved(self) -> bool:
+        """Whether the gradient is as small as was asked for."""
+        return self.gradient <= GTOL
+
+
+def with_numpy(f: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    """Return (value, gradient) for SciPy."""
+
+    def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
+        point = torch.from_numpy(np.array(x)).requires_grad_()
+        value = f(point)
+        (gradient,) = torch.autograd.grad(value, point)
+        return value.item(), gradient.numpy()
+
+    return evaluate
+
+
+def by_seewhy(method: str, problem: Problem, factor: float) -> Outcome:
+    found = minimize(problem.value, problem.from_start(factor), method, gtol=GTOL, max_iter=MOST, max_eval=MOST)
+    return Outcome(found.nfev, found.nit, found.fun, found.grad.abs().max().item())
+
+
+def by_scipy(optimize: Any, method: str, problem: Problem, factor: float) -> Outcome:
+    options = {"gtol": GTOL, "maxiter": MOST}
+    if method == "L-BFGS-B":
+        options |= {"ftol": 0.0, "maxfun": MOST, "maxcor": 10}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        found = optimize.minimize(
+            with_numpy(problem.value), problem.from_start(factor).numpy(), jac=True, method=method, options=options
+        )
+    return Outcome(found.nfev, found.nit, float(found.fun), float(np.abs(found.jac).max()))
+
+
+def run_problems(out: Path | None) -> dict[str, Any]:
+    """Count what the methods need for the problems."""
+    optimize = peers()
+    methods: dict[str, Callable[[Problem, float], Outcome]] = {
+        "seewhy LBFGS": lambda problem, factor: by_seewhy("lbfgs", problem, factor),
+        "SciPy L-BFGS-B": lambda problem, factor: by_scipy(optimize, "L-BFGS-B", problem, factor),
+        "seewhy BFGS": lambda problem, factor: by_seewhy("bfgs", problem, factor),
+        "SciPy BFGS": lambda problem, factor: by_scipy(optimize, "BFGS", problem, factor),
+    }
+    table = {
+        (problem.name, factor): {name: method(problem, factor) for name, method in methods.items()}
+        for problem in PROBLEMS
+        for factor in FACTORS
+    }
+    print(
+        f"{len(table)} runs: {len(PROBLEMS)} problems from 1, 10 and 100 times the standard start, float64, |g|max <= {GTOL:g}\n"
+    )
+    print(
+        "| method | solved | evaluations where both of a pair solved | iterations there | not solved |\n|---|---|---|---|---|"
+    )
+    for mine, theirs in (("seewhy LBFGS", "SciPy L-BFGS-B"), ("seewhy BFGS", "SciPy BFGS")):
+        both = [key for key, row in table.items() if row[mine].solved and row[theirs].solved]
+        for name in (mine, theirs):
+            missed = [f"{key[0]} x{key[1]:g}" for key, row in table.items() if not row[name].solved]
+            evaluations = sum(table[key][name].evaluations for key in both)
+            iterations = sum(table[key][name].iterations for key in both)
+            print(
+                f"| {name} | {len(table) - len(missed)} | {evaluations:,} ({len(both)} runs) | {iterations:,} | {', '.join(missed) or 'none'} |"
+            )
+        ratio = sum(table[key][mine].evaluations for key in both) / sum(table[key][theirs].evaluations for key in both)
+        print(f"| | | **{ratio:.2f}** of SciPy's | | |")
+    if out is not None:
+        figures.save(profile(table, list(methods)), out)
+        print(f"\npicture {out}")
+    return {f"{name} x{factor:g}": {m: vars(o) for m, o in row.items()} for (name, factor), row in table.items()}
+
+
+def profile(table: dict[Any, dict[str, Outcome]], names: list[str]) -> Any:
+    """Draw the share of runs that a method solves with at most tau times the fewest evaluations (Dolan & More 2002)."""
+    import altair as alt
+
+    rows = []
+    taus = [2 ** (0.05 * k) for k in range(121)]
+    for name in names:
+        ratios = []
+        for row in table.values():
+            costs = {m: o.evaluations if o.solved else math.inf for m, o in row.items()}
+            best = min(costs.values())
+            ratios.append(costs[name] / best if math.isfinite(best) else math.inf)
+        rows += [
+            {"tau": tau, "solved": sum(ratio <= tau for ratio in ratios) / len(ratios), "method": name} for tau in taus
+        ]
+    return (
+        alt.Chart(alt.Data(values=rows))
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=alt.X("tau:Q", scale=alt.Scale(type="log", base=2), title="evaluations, times the fewest of the four"),
+            y=alt.Y(
+                "solved:Q", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]), title="share of the runs solved"
+            ),
+            color=alt.Color("method:N", sort=names, title=None),
+        )
+        .properties(width=520, height=300)
+    )
+
+
+def bandwidth(n: int, m: int, dtype: torch.dtype) -> float:
+    """Return the seconds of two reads of the history, 4 m n numbers, in matrix-vector products."""
+    history, g = torch.randn(2 * m, n, dtype=dtype), torch.randn(n, dtype=dtype)
+    small = torch.randn(2 * m, dtype=dtype)
+    best = math.inf
+    for _ in range(7):
+        start = time.perf_counter()
+        torch.mv(history, g)
+        torch.mv(history.mT, small)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def quartic(n: int) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    d = torch.logspace(0, 3, n, dtype=torch.float64)
+    return lambda w: 0.5 * (d * w * w).sum() + 0.25 * (w**4).sum(), torch.ones(n, dtype=torch.float64)
+
+
+def timed(step: Callable[[], None], evaluations: list[float]) -> tuple[float, float, int]:
+    evaluations.clear()
+    start = time.perf_counter()
+    step()
+    total = time.perf_counter() - start
+    return total, sum(evaluations), len(evaluations)
+
+
+def run_cost(repeats: int) -> list[dict[str, Any]]:
+    """Time 100 iterations on a function that costs little."""
+    optimize, rows = peers(), []
+    print(
+        "\n| n | method | total s | evaluations | own ms a step | two reads of the history, ms | final gradient |\n|---|---|---|---|---|---|---|"
+    )
+    for n in (1_000, 100_000, 2_000_000):
+        f, start = quartic(n)
+        limits = {kind: bandwidth(n, 20, kind) for kind in (torch.float64, torch.float32)}
+        contenders = {
+            "seewhy, float64": lambda f=f, start=start: by_torch(LBFGS, f, start, m=20, max_iter=100, gtol=0.0),
+            "seewhy, float32 history": lambda f=f, start=start: by_torch(
+                LBFGS, f, start, m=20, max_iter=100, gtol=0.0, history_dtype=torch.float32
+            ),
+            "torch.optim.LBFGS": lambda f=f, start=start: by_torch(
+                torch.optim.LBFGS,
+                f,
+                start,
+                history_size=20,
+                max_iter=100,
+                max_eval=10**6,
+                tolerance_grad=0.0,
+                tolerance_change=0.0,
+                line_search_fn="strong_wolfe",
+            ),
+            "SciPy L-BFGS-B": lambda f=f, start=start: scipy_cost(optimize, f, start),
+        }
+        times: dict[str, list[tuple[float, float, int, float]]] = {name: [] for name in contenders}
+        for _ in range(repeats):
+            for name, run in contenders.items():
+                times[name].append(run())
+        for name, runs in times.items():
+            total, inside, count, gradient = min(runs)
+            limit = limits[torch.float32 if "float32" in name else torch.float64]
+            own = 1e3 * (total - inside) / 100
+            spread = f"{min(run[0] for run in runs):.2f} to {max(run[0] for run in runs):.2f}"
+            print(
+                f"| {n:,} | {name} | {spread} | {count} | {own:.2f} | {1e3 * limit:.2f} | {gradient:.1e} |", flush=True
+            )
+            rows.append(
+                {"n": n, "method": name, "total": total, "own_ms": own, "limit_ms": 1e3 * limit, "evaluations": count}
+            )
+    return rows
+
+
+def by_torch(
+    kind: Any, f: Callable[[Tensor], Tensor], start: Tensor, **options: Any
+) -> tuple[float, float, int, float]:
+    w = nn.Parameter(start.clone())
+    optimiser = kind([w], **options)
+    spent: list[float] = []
+
+    def closure() -> Tensor:
+        begun = time.perf_counter()
+        w.grad = None
+        value = f(w)
+        value.backward()
+        spent.append(time.perf_counter() - begun)
+        return value
+
+    begun = time.perf_counter()
+    optimiser.step(closure)
+    total = time.perf_counter() - begun
+    w.grad = None
+    f(w).backward()
+    assert w.grad is not None
+    return total, sum(spent), len(spent), w.grad.norm().item()
+
+
+def scipy_cost(optimize: Any, f: Callable[[Tensor], Tensor], start: Tensor) -> tuple[float, float, int, float]:
+    spent: list[float] = []
+    evaluate = with_numpy(f)
+
+    def timed_evaluation(x: np.ndarray) -> tuple[float, np.ndarray]:
+        begun = time.perf_counter()
+        answer = evaluate(x)
+        spent.append(time.perf_counter() - begun)
+        return answer
+
+    options = {"maxcor": 20, "maxiter": 100, "maxfun": 10**6, "gtol": 0.0, "ftol": 0.0}
+    begun = time.perf_counter()
+    found = optimize.minimize(timed_evaluation, start.numpy(), jac=True, method="L-BFGS-B", options=options)
+    total = time.perf_counter() - begun
+    return total, sum(spent), len(spent), float(np.linalg.norm(found.jac))
+
+
+def run_softmax(repeats: int) -> list[dict[str, Any]]:
+    """Minimise the loss of softmax regression to a tight tolerance."""
+    optimize = peers()
+    part = seewhy_data.prepare("mnist").train
+    rows = torch.arange(20_000)
+    x = part.images(rows).flatten(1).double() / 255
+    y, n = part.labels[rows], 785 * 10
+    x = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], 1)
+
+    def f(w: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(x @ w.view(785, 10), y) + 0.5e-3 * w.square().sum()
+
+    start = torch.zeros(n, dtype=torch.float64)
+
+    def seewhy() -> tuple[int, float]:
+        found = minimize(f, start, "lbfgs", gtol=1e-6, m=10, max_iter=5000)
+        return found.nfev, found.grad.abs().max().item()
+
+    def in_torch() -> tuple[int, float]:
+        w = nn.Parameter(start.clone())
+        count = [0]
+        optimiser = torch.optim.LBFGS(
+            [w],
+            history_size=10,
+            max_iter=5000,
+            max_eval=10**6,
+            tolerance_grad=1e-6,
+            tolerance_change=0.0,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure() -> Tensor:
+            count[0] += 1
+            w.grad = None
+            value = f(w)
+            value.backward()
+            return value
+
+        optimiser.step(closure)
+        assert w.grad is not None
+        return count[0], w.grad.abs().max().item()
+
+    def scipy() -> tuple[int, float]:
+        options = {"maxcor": 10, "maxiter": 5000, "maxfun": 10**6, "gtol": 1e-6, "ftol": 0.0}
+        found = optimize.minimize(with_numpy(f), start.numpy(), jac=True, method="L-BFGS-B", options=options)
+        return found.nfev, float(np.abs(found.jac).max())
+
+    def pytorch_minimize() -> tuple[int, float]:
+        torchmin = importlib.import_module("torchmin")
+        found = torchmin.minimize(
+            f, start, method="l-bfgs", options={"gtol": 1e-6, "max_iter": 5000, "history_size": 10, "xtol": 0.0}
+        )
+        return int(found.nfev), found.grad.abs().max().item()
+
+    answers = []
+    print("\n| softmax regression | evaluations | seconds | largest gradient entry |\n|---|---|---|---|")
+    contenders = {
+        "seewhy": seewhy,
+        "torch.optim.LBFGS": in_torch,
+        "SciPy L-BFGS-B": scipy,
+        "pytorch-minimize": pytorch_minimize,
+    }
+    for name, run in contenders.items():
+        seconds = []
+        for _ in range(repeats):
+            begun = time.perf_counter()
+            try:
+                count, gradient = run()
+            except Exception as error:  # noqa: BLE001  a peer's failure is a result
+                print(f"| {name} | failed: {error} | | |")
+                break
+            seconds.append(time.perf_counter() - begun)
+        else:
+            print(
+                f"| {name} | {count} | {statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f}) | {gradient:.1e} |",
+                flush=True,
+            )
+            answers.append({"method": name, "evaluations": count, "seconds": seconds})
+    return answers
+
+
+def hardware() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{os.cpu_count()} cores of {model}, {torch.get_num_threads()} threads; torch {torch.__version__}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", type=lambda text: text.split(","), default=["problems", "cost", "softmax"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="picture of the performance profiles")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    options = parser.parse_args()
+    print(hardware())
+    results: dict[str, Any] = {}
+    if "problems" in options.only:
+        results["problems"] = run_problems(options.out)
+    if "cost" in options.only:
+        results["cost"] = run_cost(options.repeats)
+    if "softmax" in options.only:
+        results["softmax"] = run_softmax(options.repeats)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
