@@ -8,7 +8,7 @@ from seewhy.optim.muon import Muon
 from seewhy.optim.newton import Newton
 from seewhy.optim.penalties import PENALTIES, Penalties
 from seewhy.optim.quasi_newton import BFGS, DFP, LBFGS
-from seewhy.optim.schedules import SCHEDULES, schedule
+from seewhy.optim.schedules import SCHEDULES, in_cycles, schedule
 from seewhy.optim.status import Result, Status
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Status",
     "backtracking",
     "build",
+    "in_cycles",
     "minimize",
     "schedule",
     "strong_wolfe",

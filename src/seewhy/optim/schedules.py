@@ -16,7 +16,8 @@ end: u = (t + 1) / T while the rate rises and u = t / T while it falls.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 
 from seewhy.core.errors import bad_value
 from seewhy.core.registry import Registry, Technique
@@ -50,6 +51,23 @@ def schedule(name: str, *, total_steps: int, warmup: float | None = None) -> Sch
 
     def multiplier(step: int) -> float:
         return shape(min(max(step, 0), total_steps - 1), total_steps=total_steps, warmup=warmup)
+
+    return multiplier
+
+
+def in_cycles(one: Schedule, bounds: Sequence[int]) -> Schedule:
+    """Return a schedule that begins anew after each bound: the multiplier of `one` at the step of the present cycle.
+
+    Snapshot ensembles let the rate fall to almost 0 in each of M cycles (Huang et al. 2017, 1704.00109).
+
+    Args:
+        one: of a cycle.
+        bounds: the steps at which cycles end, rising.
+    """
+
+    def multiplier(step: int) -> float:
+        cycle = min(bisect_right(bounds, step), len(bounds) - 1)
+        return one(step - (bounds[cycle - 1] if cycle else 0))
 
     return multiplier
 

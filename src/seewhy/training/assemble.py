@@ -17,12 +17,13 @@ import torch
 
 from seewhy import data as seewhy_data
 from seewhy import models, optim
+from seewhy.core.errors import InputError
 from seewhy.core.seeding import derive, generator
 from seewhy.data import Augment, Batch, Cutout, Dataset, Mix, RandomErasing, ResizedCrop
 from seewhy.optim.penalties import Penalties
 from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.loop.averaging import MovingAverage
-from seewhy.training.loop.checkpoint import Checkpoint, Checkpoints
+from seewhy.training.loop.checkpoint import Checkpoint, Checkpoints, snapshot_file
 from seewhy.training.loop.events import DataProgress, Emit
 from seewhy.training.loop.job import Job
 from seewhy.training.spec import RegSpec, RunSpec
@@ -211,10 +212,7 @@ def measure_speed(spec: RunSpec, model: models.Recogniser, engine: Engine, facts
 def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint | None) -> Job:
     """Put the parts of a run together; with `resumed`, weights and optimiser go on from there."""
     spec, engine, choices = prepared.spec, prepared.engine, prepared.spec.train
-    assert choices.batch_size is not None
-    assert choices.epochs is not None
-    bounds = seewhy_data.batch_bounds(len(prepared.dataset.train), choices.batch_size)
-    total_steps = max(1, round(choices.epochs * len(bounds)))
+    per_epoch, total_steps = count_steps(prepared)
     optimizer = make_optimizer(spec, prepared.model)
     base_lrs = tuple(group["lr"] for group in optimizer.param_groups)
     average = MovingAverage(prepared.model, choices.ema) if choices.ema else None
@@ -225,6 +223,10 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
             average.load(resumed.average)
     wrapped, engine_optimizer = engine.setup(prepared.model, optimizer)
     closures = spec.optim.name in SECOND_ORDER
+    ends = cycle_ends(total_steps, choices.snapshots)
+    one = optim.schedule(
+        spec.optim.schedule or "", total_steps=max(1, total_steps // len(ends)), warmup=spec.optim.warmup
+    )
     validation = prepared.dataset.val
     early = choices.early_resolution or prepared.facts.side
     return Job(
@@ -237,21 +239,40 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         penalties=make_penalties(spec.reg, prepared.model, optimizer),
         classes=prepared.facts.classes,
         base_lrs=base_lrs,
-        schedule=optim.schedule(spec.optim.schedule or "", total_steps=total_steps, warmup=spec.optim.warmup),
+        schedule=optim.in_cycles(one, ends),
         batches=_batches(prepared),
         mix=make_mix(spec.reg),
         validation=validation if validation is not None and len(validation) else None,
         early_steps=round(choices.early_fraction * total_steps) if early < prepared.facts.side else 0,
         early_side=early,
-        steps_per_epoch=len(bounds),
+        steps_per_epoch=per_epoch,
         total_steps=total_steps,
         seed=choices.seed,
         average=average,
         patience=choices.patience,
+        snapshots={end: snapshot_file(folder, place) for place, end in enumerate(ends, start=1) if len(ends) > 1},
         checkpoints=Checkpoints(folder / "checkpoint"),
         checkpoint_seconds=choices.checkpoint_seconds,
         emit=emit,
     )
+
+
+def count_steps(prepared: Prepared) -> tuple[int, int]:
+    """Return the steps of an epoch and of the whole run."""
+    choices = prepared.spec.train
+    per_epoch = len(seewhy_data.batch_bounds(len(prepared.dataset.train), choices.batch_size or 1))
+    return per_epoch, max(1, round((choices.epochs or 0.0) * per_epoch))
+
+
+def cycle_ends(total_steps: int, count: int) -> list[int]:
+    """Return the steps after which the learning rate's cycles end.
+
+    Raises:
+        InputError: there are fewer steps than cycles.
+    """
+    if total_steps < count:
+        raise InputError(f"train.snapshots: must be at most the number of steps ({total_steps}), got {count}")
+    return [total_steps * place // count for place in range(1, count + 1)]
 
 
 def make_augment(reg: RegSpec, mean: tuple[float, ...]) -> Augment:

@@ -38,6 +38,8 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     budget = f"{choices.epochs:g} epoch{'' if choices.epochs == 1 else 's'}"
     if choices.early_resolution not in (None, facts.side) and choices.early_fraction:
         budget += f", the first {choices.early_fraction:.0%} of the steps at {choices.early_resolution} px"
+    if choices.snapshots > 1:
+        budget += f", in {choices.snapshots} cycles that leave a network each"
     if prepared.images_per_second:
         seconds = estimate_seconds(spec, facts, prepared.images_per_second, choices.epochs or 0)
         budget += f", about {in_words(seconds)} at {prepared.images_per_second:,.0f} images/s"

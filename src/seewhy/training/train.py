@@ -12,7 +12,8 @@ from types import FrameType
 
 from seewhy.core.errors import InputError, RunError
 from seewhy.core.files import remove_leftovers
-from seewhy.training.assemble import Prepared, make_job, prepare
+from seewhy.training.assemble import Prepared, count_steps, cycle_ends, make_job, prepare
+from seewhy.training.ensemble.evaluate import finish as finish_ensemble
 from seewhy.training.loop.checkpoint import Checkpoint
 from seewhy.training.loop.events import Emit, EpochEnded, Event, Observer, Planned, RunStarted, emitter
 from seewhy.training.loop.fit import fit
@@ -49,7 +50,7 @@ def start(
         require_tensorboard()
     emit = emitter(tuple(observers))
     prepared = prepare(spec, emit)
-    _refuse_small_batch(prepared)
+    _refuse_misfits(prepared)
     emit(Planned(prepared.spec, announcement(prepared)))
     if dry_run:
         return None
@@ -78,7 +79,7 @@ def resume(folder: Path, observers: Sequence[Observer] = ()) -> RunFolder:
             f"{run.spec.source}: the pictures have changed since {folder} was started, so it cannot go on exactly; "
             f"restore them, or start a new run with --spec {folder / 'spec.toml'}"
         )
-    _refuse_small_batch(prepared)
+    _refuse_misfits(prepared)
     emit(Planned(prepared.spec, announcement(prepared)))
     return _train(prepared, folder, emit, checkpoint)
 
@@ -103,8 +104,9 @@ def refuse_place(folder: Path | None) -> None:
         raise InputError(f"--out: {wanted} cannot be made, since {home} cannot be written; choose another --out")
 
 
-def _refuse_small_batch(prepared: Prepared) -> None:
-    """Refuse a batch of which some process would have nothing, and methods that several processes cannot share."""
+def _refuse_misfits(prepared: Prepared) -> None:
+    """Refuse a batch of which some process would have nothing, methods that several processes cannot share, cycles without a step."""
+    cycle_ends(count_steps(prepared)[1], prepared.spec.train.snapshots)
     size, world = prepared.spec.train.batch_size, prepared.engine.world
     if prepared.spec.optim.name in SECOND_ORDER and world > 1:
         raise InputError(
@@ -137,7 +139,13 @@ def _train(prepared: Prepared, folder: Path, emit: Emit, checkpoint: Checkpoint 
         reason = _loop(job, progress, folder, checkpoint)
     if reason == "interrupted":
         raise InterruptedRunError(folder, progress.step, job.total_steps)
-    return finish(prepared, job, folder)
+    if not job.snapshots:
+        return finish(prepared, job, folder)
+    prepared.engine.barrier()
+    if main:
+        finish_ensemble(RunFolder(folder))
+    prepared.engine.barrier()
+    return RunFolder(folder)
 
 
 def _loop(job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | None) -> str:

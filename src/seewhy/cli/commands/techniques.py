@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the list or the technique."""
     from seewhy import data, models, nn, optim
     from seewhy.optim.penalties import PENALTIES
+    from seewhy.training.ensemble.techniques import ENSEMBLES
 
     if options.show:
         return _show(options.name, options.data, options.out)
@@ -52,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
         nn.POOLINGS,
         PENALTIES,
         data.AUGMENTATIONS,
+        ENSEMBLES,
     ]
     found = [(family, technique) for family in families for technique in family]
     if options.name is not None:

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from seewhy.core.errors import InputError, RunError
-from seewhy.core.files import naming, write_json
+from seewhy.core.files import naming, write_atomic, write_json
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Checkpoints:
         """Load the weights to predict with: the averaged ones if the run kept them, else the network's own."""
         place = self._place(name)
         average = place / "average.safetensors"
-        return _load_tensors(average if average.exists() else place / "model.safetensors")
+        return load_tensors(average if average.exists() else place / "model.safetensors")
 
     def load(self, name: str) -> Checkpoint:
         """Load a whole checkpoint, "last" or "best".
@@ -132,8 +132,8 @@ class Checkpoints:
         state = json.loads(_read(place / "state.json", lambda path: path.read_text(encoding="utf-8")))
         return Checkpoint(
             step=int(state.pop("step")),
-            model=_load_tensors(place / "model.safetensors"),
-            average=_load_tensors(average) if average.exists() else {},
+            model=load_tensors(place / "model.safetensors"),
+            average=load_tensors(average) if average.exists() else {},
             optimizer=_read(place / "optimizer.pt", _load_plain),
             state=state,
         )
@@ -147,11 +147,24 @@ class Checkpoints:
         return self.folder / folder
 
 
+def snapshot_file(folder: Path, place: int) -> Path:
+    """Return where a run in `folder` keeps its snapshot number `place`, from 1."""
+    return folder / "snapshots" / f"{place:02d}.safetensors"
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors by name, whole or not at all; the folder is made."""
+    with naming(path):
+        path.parent.mkdir(exist_ok=True)
+    write_atomic(path, lambda temporary: _save_tensors(tensors, temporary))
+
+
 def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     safetensors.torch.save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, str(path))
 
 
-def _load_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors by name; raises InputError if the file is missing or damaged."""
     tensors: dict[str, Tensor] = _read(path, lambda place: safetensors.torch.load_file(str(place)))
     return tensors
 

@@ -9,15 +9,16 @@ of (seed, epoch, image) or (seed, step), so a run that goes on from a checkpoint
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from seewhy import data as seewhy_data
 from seewhy.core.seeding import derive
 from seewhy.data import Batch
-from seewhy.training.loop.checkpoint import Checkpoint
+from seewhy.training.loop.checkpoint import Checkpoint, save_tensors
 from seewhy.training.loop.events import EpochEnded, RunEnded, Saved, StepEnded
 from seewhy.training.loop.job import Job, Progress
 from seewhy.training.loop.steps import descend, search
@@ -58,6 +59,8 @@ def _epoch(job: Job, progress: Progress, stop: Callable[[], bool]) -> str:
         progress.seconds += now - before
         progress.sums[3] += now - before
         before = now
+        if progress.step in job.snapshots and job.engine.is_main:
+            save_tensors(_predicting(job), job.snapshots[progress.step])
         ends = progress.step % job.steps_per_epoch == 0 or progress.step == job.total_steps
         best = _end_epoch(job, progress, epoch) if ends else False
         interrupted = job.engine.any(stop())
@@ -126,6 +129,11 @@ def _end_epoch(job: Job, progress: Progress, epoch: int) -> bool:
     progress.rows.append(row)
     progress.sums = [0.0, 0.0, 0.0, 0.0]
     return best
+
+
+def _predicting(job: Job) -> Mapping[str, Tensor]:
+    """Return the weights that would predict: averaged ones if kept."""
+    return job.model.state_dict() if job.average is None else job.average.state
 
 
 def _validate(job: Job) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -41,6 +42,7 @@ class Job:
     seed: int
     average: MovingAverage | None
     patience: int | None
+    snapshots: Mapping[int, Path]  # steps after which the weights are kept, and where
     checkpoints: Checkpoints
     checkpoint_seconds: float
     emit: Emit

@@ -8,6 +8,7 @@ evaluation.json    every figure of the last evaluation, for the report
 samples/           the most confident mistakes as pictures
 augmented/         what augmentation makes of some training images, a strip a change
 checkpoint/        see training.loop.checkpoint
+snapshots/         the network that each cycle of the learning rate left, if there are several
 environment.json   versions, machine, command
 report.html        all of it to look at
 """
@@ -35,7 +36,7 @@ from seewhy.models import Recogniser
 from seewhy.nn import fold, monte_carlo
 from seewhy.training.assemble import Prepared, empty_model, make_task
 from seewhy.training.fabric import Engine, choose_device, choose_precision
-from seewhy.training.loop.checkpoint import Checkpoints
+from seewhy.training.loop.checkpoint import Checkpoints, load_tensors, snapshot_file
 from seewhy.training.results.environment import environment
 from seewhy.training.spec import RunSpec
 from seewhy.training.spec.defaults import Facts
@@ -123,6 +124,8 @@ class RunFolder:
     @cached_property
     def members(self) -> tuple[RunFolder, ...]:
         """The runs of an ensemble's members, in order; () for a run of one network."""
+        if self.spec.train.snapshots > 1:
+            return tuple(Snapshot(self.folder, place) for place in range(1, self.spec.train.snapshots + 1))
         count = self.spec.ensemble.members
         return tuple(RunFolder(self.folder / "members" / f"{index:02d}") for index in range(1, count + 1) if count > 1)
 
@@ -138,15 +141,18 @@ class RunFolder:
         Raises:
             InputError: the run is an ensemble, which has several.
         """
-        if self.members:
+        if self.spec.ensemble.members > 1:
             raise InputError(
                 f"{self.folder}: is an ensemble; each of its members has a network: {self.members[0].folder}, ..."
             )
-        weights = self.checkpoints.weights("best" if self.checkpoints.has("best") else "last")
+        weights = self._weights()
         facts = Facts(**self.data["facts"])
         model = empty_model(self.spec, facts, mean=tuple(self.data["mean"]), std=tuple(self.data["std"]))
         model.load_state_dict(weights)
         return model.to(self.engine.device).eval()
+
+    def _weights(self) -> dict[str, Tensor]:
+        return self.checkpoints.weights("best" if self.checkpoints.has("best") else "last")
 
     @cached_property
     def predictor(self) -> nn.Module:
@@ -187,6 +193,22 @@ class RunFolder:
             found.append(member.probabilities(images))
             member.release()
         return torch.stack(found)
+
+
+class Snapshot(RunFolder):
+    """One of the networks that a run with several cycles of the learning rate has left."""
+
+    def __init__(self, folder: Path, place: int) -> None:
+        super().__init__(folder)
+        self.place = place
+
+    @cached_property
+    def members(self) -> tuple[RunFolder, ...]:
+        """None: a snapshot is one network."""
+        return ()
+
+    def _weights(self) -> dict[str, Tensor]:
+        return load_tensors(snapshot_file(self.folder, self.place))
 
 
 def create(folder: Path, prepared: Prepared) -> RunFolder:

@@ -58,6 +58,8 @@ def resolve(spec: RunSpec, facts: Facts) -> RunSpec:
     second = chosen in SECOND_ORDER
     batch = spec.train.batch_size or (min(facts.train_images, LARGE_BATCH) if second else batch_size(facts))
     optim: dict[str, Any] = {"name": chosen, **OPTIM_DEFAULTS[chosen]}
+    if spec.train.snapshots > 1:
+        optim["schedule"] = "cosine"
     if muon:
         optim["lr"] = round(optim["lr"] * math.sqrt(min(batch, 2000) / 500), 4)
     # An mlp looks at fixed places: its pictures are not moved about.

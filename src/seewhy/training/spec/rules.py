@@ -33,6 +33,7 @@ def broken_rules(
     yield from _pictures(data, model, reg, train)
     if ensemble.members == 1 and (ensemble.edits or ensemble.jobs):
         yield "ensemble: edits and jobs belong to several members, but ensemble.members is 1; raise it or leave them out"
+    yield from _snapshots(optim, train, ensemble)
     if optim.weight_decay and optim.name in SECOND_ORDER:
         yield (
             f"optim.weight_decay: must be 0 for {optim.name}, which searches along a line, got {optim.weight_decay}; "
@@ -57,6 +58,17 @@ def broken_rules(
         yield "reg.penalise_all: needs a penalty, but reg.l1 and reg.l2 are 0; raise one of them or leave it out"
     if optim.momentum is not None and optim.name is not None and optim.name not in WITH_MOMENTUM:
         yield f"optim.momentum: {optim.name} has none, got {optim.momentum}; it belongs to {', '.join(WITH_MOMENTUM)}"
+
+
+def _snapshots(optim: OptimSpec, train: TrainSpec, ensemble: EnsembleSpec) -> Iterator[str]:
+    if train.snapshots == 1:
+        return
+    if ensemble.members > 1:
+        yield f"train.snapshots: {train.snapshots} snapshots of {ensemble.members} members are one ensemble too many; choose one of the two"
+    if optim.schedule not in (None, "cosine"):
+        yield f"train.snapshots: the rate falls along cosines, but optim.schedule is {optim.schedule!r}; choose cosine or leave it out"
+    if train.patience is not None:
+        yield f"train.snapshots: each cycle begins with a worse network, so train.patience {train.patience} would stop it; leave one out"
 
 
 def _budget(data: DataSpec, train: TrainSpec) -> Iterator[str]:

@@ -207,6 +207,12 @@ class TrainSpec(Strict):
     patience: int | None = Field(
         None, ge=1, description="Stop after this many epochs without a better validation accuracy."
     )
+    snapshots: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Cycles of the learning rate, each of which leaves a network; predictions average them (a snapshot ensemble).",
+    )
     bootstrap: bool = Field(
         False, description="Train on as many images drawn with replacement, by train.seed (bagging, in an ensemble)."
     )
