@@ -1,6 +1,6 @@
 """The eighteen problems of unconstrained minimisation of More, Garbow & Hillstrom (1981, ACM Transactions on Mathematical Software 7, 17-41).
 
-Each is a sum of squares f(x) = sum of r_i(x)^2 with the paper's standard start, in float64; the gradient comes from torch, for every method alike.
+Each is a sum of squares f(x) = sum of r_i(x)^2 with the standard start of the paper, in float64; the gradient is torch's for every method.
 """
 
 from __future__ import annotations
