@@ -61,9 +61,9 @@ class RunFolder:
     Opening reads only small files; the network is loaded when it is first needed.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        """Open a run folder; raises InputError if it is none."""
-        self.folder = Path(folder)
+    def __init__(self, folder: Path | str, snapshot: int | None = None) -> None:
+        """Open a run folder, or one of its snapshots (from 1) as a network by itself; raises InputError if it is none."""
+        self.folder, self.snapshot = Path(folder), snapshot
         if not (self.folder / "spec.toml").is_file():
             raise InputError(
                 f"{self.folder}: is not a run folder (there is no spec.toml); name a folder that `seewhy train` made"
@@ -124,8 +124,10 @@ class RunFolder:
     @cached_property
     def members(self) -> tuple[RunFolder, ...]:
         """The runs of an ensemble's members, in order; () for a run of one network."""
+        if self.snapshot is not None:
+            return ()
         if self.spec.train.snapshots > 1:
-            return tuple(Snapshot(self.folder, place) for place in range(1, self.spec.train.snapshots + 1))
+            return tuple(RunFolder(self.folder, place) for place in range(1, self.spec.train.snapshots + 1))
         count = self.spec.ensemble.members
         return tuple(RunFolder(self.folder / "members" / f"{index:02d}") for index in range(1, count + 1) if count > 1)
 
@@ -152,6 +154,8 @@ class RunFolder:
         return model.to(self.engine.device).eval()
 
     def _weights(self) -> dict[str, Tensor]:
+        if self.snapshot is not None:
+            return load_tensors(snapshot_file(self.folder, self.snapshot))
         return self.checkpoints.weights("best" if self.checkpoints.has("best") else "last")
 
     @cached_property
@@ -193,22 +197,6 @@ class RunFolder:
             found.append(member.probabilities(images))
             member.release()
         return torch.stack(found)
-
-
-class Snapshot(RunFolder):
-    """One of the networks that a run with several cycles of the learning rate has left."""
-
-    def __init__(self, folder: Path, place: int) -> None:
-        super().__init__(folder)
-        self.place = place
-
-    @cached_property
-    def members(self) -> tuple[RunFolder, ...]:
-        """None: a snapshot is one network."""
-        return ()
-
-    def _weights(self) -> dict[str, Tensor]:
-        return load_tensors(snapshot_file(self.folder, self.place))
 
 
 def create(folder: Path, prepared: Prepared) -> RunFolder:
