@@ -8,8 +8,13 @@ import pytest
 
 from seewhy.cli.main import COMMANDS
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+HOME = Path(__file__).parent.parent
+README = (HOME / "README.md").read_text(encoding="utf-8")
+PYTHON = [
+    block
+    for page in (HOME / "README.md", *sorted((HOME / "docs").glob("*.md")))
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
+]
 SHELL = [
     line[2:].split("  #")[0]
     for block in re.findall(r"```console\n(.*?)```", README, flags=re.S)
@@ -21,9 +26,10 @@ SHELL = [
 def test_python_blocks_run(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
-    said = capsys.readouterr().out
-    assert float(said.split()[0]) > 0.5
-    assert said.strip().endswith("report.html")
+    if "seewhy.train(" in block:
+        said = capsys.readouterr().out
+        assert float(said.split()[0]) > 0.5
+        assert said.strip().endswith("report.html")
 
 
 @pytest.mark.parametrize("line", SHELL)
