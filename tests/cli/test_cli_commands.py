@@ -1,14 +1,17 @@
 """The commands as a person meets them: what they print, where, and with which exit code."""
 
+import contextlib
 import csv
 import io
 import json
 import shutil
 import subprocess
 import sys
+from pkgutil import resolve_name
 
 import pytest
 
+from seewhy import data
 from seewhy.cli.main import COMMANDS, run
 
 QUICK = ["--epochs", "1", "--width", "4", "--batch-size", "16", "--precision", "fp32"]
@@ -182,6 +185,42 @@ def test_techniques(capsys):
     (card,) = json.loads(capsys.readouterr().out)
     assert card["choose"] == "--model.activation elu"
     assert "1511.07289" in card["source"]
+
+
+@pytest.fixture(scope="module")
+def cards():
+    """What `seewhy techniques --json` prints."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert run(["techniques", "--json"]) == 0
+    return json.loads(said.getvalue())
+
+
+def test_every_technique_is_listed_once_with_claims_of_the_canon(cards):
+    listed = {(card["family"], card["name"]) for card in cards}
+    assert len(listed) == len(cards)
+    assert {("penalties", name) for name in ("l1", "l2", "weight_decay", "max_norm")} <= listed
+    assert {("ensembles", name) for name in ("deep_ensemble", "bagging", "hyper_ensemble", "snapshot", "ema")} <= listed
+    assert {("augmentations", name) for name in data.AUGMENTATIONS.names()} <= listed
+    claims = {f"C{number:02d}" for number in range(1, 30)}
+    for card in cards:
+        assert card["summary"], card
+        assert set(card["claims"]) <= claims, card
+        if card["family"] in ("penalties", "ensembles", "augmentations"):
+            assert all(card[field] for field in ("formula", "source", "good_for", "bad_for", "choose")), card
+
+
+def test_what_a_technique_is_said_to_live_in_can_be_imported(cards):
+    for card in cards:
+        if card["family"] != "activations":
+            assert callable(resolve_name(card["lives_in"])), card
+
+
+@pytest.mark.xfail(strict=True, raises=AttributeError, reason="their factories have no name of their own")
+def test_what_an_activation_is_said_to_live_in_can_be_imported(cards):
+    for card in cards:
+        if card["family"] == "activations":
+            assert callable(resolve_name(card["lives_in"])), card
 
 
 def test_report_is_rebuilt(trained, capsys):

@@ -1,11 +1,16 @@
 """Penalties in a run: exact zeros that are saved and told, limits that hold, exact resume, refusals."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from seewhy import api
+from seewhy.cli.commands.train import print_results
+from seewhy.cli.main import run as main
 from seewhy.core.errors import InputError
-from seewhy.training.loop.checkpoint import Checkpoints
+from seewhy.training.loop.checkpoint import Checkpoints, load_tensors
 from seewhy.training.loop.events import StepEnded
 
 OPTIONS = {"model": "mlp", "width": 32, "depth": 1, "precision": "fp32", "train.threads": 1, "optimizer": "momentum"}
@@ -15,16 +20,41 @@ def weights(run):
     return Checkpoints(run.folder / "checkpoint").load("last").model
 
 
-def test_l1_leaves_exact_zeros_and_says_so(tmp_path):
+def test_l1_leaves_exact_zeros_and_says_so(tmp_path, capsys):
     run = api.train("digits", out=tmp_path / "run", epochs=6.0, **OPTIONS, **{"reg.l1": 0.02})
     saved = weights(run)
     matrices = [saved["net.layers.0.weight"], saved["net.head.weight"]]
     share = sum(int((weight == 0).sum()) for weight in matrices) / sum(weight.numel() for weight in matrices)
     assert share > 0.1
-    assert run.results["weights"]["zeros"] == pytest.approx(share, abs=0.05)  # the best epoch's
-    assert "Weights at zero" in run.report().read_text(encoding="utf-8")
+    said = run.results["weights"]
+    assert said["zeros"] == pytest.approx(share, abs=0.05)  # the best epoch's
+    kept = Checkpoints(run.folder / "checkpoint").weights("best")
+    names = ("net.layers.0.weight", "net.head.weight")
+    assert said["layers"] == {name: pytest.approx((kept[name] == 0).float().mean().item()) for name in names}
+    print_results(run)
+    assert f"weights at zero {said['zeros']:.1%} (fewest in net.head.weight" in capsys.readouterr().out
+    report = run.report().read_text(encoding="utf-8")
+    assert "Weights at zero" in report
+    assert f"net.head.weight {said['layers']['net.head.weight']:.1%}" in report
     assert (saved["net.head.bias"] != 0).any()
     assert run.results["val"]["accuracy"] > 0.8
+
+
+def test_averaged_weights_and_snapshots_keep_the_zeros(tmp_path):
+    """The mean over steps of a weight that L1 has chosen is a number near 0, which is none of the exact zeros that were asked for."""
+    options = {"epochs": 3.0, "reg.l1": 0.05, "train.ema": 0.9, "train.snapshots": 2}
+    run = api.train("digits", out=tmp_path / "run", **OPTIONS, **options)
+    last = Checkpoints(run.folder / "checkpoint").load("last")
+    names = ("net.layers.0.weight", "net.head.weight")
+    for name in names:
+        zero = last.model[name] == 0
+        assert zero.any()
+        assert torch.equal(last.average[name] == 0, zero)
+        assert not torch.equal(last.average[name], last.model[name])
+    files = [load_tensors(run.folder / "snapshots" / f"{place:02d}.safetensors") for place in (1, 2)]
+    share = torch.cat([(weights[name] == 0).float().flatten() for weights in files for name in names]).mean()
+    assert run.results["weights"]["zeros"] == pytest.approx(share.item())
+    assert 0 < share < 1
 
 
 def test_without_l1_nothing_is_said(tmp_path):
@@ -48,6 +78,26 @@ def test_interrupted_and_resumed_it_ends_with_the_same_bits(tmp_path):
     resumed = api.resume(tmp_path / "run")
     expected = weights(whole)
     assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
+
+
+def test_two_processes_are_penalised_like_one(tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "seewhy"]
+    words = (
+        "train digits --model mlp --width 16 --model.depth 1 --precision fp32 --train.threads 1 --optimizer momentum"
+    )
+    words += " --epochs 2 --reg.l1 0.05 --reg.l2 0.01 --reg.max_norm 0.9 --quiet --out"
+    assert main([*words.split(), str(tmp_path / "one")]) == 0
+    done = subprocess.run(
+        [*command, *words.split(), str(tmp_path / "two")], capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (Checkpoints(tmp_path / name / "checkpoint").load("last").model for name in ("one", "two"))
+    for name in ("net.layers.0.weight", "net.head.weight"):
+        torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-4)
+        assert one[name].norm(dim=1).max() <= 0.9 * (1 + 1e-5)
+        assert two[name].norm(dim=1).max() <= 0.9 * (1 + 1e-5)
+    apart = ((one["net.layers.0.weight"] == 0) != (two["net.layers.0.weight"] == 0)).float().mean()
+    assert apart < 0.01 < (one["net.layers.0.weight"] == 0).float().mean()
 
 
 def test_l2_in_the_loss_reaches_methods_that_search(tmp_path):

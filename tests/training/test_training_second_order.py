@@ -25,7 +25,9 @@ def weights(folder):
 def job(net):
     optimizer = LBFGS(net.parameters(), max_iter=1)
     engine = SimpleNamespace(backward=lambda loss: loss.backward(), rank=0)
-    return SimpleNamespace(optimizer=optimizer, wrapped=net, engine=engine, task=Recognition(label_smoothing=0.1))
+    return SimpleNamespace(
+        optimizer=optimizer, wrapped=net, engine=engine, task=Recognition(label_smoothing=0.1), penalties=None
+    )
 
 
 @pytest.fixture
