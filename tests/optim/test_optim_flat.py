@@ -104,7 +104,7 @@ def test_what_cannot_be_one_vector_is_refused(make, message):
 def test_groups_are_one_list_unless_they_have_options():
     a, b = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))
     assert [id(p) for p in one_group([{"params": [a]}, {"params": b}, a])] == [id(a), id(b)]
-    with pytest.raises(InputError, match="groups cannot have options of their own, .*, got lr, weight_decay"):
+    with pytest.raises(InputError, match=r"groups cannot have options of their own, .*, got lr, weight_decay"):
         one_group([{"params": [a], "weight_decay": 1.0, "lr": 2.0}])
     with pytest.raises(InputError, match="must be a list of parameters, got one tensor"):
         one_group(a)
