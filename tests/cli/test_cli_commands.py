@@ -212,15 +212,7 @@ def test_every_technique_is_listed_once_with_claims_of_the_canon(cards):
 
 def test_what_a_technique_is_said_to_live_in_can_be_imported(cards):
     for card in cards:
-        if card["family"] != "activations":
-            assert callable(resolve_name(card["lives_in"])), card
-
-
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="their factories have no name of their own")
-def test_what_an_activation_is_said_to_live_in_can_be_imported(cards):
-    for card in cards:
-        if card["family"] == "activations":
-            assert callable(resolve_name(card["lives_in"])), card
+        assert callable(resolve_name(card["lives_in"])), card
 
 
 def test_report_is_rebuilt(trained, capsys):

@@ -161,7 +161,7 @@ def test_contract_state_compile_and_export(name):
 def test_records_are_complete():
     for technique in (*RECORDS.values(), *OUTPUTS):
         assert all((technique.summary, technique.formula, technique.source, technique.good_for, technique.bad_for))
-        assert technique.lives_in.startswith("seewhy.nn.")
+        assert technique.lives_in.startswith(("seewhy.nn.", "torch.nn."))
 
 
 def test_gain_constants_are_to_ten_figures():

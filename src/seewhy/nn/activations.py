@@ -33,12 +33,14 @@ class Activation:
         gain: see the module's text.
         steepest: the largest |f'(x)|, which saturation is measured against.
         pieces: features that go in for each that comes out.
+        lives_in: the dotted name of the module's class.
     """
 
     make: Callable[[int], nn.Module]
     gain: float
     steepest: float = 1.0
     pieces: int = 1
+    lives_in: str = ""
 
     def __call__(self, *, features: int) -> nn.Module:
         """Make the module that gives `features` features (axis 1), and takes `pieces` times as many."""
@@ -128,13 +130,15 @@ def _shared_prelu(features: int) -> nn.Module:  # noqa: ARG001
 
 
 def _maxout(pieces: int) -> Activation:
-    return Activation(lambda features: Maxout(features, pieces), maxout_gain(pieces), pieces=pieces)
+    return Activation(
+        lambda features: Maxout(features, pieces), maxout_gain(pieces), pieces=pieces, lives_in="seewhy.nn.Maxout"
+    )
 
 
 ACTIVATIONS.add(
     Technique(
         name="relu",
-        factory=Activation(lambda _: nn.ReLU(), _rectifier_gain(0.0)),
+        factory=Activation(lambda _: nn.ReLU(), _rectifier_gain(0.0), lives_in="torch.nn.ReLU"),
         summary="max(0, x): cheap, does not saturate for x > 0",
         formula="f(x) = max(0, x)",
         source="Nair & Hinton 2010; Krizhevsky et al. 2012",
@@ -146,7 +150,7 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="leaky_relu",
-        factory=Activation(lambda _: nn.LeakyReLU(LEAK), _rectifier_gain(LEAK)),
+        factory=Activation(lambda _: nn.LeakyReLU(LEAK), _rectifier_gain(LEAK), lives_in="torch.nn.LeakyReLU"),
         summary="max(0.01 x, x): a ReLU whose units cannot die",
         formula="f(x) = max(0.01 x, x)",
         source="Maas et al. 2013",
@@ -158,7 +162,7 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="prelu",
-        factory=Activation(_prelu, _rectifier_gain(PRELU_START)),
+        factory=Activation(_prelu, _rectifier_gain(PRELU_START), lives_in="torch.nn.PReLU"),
         summary="leaky ReLU whose slope is learned for each channel, or one for all",
         formula="f(x) = x if x > 0 else a x, a learned per channel, 0.25 at first",
         source="He et al. 2015, 1502.01852",
@@ -170,7 +174,7 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="elu",
-        factory=Activation(lambda _: nn.ELU(), 1.2451983007),
+        factory=Activation(lambda _: nn.ELU(), 1.2451983007, lives_in="torch.nn.ELU"),
         summary="smooth below zero, mean output close to zero",
         formula="f(x) = x if x > 0 else e^x - 1",
         source="Clevert et al. 2016, 1511.07289",
@@ -182,7 +186,7 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="tanh",
-        factory=Activation(lambda _: nn.Tanh(), 5.0 / 3.0),
+        factory=Activation(lambda _: nn.Tanh(), 5.0 / 3.0, lives_in="torch.nn.Tanh"),
         summary="zero-centred, saturates on both sides",
         formula="f(x) = tanh x",
         source="LeCun et al. 1998, Efficient BackProp",
@@ -194,7 +198,7 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="sigmoid",
-        factory=Activation(lambda _: nn.Sigmoid(), 1.0, steepest=0.25),
+        factory=Activation(lambda _: nn.Sigmoid(), 1.0, steepest=0.25, lives_in="torch.nn.Sigmoid"),
         summary="squashes to (0, 1), saturates on both sides",
         formula="f(x) = 1 / (1 + e^-x)",
         source="classical",
@@ -206,7 +210,7 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="gelu",
-        factory=Activation(lambda _: nn.GELU(), 1.5335304, steepest=1.1289041),
+        factory=Activation(lambda _: nn.GELU(), 1.5335304, steepest=1.1289041, lives_in="torch.nn.GELU"),
         summary="x weighted by the normal distribution function",
         formula="f(x) = x P(Z <= x), Z ~ N(0, 1)",
         source="Hendrycks & Gimpel 2016, 1606.08415",
@@ -217,7 +221,7 @@ ACTIVATIONS.add(
 ACTIVATIONS.add(
     Technique(
         name="silu",
-        factory=Activation(lambda _: nn.SiLU(), 1.6765324703, steepest=1.0998393),
+        factory=Activation(lambda _: nn.SiLU(), 1.6765324703, steepest=1.0998393, lives_in="torch.nn.SiLU"),
         summary="x times its sigmoid, also called swish",
         formula="f(x) = x / (1 + e^-x)",
         source="Elfwing et al. 2017, 1702.03118; Ramachandran et al. 2017, 1710.05941",
