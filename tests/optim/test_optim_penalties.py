@@ -113,6 +113,16 @@ def test_the_learning_rate_of_a_group_is_its_threshold():
     assert fast.detach().unique().tolist() == pytest.approx([0.5])
 
 
+def test_the_learning_rate_is_followed_after_a_state_is_loaded():
+    weight = nn.Parameter(torch.ones(2, 2))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    penalties = Penalties(nn.ParameterList([weight]), optimizer, l1=1.0)
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.param_groups[0]["lr"] = 0.4
+    penalties.after_step()
+    assert weight.detach().unique().tolist() == pytest.approx([0.6])
+
+
 def test_norms_of_units_are_limited_and_smaller_ones_left_alone():
     torch.manual_seed(0)
     conv, maxout = nn.Conv2d(3, 5, 3), MaxoutLinear(7, 4, pieces=3)

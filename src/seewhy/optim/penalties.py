@@ -77,6 +77,17 @@ def sparsity(weights: Iterable[Tensor]) -> float:
     return sum(zeros for _, zeros in counts) / total if total else 0.0
 
 
+def penalised(model: nn.Module, *, everything: bool = False) -> dict[str, nn.Parameter]:
+    """Return by name the trainable weights that a penalty is meant for: those of two dimensions and more, or all.
+
+    Args:
+        model: any.
+        everything: also biases, scales and shifts of normalisations, PReLU's slopes.
+    """
+    named = model.named_parameters()
+    return {name: weight for name, weight in named if weight.requires_grad and (everything or weight.dim() >= 2)}
+
+
 class Penalties:
     """L1, L2 and max-norm over the weights of an optimiser, without a state of their own.
 
@@ -87,7 +98,11 @@ class Penalties:
         penalties.after_step()
 
     Eta is the optimiser's learning rate of the moment, group by group, so the pull of L1 follows its schedule. Under methods that scale their
-    steps (Adam, Muon) the threshold keeps the plain learning rate.
+    steps (Adam, Muon) the threshold is eta lambda all the same, unlike the proximal map in the method's own metric. Adam moves a weight by about
+    eta a step, so lambda is there a share of a step, not of a gradient: zeros begin near 0.1. Muon gives a matrix a fixed norm, so that L1 there
+    chooses which weights are 0 and does not shrink the others.
+
+    A moving average of weights that are 0 only now is not 0: `names` tells whose zeros it has to take over.
 
     Args:
         model: whose trainable weights are meant.
@@ -117,11 +132,12 @@ class Penalties:
         if max_norm is not None and not 0 < max_norm < float("inf"):
             raise bad_value("reg.max_norm", max_norm, "more than 0 and finite")
         self.l1, self.l2, self.max_norm = l1, l2, max_norm
-        trainable = [weight for weight in model.parameters() if weight.requires_grad]
-        self.limited = [weight for weight in trainable if weight.dim() >= 2]
-        self.weights = trainable if everything else self.limited
-        places = {id(weight): group for group in optimizer.param_groups for weight in group["params"]}
-        self._groups: list[dict[str, Any]] = [places[id(weight)] for weight in self.weights]
+        self.limited = list(penalised(model).values())
+        chosen = penalised(model, everything=everything)
+        self.names, self.weights = tuple(chosen), list(chosen.values())
+        places = {id(weight): place for place, group in enumerate(optimizer.param_groups) for weight in group["params"]}
+        # Places, not the groups themselves: load_state_dict puts new groups in.
+        self._optimizer, self._places = optimizer, [places[id(weight)] for weight in self.weights]
 
     def loss(self) -> Tensor:
         """Return (lambda / 2) |w|^2 with its graph, for optimisers that search along the loss."""
@@ -136,7 +152,8 @@ class Penalties:
     def after_step(self) -> None:
         """Apply L1's proximal step, then the limit of norms."""
         if self.l1:
-            soft_threshold_(self.weights, [group["lr"] * self.l1 for group in self._groups])
+            rates = [group["lr"] for group in self._optimizer.param_groups]
+            soft_threshold_(self.weights, [rates[place] * self.l1 for place in self._places])
         if self.max_norm is not None:
             max_norm_(self.limited, self.max_norm)
 

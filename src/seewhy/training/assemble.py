@@ -215,7 +215,9 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
     per_epoch, total_steps = count_steps(prepared)
     optimizer = make_optimizer(spec, prepared.model)
     base_lrs = tuple(group["lr"] for group in optimizer.param_groups)
-    average = MovingAverage(prepared.model, choices.ema) if choices.ema else None
+    penalties = make_penalties(spec.reg, prepared.model, optimizer)
+    sparse = penalties.names if penalties is not None and penalties.l1 else ()
+    average = MovingAverage(prepared.model, choices.ema, sparse) if choices.ema else None
     if resumed is not None:
         prepared.model.load_state_dict(resumed.model)
         optimizer.load_state_dict(dict(resumed.optimizer))
@@ -236,7 +238,7 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         wrapped=wrapped,
         optimizer=optimizer if closures else engine_optimizer,
         closures=closures,
-        penalties=make_penalties(spec.reg, prepared.model, optimizer),
+        penalties=penalties,
         classes=prepared.facts.classes,
         base_lrs=base_lrs,
         schedule=optim.in_cycles(one, ends),

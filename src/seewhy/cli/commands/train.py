@@ -81,7 +81,9 @@ def print_results(run: Run) -> None:
             low, high = found["interval"]
             print(f"{label} accuracy {found['accuracy']:.2%} [{low:.2%}, {high:.2%}] of {found['n']:,} images")
     if "weights" in run.results:
-        print(f"weights at zero {run.results['weights']['zeros']:.1%}")
+        from seewhy.training.results.zeros import zeros_in_words
+
+        print(f"weights at zero {zeros_in_words(run.results['weights'])}")
     print(f"run     {run.folder}")
     print(f"report  {relative(run.folder / 'report.html')}")
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seewhy import data as seewhy_data
 from seewhy.core.files import write_json
@@ -19,6 +20,7 @@ from seewhy.data import Part
 from seewhy.training.results.evaluation import Evaluation, disagreement, evaluate, log_loss, predict_part
 from seewhy.training.results.finish import keep
 from seewhy.training.results.folder import RunFolder
+from seewhy.training.results.zeros import zeros
 
 MOST_SUBSETS = 50
 """Subsets of the members that are tried for each number of members."""
@@ -28,7 +30,8 @@ def finish(run: RunFolder) -> RunFolder:
     """Evaluate the ensemble and each member on validation and test data; write results.json, evaluation.json and ensemble.json."""
     fields = {**run.spec.data.model_dump(), "resolution": run.data["facts"]["width"]}
     dataset = seewhy_data.prepare(run.spec.source, **fields)
-    results, details = {}, {}
+    results: dict[str, Any] = {}
+    details = {}
     for name, part in {"val": dataset.val, "test": dataset.test}.items():
         if part is None or not len(part):
             continue
@@ -38,9 +41,18 @@ def finish(run: RunFolder) -> RunFolder:
         results[name] = found.headline()
         details[name] = compare(name, dataset.classes, members, part.labels, found)
         keep(run, found, part, mean)
+    if run.spec.reg.l1 and run.spec.train.snapshots > 1:  # members that are runs have told it themselves
+        results["weights"] = zeros(_networks(run), run.spec.reg)
     write_json(run.folder / "ensemble.json", details)
     write_json(run.folder / "results.json", results)  # last: it says that the run has ended
     return run
+
+
+def _networks(run: RunFolder) -> Iterator[nn.Module]:
+    """Yield the network of every member; one is in memory at a time."""
+    for member in run.members:
+        yield member.model
+        member.release()
 
 
 def member_probabilities(run: RunFolder, part: Part) -> Tensor:

@@ -16,6 +16,7 @@ from seewhy.training.loop.job import Job
 from seewhy.training.results.evaluation import Evaluation, evaluate, predict_part
 from seewhy.training.results.folder import RunFolder
 from seewhy.training.results.pictures import pixels_of, save_picture
+from seewhy.training.results.zeros import zeros
 
 MISTAKES = 24
 """Pictures of the most confident mistakes that are kept for the report."""
@@ -41,7 +42,7 @@ def finish(prepared: Prepared, job: Job, folder: Path) -> RunFolder:
         results[name] = found.headline()
         keep(run, found, part, probabilities)
     if job.penalties is not None and job.penalties.l1:
-        results["weights"] = {"zeros": job.penalties.sparsity}
+        results["weights"] = zeros([job.model], prepared.spec.reg)
     if job.engine.is_main:
         write_json(folder / "results.json", results)
     job.engine.barrier()

@@ -29,6 +29,9 @@ def record_of(run: RunFolder) -> ReportRecord:
     evaluation = run.read_json("evaluation.json")
     results, metrics = run.results, run.metrics
     notes = [] if results else ["This run has not ended: there is no final evaluation yet."]
+    if "weights" in results:
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in results["weights"]["layers"].items())
+        notes.append(f"Weights at exactly zero, by layer: {shares}.")
     last = next(path for name in ("metrics.csv", "spec.toml") if (path := run.folder / name).exists())
     ended = datetime.datetime.fromtimestamp(last.stat().st_mtime).astimezone()
     return ReportRecord(
