@@ -85,6 +85,27 @@ def test_gradients(kind, shared):
 
 
 @both
+def test_second_derivatives(kind):
+    """Newton's methods differentiate gradients, one row at a time or many; float32 masks by bits, float64 by products."""
+    make, shape = LAYERS[kind]
+    layer, x, found = make(drop=0.4), torch.randn(shape), []
+    for dtype in (torch.float32, torch.float64):
+        layer.to(dtype)
+        y = masked(layer, x.to(dtype), 7)
+        (slope,) = torch.autograd.grad(y.pow(3).sum(), layer.weight, create_graph=True)
+        rows = torch.eye(slope.numel(), dtype=dtype)[:12]
+        each = [torch.autograd.grad(slope.flatten() @ row, layer.weight, retain_graph=True)[0] for row in rows]
+        found.append(torch.stack(each))
+        if kind == "linear":  # convolutions are differentiated for many rows by a slow path, of which torch warns
+            (many,) = torch.autograd.grad(slope.flatten(), layer.weight, rows, is_grads_batched=True)
+            torch.testing.assert_close(many, found[-1])
+    assert found[1].abs().max() > 0.1
+    torch.testing.assert_close(found[0].double(), found[1], rtol=1e-3, atol=1e-3)
+    layer, exact = make(drop=0.4).double(), torch.randn((2, *shape[1:]), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x: masked(layer, x, 5), (exact,))
+
+
+@both
 def test_pieces_are_the_whole(kind, monkeypatch):
     make, shape = LAYERS[kind]
     layer, x = make(), torch.randn(shape, requires_grad=True)

@@ -77,10 +77,12 @@ def _shifted(x: Tensor, places: int) -> Tensor:
 
 
 def _masked(values: Tensor, mask: Tensor) -> Tensor:
-    """Return the values (n, w) or (w) where the mask (n, w) is set, else 0."""
-    if values.dtype == torch.float32:
-        return (values.view(torch.int32) & mask).view(torch.float32)
-    return values * (mask != 0).to(values.dtype)
+    """Return the values (n, w) or (w) where the mask (n, w) is set, else 0; derivatives of all orders follow the values."""
+    if values.dtype != torch.float32:
+        return values * (mask != 0).to(values.dtype)
+    # One pass that gradients can follow: values stay where not mask <= 0. Set bits are no number, so they are not; no bits are 0.
+    kept: Tensor = torch.ops.aten.threshold_backward(values.expand_as(mask), mask.view(torch.float32), 0)
+    return kept
 
 
 def _pieces(n: int, weights: int, device: torch.device) -> list[tuple[int, int]]:
@@ -108,18 +110,23 @@ class _MaskedLinear(torch.autograd.Function):
         ctx.save_for_backward(x, weight, seed)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         x, weight, seed = ctx.saved_tensors
-        flat, wanted = weight.contiguous().flatten(), ctx.needs_input_grad[0]
-        to_x, to_weight = torch.empty_like(x) if wanted else None, torch.zeros_like(flat)
+        flat = weight.contiguous().flatten()
+        to_x: list[Tensor] = []
+        to_weight: list[Tensor] = []
         for first, count in _pieces(len(x), weight.numel(), x.device):
             here, mask = slice(first, first + count), masks(seed, first, count, weight.numel(), ctx.keep)
-            if to_x is not None:
-                torch.bmm(g[here], _masked(flat, mask).view(count, *weight.shape), out=to_x[here])
+            if ctx.needs_input_grad[0]:
+                to_x.append(torch.bmm(g[here], _masked(flat, mask).view(count, *weight.shape)))
             pull = torch.bmm(g[here].transpose(1, 2), x[here])
-            to_weight += _masked(pull.flatten(1), mask).sum(0)
-        return to_x, to_weight.view_as(weight), None, None
+            _add(to_weight, _masked(pull.reshape(count, -1), mask).sum(0))
+        return (torch.cat(to_x) if to_x else None), to_weight[0].view_as(weight), None, None
+
+
+def _add(total: list[Tensor], part: Tensor) -> None:
+    """Add to the sum in a list, in place but for the first part, which may have an axis that `vmap` hides."""
+    total[:] = [total[0].add_(part) if total else part]
 
 
 class _MaskedConv2d(torch.autograd.Function):
@@ -142,10 +149,11 @@ class _MaskedConv2d(torch.autograd.Function):
         ctx.save_for_backward(x, weight, seed)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         x, weight, seed = ctx.saved_tensors
-        flat, to_x, to_weight = weight.contiguous().flatten(), [], torch.zeros(weight.numel()).to(weight)
+        flat = weight.contiguous().flatten()
+        to_x: list[Tensor] = []
+        to_weight: list[Tensor] = []
         wanted = [ctx.needs_input_grad[0], True, False]
         for first, count in _pieces(len(x), weight.numel(), x.device):
             mask = masks(seed, first, count, weight.numel(), ctx.keep)
@@ -154,15 +162,16 @@ class _MaskedConv2d(torch.autograd.Function):
             got, pull, _ = torch.ops.aten.convolution_backward(
                 back, maps, filters, None, *ctx.how, False, [0, 0], count, wanted
             )
-            to_weight += _masked(pull.reshape(count, -1), mask).sum(0)
+            _add(to_weight, _masked(pull.reshape(count, -1), mask).sum(0))
             if wanted[0]:
                 to_x.append(_apart(got, count))
-        return (torch.cat(to_x) if to_x else None), to_weight.view_as(weight), None, None, None, None, None
+        return (torch.cat(to_x) if to_x else None), to_weight[0].view_as(weight), None, None, None, None, None
 
 
 def _joined(maps: Tensor) -> Tensor:
     """Put the channels of all groups beside each other: (G, S, C, H, W) -> (S, G C, H, W)."""
-    return maps.transpose(0, 1).flatten(1, 2)
+    maps = maps.transpose(0, 1)
+    return maps.reshape(len(maps), -1, *maps.shape[3:])
 
 
 def _apart(maps: Tensor, groups: int) -> Tensor:
