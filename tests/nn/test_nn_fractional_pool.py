@@ -88,6 +88,26 @@ def test_contract(regions, overlapping):
     assert pool(torch.randn(1, 1, 1, 1)).shape == (1, 1, 1, 1)
 
 
+@pytest.mark.parametrize(("regions", "overlapping"), KINDS)
+def test_a_region_has_one_gradient_even_among_equals(regions, overlapping):
+    pool = FractionalMaxPool2d(1.5, regions=regions, overlapping=overlapping)
+    x = torch.zeros(1, 2, 7, 6, requires_grad=True)
+    y = pool(x)
+    y.sum().backward()
+    assert x.grad.sum() == y.numel()
+    assert torch.equal(x.grad, x.grad.round())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize("overlapping", [True, False])
+def test_derivatives_forward_and_of_second_order(overlapping):
+    torch.manual_seed(0)
+    pool = FractionalMaxPool2d(1.5, overlapping=overlapping).eval()
+    x = torch.randn(1, 2, 5, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(pool, (x,), check_forward_ad=True, check_batched_grad=True)
+    assert torch.autograd.gradgradcheck(pool, (x,))
+
+
 @pytest.mark.parametrize("technique", list(POOLINGS), ids=lambda technique: technique.name)
 def test_record_is_complete(technique):
     assert all((technique.summary, technique.formula, technique.source, technique.good_for, technique.bad_for))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,68 @@ REGIONS: tuple[Regions, ...] = ("pseudorandom", "random")
 
 FIXED = 20141218
 """Seed of the random regions in evaluation."""
+
+
+def _largest(x: Tensor, axis: int, *places: Tensor) -> Tensor:
+    """Return the largest of x at several places (m) of an axis: m pixels along it."""
+    if not torch.compiler.is_compiling():
+        result: Tensor = _Largest.apply(x, axis, *places)[0]
+        return result
+    y = x.index_select(axis, places[0])
+    for place in places[1:]:
+        y = torch.maximum(y, x.index_select(axis, place))
+    return y
+
+
+class _Largest(torch.autograd.Function):
+    """The largest, and by how much each place exceeded those before it: all that the gradient needs, as in `seewhy.nn.maxout`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, axis: int, *places: Tensor) -> tuple[Tensor, ...]:
+        y, ahead = x.index_select(axis, places[0]), []
+        for place in places[1:]:
+            other = x.index_select(axis, place)
+            ahead.append(other - y)
+            y = torch.maximum(y, other)
+        return y, *ahead
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        x, ctx.axis, *places = inputs
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*output[1:], *places)
+        ctx.save_for_forward(*output[1:], *places)
+        ctx.length = x.shape[ctx.axis]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+        ahead, places = _halves(ctx.saved_tensors)
+        if gradient is None:
+            return None, None, *[None] * len(places)
+        shape = list(gradient.shape)
+        shape[ctx.axis] = ctx.length
+        total = gradient.new_zeros(shape)
+        for excess, place in zip(reversed(ahead), reversed(places[1:]), strict=True):
+            won = torch.ops.aten.threshold_backward(gradient, excess, 0)
+            gradient = gradient - won
+            total.index_add_(ctx.axis, place, won)
+        return total.index_add_(ctx.axis, places[0], gradient), None, *[None] * len(places)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor | None, ...]:
+        ahead, places = _halves(ctx.saved_tensors)
+        y = tangent.index_select(ctx.axis, places[0])
+        for excess, place in zip(ahead, places[1:], strict=True):
+            y = torch.where(excess > 0, tangent.index_select(ctx.axis, place), y)
+        return y, *[None] * len(ahead)
+
+
+def _halves(saved: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Return what each place but the first was ahead by, and the places."""
+    return saved[: len(saved) // 2], saved[len(saved) // 2 :]
 
 
 class FractionalMaxPool2d(nn.Module):
@@ -62,24 +124,22 @@ class FractionalMaxPool2d(nn.Module):
         return f"{self.ratio:g}, regions={self.regions!r}, overlapping={self.overlapping}"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the maxima."""
-        # Gathers come out in the order of the axes that they are given.
+        """Return the maxima, in the memory format of x."""
         last = x.is_contiguous(memory_format=torch.channels_last)
-        y = x.permute(0, 2, 3, 1) if last else x
-        for axis in (1, 2) if last else (2, 3):
+        y = x.permute(0, 2, 3, 1).contiguous()  # whole pixels are gathered, whatever the format
+        for axis in (1, 2):
             y = self._pooled(y, axis)
-        return y.permute(0, 3, 1, 2) if last else y
+        y = y.permute(0, 3, 1, 2)
+        return y if last else y.contiguous()
 
     def _pooled(self, x: Tensor, axis: int) -> Tensor:
         n = x.shape[axis]
-        m = math.ceil(n / self.ratio)
         if n == 1:
             return x
-        starts, ends = self._bounds(n, m)
-        y = x.index_select(axis, starts.to(x.device))
-        if self.overlapping:
-            y = torch.maximum(y, x.index_select(axis, (starts + 1).clamp_max(n - 1).to(x.device)))
-        return torch.maximum(y, x.index_select(axis, ends.to(x.device)))
+        starts, ends = self._bounds(n, math.ceil(n / self.ratio))
+        places = (starts, (starts + 1).clamp_max(n - 1), ends) if self.overlapping else (starts, ends)
+        result: Tensor = _largest(x, axis, *(place.to(x.device) for place in places))
+        return result
 
     def _bounds(self, n: int, m: int) -> tuple[Tensor, Tensor]:
         """Return the first and the last pixel of every region: int64 (m) each."""
