@@ -103,6 +103,35 @@ def test_vectors_are_spared_unless_asked_for(everything):
     assert changed == (matrices | {"0.bias", "1.weight", "2.weight", "4.bias"} if everything else matrices)
 
 
+def test_processes_that_average_their_gradients_are_penalised_like_one():
+    """Each of two replicas sees half of the batch and penalises its own weights after the gradients have been averaged."""
+    torch.manual_seed(0)
+    x, y = torch.randn(8, 6, dtype=torch.float64), torch.randn(8, 3, dtype=torch.float64)
+    one = nn.Linear(6, 3).double()
+    nets = [one, copy.deepcopy(one), copy.deepcopy(one)]
+    parts = [slice(0, 8), slice(0, 4), slice(4, 8)]
+    optimizers = [torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9) for net in nets]
+    penalties = [
+        Penalties(net, optimizer, l1=0.2, l2=0.05, max_norm=0.3)
+        for net, optimizer in zip(nets, optimizers, strict=True)
+    ]
+    for _ in range(20):
+        for net, optimizer, part in zip(nets, optimizers, parts, strict=True):
+            optimizer.zero_grad()
+            (net(x[part]) - y[part]).square().mean().backward()
+        for mine, other in zip(nets[1].parameters(), nets[2].parameters(), strict=True):
+            mine.grad = other.grad = (mine.grad + other.grad) / 2
+            other.grad = other.grad.clone()
+        for penalty, optimizer in zip(penalties, optimizers, strict=True):
+            penalty.before_step()
+            optimizer.step()
+            penalty.after_step()
+            assert penalty.limited[0].norm(dim=1).max() <= 0.3 * (1 + 1e-12)
+    assert torch.equal(nets[1].weight, nets[2].weight)
+    torch.testing.assert_close(nets[1].weight, one.weight)
+    assert 0 < penalties[0].sparsity == penalties[1].sparsity < 1
+
+
 def test_the_learning_rate_of_a_group_is_its_threshold():
     slow, fast = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
     optimizer = torch.optim.SGD([{"params": [slow], "lr": 0.1}, {"params": [fast], "lr": 0.5}])

@@ -1,14 +1,10 @@
 """Penalties in a run: exact zeros that are saved and told, limits that hold, exact resume, refusals."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from seewhy import api
 from seewhy.cli.commands.train import print_results
-from seewhy.cli.main import run as main
 from seewhy.core.errors import InputError
 from seewhy.training.loop.checkpoint import Checkpoints, load_tensors
 from seewhy.training.loop.events import StepEnded
@@ -78,26 +74,6 @@ def test_interrupted_and_resumed_it_ends_with_the_same_bits(tmp_path):
     resumed = api.resume(tmp_path / "run")
     expected = weights(whole)
     assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
-
-
-def test_two_processes_are_penalised_like_one(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "seewhy"]
-    words = (
-        "train digits --model mlp --width 16 --model.depth 1 --precision fp32 --train.threads 1 --optimizer momentum"
-    )
-    words += " --epochs 2 --reg.l1 0.05 --reg.l2 0.01 --reg.max_norm 0.9 --quiet --out"
-    assert main([*words.split(), str(tmp_path / "one")]) == 0
-    done = subprocess.run(
-        [*command, *words.split(), str(tmp_path / "two")], capture_output=True, text=True, check=False, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
-    one, two = (Checkpoints(tmp_path / name / "checkpoint").load("last").model for name in ("one", "two"))
-    for name in ("net.layers.0.weight", "net.head.weight"):
-        torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-4)
-        assert one[name].norm(dim=1).max() <= 0.9 * (1 + 1e-5)
-        assert two[name].norm(dim=1).max() <= 0.9 * (1 + 1e-5)
-    apart = ((one["net.layers.0.weight"] == 0) != (two["net.layers.0.weight"] == 0)).float().mean()
-    assert apart < 0.01 < (one["net.layers.0.weight"] == 0).float().mean()
 
 
 def test_l2_in_the_loss_reaches_methods_that_search(tmp_path):

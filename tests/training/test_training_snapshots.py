@@ -1,6 +1,7 @@
 """Snapshot ensembles: one training in cycles, a network after each, averaged in prediction."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -22,6 +23,8 @@ def test_the_rate_falls_in_every_cycle():
     expected = schedule("cosine", total_steps=10)
     assert [rate(t) for t in range(30)] == [expected(t % 10) for t in range(30)]
     assert rate(10) == 1.0 > rate(9)
+    written = [0.5 * (math.cos(math.pi * (t % 10) / 10) + 1) for t in range(30)]
+    assert [rate(t) for t in range(30)] == pytest.approx(written)
     plain = schedule("linear", total_steps=7)
     assert [in_cycles(plain, [7])(t) for t in range(7)] == [plain(t) for t in range(7)]
 
