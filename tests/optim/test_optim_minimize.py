@@ -15,14 +15,33 @@ def rosenbrock(x):
     return (100 * (x[1::2] - x[::2] ** 2) ** 2 + (1 - x[::2]) ** 2).sum()
 
 
-@pytest.mark.parametrize(("method", "most"), [("bfgs", 34), ("newton", 21), ("damped_newton", 25), ("lbfgs", 40)])
+@pytest.mark.parametrize(("method", "most"), [("bfgs", 34), ("newton", 5), ("damped_newton", 21), ("lbfgs", 40)])
 def test_iterations_on_rosenbrock(method, most):
-    """Nocedal & Wright 2006, section 6.1: BFGS 34, Newton 21, steepest descent 5264, to a gradient norm of 1e-5."""
+    """Nocedal & Wright 2006, section 6.1: BFGS 34, Newton with a line search 21, steepest descent 5264, to a gradient norm of 1e-5."""
     options = {"D0": torch.eye(2, dtype=torch.float64)} if method == "bfgs" else {}  # as there
     found = minimize(rosenbrock, START, method, gtol=1e-5, norm=2, **options)
     assert found.success
     assert found.nit <= most
     torch.testing.assert_close(found.x, torch.ones(2, dtype=torch.float64), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["newton", "damped_newton", "bfgs", "lbfgs"])
+@pytest.mark.parametrize("norm", [2, math.inf])
+def test_it_ends_where_the_gradient_is_as_small_as_was_asked(method, norm):
+    """x^4 is flat: each iteration shrinks the gradient by a factor, so the one that is asked for is where it ends."""
+    seen = []
+    found = minimize(
+        lambda x: x.pow(4).sum(),
+        torch.full((3,), 2.0, dtype=torch.float64),
+        method,
+        gtol=1e-3,
+        norm=norm,
+        callback=lambda x, status: seen.append(status),
+    )
+    by = 2 if "newton" in method else norm
+    sizes = [status.gradient_norm if by == 2 else status.gradient_max for status in seen]
+    assert found.success
+    assert sizes[-1] <= 1e-3 < min(sizes[:-1])
 
 
 def test_steepest_descent_crawls():
@@ -37,22 +56,6 @@ def test_lbfgs_on_the_extended_function():
     assert found.success
     assert found.nit <= 36
     assert found.nfev <= 43
-
-
-@pytest.mark.parametrize(("k", "bfgs", "dfp"), [(1, 8, 16), (2, 10, 106)])
-def test_bfgs_mends_a_bad_matrix_and_dfp_hardly(k, bfgs, dfp):
-    """1/2 |x|^2 with unit steps from B0 = diag(1, 10^k) to 1e-4, the worst of 45 starting angles (Powell 1986; Byrd et al. 1987)."""
-    worst = {}
-    for method in ("bfgs", "dfp"):
-        counts = []
-        for angle in torch.linspace(0, math.pi / 2, 45, dtype=torch.float64):
-            D0 = torch.diag(torch.tensor([1.0, 10.0**-k], dtype=torch.float64))
-            x0 = torch.stack([angle.cos(), angle.sin()])
-            options = {"D0": D0, "line_search": "none", "gtol": 1e-4, "norm": 2}
-            counts.append(minimize(lambda x: 0.5 * x.square().sum(), x0, method, **options).nit)
-        worst[method] = max(counts)
-    assert worst["bfgs"] <= bfgs + 2
-    assert worst["dfp"] >= 0.8 * dfp
 
 
 def test_the_result_has_scipys_fields():

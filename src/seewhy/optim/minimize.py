@@ -77,7 +77,8 @@ def minimize(
         if limit is not None and limit < 1:
             raise bad_value(name, limit, "at least 1")
     x = x0.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
-    optimiser, closure = _prepared(method, f, x, gtol if norm == math.inf else 0.0, options)
+    its_norm = 2 if method in ("newton", "damped_newton") else math.inf
+    optimiser, closure = _prepared(method, f, x, gtol if its_norm in (2, norm) else 0.0, options)
     limit = max(1000, 200 * x.numel()) if max_iter is None else max_iter
     reason: Reason = "progress"
     while reason == "progress":
