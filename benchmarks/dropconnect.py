@@ -10,14 +10,12 @@ most that the step's tensors held at one time (`torch.profiler`).
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from machine import hardware
 from torch import Tensor
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
@@ -89,13 +87,6 @@ def peak_megabytes(call: Call) -> float:
     return peak / 1e6
 
 
-def hardware(threads: int) -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{model}, {os.cpu_count()} processors, {threads} threads; torch {torch.__version__}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15)
@@ -107,7 +98,7 @@ def main() -> None:
     torch.set_num_threads(1 if options.processor_time else options.threads)
     clock = time.thread_time if options.processor_time else time.perf_counter
     torch.manual_seed(0)
-    print(f"n = {options.repeats}; {hardware(torch.get_num_threads())}; {clock.__name__}")
+    print(f"n = {options.repeats}; {hardware()}; {clock.__name__}")
     print(
         "| case | obvious ms | seewhy ms | times as fast (quartiles) | peak memory, MB: obvious, seewhy |\n|---|---|---|---|---|"
     )

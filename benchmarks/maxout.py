@@ -14,15 +14,13 @@ turns in one process, on random data in float32:
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
+from machine import hardware
 from torch import Tensor, nn
 
 from seewhy.nn import MaxoutConv2d, MaxoutLinear
@@ -124,14 +122,6 @@ def measure(calls: dict[str, Call], repeats: int, clock: Callable[[], float]) ->
     return times
 
 
-def hardware(threads: int) -> str:
-    model = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} processors, {threads} threads; torch {torch.__version__}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=25)
@@ -143,7 +133,7 @@ def main() -> None:
     torch.set_num_threads(1 if options.processor_time else options.threads)
     clock = time.thread_time if options.processor_time else time.perf_counter
     torch.manual_seed(0)
-    print(f"n = {options.repeats}; {hardware(torch.get_num_threads())}; {clock.__name__}")
+    print(f"n = {options.repeats}; {hardware()}; {clock.__name__}")
     for case in CASES:
         calls = case.calls()
         times = measure(calls, options.repeats, clock)

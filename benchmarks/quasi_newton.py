@@ -17,8 +17,6 @@ import argparse
 import importlib
 import json
 import math
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -31,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from machine import hardware
 from problems import PROBLEMS, Problem
 from torch import Tensor, nn
 
@@ -356,13 +355,6 @@ def run_softmax(repeats: int) -> list[dict[str, Any]]:
             )
             answers.append({"method": name, "evaluations": count, "seconds": seconds})
     return answers
-
-
-def hardware() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{os.cpu_count()} cores of {model}, {torch.get_num_threads()} threads; torch {torch.__version__}"
 
 
 def main() -> None:

@@ -9,13 +9,11 @@ blocks. Steps of both stacks alternate. "Expected" counts the coins that fell, "
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import time
-from pathlib import Path
 
 import torch
+from machine import hardware
 from torch import nn
 
 from seewhy.nn import Parts, ResidualBlock, survival_rates
@@ -56,12 +54,7 @@ def main() -> None:
             net(x).square().mean().backward()
             if step >= 2:
                 times[name].append(1e3 * (clock() - start))
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    print(
-        f"{model}, {os.cpu_count()} processors, {torch.get_num_threads()} threads; torch {torch.__version__}; {clock.__name__}"
-    )
+    print(f"{hardware()}; {clock.__name__}")
     full, part = (statistics.mean(values) for values in times.values())
     error = statistics.stdev(times["p_L = 1/2"]) / options.steps**0.5 / full
     fell = 1 - len(computed) / (options.blocks * options.steps)
