@@ -28,6 +28,17 @@ def generator(seed: int, *address: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(derive(seed, *address))
 
 
+def seed_global(seed: int, device: torch.device) -> None:
+    """Seed the generators that modules draw from on a device.
+
+    `torch.manual_seed` also looks for devices that are not there, which takes 100 times as long as seeding: a tenth of a small network's step.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 def _signed(value: int) -> int:
     """Reinterpret an unsigned 64-bit integer as the signed one that torch.int64 holds."""
     return value - (1 << 64) if value >= 1 << 63 else value

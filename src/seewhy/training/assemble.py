@@ -149,6 +149,8 @@ def empty_model(spec: RunSpec, facts: Facts, *, mean: tuple[float, ...], std: tu
         generator=generator(spec.train.seed, "weights"),
         design=design_of(spec),
     )
+    if spec.model.inputs == "unit":
+        mean, std = (0.0,) * facts.channels, (1.0,) * facts.channels
     return models.Recogniser(net, mean, std)
 
 

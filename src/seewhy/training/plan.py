@@ -22,12 +22,13 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     moved += [f"{name} {value:g}" for name in ("cutout", "erasing", "mixup", "cutmix") if (value := getattr(reg, name))]
     shape = f"{facts.width} x {facts.height} px, {'grey' if facts.channels == 1 else 'colour'}"
     stem = f", {model.stem} stem" if model.stem else ""
+    inputs = ", pixels from 0 to 1" if model.inputs == "unit" else ""
     lines = [
         ("data", f"{dataset.name}: {sum(parts.values()):,} images in {facts.classes} classes, {shape}"),
         ("split", ", ".join(f"{name} {count:,}" if count else f"no {name}" for name, count in parts.items())),
         (
             "network",
-            f"{model.name}, {model.activation}, {model.norm} norm, width {model.width}, depth {model.depth}{stem}: "
+            f"{model.name}, {model.activation}, {model.norm} norm, width {model.width}, depth {model.depth}{stem}{inputs}: "
             f"{models.count_parameters(prepared.model):,} parameters",
         ),
         ("augmentation", ", ".join(moved) or "none"),

@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from seewhy import data as seewhy_data
-from seewhy.core.seeding import derive
+from seewhy.core.seeding import derive, seed_global
 from seewhy.data import Batch
 from seewhy.training.loop.checkpoint import Checkpoint, save_tensors
 from seewhy.training.loop.events import EpochEnded, RunEnded, Saved, StepEnded
@@ -81,7 +80,7 @@ def _epoch(job: Job, progress: Progress, stop: Callable[[], bool]) -> str:
 def _step(job: Job, progress: Progress, batch: Batch, epoch: int) -> None:
     """Take one step on one batch."""
     engine, step = job.engine, progress.step
-    torch.manual_seed(derive(job.seed, "step", step, engine.rank))  # dropout's masks depend on the step alone
+    seed_global(derive(job.seed, "step", step, engine.rank), engine.device)  # dropout's masks depend on the step alone
     factor = job.schedule(step)
     for group, lr in zip(job.optimizer.param_groups, job.base_lrs, strict=True):
         group["lr"] = lr * factor

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.errors import RunError
-from seewhy.core.seeding import derive
+from seewhy.core.seeding import derive, seed_global
 from seewhy.data import Batch
 from seewhy.optim import Newton
 from seewhy.training.loop.job import Job
@@ -50,7 +50,7 @@ class Objective:
         """Return the closure over the images from `first` on: it computes the gradients and returns the mean loss."""
 
         def closure() -> Tensor:
-            torch.manual_seed(self.seed)
+            seed_global(self.seed, self.job.engine.device)
             self.job.optimizer.zero_grad(set_to_none=True)
             count = len(self.labels) - first
             total = torch.zeros((), dtype=torch.float64)
@@ -74,7 +74,7 @@ class Objective:
 
     def graph(self) -> tuple[Tensor, Tensor]:
         """Return the mean loss and the logits with their graph."""
-        torch.manual_seed(self.seed)
+        seed_global(self.seed, self.job.engine.device)
         logits = self.job.wrapped(self.images)
         if self.sums is None:
             self.sums = self._seen(logits.detach(), slice(None))

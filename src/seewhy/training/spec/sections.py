@@ -34,6 +34,7 @@ OptimName = Literal[
 ]
 DropoutName = Literal["inverted", "classic"]
 PoolName = Literal["max", "fractional"]
+InputsName = Literal["standard", "unit"]
 ScheduleName = Literal["triangle", "one_cycle", "cosine", "linear", "constant"]
 
 WITH_MOMENTUM = ("muon", "momentum", "nesterov", "rmsprop")
@@ -71,6 +72,10 @@ class ModelSpec(Strict):
     """The network, built from named choices."""
 
     name: ModelName | None = Field(None, description="Architecture (default: convnet up to 64 pixels, resnet above).")
+    inputs: InputsName = Field(
+        "standard",
+        description="How pixels come in: with mean 0 and deviation 1 per channel over the training images, or from 0 to 1.",
+    )
     activation: ActivationName | None = Field(None, description="Activation function.")
     pieces: int | None = Field(None, ge=2, le=255, description="Affine pieces of maxout (default: 2).")
     init: InitName | None = Field(None, description="Weight initialisation.")
