@@ -206,8 +206,8 @@ def test_the_live_bar_shows_on_a_terminal_and_goes(tmp_path, capsys):
         DataProgress(2, 2),
         Planned(None, (("data", "pictures"),)),
         RunStarted(tmp_path, None, None, 0, 2, 2),
-        StepEnded(1, 0, 0.5, 0.75, 0.1, 8),
-        StepEnded(2, 0, 0.5, 0.75, 0.1, 8),
+        StepEnded(1, 0, {"loss": 0.5, "accuracy": 0.75}, 0.1, 8),
+        StepEnded(2, 0, {"loss": 0.5, "accuracy": 0.75}, 0.1, 8),
         EpochEnded(0, {"train_loss": 0.5, "train_accuracy": 0.75, "images_per_second": 9.0, "seconds": 1.0}, True),
         RunEnded(2, "finished"),
     ):

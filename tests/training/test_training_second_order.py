@@ -24,10 +24,8 @@ def weights(folder):
 
 def job(net):
     optimizer = LBFGS(net.parameters(), max_iter=1)
-    engine = SimpleNamespace(backward=lambda loss: loss.backward(), rank=0)
-    return SimpleNamespace(
-        optimizer=optimizer, wrapped=net, engine=engine, task=Recognition(label_smoothing=0.1), penalties=None
-    )
+    engine = SimpleNamespace(backward=lambda loss: loss.backward(), rank=0, device=torch.device("cpu"))
+    return SimpleNamespace(optimizer=optimizer, wrapped=net, engine=engine, penalties=None)
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def objective():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Tanh(), nn.Dropout(0.5), nn.Linear(5, 3))
     images, labels = torch.randn(23, 3, 2, 2), torch.randint(0, 3, (23,))
-    return Objective(job(net), images, labels, labels, seed=7)
+    return Objective(Recognition(label_smoothing=0.1), job(net), images, labels, labels, seed=7)
 
 
 def gradient(objective):
@@ -47,7 +45,7 @@ def test_a_batch_in_pieces_is_the_batch(objective, monkeypatch):
     whole = objective.over()()
     expected, sums = gradient(objective), objective.sums
     monkeypatch.setattr(steps, "AT_ONCE", 7)
-    again = Objective(objective.job, objective.images, objective.labels, objective.targets, seed=7)
+    again = Objective(objective.task, objective.job, objective.images, objective.labels, objective.targets, seed=7)
     torch.testing.assert_close(again.over()(), whole)
     torch.testing.assert_close(gradient(again), expected)
     torch.testing.assert_close(again.sums, sums)
@@ -61,7 +59,7 @@ def test_a_step_is_one_function_under_dropout(objective):
     first, second = closure(), closure()
     assert torch.equal(first, second)
     assert objective.sums is None  # that was a part of the batch
-    other = Objective(objective.job, objective.images, objective.labels, objective.targets, seed=8)
+    other = Objective(objective.task, objective.job, objective.images, objective.labels, objective.targets, seed=8)
     assert not torch.equal(other.over(5)(), first)
 
 

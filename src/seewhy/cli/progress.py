@@ -126,7 +126,7 @@ class Reporter:
         if self._bar is None or self._task is None:
             return
         speed = self._images / max(time.perf_counter() - self._since, 1e-9)
-        note = f"loss {event.loss:.3f}  accuracy {event.accuracy:.1%}  {speed:,.0f} images/s"
+        note = "  ".join((*(_told(name, value, 3) for name, value in event.means.items()), f"{speed:,.0f} images/s"))
         self._bar.update(self._task, completed=event.step, note=note)
 
     def _epoch(self, event: EpochEnded) -> None:
@@ -134,14 +134,19 @@ class Reporter:
         epochs = math.ceil(self._total / self._steps_per_epoch)
         parts = [
             f"epoch {event.epoch + 1:>3}/{epochs}",
-            f"loss {row['train_loss']:.4f}",
-            f"accuracy {row['train_accuracy']:.2%}",
         ]
-        if "val_accuracy" in row:
-            parts += [f"validation loss {row['val_loss']:.4f}", f"accuracy {row['val_accuracy']:.2%}"]
+        for part, words in (("train_", ""), ("val_", "validation ")):
+            told = [_told(name.removeprefix(part), value, 4) for name, value in row.items() if name.startswith(part)]
+            parts += [words + told[0], *told[1:]] if told else []
         parts += [f"{row['images_per_second']:,.0f} images/s", f"{row['seconds']:.0f} s"]
         self.console.print("  ".join(parts) + ("  *" if event.best else ""))
         self._since, self._images = time.perf_counter(), 0
+
+
+def _told(name: str, value: float, digits: int) -> str:
+    """Word a figure: shares in percent, the rest as they are."""
+    shown = f"{value:.{digits - 2}%}" if name == "accuracy" else f"{value:.{digits}f}"
+    return f"{name.replace('_', ' ')} {shown}"
 
 
 @contextmanager

@@ -19,13 +19,15 @@ from seewhy import data as seewhy_data
 from seewhy import models, optim
 from seewhy.core.errors import InputError
 from seewhy.core.seeding import derive, generator
-from seewhy.data import Augment, Batch, Cutout, Dataset, Mix, RandomErasing, ResizedCrop
+from seewhy.data import Augment, Batch, Cutout, Dataset, Mix, Part, RandomErasing, ResizedCrop
 from seewhy.optim.penalties import Penalties
 from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.loop.averaging import MovingAverage
 from seewhy.training.loop.checkpoint import Checkpoint, Checkpoints, snapshot_file
 from seewhy.training.loop.events import DataProgress, Emit
 from seewhy.training.loop.job import Job
+from seewhy.training.loop.steps import descend, search
+from seewhy.training.results.evaluation import mean_scores
 from seewhy.training.spec import RegSpec, RunSpec
 from seewhy.training.spec.defaults import Facts, resolve, resolve_budget
 from seewhy.training.spec.sections import SECOND_ORDER
@@ -231,22 +233,22 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
     one = optim.schedule(
         spec.optim.schedule or "", total_steps=max(1, total_steps // len(ends)), warmup=spec.optim.warmup
     )
-    validation = prepared.dataset.val
+    task, validation = make_task(spec), prepared.dataset.val if len(prepared.dataset.val) else None
     early = choices.early_resolution or prepared.facts.side
     return Job(
         engine=engine,
-        task=make_task(spec),
+        task=task,
+        take=partial(search, task) if closures else descend,
+        validate=partial(_validate, engine, replace(task, tta="none"), validation) if validation is not None else None,
         model=prepared.model,
         wrapped=wrapped,
         optimizer=optimizer if closures else engine_optimizer,
-        closures=closures,
         penalties=penalties,
         classes=prepared.facts.classes,
         base_lrs=base_lrs,
         schedule=optim.in_cycles(one, ends),
         batches=_batches(prepared),
         mix=make_mix(spec.reg),
-        validation=validation if validation is not None and len(validation) else None,
         early_steps=round(choices.early_fraction * total_steps) if early < prepared.facts.side else 0,
         early_side=early,
         steps_per_epoch=per_epoch,
@@ -259,6 +261,12 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         checkpoint_seconds=choices.checkpoint_seconds,
         emit=emit,
     )
+
+
+def _validate(engine: Engine, task: Recognition, part: Part, model: torch.nn.Module) -> dict[str, float]:
+    """Return the validation figures; one view an image is enough to compare epochs, and leaves the time to training."""
+    loss, accuracy = mean_scores(engine, task, model, part)
+    return {"loss": loss, "accuracy": accuracy}
 
 
 def count_steps(prepared: Prepared) -> tuple[int, int]:

@@ -1,17 +1,47 @@
-"""What a network is trained to do: its loss, its prediction, and how the two treat a batch.
+"""What a network is trained to do: its loss, its figures, and how the two treat a batch.
 
-A task owns no weights. The loop asks it for a loss; evaluation and prediction ask it for probabilities.
+A task owns no weights. The loop asks it for a loss and for figures on validation data; evaluation and prediction ask the recognisers' task for
+probabilities.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+
+class Task(Protocol):
+    """What the loop asks for.
+
+    Attributes:
+        columns: the figures of a step, as means over images; the first is a loss.
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the figures."""
+
+    def losses(
+        self, network: Callable[..., Any], images: Tensor, labels: Tensor, targets: Tensor, done: float, /
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mean loss over a batch with its graph, and the columns' sums over the batch, detached.
+
+        Args:
+            network: the network in training.
+            images: uint8 (N, C, H, W).
+            labels: int64 (N).
+            targets: the labels, or target probabilities (N, K).
+            done: share of the run's steps that were taken.
+        """
+
+    def score(self, row: Mapping[str, float]) -> list[float]:
+        """Return how good an epoch's row of validation figures is: the larger the better."""
+
 
 Tta = Literal["none", "flip", "flip_shift"]
 
@@ -31,6 +61,24 @@ class Recognition:
 
     label_smoothing: float = 0.0
     tta: Tta = "none"
+
+    columns = ("loss", "accuracy")
+
+    def losses(
+        self, network: Callable[..., Any], images: Tensor, labels: Tensor, targets: Tensor, _done: float, /
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss, and log-loss (nats) and right answers summed over the batch."""
+        logits = network(images)
+        return self.loss(logits, targets), self.seen(logits.detach(), labels)
+
+    def seen(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return log-loss (nats) and right answers, summed over a batch, float32 (2)."""
+        correct = (logits.argmax(dim=1) == labels).sum()
+        return torch.stack([self.log_loss(logits, labels) * len(labels), correct.float()])
+
+    def score(self, row: Mapping[str, float]) -> list[float]:
+        """Rank by accuracy and, for ties, by the loss."""
+        return [row["val_accuracy"], -row["val_loss"]]
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean smoothed cross-entropy of logits (N, K) against labels (N), or against target probabilities (N, K)."""

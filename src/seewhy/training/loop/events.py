@@ -50,12 +50,11 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class StepEnded(Event):
-    """One step was taken; `loss` (log-loss without smoothing, nats) and `accuracy` are means over the batch, before the step."""
+    """One step was taken; `means` over the batch, before the step: `loss` (log-loss without smoothing, nats) and `accuracy` of a recogniser."""
 
     step: int
     epoch: int
-    loss: float
-    accuracy: float
+    means: Mapping[str, float]
     lr: float
     images: int
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from seewhy import data as seewhy_data
 from seewhy.core.seeding import derive, seed_global
@@ -20,8 +19,6 @@ from seewhy.data import Batch
 from seewhy.training.loop.checkpoint import Checkpoint, save_tensors
 from seewhy.training.loop.events import EpochEnded, RunEnded, Saved, StepEnded
 from seewhy.training.loop.job import Job, Progress
-from seewhy.training.loop.steps import descend, search
-from seewhy.training.results.evaluation import mean_scores
 
 
 def fit(job: Job, progress: Progress, stop: Callable[[], bool]) -> str:
@@ -56,7 +53,7 @@ def _epoch(job: Job, progress: Progress, stop: Callable[[], bool]) -> str:
         _step(job, progress, batch, epoch)
         now = time.perf_counter()
         progress.seconds += now - before
-        progress.sums[3] += now - before
+        progress.sums[-1] += now - before
         before = now
         if progress.step in job.snapshots and job.engine.is_main:
             save_tensors(_predicting(job), job.snapshots[progress.step])
@@ -64,7 +61,7 @@ def _epoch(job: Job, progress: Progress, stop: Callable[[], bool]) -> str:
         best = _end_epoch(job, progress, epoch) if ends else False
         interrupted = job.engine.any(stop())
         if ends or interrupted or now - saved >= job.checkpoint_seconds:
-            _save(job, progress, best=best or (ends and job.validation is None))
+            _save(job, progress, best=best or (ends and job.validate is None))
             saved = time.perf_counter()
         if ends:
             job.emit(EpochEnded(epoch, progress.rows[-1], best))
@@ -94,39 +91,38 @@ def _step(job: Job, progress: Progress, batch: Batch, epoch: int) -> None:
     if step < job.early_steps:
         images = seewhy_data.shrink(images, job.early_side)
     targets = labels if mixed is None else mixed.targets(job.classes)
-    take = search if job.closures else descend
-    seen = take(job, progress.step, images, labels, targets, batch)
+    seen = job.take(job, step, images, labels, targets, batch)
     job.optimizer.zero_grad(set_to_none=True)
     if job.average is not None:
         job.average.update(job.model, step)
     progress.step += 1
-    for place, value in enumerate((*seen, float(batch.global_size))):
-        progress.sums[place] += value
     size = batch.global_size
-    job.emit(StepEnded(progress.step, epoch, seen[0] / size, seen[1] / size, job.base_lrs[0] * factor, size))
+    former = progress.sums or [0.0] * (len(seen) + 2)
+    progress.sums = [old + new for old, new in zip(former, (*seen, float(size), 0.0), strict=True)]
+    means = {name: value / size for name, value in zip(job.task.columns, seen, strict=True)}
+    job.emit(StepEnded(progress.step, epoch, means, job.base_lrs[0] * factor, size))
 
 
 def _end_epoch(job: Job, progress: Progress, epoch: int) -> bool:
     """Evaluate, write the epoch's row, and say whether it is the best so far."""
-    loss, correct, images, seconds = progress.sums
+    *sums, images, seconds = progress.sums
     row: dict[str, float] = {
         "epoch": epoch + 1,
         "step": progress.step,
-        "train_loss": loss / images,
-        "train_accuracy": correct / images,
+        **{f"train_{name}": value / images for name, value in zip(job.task.columns, sums, strict=True)},
         "lr": job.optimizer.param_groups[0]["lr"],
         "images_per_second": images / seconds if seconds else 0.0,
         "seconds": progress.seconds,
     }
     score: list[float] = []
-    if job.validation is not None:
-        row["val_loss"], row["val_accuracy"] = _validate(job)
-        score = [row["val_accuracy"], -row["val_loss"]]
+    if job.validate is not None:
+        row |= {f"val_{name}": value for name, value in _validate(job, job.validate).items()}
+        score = job.task.score(row)
     best = score > progress.best
     progress.best = max(score, progress.best)
     progress.epochs_without_gain = 0 if best else progress.epochs_without_gain + 1
     progress.rows.append(row)
-    progress.sums = [0.0, 0.0, 0.0, 0.0]
+    progress.sums = []
     return best
 
 
@@ -135,18 +131,13 @@ def _predicting(job: Job) -> Mapping[str, Tensor]:
     return job.model.state_dict() if job.average is None else job.average.state
 
 
-def _validate(job: Job) -> tuple[float, float]:
-    """Return the validation loss (nats) and accuracy of the weights that would predict: averaged ones if kept.
-
-    One view an image is enough to compare epochs, and leaves the time to training.
-    """
-    assert job.validation is not None
-    task = replace(job.task, tta="none")
+def _validate(job: Job, validate: Callable[[nn.Module], dict[str, float]]) -> dict[str, float]:
+    """Return the validation figures of the weights that would predict: averaged ones if kept."""
     own = {name: value.clone() for name, value in job.model.state_dict().items()} if job.average else None
     if job.average is not None:
         job.model.load_state_dict(job.average.state)
     try:
-        return mean_scores(job.engine, task, job.model, job.validation)
+        return validate(job.model)
     finally:
         if own is not None:
             job.model.load_state_dict(own)

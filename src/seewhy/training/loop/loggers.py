@@ -36,7 +36,8 @@ class TensorBoard:
 
                 self._writer = SummaryWriter(str(self.folder), purge_step=event.step + 1)
             case StepEnded():
-                self._writer.add_scalar("step/loss", event.loss, event.step)
+                for name, value in event.means.items():
+                    self._writer.add_scalar(f"step/{name}", value, event.step)
                 self._writer.add_scalar("step/lr", event.lr, event.step)
             case EpochEnded():
                 for name, value in event.row.items():

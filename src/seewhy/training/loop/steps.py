@@ -21,6 +21,7 @@ from seewhy.data import Batch
 from seewhy.optim import Newton
 from seewhy.training.loop.job import Job
 from seewhy.training.loop.nonfinite import first_bad_layer
+from seewhy.training.tasks import Recognition
 
 AT_ONCE = 1000
 """Images of a forward and backward pass."""
@@ -33,17 +34,19 @@ class Objective:
         sums: log-loss (nats) and right answers, summed over the batch where the step begins: float32 (2,).
     """
 
-    def __init__(self, job: Job, images: Tensor, labels: Tensor, targets: Tensor, seed: int) -> None:
+    def __init__(self, task: Recognition, job: Job, images: Tensor, labels: Tensor, targets: Tensor, seed: int) -> None:
         """Take a batch.
 
         Args:
+            task: the loss.
             job: the run.
             images: uint8 (N, C, H, W).
             labels: int64 (N,).
             targets: the labels, or target probabilities (N, K).
             seed: of dropout's masks, the same at every evaluation.
         """
-        self.job, self.images, self.labels, self.targets, self.seed = job, images, labels, targets, seed
+        self.task, self.job, self.seed = task, job, seed
+        self.images, self.labels, self.targets = images, labels, targets
         self.sums: Tensor | None = None
 
     def over(self, first: int = 0) -> Callable[[], Tensor]:
@@ -58,7 +61,7 @@ class Objective:
             for start in range(first, len(self.labels), AT_ONCE):
                 part = slice(start, start + AT_ONCE)
                 logits = self.job.wrapped(self.images[part])
-                loss = self.job.task.loss(logits, self.targets[part]) * (len(logits) / count)
+                loss = self.task.loss(logits, self.targets[part]) * (len(logits) / count)
                 self.job.engine.backward(loss)
                 total += loss.detach().double().cpu()
                 sums += self._seen(logits.detach(), part)
@@ -78,27 +81,21 @@ class Objective:
         logits = self.job.wrapped(self.images)
         if self.sums is None:
             self.sums = self._seen(logits.detach(), slice(None))
-        loss = self.job.task.loss(logits, self.targets)
+        loss = self.task.loss(logits, self.targets)
         return (loss if self.job.penalties is None else loss + self.job.penalties.loss()), logits
 
     def _seen(self, logits: Tensor, part: slice) -> Tensor:
-        labels = self.labels[part]
-        correct = (logits.argmax(dim=1) == labels).sum()
-        return torch.stack([self.job.task.log_loss(logits, labels) * len(labels), correct.float()]).cpu()
+        return self.task.seen(logits, self.labels[part]).cpu()
 
 
 def descend(job: Job, step: int, images: Tensor, labels: Tensor, targets: Tensor, batch: Batch) -> list[float]:
-    """Step along the gradient; return the log-loss and the right answers before it, summed over the batch."""
-    logits = job.wrapped(images)
-    loss = job.task.loss(logits, targets)
-    count = len(labels)
-    correct = (logits.detach().argmax(dim=1) == labels).sum()
-    shown = job.task.log_loss(logits, labels)
-    sums: list[float] = job.engine.total(torch.stack([shown * count, correct.float()])).tolist()
+    """Step along the gradient; return the task's figures before it, summed over the batch."""
+    loss, seen = job.task.losses(job.wrapped, images, labels, targets, step / job.total_steps)
+    sums: list[float] = job.engine.total(seen).tolist()
     if not math.isfinite(sums[0]):
         _refuse_nonfinite(job, step, images)
     # Processes average their gradients with equal weight, so a smaller share of the batch must count less.
-    job.engine.backward(loss * (count * job.engine.world / batch.global_size))
+    job.engine.backward(loss * (len(labels) * job.engine.world / batch.global_size))
     if job.penalties is not None:
         job.penalties.before_step()
     job.optimizer.step()
@@ -107,10 +104,12 @@ def descend(job: Job, step: int, images: Tensor, labels: Tensor, targets: Tensor
     return sums
 
 
-def search(job: Job, step: int, images: Tensor, labels: Tensor, targets: Tensor, batch: Batch) -> list[float]:
+def search(
+    task: Recognition, job: Job, step: int, images: Tensor, labels: Tensor, targets: Tensor, batch: Batch
+) -> list[float]:
     """Let the optimiser evaluate the batch as it likes; return what `descend` does."""
     seed = derive(job.seed, "step", step, job.engine.rank)
-    objective = Objective(job, images, labels, targets, seed)
+    objective = Objective(task, job, images, labels, targets, seed)
     if isinstance(job.optimizer, Newton):
         both = job.optimizer.curvature == "gauss_newton"
         job.optimizer.step(objective.graph if both else lambda: objective.graph()[0])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seewhy.core.files import naming, write_json
 from seewhy.data import Part
-from seewhy.training.assemble import Prepared
+from seewhy.training.assemble import Prepared, make_task
 from seewhy.training.loop.job import Job
 from seewhy.training.results.evaluation import Evaluation, evaluate, predict_part
 from seewhy.training.results.folder import RunFolder
@@ -31,11 +31,12 @@ def finish(prepared: Prepared, job: Job, folder: Path) -> RunFolder:
     job.engine.barrier()
     job.model.load_state_dict(run.checkpoints.weights("best" if run.checkpoints.has("best") else "last"))
     parts = {"val": prepared.dataset.val, "test": prepared.dataset.test}
+    task = make_task(prepared.spec)
     results: dict[str, Any] = {}
     for name, part in parts.items():
         if part is None or not len(part):
             continue
-        probabilities = predict_part(job.engine, job.task, job.model, part)
+        probabilities = predict_part(job.engine, task, job.model, part)
         if not job.engine.is_main:
             continue
         found = evaluate(name, prepared.dataset.classes, probabilities, part.labels)

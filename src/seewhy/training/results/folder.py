@@ -42,17 +42,8 @@ from seewhy.training.spec import RunSpec
 from seewhy.training.spec.defaults import Facts
 from seewhy.training.tasks import Recognition
 
-COLUMNS = (
-    "epoch",
-    "step",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "lr",
-    "images_per_second",
-    "seconds",
-)
+FIRST, LAST = ("epoch", "step"), ("lr", "images_per_second", "seconds")
+"""Columns of metrics.csv around the figures of a run's kind."""
 
 
 class RunFolder:
@@ -229,7 +220,8 @@ def create(folder: Path, prepared: Prepared) -> RunFolder:
 def write_metrics(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write metrics.csv whole: a line an epoch, empty where a figure does not exist."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    measured = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in (*FIRST, *LAST)]
+    writer = csv.DictWriter(text, (*FIRST, *measured, *LAST), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "metrics.csv", text.getvalue())
