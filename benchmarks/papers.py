@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,17 +23,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from machine import hardware
+
 HOME = Path(__file__).resolve().parent.parent / "examples" / "papers"
 RESULTS = HOME / "results.json"
-
-
-def processor() -> str:
-    """Return the processor's name and the cores that this process may use."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores of {name}"
 
 
 def train(name: str, seed: int) -> dict[str, Any]:
@@ -52,7 +43,7 @@ def train(name: str, seed: int) -> dict[str, Any]:
         by_number = json.loads(members.read_text(encoding="utf-8"))["test"]["by_number"] if members.exists() else None
     low, high = test["interval"]
     row = {"name": name, "seed": seed, "error": 1 - test["accuracy"], "interval": [1 - high, 1 - low], "n": test["n"]}
-    row |= {"log_loss": test["log_loss"], "seconds": round(wall), "hardware": processor()}
+    row |= {"log_loss": test["log_loss"], "seconds": round(wall), "hardware": hardware()}
     return row | ({"by_number": by_number} if by_number else {})
 
 
