@@ -65,7 +65,7 @@ def mask(shape: Sequence[int], kind: Kind, inner: Tensor, outer: Tensor) -> Tens
 class MaskedConv(nn.Module):
     """A convolution that keeps the raster's size and sees what comes before: (N, F_in, *axes) -> (N, F_out, *axes).
 
-    Only the half of the kernel that can be seen is computed: along the first axis it ends at its centre.
+    Only the half of the kernel that can be seen is computed: along the first axis with a side above 1 it ends at its centre.
 
     Args:
         kind: "A" (first layer) or "B".
@@ -74,6 +74,7 @@ class MaskedConv(nn.Module):
         kernel: odd sides, one for each of the raster's 1 to 3 axes.
         channels: C, the colours that features belong to.
         bias: whether there is one.
+        gates: how many sets of F_out features come out, one after the other, each shared out among the colours by itself.
     """
 
     seen: Tensor
@@ -87,23 +88,74 @@ class MaskedConv(nn.Module):
         *,
         channels: int = 1,
         bias: bool = True,
+        gates: int = 1,
     ) -> None:
         super().__init__()
         if len(kernel) not in CONVOLUTIONS:
             raise bad_value("kernel", tuple(kernel), "1 to 3 sides, one for each axis of the raster")
         if any(side < 1 or side % 2 == 0 for side in kernel):
             raise bad_value("kernel", tuple(kernel), "odd sides, so that it has a centre")
-        self.kernel, self.axes = tuple(kernel), len(kernel)
-        whole = mask(self.kernel, kind, colours(in_features, channels), colours(out_features, channels))
-        seen = whole[:, :, : kernel[0] // 2 + 1].contiguous()
+        self.kernel, self.axes, self.channels, self.gates = tuple(kernel), len(kernel), channels, gates
+        outer = colours(out_features, channels).repeat(gates)
+        whole = mask(self.kernel, kind, colours(in_features, channels), outer)
+        lead = next((axis for axis, side in enumerate(kernel) if side > 1), 0)
+        seen = whole.narrow(2 + lead, 0, kernel[lead] // 2 + 1).contiguous()
         self.register_buffer("seen", seen, persistent=False)
         self.weight = nn.Parameter(torch.empty_like(seen))
-        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(gates * out_features)) if bias else None
         bound = 1.0 / math.sqrt(max(1.0, seen[-1].sum().item()))  # torch's own rule, by the inputs that are seen
         nn.init.uniform_(self.weight, -bound, bound)
-        # F.pad counts from the last axis: both sides of every axis but the first, which has nothing behind it.
-        self.padding = [side // 2 for side in reversed(self.kernel[1:]) for _ in range(2)] + [self.kernel[0] // 2, 0]
+        # F.pad counts from the last axis: both sides of every axis but the leading one, which has nothing behind it.
+        self.padding = [side // 2 for side in reversed(self.kernel) for _ in range(2)]
+        self.padding[2 * (self.axes - 1 - lead) + 1] = 0
+
+    def masked(self) -> Tensor:
+        """Return the weights with zeros where nothing may be seen."""
+        return self.weight * self.seen
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, F_in, *axes) -> (N, gates F_out, *axes)."""
+        x = F.pad(x, self.padding) if any(self.padding) else x
+        return CONVOLUTIONS[self.axes](x, self.masked(), self.bias)
+
+
+class StackConv(nn.Module):
+    """A convolution that sees, at p, every q that agrees with p in the first k coordinates and whose coordinate k is not larger.
+
+    Where the later coordinates lie does not matter: for k = 0 in an image these are whole rows, up to p's own. Since it sees past p in its own
+    row, what comes in must hold nothing of that row's values, or the convolution must be `strict`.
+
+    Args:
+        in_features: F_in.
+        out_features: F_out.
+        kernel: odd sides, one for each axis; those before k must be 1.
+        axis: k.
+        strict: whether it sees only q whose coordinate k is smaller.
+
+    The weights are (F_out, F_in, 1, ..., 1, m, *kernel[k + 1:]), with m = kernel[k] // 2 + 1, or one less if strict.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, kernel: Sequence[int], *, axis: int, strict: bool = False
+    ) -> None:
+        super().__init__()
+        if any(side < 1 or side % 2 == 0 for side in kernel) or kernel[axis] < 3:
+            raise bad_value("kernel", tuple(kernel), f"odd sides, at least 3 along axis {axis}")
+        self.axes, self.axis, self.strict = len(kernel), axis, strict
+        self.taps = kernel[axis] // 2 + (0 if strict else 1)
+        sides = [*(1 for _ in range(axis)), self.taps, *kernel[axis + 1 :]]
+        self.weight = nn.Parameter(torch.empty(out_features, in_features, *sides))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        bound = 1.0 / math.sqrt(in_features * math.prod(sides))
+        nn.init.uniform_(self.weight, -bound, bound)
+        self.beside = [side // 2 for side in reversed(kernel[axis + 1 :]) for _ in range(2)]
+        self.padding = [*self.beside, *((self.taps, -1) if strict else (self.taps - 1, 0))]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F_in, *axes) -> (N, F_out, *axes)."""
-        return CONVOLUTIONS[self.axes](F.pad(x, self.padding), self.weight * self.seen, self.bias)
+        return CONVOLUTIONS[self.axes](F.pad(x, self.padding), self.weight, self.bias)
+
+    def slice(self, x: Tensor) -> Tensor:
+        """(N, F_in, taps, *axes[k + 1:]) -> (N, F_out, *axes[k + 1:]): one place along axis k, from the places that it sees."""
+        weight = self.weight.flatten(1, 1 + self.axis)
+        return CONVOLUTIONS[self.axes - self.axis](F.pad(x, self.beside), weight, self.bias).squeeze(2)

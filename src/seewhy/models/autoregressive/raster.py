@@ -9,7 +9,7 @@ Letters: N rasters, C colours, axes the raster's sides, L levels (values are 0 .
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +18,9 @@ from torch.nn import functional as F
 
 from seewhy.core.errors import InputError, bad_value
 from seewhy.models.autoregressive.masked import positions
+
+STRETCH = 64
+"""How many positions of a line are prepared at once."""
 
 
 class Cursor(Protocol):
@@ -44,6 +47,47 @@ class Autoregressive(Protocol):
         """Return a cursor over `values` (N, C, *axes), which are being filled in place behind it."""
 
 
+def check_raster(shape: Sequence[int], levels: int, classes: int | None) -> None:
+    """Raise InputError unless a network can be built over rasters (C, *axes) of L levels."""
+    if not 2 <= len(shape) <= 4 or any(side < 1 for side in shape):
+        raise bad_value("shape", tuple(shape), "channels and the sides of 1 to 3 axes, all at least 1")
+    if not 2 <= levels <= 256:
+        raise bad_value("levels", levels, "from 2 to 256")
+    if classes is not None and classes < 1:
+        raise bad_value("classes", classes, "at least 1, or None")
+
+
+def check_values(net: Autoregressive, values: Tensor, labels: Tensor | None) -> None:
+    """Raise InputError unless values and labels are what the network was built for."""
+    if tuple(values.shape[1:]) != tuple(net.shape):
+        raise InputError(
+            f"values: must have the network's shape (N, {', '.join(map(str, net.shape))}), got {tuple(values.shape)}"
+        )
+    if values.dtype not in (torch.int64, torch.uint8):
+        raise bad_value("values", values.dtype, "int64 or uint8, from 0 to levels - 1")
+    if (labels is None) != (net.classes is None):
+        raise InputError("labels: a network has them exactly if it is conditioned on classes")
+    if labels is None or net.classes is None:
+        return
+    if labels.shape != values.shape[:1] or labels.dtype != torch.int64:
+        raise bad_value(
+            "labels", f"{labels.dtype} {tuple(labels.shape)}", f"int64 ({len(values)},), one for each raster"
+        )
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < net.classes:
+        raise bad_value("labels", (int(labels.min()), int(labels.max())), f"from 0 to {net.classes - 1}")
+
+
+def scaled(values: Tensor, levels: int) -> Tensor:
+    """Return 2 v / (L - 1) - 1, float32 within [-1, 1]: zero, with which convolutions pad, is then no level of a binary raster."""
+    return values.float() * (2.0 / (levels - 1)) - 1.0
+
+
+def by_level(features: Tensor, channels: int, levels: int) -> Tensor:
+    """Turn a network's last features (N, C L, *axes) into logits (N, L, C, *axes), float32."""
+    parted: Tensor = features.float().reshape(len(features), channels, levels, *features.shape[2:])
+    return parted.transpose(1, 2)
+
+
 class WholeCursor:
     """The plain way: the whole network over the whole raster for every value. It is what cached cursors are held against."""
 
@@ -62,10 +106,10 @@ def log_likelihood(net: Autoregressive, values: Tensor, labels: Tensor | None = 
 
     Args:
         net: the network.
-        values: int64 (N, C, *axes) within 0 ... L - 1.
+        values: int64 or uint8 (N, C, *axes) within 0 ... L - 1.
         labels: int64 (N) where the network is conditioned on classes.
     """
-    return -F.cross_entropy(net(values, labels).float(), values, reduction="none").flatten(1).sum(1)
+    return -F.cross_entropy(net(values, labels).float(), values.long(), reduction="none").flatten(1).sum(1)
 
 
 def bits_per_dimension(nats: float, dimensions: int) -> float:
@@ -105,25 +149,38 @@ def draw(
     """
     if not (math.isfinite(temperature) and temperature >= 0):
         raise bad_value("temperature", temperature, "at least 0")
-    if tuple(values.shape[1:]) != tuple(net.shape):
-        raise InputError(
-            f"values: must have the network's shape (N, {', '.join(map(str, net.shape))}), got {tuple(values.shape)}"
-        )
-    if (labels is None) != (net.classes is None):
-        raise InputError("labels: a network has them exactly if it is conditioned on classes")
-    kept = torch.zeros_like(values, dtype=torch.bool) if given is None else given.expand_as(values)
-    values = torch.where(kept, values, torch.zeros_like(values))
+    check_values(net, values, labels)
+    kept = None if given is None else given.expand_as(values)
+    values = torch.zeros_like(values) if kept is None else torch.where(kept, values, torch.zeros_like(values))
     cursor: Cursor = WholeCursor(net, values, labels) if plain else net.cursor(values, labels)
-    channels, *axes = net.shape
-    total = math.prod(axes)
-    for done, position in enumerate(positions(axes), start=1):
-        for colour in range(channels):
-            logits = cursor.logits(position, colour)
-            noise = torch.rand(logits.shape, generator=generator, device=logits.device, dtype=torch.float64)
-            gumbel = -torch.log(-torch.log(noise.clamp(1e-300, 1 - 1e-16)))
-            drawn = (logits.double() + temperature * gumbel).argmax(1)
-            place: Any = (slice(None), colour, *position)
-            values[place] = torch.where(kept[place], values[place], drawn)
-        if progress is not None:
-            progress(done, total)
+    with torch.inference_mode():
+        _fill(cursor, values, kept, net.levels, generator, temperature, progress)
     return values
+
+
+def _fill(
+    cursor: Cursor,
+    values: Tensor,
+    kept: Tensor | None,
+    levels: int,
+    generator: torch.Generator | None,
+    temperature: float,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Draw all values that are not kept, in place. Noise and views are made a line at a time: they would cost as much as a small network."""
+    count, channels, *axes = values.shape
+    for done, lead in enumerate(positions(axes[:-1])):
+        place: Any = (slice(None), slice(None), *lead)
+        cells = values[place].unbind(2)
+        known = None if kept is None else kept[place].unbind(2)
+        for j, cell in enumerate(cells):
+            if j % STRETCH == 0:
+                size = (min(STRETCH, axes[-1] - j), channels, count, levels)
+                noise = torch.rand(size, generator=generator, device=values.device, dtype=torch.float64)
+                gumbel = -torch.log(-torch.log(noise.clamp_(1e-300, 1 - 1e-16))) * temperature
+            for colour, extra in enumerate(gumbel[j % STRETCH].unbind(0)):
+                drawn = (cursor.logits((*lead, j), colour) + extra).argmax(1)
+                target = cell[:, colour]
+                target.copy_(drawn if known is None else torch.where(known[j][:, colour], target, drawn))
+            if progress is not None:
+                progress(done * axes[-1] + j + 1, math.prod(axes))
