@@ -17,6 +17,7 @@ from seewhy.training.spec import ALIASES, RunSpec
 SECTIONS = {
     "data": "data",
     "model": "network",
+    "generator": "generator (for the networks that make pictures)",
     "reg": "against overfitting",
     "optim": "optimiser",
     "train": "training",

@@ -23,9 +23,9 @@ def derive(seed: int, *address: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def generator(seed: int, *address: str | int) -> torch.Generator:
-    """Return a CPU generator seeded with `derive(seed, *address)`."""
-    return torch.Generator().manual_seed(derive(seed, *address))
+def generator(seed: int, *address: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a generator of a device seeded with `derive(seed, *address)`."""
+    return torch.Generator(device).manual_seed(derive(seed, *address))
 
 
 def seed_global(seed: int, device: torch.device) -> None:

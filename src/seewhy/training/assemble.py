@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -22,6 +22,8 @@ from seewhy.core.seeding import derive, generator
 from seewhy.data import Augment, Batch, Cutout, Dataset, Mix, Part, RandomErasing, ResizedCrop
 from seewhy.optim.penalties import Penalties
 from seewhy.training.fabric import Engine, choose_device, choose_precision
+from seewhy.training.generators.build import density, empty_generator
+from seewhy.training.generators.task import mean_figures
 from seewhy.training.loop.averaging import MovingAverage
 from seewhy.training.loop.checkpoint import Checkpoint, Checkpoints, snapshot_file
 from seewhy.training.loop.events import DataProgress, Emit
@@ -30,7 +32,7 @@ from seewhy.training.loop.steps import descend, search
 from seewhy.training.results.evaluation import mean_scores
 from seewhy.training.spec import RegSpec, RunSpec
 from seewhy.training.spec.defaults import Facts, resolve, resolve_budget
-from seewhy.training.spec.sections import SECOND_ORDER
+from seewhy.training.spec.sections import GENERATORS, SECOND_ORDER
 from seewhy.training.tasks import Recognition
 
 OVERLAP = 0.25
@@ -50,7 +52,7 @@ class Prepared:
     dataset: Dataset
     facts: Facts
     engine: Engine
-    model: models.Recogniser
+    model: torch.nn.Module
     images_per_second: float
 
 
@@ -112,11 +114,16 @@ def facts_of(dataset: Dataset) -> Facts:
     )
 
 
-def build_model(spec: RunSpec, facts: Facts, dataset: Dataset) -> models.Recogniser:
+def build_model(spec: RunSpec, facts: Facts, dataset: Dataset) -> torch.nn.Module:
     """Build the network with the weights that (seed, data) determine."""
-    network = empty_model(spec, facts, mean=dataset.mean, std=dataset.std)
     draw = torch.randperm(len(dataset.train), generator=generator(spec.train.seed, "preparation"))[:PREPARATION_IMAGES]
-    models.prepare(network, dataset.train.images(draw.sort().values), design_of(spec))
+    sample = dataset.train.images(draw.sort().values)
+    if spec.model.name in GENERATORS:
+        made = empty_generator(spec, facts)
+        made.prepare(sample)
+        return cast("torch.nn.Module", made)
+    network = empty_model(spec, facts, mean=dataset.mean, std=dataset.std)
+    models.prepare(network, sample, design_of(spec))
     return network
 
 
@@ -171,29 +178,29 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
 
 
 def make_task(spec: RunSpec) -> Recognition:
-    """Return the task of a resolved specification."""
+    """Return the task of a resolved specification of a recogniser."""
     return Recognition(label_smoothing=spec.reg.label_smoothing or 0.0, tta=spec.train.tta or "none")
 
 
-def measure_speed(spec: RunSpec, model: models.Recogniser, engine: Engine, facts: Facts) -> float:
+def measure_speed(spec: RunSpec, model: torch.nn.Module, engine: Engine, facts: Facts) -> float:
     """Return the training speed in images/s over all processes: whole steps on a throw-away copy of the network."""
     count = max(8, min((spec.train.batch_size or 1) // engine.world, 512 if facts.side <= 64 else 64))
     images = torch.randint(0, 256, (count, facts.channels, facts.height, facts.width), dtype=torch.uint8)
     images = images.contiguous(memory_format=torch.channels_last).to(engine.device)
     labels = torch.randint(0, facts.classes, (count,)).to(engine.device)
     network = copy.deepcopy(model).to(engine.device).train()
-    optimizer = make_optimizer(spec, network)
-    task = make_task(spec)
+    optimizer, task = make_optimizer(spec, network), density(spec) if spec.model.name in GENERATORS else make_task(spec)
 
     def graph() -> tuple[torch.Tensor, torch.Tensor]:
         torch.manual_seed(0)  # dropout's masks belong to the function that is searched
         with engine.autocast():
             logits = network(images)
-            return task.loss(logits, labels), logits
+            return make_task(spec).loss(logits, labels), logits
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss, _ = graph()
+        with engine.autocast():
+            loss, _ = task.losses(network, images, labels, labels, 0.0)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
@@ -233,13 +240,13 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
     one = optim.schedule(
         spec.optim.schedule or "", total_steps=max(1, total_steps // len(ends)), warmup=spec.optim.warmup
     )
-    task, validation = make_task(spec), prepared.dataset.val if len(prepared.dataset.val) else None
+    validation = prepared.dataset.val if len(prepared.dataset.val) else None
     early = choices.early_resolution or prepared.facts.side
     return Job(
         engine=engine,
-        task=task,
-        take=partial(search, task) if closures else descend,
-        validate=partial(_validate, engine, replace(task, tta="none"), validation) if validation is not None else None,
+        task=density(spec) if spec.model.name in GENERATORS else make_task(spec),
+        take=partial(search, make_task(spec)) if closures else descend,
+        validate=_validation(spec, engine, validation) if validation is not None else None,
         model=prepared.model,
         wrapped=wrapped,
         optimizer=optimizer if closures else engine_optimizer,
@@ -261,6 +268,13 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         checkpoint_seconds=choices.checkpoint_seconds,
         emit=emit,
     )
+
+
+def _validation(spec: RunSpec, engine: Engine, part: Part) -> Callable[[torch.nn.Module], dict[str, float]]:
+    """Return what measures a network on the validation part."""
+    if spec.model.name in GENERATORS:
+        return partial(mean_figures, engine, density(spec), part)
+    return partial(_validate, engine, replace(make_task(spec), tta="none"), part)
 
 
 def _validate(engine: Engine, task: Recognition, part: Part, model: torch.nn.Module) -> dict[str, float]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from seewhy import models
 from seewhy.training.assemble import Prepared
-from seewhy.training.spec import RegSpec
+from seewhy.training.spec import RegSpec, RunSpec
 from seewhy.training.spec.defaults import estimate_seconds
+from seewhy.training.spec.sections import GENERATORS
 
 
 def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
@@ -26,7 +27,9 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     lines = [
         ("data", f"{dataset.name}: {sum(parts.values()):,} images in {facts.classes} classes, {shape}"),
         ("split", ", ".join(f"{name} {count:,}" if count else f"no {name}" for name, count in parts.items())),
-        (
+        ("network", f"{_generator_in_words(spec)}: {models.count_parameters(prepared.model):,} parameters")
+        if model.name in GENERATORS
+        else (
             "network",
             f"{model.name}, {model.activation}, {model.norm} norm, width {model.width}, depth {model.depth}{stem}{inputs}: "
             f"{models.count_parameters(prepared.model):,} parameters",
@@ -45,6 +48,22 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
         seconds = estimate_seconds(spec, facts, prepared.images_per_second, choices.epochs or 0)
         budget += f", about {in_words(seconds)} at {prepared.images_per_second:,.0f} images/s"
     return (*lines, ("budget", budget))
+
+
+def _generator_in_words(spec: RunSpec) -> str:
+    """Word what a generator models."""
+    model, chosen = spec.model, spec.generator
+    said = [
+        model.name or "",
+        *([f"{chosen.coder} coder"] if chosen.coder else []),
+        f"width {model.width}, depth {model.depth}",
+    ]
+    said += [f"code {chosen.code}"] if chosen.code is not None else []
+    if chosen.levels is not None:
+        said += [f"{chosen.levels} levels" if chosen.levels > 2 else f"black and white ({chosen.binarise})"]
+    said += [f"{name} {value}" for name in ("output", "loss") if (value := getattr(chosen, name))]
+    said += ["told the class"] if chosen.conditional else []
+    return ", ".join(said)
 
 
 def _held_back_in_words(reg: RegSpec) -> str:

@@ -14,6 +14,7 @@ from seewhy.core.errors import InputError, RunError
 from seewhy.core.files import remove_leftovers
 from seewhy.training.assemble import Prepared, count_steps, cycle_ends, make_job, prepare
 from seewhy.training.ensemble.evaluate import finish as finish_ensemble
+from seewhy.training.generators.finish import finish as finish_generator
 from seewhy.training.loop.checkpoint import Checkpoint
 from seewhy.training.loop.events import Emit, EpochEnded, Event, Observer, Planned, RunStarted, emitter
 from seewhy.training.loop.fit import fit
@@ -24,7 +25,7 @@ from seewhy.training.results.augmented import write_augmented
 from seewhy.training.results.finish import finish
 from seewhy.training.results.folder import RunFolder, create, only_writer, write_metrics
 from seewhy.training.spec import RunSpec
-from seewhy.training.spec.sections import SECOND_ORDER
+from seewhy.training.spec.sections import GENERATORS, SECOND_ORDER
 
 
 def start(
@@ -140,7 +141,7 @@ def _train(prepared: Prepared, folder: Path, emit: Emit, checkpoint: Checkpoint 
     if reason == "interrupted":
         raise InterruptedRunError(folder, progress.step, job.total_steps)
     if not job.snapshots:
-        return finish(prepared, job, folder)
+        return (finish_generator if prepared.spec.model.name in GENERATORS else finish)(prepared, job, folder)
     prepared.engine.barrier()
     if main:
         finish_ensemble(RunFolder(folder))

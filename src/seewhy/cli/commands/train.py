@@ -79,6 +79,12 @@ def print_results(run: Run) -> None:
         if part in run.results:
             found = run.results[part]
             low, high = found["interval"]
+            if "nats" in found:
+                print(
+                    f"{label} {found['nats']:.2f} nats [{low:.2f}, {high:.2f}], {found['bits_per_dimension']:.3f} bits a value, "
+                    f"of {found['n']:,} images ({found['estimator']})"
+                )
+                continue
             print(f"{label} accuracy {found['accuracy']:.2%} [{low:.2%}, {high:.2%}] of {found['n']:,} images")
     if "weights" in run.results:
         from seewhy.training.results.zeros import zeros_in_words

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,16 @@ class MovingAverage:
             self.state[name].mul_(current[name] != 0)
         for name in current.keys() - set(floating):
             self.state[name].copy_(current[name])
+
+    @contextmanager
+    def in_place_of(self, model: nn.Module) -> Iterator[None]:
+        """Put the average into the model for a while."""
+        own = {name: value.clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(self.state)
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue from a saved average."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from seewhy import data as seewhy_data
 from seewhy.core.seeding import derive, seed_global
@@ -116,7 +117,9 @@ def _end_epoch(job: Job, progress: Progress, epoch: int) -> bool:
     }
     score: list[float] = []
     if job.validate is not None:
-        row |= {f"val_{name}": value for name, value in _validate(job, job.validate).items()}
+        with predicting(job):
+            row |= {f"val_{name}": value for name, value in job.validate(job.model).items()}
+        job.wrapped.train()
         score = job.task.score(row)
     best = score > progress.best
     progress.best = max(score, progress.best)
@@ -131,17 +134,9 @@ def _predicting(job: Job) -> Mapping[str, Tensor]:
     return job.model.state_dict() if job.average is None else job.average.state
 
 
-def _validate(job: Job, validate: Callable[[nn.Module], dict[str, float]]) -> dict[str, float]:
-    """Return the validation figures of the weights that would predict: averaged ones if kept."""
-    own = {name: value.clone() for name, value in job.model.state_dict().items()} if job.average else None
-    if job.average is not None:
-        job.model.load_state_dict(job.average.state)
-    try:
-        return validate(job.model)
-    finally:
-        if own is not None:
-            job.model.load_state_dict(own)
-        job.wrapped.train()
+def predicting(job: Job) -> AbstractContextManager[None]:
+    """Return a context in which the model has the weights that would predict: averaged ones if kept."""
+    return nullcontext() if job.average is None else job.average.in_place_of(job.model)
 
 
 def _save(job: Job, progress: Progress, *, best: bool) -> None:

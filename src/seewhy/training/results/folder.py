@@ -32,14 +32,15 @@ from torch import Tensor, nn
 
 from seewhy.core.errors import InputError
 from seewhy.core.files import naming, write_json, write_text
-from seewhy.models import Recogniser
 from seewhy.nn import fold, monte_carlo
 from seewhy.training.assemble import Prepared, empty_model, make_task
 from seewhy.training.fabric import Engine, choose_device, choose_precision
+from seewhy.training.generators.build import empty_generator
 from seewhy.training.loop.checkpoint import Checkpoints, load_tensors, snapshot_file
 from seewhy.training.results.environment import environment
 from seewhy.training.spec import RunSpec
 from seewhy.training.spec.defaults import Facts
+from seewhy.training.spec.sections import GENERATORS
 from seewhy.training.tasks import Recognition
 
 FIRST, LAST = ("epoch", "step"), ("lr", "images_per_second", "seconds")
@@ -128,8 +129,8 @@ class RunFolder:
         self.__dict__.pop("model", None)
 
     @cached_property
-    def model(self) -> Recogniser:
-        """The network with the best weights by validation, ready to predict: uint8 (N, C, H, W) to logits (N, K).
+    def model(self) -> Any:
+        """The network with the best weights by validation: a recogniser, uint8 (N, C, H, W) to logits (N, K), or a generator.
 
         Raises:
             InputError: the run is an ensemble, which has several.
@@ -140,7 +141,11 @@ class RunFolder:
             )
         weights = self._weights()
         facts = Facts(**self.data["facts"])
-        model = empty_model(self.spec, facts, mean=tuple(self.data["mean"]), std=tuple(self.data["std"]))
+        model: nn.Module = (
+            empty_generator(self.spec, facts)
+            if self.spec.model.name in GENERATORS
+            else empty_model(self.spec, facts, mean=tuple(self.data["mean"]), std=tuple(self.data["std"]))
+        )
         model.load_state_dict(weights)
         return model.to(self.engine.device).eval()
 

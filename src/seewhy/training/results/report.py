@@ -63,6 +63,9 @@ def _summary(run: RunFolder, results: dict[str, Any], metrics: list[dict[str, fl
     for part, label in PARTS.items():
         if part in results:
             low, high = results[part]["interval"]
+            if "nats" in results[part]:
+                tiles.append((f"{label} nats", f"{results[part]['nats']:.2f} [{low:.2f}, {high:.2f}]"))
+                continue
             tiles.append((f"{label} accuracy", f"{results[part]['accuracy']:.1%} [{100 * low:.1f}, {100 * high:.1f}]"))
     if "weights" in results:
         tiles.append(("Weights at zero", f"{results['weights']['zeros']:.1%}"))

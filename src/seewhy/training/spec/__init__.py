@@ -7,12 +7,22 @@ and errors come at once.
 
 from seewhy.training.spec.options import ALIASES, build_spec, dotted_options, make_spec
 from seewhy.training.spec.run_spec import RunSpec
-from seewhy.training.spec.sections import DataSpec, EnsembleSpec, ModelSpec, OptimSpec, RegSpec, TrainSpec, names_of
+from seewhy.training.spec.sections import (
+    DataSpec,
+    EnsembleSpec,
+    GeneratorSpec,
+    ModelSpec,
+    OptimSpec,
+    RegSpec,
+    TrainSpec,
+    names_of,
+)
 
 __all__ = [
     "ALIASES",
     "DataSpec",
     "EnsembleSpec",
+    "GeneratorSpec",
     "ModelSpec",
     "OptimSpec",
     "RegSpec",

@@ -14,7 +14,8 @@ from typing import Any
 
 from seewhy.core.errors import InputError
 from seewhy.training.spec import RunSpec
-from seewhy.training.spec.sections import SECOND_ORDER
+from seewhy.training.spec.generator_defaults import generator_defaults, generator_epochs
+from seewhy.training.spec.sections import GENERATORS, SECOND_ORDER
 
 SMALL = 64
 """Sides up to this many pixels are small: full-resolution stem, whitening, convnet."""
@@ -49,6 +50,8 @@ def resolve(spec: RunSpec, facts: Facts) -> RunSpec:
         InputError: a choice does not fit the data (a whitening stem on large pictures, hue on grey ones, ...).
     """
     _refuse_misfits(spec, facts)
+    if spec.model.name in GENERATORS:
+        return _filled(spec, generator_defaults(spec, facts))
     model = _model_defaults(spec, facts)
     small = facts.side <= SMALL
     flip = spec.reg.flip or ("alternating" if facts.mirrorable else "none")
@@ -77,6 +80,11 @@ def resolve(spec: RunSpec, facts: Facts) -> RunSpec:
             "tta": "none" if flip == "none" or model["name"] == "mlp" else "flip_shift" if small else "flip",
         },
     }
+    return _filled(spec, defaults)
+
+
+def _filled(spec: RunSpec, defaults: Mapping[str, Mapping[str, Any]]) -> RunSpec:
+    """Return the specification with what it leaves open."""
     changes = {
         f"{section}.{name}": value
         for section, fields in defaults.items()
@@ -209,6 +217,7 @@ def resolve_budget(spec: RunSpec, facts: Facts, images_per_second: float) -> Run
     an_epoch = estimate_seconds(spec, facts, images_per_second, 1) - fixed
     minutes = spec.train.minutes if spec.train.minutes is not None else DEFAULT_MINUTES
     affordable = max(0.0, minutes * 60 - fixed) / an_epoch
-    epochs = affordable if spec.train.minutes is not None else min(usual_epochs(facts), affordable)
+    usual = generator_epochs(facts) if spec.model.name in GENERATORS else usual_epochs(facts)
+    epochs = affordable if spec.train.minutes is not None else min(usual, affordable)
     one_step = (spec.train.batch_size or 1) / facts.train_images
     return spec.with_changes({"train.epochs": round(max(epochs, one_step), 4), "train.minutes": None})

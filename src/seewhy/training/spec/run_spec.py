@@ -7,8 +7,17 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from seewhy.core.spec import Strict
+from seewhy.training.spec.generator_rules import broken_generator_rules
 from seewhy.training.spec.rules import broken_rules
-from seewhy.training.spec.sections import DataSpec, EnsembleSpec, ModelSpec, OptimSpec, RegSpec, TrainSpec
+from seewhy.training.spec.sections import (
+    DataSpec,
+    EnsembleSpec,
+    GeneratorSpec,
+    ModelSpec,
+    OptimSpec,
+    RegSpec,
+    TrainSpec,
+)
 
 
 class RunSpec(Strict):
@@ -17,6 +26,7 @@ class RunSpec(Strict):
     source: str = Field(description="A folder of class folders, a built-in name, or an .npz file.")
     data: DataSpec = DataSpec()
     model: ModelSpec = ModelSpec()
+    generator: GeneratorSpec = GeneratorSpec()
     reg: RegSpec = RegSpec()
     optim: OptimSpec = OptimSpec()
     train: TrainSpec = TrainSpec()
@@ -27,6 +37,10 @@ class RunSpec(Strict):
         """Refuse combinations that cannot work, before any work."""
         for message in broken_rules(
             self.source, self.data, self.model, self.reg, self.optim, self.train, self.ensemble
+        ):
+            raise ValueError(message)
+        for message in broken_generator_rules(
+            self.model, self.generator, self.reg, self.optim, self.train, self.ensemble
         ):
             raise ValueError(message)
         return self

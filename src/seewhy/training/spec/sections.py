@@ -11,7 +11,18 @@ from pydantic import Field
 
 from seewhy.core.spec import Strict
 
-ModelName = Literal["mlp", "convnet", "resnet"]
+ModelName = Literal[
+    "mlp",
+    "convnet",
+    "resnet",
+    "pixelcnn",
+    "gated_pixelcnn",
+    "row_lstm",
+    "diagonal_bilstm",
+    "autoencoder",
+    "vae",
+    "gan",
+]
 ActivationName = Literal["relu", "leaky_relu", "prelu", "elu", "tanh", "sigmoid", "gelu", "silu", "maxout"]
 InitName = Literal["normal", "lecun", "xavier", "he", "orthogonal", "lsuv", "dirac"]
 NormName = Literal["batch", "layer", "group", "instance", "none"]
@@ -36,6 +47,16 @@ DropoutName = Literal["inverted", "classic"]
 PoolName = Literal["max", "fractional"]
 InputsName = Literal["standard", "unit"]
 ScheduleName = Literal["triangle", "one_cycle", "cosine", "linear", "constant"]
+
+BinariseName = Literal["stochastic", "threshold"]
+CoderName = Literal["dense", "conv"]
+OutputName = Literal["bernoulli", "gaussian", "logistic"]
+AdversarialName = Literal["minimax", "non_saturating", "wasserstein", "hinge"]
+
+AUTOREGRESSIVE = ("pixelcnn", "gated_pixelcnn", "row_lstm", "diagonal_bilstm")
+LATENT = ("autoencoder", "vae")
+GENERATORS = (*AUTOREGRESSIVE, *LATENT, "gan")
+"""Networks that make pictures; the others recognise them."""
 
 WITH_MOMENTUM = ("muon", "momentum", "nesterov", "rmsprop")
 SECOND_ORDER = ("newton", "damped_newton", "dfp", "bfgs", "lbfgs")
@@ -92,6 +113,53 @@ class ModelSpec(Strict):
     depth: int | None = Field(None, ge=1, le=200, description="Groups of layers (mlp: hidden layers).")
     stem: StemName | None = Field(None, description="First layers: whitening or small up to 64 pixels, large above.")
     pool: PoolName = Field("max", description="Pooling of a convnet: halving, or by sqrt(2) over random regions.")
+
+
+class GeneratorSpec(Strict):
+    """What a generator models, and how; for the generators among the networks only."""
+
+    conditional: bool = Field(False, description="Learn the pictures of each class, so that a class can be asked for.")
+    levels: int | None = Field(
+        None,
+        ge=2,
+        le=256,
+        description="Levels of brightness that are told apart (default: 2, black and white, for grey pictures of up to 32 pixels, else 256).",
+    )
+    binarise: BinariseName = Field(
+        "stochastic",
+        description="How 2 levels are made: white with the pixel's brightness as probability, drawn anew each time, or from half on.",
+    )
+    code: int | None = Field(
+        None, ge=1, le=4096, description="Numbers in a code (autoencoder, vae) or in the noise (gan)."
+    )
+    coder: CoderName | None = Field(
+        None,
+        description="Networks around the code: dense layers, or convolutions (default: dense up to 32 pixels, grey).",
+    )
+    output: OutputName | None = Field(
+        None, description="Distribution of a pixel given the code (default: bernoulli for 2 levels, else logistic)."
+    )
+    beta: float = Field(1.0, ge=0, description="Weight of the KL term of a vae.")
+    free_bits: float = Field(0.0, ge=0, description="Nats of KL of each code dimension that cost nothing (vae).")
+    kl_warmup: float = Field(
+        0.0, ge=0, le=1, description="Share of the steps in which the KL term's weight rises (vae)."
+    )
+    samples: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Codes drawn for each picture: more than 1 is the importance-weighted bound (vae).",
+    )
+    loss: AdversarialName | None = Field(None, description="What generator and discriminator play for (gan).")
+    penalty: float | None = Field(
+        None, ge=0, description="Weight of the gradient penalty (gan; default: 10 for wasserstein, else 0)."
+    )
+    turns: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="Steps of the discriminator for one of the generator (gan; default: 1, wasserstein 5).",
+    )
 
 
 class RegSpec(Strict):

@@ -1,0 +1,133 @@
+"""Generators by name, from named choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from seewhy.core.errors import bad_value
+from seewhy.core.registry import Registry, Technique
+from seewhy.models.autoregressive.gated import GatedPixelCNN
+from seewhy.models.autoregressive.generator import RasterGenerator
+from seewhy.models.autoregressive.pixelcnn import PixelCNN
+from seewhy.models.autoregressive.raster import Autoregressive
+from seewhy.models.levels import Levels
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorDesign:
+    """The choices of a generator beside its name; each generator takes what concerns it.
+
+    Attributes:
+        width: units of a layer, or features of a map.
+        depth: layers, or blocks.
+        activation: of coders, one of `seewhy.nn.ACTIVATIONS`.
+        levels: of brightness.
+        binarise: how 2 levels are made, "stochastic" or "threshold".
+        code: numbers in a code, or in the noise.
+        coder: "dense" or "conv".
+        output: distribution of a pixel given the code.
+        beta: weight of the KL term.
+        free_bits: nats of KL that cost nothing in each dimension.
+        samples: codes drawn for each picture in training.
+        loss: what generator and discriminator play for.
+        penalty: weight of the gradient penalty.
+        turns: steps of the discriminator for one of the generator.
+    """
+
+    width: int = 32
+    depth: int = 7
+    activation: str = "tanh"
+    levels: int = 2
+    binarise: str = "stochastic"
+    code: int = 50
+    coder: str = "dense"
+    output: str = "bernoulli"
+    beta: float = 1.0
+    free_bits: float = 0.0
+    samples: int = 1
+    loss: str = "non_saturating"
+    penalty: float = 0.0
+    turns: int = 1
+
+
+GENERATORS: Registry[Callable[..., nn.Module]] = Registry("generators", "model.name")
+"""`f(in_shape, classes, design)`; classes is None where the generator is not told them."""
+
+
+def build_generator(
+    name: str,
+    *,
+    in_shape: Shape,
+    classes: int | None,
+    generator: torch.Generator,
+    design: GeneratorDesign | None = None,
+) -> Any:
+    """Return a generator of uint8 pictures (N, C, H, W).
+
+    Args:
+        name: one of `GENERATORS`.
+        in_shape: (C, H, W).
+        classes: K, where the pictures of each class are learnt; None where not.
+        generator: source of every weight: equal states give equal bits. The global generator is left as it was.
+        design: the choices; None for the usual ones.
+
+    Raises:
+        InputError: a name is not known, or a number is out of range.
+    """
+    factory = GENERATORS[name].factory
+    if min(in_shape) < 1:
+        raise bad_value("in_shape", in_shape, "(channels, height, width), each at least 1")
+    seed = int(torch.randint(2**62, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return factory(in_shape, classes, design or GeneratorDesign())
+
+
+def _raster(
+    net: Callable[..., Autoregressive], in_shape: Shape, classes: int | None, design: GeneratorDesign
+) -> nn.Module:
+    made = net(in_shape, design.levels, classes=classes, width=design.width, depth=design.depth)
+    return RasterGenerator(made, Levels(design.levels, design.binarise))
+
+
+def pixelcnn(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:
+    """Make a PixelCNN."""
+    return _raster(PixelCNN, in_shape, classes, design)
+
+
+def gated_pixelcnn(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:
+    """Make a gated PixelCNN."""
+    return _raster(GatedPixelCNN, in_shape, classes, design)
+
+
+GENERATORS.add(
+    Technique(
+        name="pixelcnn",
+        factory=pixelcnn,
+        summary="pixel after pixel, from those before it, by masked convolutions",
+        formula="p(x) = prod_i p(x_i | x_<i), each a softmax over levels",
+        source="van den Oord et al. 2016, 1601.06759",
+        good_for="exact likelihoods; completing pictures",
+        bad_for="global shape; a blind spot to the upper right of each pixel",
+        claims=("C26",),
+    )
+)
+GENERATORS.add(
+    Technique(
+        name="gated_pixelcnn",
+        factory=gated_pixelcnn,
+        summary="PixelCNN of two stacks without blind spot, with gates and class conditioning",
+        formula="y = tanh(W_f * x + V_f h) sigmoid(W_g * x + V_g h)",
+        source="van den Oord et al. 2016, 1606.05328",
+        good_for="the best likelihood for the time; pictures of a class",
+        bad_for="drawing large pictures: a step for each pixel",
+        claims=("C26",),
+    )
+)

@@ -1,0 +1,1 @@
+"""Training generators, measuring them, and drawing from them."""

@@ -1,0 +1,77 @@
+"""What the run of a generator does where its user said nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seewhy.training.spec.sections import AUTOREGRESSIVE, LATENT
+
+if TYPE_CHECKING:
+    from seewhy.training.spec import RunSpec
+    from seewhy.training.spec.defaults import Facts
+
+SMALL = 32
+"""Grey pictures of up to so many pixels a side are taken as black and white, as the literature does with digits, and coded by dense layers."""
+
+WIDTHS = {"pixelcnn": 32, "gated_pixelcnn": 32, "row_lstm": 32, "diagonal_bilstm": 16, "gan": 64}
+DEPTHS = {"pixelcnn": 7, "gated_pixelcnn": 7, "row_lstm": 2, "diagonal_bilstm": 1, "autoencoder": 2, "vae": 2, "gan": 3}
+RATES = {
+    "pixelcnn": 2e-3,
+    "gated_pixelcnn": 2e-3,
+    "row_lstm": 2e-3,
+    "diagonal_bilstm": 2e-3,
+    "autoencoder": 1e-3,
+    "vae": 1e-3,
+    "gan": 2e-4,
+}
+
+
+def generator_defaults(spec: RunSpec, facts: Facts) -> dict[str, dict[str, Any]]:
+    """Return the usual value of every field of a generator's run that may be left open, by section."""
+    name = spec.model.name or ""
+    plain = facts.channels == 1 and facts.side <= SMALL
+    levels = spec.generator.levels or (2 if plain else 256)
+    coder = spec.generator.coder or ("dense" if plain else "conv")
+    generator: dict[str, Any] = {}
+    if name in (*AUTOREGRESSIVE, *LATENT):
+        generator["levels"] = levels
+    if name in LATENT:
+        generator |= {"coder": coder, "code": 50, "output": "bernoulli" if levels == 2 else "logistic"}
+    if name == "gan":
+        loss = spec.generator.loss or "non_saturating"
+        apart = loss == "wasserstein"
+        generator |= {
+            "coder": coder,
+            "code": 100,
+            "loss": loss,
+            "penalty": 10.0 if apart else 0.0,
+            "turns": 5 if apart else 1,
+        }
+    model: dict[str, Any] = {
+        "name": name,
+        "width": WIDTHS.get(name, 200 if coder == "dense" else 32),
+        "depth": DEPTHS[name],
+    }
+    if name in LATENT:
+        model["activation"] = "tanh" if coder == "dense" else "relu"
+    return {
+        "data": {"resolution": facts.side, "channels": facts.channels},
+        "model": model,
+        "generator": generator,
+        "reg": {"label_smoothing": 0.0, "crop_padding": 0, "flip": "random" if facts.mirrorable else "none"},
+        "optim": {
+            "name": "adam",
+            "lr": RATES[name],
+            "weight_decay": 0.0,
+            "schedule": "constant" if name == "gan" else "linear",
+        },
+        "train": {
+            "batch_size": min(facts.train_images, max(16, min(100, facts.train_images // 20))),
+            "ema": 0.999,
+        },
+    }
+
+
+def generator_epochs(facts: Facts) -> float:
+    """Return the epochs that a generator is trained for if the machine is fast enough: 3 million showings, at most 300 epochs."""
+    return float(min(300, max(10, round(3_000_000 / facts.train_images))))
