@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from seewhy.reporting.records import EvaluationRecord, Mistake, ReportRecord
+from seewhy.reporting.records import EvaluationRecord, GeneratedRecord, Mistake, ReportRecord, Sheet
 
 if TYPE_CHECKING:
     from seewhy.reporting.figures import calibration, confusion, learning_curves, save
@@ -27,8 +27,10 @@ _HOMES = {
 
 __all__ = [
     "EvaluationRecord",
+    "GeneratedRecord",
     "Mistake",
     "ReportRecord",
+    "Sheet",
     "calibration",
     "confusion",
     "grid",

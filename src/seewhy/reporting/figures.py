@@ -146,6 +146,11 @@ def _panels(metrics: Metrics) -> dict[str, Any]:
     if accuracy:
         scale = alt.Scale(zero=False)
         panels["accuracy"] = _curve(accuracy, title="Accuracy", scale=scale, form="~%", show=percent, dashes=_BOTH)
+    for name in _others(metrics):
+        rows = _series(metrics, {"training": f"train_{name}", "validation": f"val_{name}"})
+        if rows:
+            title = name.replace("_", " ").capitalize()
+            panels[name] = _curve(rows, title=title, scale=alt.Scale(zero=False), form="~r", show=number, dashes=_BOTH)
     rate = _series(metrics, {"learning rate": "lr"})
     if rate:
         scale = alt.Scale(zero=True)
@@ -154,8 +159,36 @@ def _panels(metrics: Metrics) -> dict[str, Any]:
     return panels
 
 
+def _others(metrics: Metrics) -> list[str]:
+    """Return the figures beside loss and accuracy that are measured in training or validation."""
+    fields = dict.fromkeys(field for metric in metrics for field in metric)
+    names = [field.split("_", 1)[1] for field in fields if field.startswith(("train_", "val_"))]
+    return [name for name in dict.fromkeys(names) if name not in ("loss", "accuracy")]
+
+
+def code_bars(kl: Sequence[float]) -> Any:
+    """Draw the KL of each code dimension as bars, largest first.
+
+    Args:
+        kl: nats, one a dimension, in the order in which they are to stand.
+    """
+    rows = [
+        {"place": place, "value": value, "tip": f"dimension {place}: {number(value)} nats"}
+        for place, value in enumerate(kl, start=1)
+    ]
+    x = alt.X("place:O", title="dimension, by its KL", axis=alt.Axis(labels=len(kl) <= 20, ticks=False, labelAngle=0))
+    y = alt.Y("value:Q", title=None, axis=alt.Axis(domain=False, ticks=False, tickCount=5))
+    bars = alt.Chart(_data(rows)).mark_bar(color=LIGHT["accent"], aria=False)
+    tips = alt.Tooltip("tip:N", title=" ")
+    return themed(
+        bars.encode(x=x, y=y, tooltip=tips, description="tip:N").properties(
+            width=WIDTH, height=HEIGHT, title="KL (nats)"
+        )
+    )
+
+
 def curve_panels(metrics: Metrics) -> dict[str, Any]:
-    """Return the panels of the learning curves that have data, by name: loss, accuracy, lr."""
+    """Return the panels of the learning curves that have data, by name: loss, accuracy, what else was measured, lr."""
     return {name: themed(panel) for name, panel in _panels(metrics).items()}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from seewhy.reporting import figures, reading, samples
 from seewhy.reporting.augmentations import augmentation_fragment
+from seewhy.reporting.generated import generated_fragment
 from seewhy.reporting.palette import DARK, LIGHT, figure_rules, variables
 from seewhy.reporting.records import EvaluationRecord, ReportRecord
 from seewhy.reporting.svg import inline_svg
@@ -32,6 +33,7 @@ _EVALUATED = (
     ("classes", "Classes"),
     ("calibration", "Calibration"),
 )
+_GENERATED = (("generated", "Generated"),)
 _MEMBERS = (("members", "Members"),)
 _NOT_EVALUATED = (("evaluation", "Evaluation"),)
 
@@ -60,10 +62,11 @@ def render_report(record: ReportRecord) -> str:
         "curves": _curves(record.metrics),
         "ensemble": _ensemble(record.ensemble) if record.ensemble else None,
         "sections": (_MEMBERS if record.ensemble else _SECTIONS[:1])
-        + (_EVALUATED if evaluation else _NOT_EVALUATED)
+        + (_GENERATED if record.generated else _EVALUATED if evaluation else _NOT_EVALUATED)
         + (_CHANGED if record.augmentation else ())
         + _SECTIONS[1:],
         "augmentation": augmentation_fragment(record.augmentation) if record.augmentation else "",
+        "generated": generated_fragment(record.generated) if record.generated else "",
         "evaluation": evaluation,
         "part": reading.part_name(evaluation) if evaluation else "",
         "confusion": _confusion(evaluation) if evaluation else None,
@@ -94,7 +97,7 @@ def _loss(value: object) -> str:
 
 
 def _curves(metrics: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
-    spoken = {"loss": "Loss", "accuracy": "Accuracy", "lr": "Learning rate"}
+    spoken = {"lr": "Learning rate"}
     panels = figures.curve_panels(metrics)
     fields: list[tuple[str, str, Callable[[object], str]]] = [
         ("epoch", "Epoch", number),
@@ -109,7 +112,10 @@ def _curves(metrics: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
     measured = [field for field in fields if any(metric.get(field[0]) is not None for metric in metrics)]
     step = max(1, -(-len(metrics) // EPOCHS_UP_TO))
     return {
-        "svgs": [inline_svg(panel, f"{spoken[name]} over epochs", grow=1.3) for name, panel in panels.items()],
+        "svgs": [
+            inline_svg(panel, f"{spoken.get(name, name.replace('_', ' ').capitalize())} over epochs", grow=1.3)
+            for name, panel in panels.items()
+        ],
         "reading": reading.of_curves(metrics),
         "broken": reading.not_finite(metrics),
         "heads": [head for _, head, _ in measured],

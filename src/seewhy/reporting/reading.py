@@ -67,6 +67,10 @@ def of_curves(metrics: Metrics) -> str:
     best = max(((a, e) for a, e in known if a is not None and e is not None), default=None, key=lambda pair: pair[0])
     if best:
         said.append(f"Validation accuracy was best at epoch {number(best[1])}: {percent(best[0])}.")
+    losses = [(finite(m.get("val_loss")), finite(m.get("epoch"))) for m in metrics] if not best else []
+    least = min(((a, e) for a, e in losses if a is not None and e is not None), default=None, key=lambda pair: pair[0])
+    if least:
+        said.append(f"Validation loss was lowest at epoch {number(least[1])}: {number(least[0])} nats an image.")
     last = metrics[-1] if metrics else {}
     train, val = finite(last.get("train_accuracy")), finite(last.get("val_accuracy"))
     if train is not None and val is not None:

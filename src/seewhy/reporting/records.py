@@ -118,6 +118,38 @@ class AugmentationRecord:
 
 
 @dataclass(frozen=True, eq=False)
+class Sheet:
+    """A sheet of pictures with its caption.
+
+    Attributes:
+        name: in a word, such as "samples".
+        image: uint8 [H, W, C].
+        caption: what is seen.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    caption: str
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedRecord:
+    """What a generator makes.
+
+    Attributes:
+        sheets: of the trained generator.
+        frames: of the same noise through training, in order.
+        figures: (label, value) rows.
+        kl: nats of each code dimension, largest first; empty where there is no such thing.
+    """
+
+    sheets: Sequence[Sheet]
+    frames: Sequence[Sheet] = ()
+    figures: Sequence[tuple[str, str]] = ()
+    kl: Sequence[float] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class ReportRecord:
     """Everything a run's report shows.
 
@@ -138,6 +170,7 @@ class ReportRecord:
         ensemble: of an ensemble, on the part that `evaluation` tells of: members (a mapping each: accuracy, log_loss, ece), gain with
             gain_interval, disagreement, disagreement_right, disagreement_wrong (nats), by_number (mappings: members, accuracy, log_loss).
         augmentation: training images and what augmentation makes of them, or None.
+        generated: what a generator makes, or None for a recogniser.
         notes: sentences to show above everything else, such as why a run stopped early.
     """
 
@@ -154,4 +187,5 @@ class ReportRecord:
     audit: Sequence[Mapping[str, object]] = ()
     ensemble: Mapping[str, Any] | None = None
     augmentation: AugmentationRecord | None = None
+    generated: GeneratedRecord | None = None
     notes: Sequence[str] = ()

@@ -15,6 +15,7 @@ from seewhy.core.files import remove_leftovers
 from seewhy.training.assemble import Prepared, count_steps, cycle_ends, make_job, prepare
 from seewhy.training.ensemble.evaluate import finish as finish_ensemble
 from seewhy.training.generators.finish import finish as finish_generator
+from seewhy.training.generators.frames import Frames
 from seewhy.training.loop.checkpoint import Checkpoint
 from seewhy.training.loop.events import Emit, EpochEnded, Event, Observer, Planned, RunStarted, emitter
 from seewhy.training.loop.fit import fit
@@ -124,14 +125,21 @@ def _train(prepared: Prepared, folder: Path, emit: Emit, checkpoint: Checkpoint 
     main = prepared.engine.is_main
     board = TensorBoard(folder) if main and prepared.spec.train.tensorboard else None
 
+    drawn: list[Observer] = []
+
     def record(event: Event) -> None:
         if main and isinstance(event, EpochEnded):
             write_metrics(folder, progress.rows)
         if board is not None:
             board(event)
+        for draw in drawn:
+            draw(event)
         emit(event)
 
     job = make_job(prepared, folder, record, checkpoint)
+    if main and prepared.spec.model.name in GENERATORS:
+        told = prepared.facts.classes if prepared.spec.generator.conditional else None
+        drawn.append(Frames(folder, job, told, prepared.spec.train.seed))
     with only_writer(folder) if main else nullcontext():
         if main:
             remove_leftovers(folder)

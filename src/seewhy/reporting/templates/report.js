@@ -34,6 +34,12 @@
     });
   });
 
+  const startFrames = () => document.querySelectorAll("[data-frames]").forEach((box) => {
+    const frames = [...box.querySelectorAll("figure")];
+    const slider = box.querySelector("input");
+    slider.addEventListener("input", () => frames.forEach((frame, place) => frame.toggleAttribute("data-early", place !== +slider.value)));
+  });
+
   const sort = (table, column, head) => {
     const up = head.getAttribute("aria-sort") !== "ascending";
     const text = head.dataset.kind === "text";
@@ -84,5 +90,5 @@
     addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
   };
 
-  addEventListener("DOMContentLoaded", () => { startTheme(); startCopy(); startTables(); startTips(); startPrint(); });
+  addEventListener("DOMContentLoaded", () => { startTheme(); startCopy(); startTables(); startFrames(); startTips(); startPrint(); });
 })();

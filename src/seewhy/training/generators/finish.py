@@ -19,9 +19,9 @@ from seewhy.core.seeding import generator
 from seewhy.data import Part
 from seewhy.training.assemble import Prepared
 from seewhy.training.generators.likelihood import SAMPLES, log_likelihoods, summarise
-from seewhy.training.generators.pictures import save_sheet
 from seewhy.training.loop.job import Job
 from seewhy.training.results.folder import RunFolder
+from seewhy.training.results.pictures import pixels_of, save_picture
 from seewhy.training.spec import RunSpec
 from seewhy.training.spec.sections import AUTOREGRESSIVE, LATENT
 
@@ -87,9 +87,11 @@ def write_sheets(run: RunFolder, model: Any, part: Part) -> list[dict[str, str]]
     with naming(home):
         home.mkdir(exist_ok=True)
     written = []
+    from seewhy.reporting import grid
+
     with torch.no_grad():
         for name, images, columns, caption in _sheets(run, model, part):
-            save_sheet(images, home / f"{name}.png", columns)
+            save_picture(grid(pixels_of(images), columns=columns), home / f"{name}.png")
             written.append({"file": f"{FOLDER}/{name}.png", "name": name, "caption": caption})
     return written
 

@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from seewhy.core.files import write_text
-from seewhy.reporting import EvaluationRecord, Mistake, ReportRecord, render_report
+from seewhy.reporting import EvaluationRecord, GeneratedRecord, Mistake, ReportRecord, Sheet, render_report
 from seewhy.training.results.augmented import read_augmented
 from seewhy.training.results.folder import RunFolder
+from seewhy.training.spec.sections import GENERATORS
 
 PARTS = {"test": "Test", "val": "Validation"}
 
@@ -34,13 +35,14 @@ def record_of(run: RunFolder) -> ReportRecord:
         notes.append(f"Weights at exactly zero, by layer: {shares}.")
     last = next(path for name in ("metrics.csv", "spec.toml") if (path := run.folder / name).exists())
     ended = datetime.datetime.fromtimestamp(last.stat().st_mtime).astimezone()
+    python = f'import seewhy\n\nrun = seewhy.Run("{run.folder}")\n'
     return ReportRecord(
         title=_title(run),
         run_name=run.folder.resolve().name,
         created=ended.isoformat(timespec="seconds"),
         summary=_summary(run, results, metrics),
         command=f"seewhy train --spec {run.folder / 'spec.toml'}",
-        python=f'import seewhy\n\nrun = seewhy.Run("{run.folder}")\nrun.predict("picture.jpg")',
+        python=python + ("run.sample(16)" if run.spec.model.name in GENERATORS else 'run.predict("picture.jpg")'),
         metrics=metrics,
         evaluation=_evaluation(run, evaluation) if evaluation else None,
         spec_toml=run.spec.to_toml(),
@@ -48,8 +50,33 @@ def record_of(run: RunFolder) -> ReportRecord:
         audit=run.data["audit"],
         ensemble=run.read_json("ensemble.json").get(evaluation.get("part", "")),
         augmentation=read_augmented(run),
+        generated=_generated(run),
         notes=notes,
     )
+
+
+def _generated(run: RunFolder) -> GeneratedRecord | None:
+    """Gather what a generator has made so far; None for a recogniser, or before anything is made."""
+    found = run.read_json("generated.json")
+    frames = sorted((run.folder / "frames").glob("epoch-*.png"))
+    if not found and not frames:
+        return None
+    sheets = [
+        Sheet(sheet["name"], np.asarray(Image.open(run.folder / sheet["file"])), sheet["caption"])
+        for sheet in found.get("sheets", ())
+        if (run.folder / sheet["file"]).is_file()
+    ]
+    return GeneratedRecord(
+        sheets=[Sheet(s.name, np.atleast_3d(s.image), s.caption) for s in sheets],
+        frames=[_frame(path) for path in frames],
+        figures=[(label, value) for label, value in found.get("figures", ())],
+        kl=found.get("kl", ()),
+    )
+
+
+def _frame(path: Path) -> Sheet:
+    epoch = int(path.stem.split("-")[1])
+    return Sheet(f"epoch {epoch}", np.atleast_3d(np.asarray(Image.open(path))), f"The same noise after epoch {epoch}.")
 
 
 def _title(run: RunFolder) -> str:
