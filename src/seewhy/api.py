@@ -16,12 +16,15 @@ from torch import Tensor
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError
 from seewhy.data import Audit
-from seewhy.models import Recogniser
 from seewhy.training import train as training
 from seewhy.training.assemble import absolute_source
 from seewhy.training.ensemble import train as ensembles
 from seewhy.training.ensemble.evaluate import compare, member_probabilities
 from seewhy.training.fabric import is_main_process
+from seewhy.training.generators import draw as drawing
+from seewhy.training.generators.draw import Label
+from seewhy.training.generators.likelihood import Likelihood
+from seewhy.training.generators.measure import measure_likelihood
 from seewhy.training.loop.events import Observer
 from seewhy.training.results import predict as predicting
 from seewhy.training.results.evaluation import Evaluation, predict_part
@@ -29,6 +32,7 @@ from seewhy.training.results.evaluation import evaluate as measure
 from seewhy.training.results.folder import RunFolder
 from seewhy.training.results.predict import Prediction
 from seewhy.training.spec import RunSpec, build_spec
+from seewhy.training.spec.sections import GENERATORS
 
 
 class Run:
@@ -64,8 +68,8 @@ class Run:
         return self._run.classes
 
     @property
-    def model(self) -> Recogniser:
-        """The network with the best weights by validation: uint8 (N, C, H, W) to logits (N, K)."""
+    def model(self) -> Any:
+        """The network with the best weights by validation: a recogniser, uint8 (N, C, H, W) to logits (N, K), or a generator."""
         return self._run.model
 
     def predict(self, images: Any, *, draws: int | None = None) -> Any:
@@ -89,8 +93,12 @@ class Run:
         return self._run.probabilities(images)
 
     def evaluate(
-        self, source: str | Path | None = None, progress: Callable[[int, int], None] | None = None
-    ) -> Evaluation:
+        self,
+        source: str | Path | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        samples: int | None = None,
+    ) -> Evaluation | Likelihood:
         """Measure the network on data: the run's own test part (else validation), or another source.
 
         Args:
@@ -98,11 +106,52 @@ class Run:
                 taken if it has one of its own, else all its images. The run's own source means the run's own test part, so that no
                 image is examined that was trained on.
             progress: called with (images done, images in all).
+            samples: codes for each picture by which a VAE's likelihood is bounded (None: 100).
 
         Raises:
             InputError: the source has classes that the run does not know, or there is nothing to evaluate.
         """
-        return evaluate(self, source, progress)
+        return evaluate(self, source, progress, samples=samples)
+
+    def sample(self, n: int, *, label: Label = None, seed: int = 0, temperature: float = 1.0) -> Tensor:
+        """Draw n pictures with a generator: uint8 (n, C, H, W); equal seeds give equal pictures.
+
+        Args:
+            n: at least 1.
+            label: a class by name or number, or one for each picture, where the generator is told classes; None: all in turn.
+            seed: of the noise.
+            temperature: below 1 likelier pictures, above 1 more varied ones.
+
+        Raises:
+            InputError: the run is no generator, or an argument is wrong.
+        """
+        return drawing.sample(self._run, n, label=label, seed=seed, temperature=temperature)
+
+    def complete(
+        self,
+        images: Any,
+        *,
+        rows: int | None = None,
+        given: Tensor | None = None,
+        label: Label = None,
+        seed: int = 0,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Keep the upper `rows` of pictures (None: half), or the pixels `given` (bool), exactly, and draw the others: uint8 (N, C, H, W).
+
+        For autoregressive generators; other arguments as in `sample`.
+        """
+        return drawing.complete(
+            self._run, images, rows=rows, given=given, label=label, seed=seed, temperature=temperature
+        )
+
+    def reconstruct(self, images: Any, *, label: Label = None, seed: int = 0) -> Tensor:
+        """Return pictures from the codes of pictures, uint8 (N, C, H, W); for autoencoders and VAEs."""
+        return drawing.reconstruct(self._run, images, label=label, seed=seed)
+
+    def read(self, images: Any) -> Tensor:
+        """Return pictures (paths, PIL pictures, arrays, tensors) at the run's size, uint8 (N, C, H, W)."""
+        return drawing.read(self._run, images)
 
     def report(self) -> Path:
         """Draw report.html anew from the folder's files and return its path."""
@@ -168,7 +217,9 @@ def evaluate(
     run: Run | str | Path,
     source: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:
+    *,
+    samples: int | None = None,
+) -> Evaluation | Likelihood:
     """Measure a run on its own test data, or on another source; see `Run.evaluate`."""
     opened = run._run if isinstance(run, Run) else RunFolder(run)
     where = str(source) if source is not None else opened.spec.source
@@ -181,9 +232,15 @@ def evaluate(
         name, (classes, part) = "test", seewhy_data.prepare_all(where, **fields)
     if part is None or not len(part):
         raise InputError(f"{where}: has no test or validation images to evaluate on; name another source")
-    labels = _relabel(part.labels, classes, opened.classes, where)
     total = len(part)
     done = (lambda count: progress(count, total)) if progress is not None else None
+    if opened.spec.model.name in GENERATORS:
+        return measure_likelihood(opened, name, part, classes, samples=samples, progress=done)
+    if samples is not None:
+        raise InputError(
+            f"samples: is for the likelihood of a vae, but {opened.folder} is a {opened.spec.model.name}; leave it out"
+        )
+    labels = _relabel(part.labels, classes, opened.classes, where)
     if not opened.members:
         probabilities = predict_part(opened.engine, opened.task, opened.model, part, done)
         return measure(name, opened.classes, probabilities, labels)

@@ -19,9 +19,10 @@ from seewhy.core.errors import InputError, RunError, nearest
 
 COMMANDS = {
     "demo": "train on the embedded digits, write and print the report: about a minute",
-    "train": "train a recogniser on a folder of pictures, or go on with a run",
+    "train": "train a recogniser or a generator on a folder of pictures, or go on with a run",
     "evaluate": "accuracy, per-class figures, confusion and calibration of a run",
     "predict": "what a run says of pictures: a table, --json or --csv",
+    "generate": "draw, complete, reconstruct, interpolate pictures with a run of a generator",
     "check": "what is wrong with the images and the split, before any training",
     "techniques": "what can be chosen: formula, source, where it lives",
     "report": "draw a run's HTML report anew",

@@ -11,10 +11,12 @@ from torch import nn
 
 from seewhy.core.errors import bad_value
 from seewhy.core.registry import Registry, Technique
+from seewhy.models.autoregressive.diagonal_bilstm import DiagonalBiLSTM
 from seewhy.models.autoregressive.gated import GatedPixelCNN
 from seewhy.models.autoregressive.generator import RasterGenerator
 from seewhy.models.autoregressive.pixelcnn import PixelCNN
 from seewhy.models.autoregressive.raster import Autoregressive
+from seewhy.models.autoregressive.row_lstm import RowLSTM
 from seewhy.models.levels import Levels
 
 Shape = tuple[int, int, int]
@@ -107,6 +109,16 @@ def gated_pixelcnn(in_shape: Shape, classes: int | None, design: GeneratorDesign
     return _raster(GatedPixelCNN, in_shape, classes, design)
 
 
+def row_lstm(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:
+    """Make a Row LSTM."""
+    return _raster(RowLSTM, in_shape, classes, design)
+
+
+def diagonal_bilstm(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:
+    """Make a Diagonal BiLSTM."""
+    return _raster(DiagonalBiLSTM, in_shape, classes, design)
+
+
 GENERATORS.add(
     Technique(
         name="pixelcnn",
@@ -116,7 +128,7 @@ GENERATORS.add(
         source="van den Oord et al. 2016, 1601.06759",
         good_for="exact likelihoods; completing pictures",
         bad_for="global shape; a blind spot to the upper right of each pixel",
-        claims=("C26",),
+        claims=("C24",),
     )
 )
 GENERATORS.add(
@@ -128,6 +140,30 @@ GENERATORS.add(
         source="van den Oord et al. 2016, 1606.05328",
         good_for="the best likelihood for the time; pictures of a class",
         bad_for="drawing large pictures: a step for each pixel",
-        claims=("C26",),
+        claims=("C24",),
+    )
+)
+GENERATORS.add(
+    Technique(
+        name="row_lstm",
+        factory=row_lstm,
+        summary="an LSTM that goes down an image a row at a time, its state a convolution along the row",
+        formula="c_r = s(f) c_(r-1) + s(i) tanh(g), h_r = s(o) tanh(c_r); gates = K_is * x_r + K_ss * h_(r-1)",
+        source="van den Oord et al. 2016, 1601.06759",
+        good_for="more context than a PixelCNN of few layers",
+        bad_for="a triangle of context only; rows one after the other",
+        claims=("C24",),
+    )
+)
+GENERATORS.add(
+    Technique(
+        name="diagonal_bilstm",
+        factory=diagonal_bilstm,
+        summary="LSTMs along the diagonals from both upper corners: every earlier pixel is seen",
+        formula="gates of (r, j) = K_is x_rj + U_0 h_(r,j-1) + U_1 h_(r-1,j), in two directions",
+        source="van den Oord et al. 2016, 1601.06759",
+        good_for="the whole context in one layer",
+        bad_for="training time: a step for each diagonal",
+        claims=("C24",),
     )
 )

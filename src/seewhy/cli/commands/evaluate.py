@@ -1,6 +1,8 @@
 """Measure a run on its own test data, or on other data with the same class names.
 
-Prints accuracy with its 95% interval, top-5 where there are more than five classes, log-loss, expected calibration error, and
+Of a generator: how likely it finds the images, in nats an image and bits a value.
+
+Of a recogniser: accuracy with its 95% interval, top-5 where there are more than five classes, log-loss, expected calibration error, and
 precision, recall and F1 of every class; --json prints everything, with the confusion matrix.
 """
 
@@ -21,6 +23,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="DATA", nargs="?", help="other data to evaluate on (default: the run's own test part)"
     )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        metavar="N",
+        help="codes for each picture by which a vae's likelihood is bounded (default: 100)",
+    )
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
 
 
@@ -28,11 +36,17 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate and print."""
     from seewhy import api
     from seewhy.cli.progress import counting
+    from seewhy.training.generators.likelihood import Likelihood
 
     with counting("evaluating") as update:
-        found = api.evaluate(options.folder, options.source, update)
+        found = api.evaluate(options.folder, options.source, update, samples=options.samples)
     if options.json:
         print(json_text(found.to_json()))
+    elif isinstance(found, Likelihood):
+        low, high = found.interval
+        print(f"{found.part}: {found.n:,} images; {found.estimator}")
+        print(f"-log p(x)          {found.nats:.2f} nats an image  [{low:.2f}, {high:.2f}]")
+        print(f"a value            {found.bits_per_dimension:.4f} bits")
     else:
         _print(found)
     return 0

@@ -15,6 +15,7 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError
 from seewhy.training.results.evaluation import disagreement
 from seewhy.training.results.folder import RunFolder
+from seewhy.training.spec.sections import GENERATORS
 
 CHUNK = 512
 """Files decoded at a time: enough to keep every thread busy, little enough to stay small in memory."""
@@ -109,6 +110,10 @@ def _predict_list(run: RunFolder, images: list[Any], draws: int | None) -> list[
 
 def _predictions(run: RunFolder, images: Tensor, names: Sequence[str], draws: int | None) -> list[Prediction]:
     """Run the network on decoded images."""
+    if run.spec.model.name in GENERATORS:
+        raise InputError(
+            f"{run.folder}: is a {run.spec.model.name}, which makes pictures and recognises none; see `seewhy generate`"
+        )
     if not len(images):
         return []
     apart: list[float | None] = [None] * len(names)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 SMALL = 32
 """Grey pictures of up to so many pixels a side are taken as black and white, as the literature does with digits, and coded by dense layers."""
 
+READABLE = 16
+"""Black and white pictures have at least so many pixels a side."""
+
 WIDTHS = {"pixelcnn": 32, "gated_pixelcnn": 32, "row_lstm": 32, "diagonal_bilstm": 16, "gan": 64}
 DEPTHS = {"pixelcnn": 7, "gated_pixelcnn": 7, "row_lstm": 2, "diagonal_bilstm": 1, "autoencoder": 2, "vae": 2, "gan": 3}
 RATES = {
@@ -30,7 +33,8 @@ def generator_defaults(spec: RunSpec, facts: Facts) -> dict[str, dict[str, Any]]
     """Return the usual value of every field of a generator's run that may be left open, by section."""
     name = spec.model.name or ""
     plain = facts.channels == 1 and facts.side <= SMALL
-    levels = spec.generator.levels or (2 if plain else 256)
+    # In black and white the digits of 8 pixels a side could not be read.
+    levels = spec.generator.levels or (256 if not plain else 2 if facts.side >= READABLE else 16)
     coder = spec.generator.coder or ("dense" if plain else "conv")
     generator: dict[str, Any] = {}
     if name in (*AUTOREGRESSIVE, *LATENT):

@@ -1,0 +1,114 @@
+"""Make pictures with a trained generator, and write them as one PNG sheet, or one by one into a folder.
+
+sample         draw pictures; with --label those of a class
+complete       keep the upper rows of pictures and draw the rest (autoregressive networks)
+reconstruct    pictures from the codes of pictures (autoencoder, vae)
+interpolate    from the code of one picture to that of another (autoencoder, vae)
+traverse       change one number of a picture's code at a time, the most informative first (vae)
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seewhy.core.errors import InputError, bad_value
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERBS = ("sample", "complete", "reconstruct", "interpolate", "traverse")
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("verb", metavar="{" + ",".join(VERBS) + "}", help="what to make")
+    parser.add_argument("folder", metavar="RUN", help="a folder that `seewhy train` made")
+    parser.add_argument("images", metavar="IMAGE", nargs="*", help="pictures to start from: files, folders, globs, -")
+    parser.add_argument("-n", type=int, metavar="N", help="pictures that are drawn (sample; default: 64)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the noise; equal seeds, equal pictures"
+    )
+    parser.add_argument(
+        "--label", metavar="CLASS", help="class, for a generator that is told classes (default: all in turn)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, metavar="X", help="below 1 likelier, above 1 more varied"
+    )
+    parser.add_argument("--rows", type=int, metavar="N", help="uppermost rows that complete keeps (default: half)")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="pictures along a way (interpolate, traverse; default: 9)"
+    )
+    parser.add_argument("--columns", type=int, metavar="N", help="pictures in a row of the sheet")
+    parser.add_argument(
+        "--out", metavar="PATH", help="a .png file, or a folder for single pictures (default: VERB.png)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the pictures, write them, and print where."""
+    if options.verb not in VERBS:
+        raise InputError(f"generate: must be one of {', '.join(VERBS)}, got {options.verb!r}")
+    out = Path(options.out or f"{options.verb}.png")
+    _refuse(options, out)
+    from seewhy.training.generators.write import write_pictures
+
+    images, columns = _make(options)
+    write_pictures(images, out, options.columns or columns)
+    print(out)
+    return 0
+
+
+def _refuse(options: argparse.Namespace, out: Path) -> None:
+    """Refuse what cannot be meant, before any work."""
+    if out.exists():
+        raise InputError(f"--out: {out} exists already and is not overwritten; choose another name")
+    if out.suffix and out.suffix != ".png":
+        raise bad_value("--out", str(out), "a .png file, or a folder without a suffix")
+    belongs = {"n": ("sample",), "rows": ("complete",), "steps": ("interpolate", "traverse")}
+    for name, verbs in belongs.items():
+        if getattr(options, name) is not None and options.verb not in verbs:
+            raise InputError(
+                f"--{name}: belongs to {' and '.join(verbs)}, but {options.verb} is asked for; leave it out"
+            )
+    for name in ("n", "columns", "steps"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise bad_value(f"--{name}", value, "at least 1")
+    if options.verb == "sample" and options.images:
+        raise InputError(f"sample: starts from noise, but pictures are given: {options.images[0]}; choose another verb")
+    if options.verb in ("complete", "reconstruct", "interpolate") and not options.images:
+        raise InputError(f"{options.verb}: needs pictures to start from; name files, a folder or a glob")
+
+
+def _make(options: argparse.Namespace) -> tuple[Tensor, int | None]:
+    """Return the pictures and how many stand in a row of the sheet."""
+    import torch
+
+    from seewhy.api import Run
+    from seewhy.cli.commands.predict import find
+
+    trained = Run(options.folder)
+    label = (
+        int(options.label)
+        if (options.label or "").isdigit() and options.label not in trained.classes
+        else options.label
+    )
+    paths = list(find(options.images))
+    about = {"label": label, "seed": options.seed}
+    if options.verb == "sample":
+        return trained.sample(options.n or 64, temperature=options.temperature, **about), None
+    if options.verb == "complete":
+        made = trained.complete(paths, rows=options.rows, temperature=options.temperature, **about)
+        return torch.cat([trained.read(paths), made]), len(paths)
+    if options.verb == "reconstruct":
+        return torch.cat([trained.read(paths), trained.reconstruct(paths, **about)]), len(paths)
+    steps = options.steps or 9
+    if options.verb == "interpolate":
+        if len(paths) != 2:
+            raise InputError(f"interpolate: goes from one picture to another, got {len(paths)} pictures; name two")
+        return trained.interpolate(paths[0], paths[1], steps=steps, **about), steps
+    if len(paths) > 1:
+        raise InputError(f"traverse: starts from one picture, or from the middle, got {len(paths)} pictures")
+    return trained.traverse(paths[0] if paths else None, steps=steps, **about), steps

@@ -1,0 +1,179 @@
+"""Pictures from a trained generator: samples, completions, reconstructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seewhy import data as seewhy_data
+from seewhy.core.errors import InputError, bad_value, unknown_name
+from seewhy.core.seeding import generator
+from seewhy.training.results.folder import RunFolder
+from seewhy.training.spec.sections import AUTOREGRESSIVE, GENERATORS, LATENT
+
+Label = str | int | Sequence[str | int] | None
+Told = Callable[[int, int], None]
+
+
+def network_for(run: RunFolder, verb: str, names: Sequence[str] = GENERATORS) -> Any:
+    """Return the run's generator; raises InputError if this kind of network cannot do what is asked."""
+    name = run.spec.model.name
+    if name not in names:
+        raise InputError(f"{run.folder}: is a {name}, which cannot {verb}; that is for {', '.join(names)}")
+    return run.model
+
+
+def labels_of(run: RunFolder, label: Label, count: int) -> Tensor | None:
+    """Return the class of each of `count` pictures, None for a generator that is told none.
+
+    Args:
+        run: the run.
+        label: a class by name or number, one for each picture, or None: all classes in turn.
+        count: pictures.
+
+    Raises:
+        InputError: a class is not known, their number does not fit, or the generator is told no classes.
+    """
+    if not run.spec.generator.conditional:
+        if label is not None:
+            raise InputError(
+                f"label: {run.folder} was trained without classes, got {label!r}; leave it out, or train with generator.conditional"
+            )
+        return None
+    if label is None:
+        return torch.arange(count) % len(run.classes)
+    given = [label] if isinstance(label, (str, int)) else list(label)
+    if len(given) not in (1, count):
+        raise bad_value("label", given, f"one class, or one for each of {count} pictures")
+    places = torch.tensor([_place(run, one) for one in given])
+    return places.expand(count) if len(given) == 1 else places
+
+
+def _place(run: RunFolder, label: str | int) -> int:
+    if isinstance(label, int):
+        if not 0 <= label < len(run.classes):
+            raise bad_value("label", label, f"a class name, or a number from 0 to {len(run.classes) - 1}")
+        return label
+    if label not in run.classes:
+        raise unknown_name("label", label, run.classes)
+    return run.classes.index(label)
+
+
+@torch.no_grad()
+def sample(run: RunFolder, n: int, *, label: Label = None, seed: int = 0, temperature: float = 1.0) -> Tensor:
+    """Return n drawn pictures, uint8 (n, C, H, W); equal seeds give equal pictures on one machine.
+
+    Args:
+        run: of a generator.
+        n: at least 1.
+        label: a class, or one for each picture; None: all in turn, where the generator is told classes.
+        seed: of the noise.
+        temperature: below 1 likelier pictures, above 1 more varied ones.
+
+    Raises:
+        InputError: the run is no generator, or an argument is wrong.
+    """
+    model = network_for(run, "draw pictures")
+    if n < 1:
+        raise bad_value("n", n, "at least 1")
+    if not temperature >= 0:
+        raise bad_value("temperature", temperature, "at least 0")
+    device = run.engine.device
+    labels = labels_of(run, label, n)
+    noise = generator(seed, "sample", device=device)
+    drawn = model.sample(n, None if labels is None else labels.to(device), generator=noise, temperature=temperature)
+    return torch.as_tensor(drawn).cpu()
+
+
+def read(run: RunFolder, images: Any) -> Tensor:
+    """Return pictures of the run's size, uint8 (N, C, H, W), from a path, a PIL picture, an array, a tensor, or a list of such.
+
+    Raises:
+        InputError: a picture cannot be read.
+    """
+    facts = run.data["facts"]
+    several = isinstance(images, (list, tuple)) or (isinstance(images, (np.ndarray, Tensor)) and images.ndim == 4)
+    found = []
+    for image in images if several else [images]:
+        if isinstance(image, (str, Path)):
+            decoded, bad = seewhy_data.decode_many([str(image)], resolution=facts["width"], channels=facts["channels"])
+            if bad:
+                raise InputError(f"{image}: {bad[0][1]}")
+            found.append(decoded[0])
+        else:
+            found.append(seewhy_data.from_pixels(image, resolution=facts["width"], channels=facts["channels"]))
+    if not found:
+        raise InputError("images: must hold at least one picture")
+    return torch.stack(found)
+
+
+@torch.no_grad()
+def complete(
+    run: RunFolder,
+    images: Any,
+    *,
+    rows: int | None = None,
+    given: Tensor | None = None,
+    label: Label = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> Tensor:
+    """Return pictures whose given pixels are kept exactly and whose others are drawn in raster order, uint8 (N, C, H, W).
+
+    Args:
+        run: of an autoregressive generator.
+        images: a path, a PIL picture, an array, a tensor, or a list of such.
+        rows: the uppermost rows are given; None for half of them.
+        given: which pixels are given instead, bool (H, W) or broadcast to the pictures.
+        label: as in `sample`.
+        seed: of the noise.
+        temperature: as in `sample`.
+
+    Raises:
+        InputError: the run is of another kind, or an argument is wrong.
+    """
+    model = network_for(run, "complete pictures", AUTOREGRESSIVE)
+    height = run.data["facts"]["height"]
+    if given is not None and rows is not None:
+        raise InputError("rows, given: say the same in two ways; give one")
+    if rows is not None and not 0 <= rows <= height:
+        raise bad_value("rows", rows, f"from 0 to the pictures' height ({height})")
+    if given is None:
+        given = (torch.arange(height) < (height // 2 if rows is None else rows))[:, None]
+    device = run.engine.device
+    pixels = read(run, images)
+    labels = labels_of(run, label, len(pixels))
+    made = model.complete(
+        pixels.to(device),
+        given.to(device),
+        None if labels is None else labels.to(device),
+        generator=generator(seed, "complete", device=device),
+        temperature=temperature,
+    )
+    return torch.as_tensor(made).cpu()
+
+
+@torch.no_grad()
+def reconstruct(run: RunFolder, images: Any, *, label: Label = None, seed: int = 0) -> Tensor:
+    """Return pictures from the codes of pictures, uint8 (N, C, H, W).
+
+    Args:
+        run: of an autoencoder or VAE.
+        images: a path, a PIL picture, an array, a tensor, or a list of such.
+        label: as in `sample`.
+        seed: of the codes' noise.
+
+    Raises:
+        InputError: the run is of another kind, or an argument is wrong.
+    """
+    model = network_for(run, "reconstruct pictures", LATENT)
+    pixels, device = read(run, images), run.engine.device
+    labels = labels_of(run, label, len(pixels))
+    noise = generator(seed, "reconstruct", device=device)
+    made = model.reconstruct(pixels.to(device), None if labels is None else labels.to(device), generator=noise)
+    return torch.as_tensor(made).cpu()
