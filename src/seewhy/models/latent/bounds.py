@@ -1,0 +1,133 @@
+"""Bounds on log p(x), and what they say of a code.
+
+Letters: x a picture, z its code of D numbers, p(z) = N(0, I), q(z | x) = N(m, diag s^2) the encoder's, p(x | z) the decoder's,
+w = p(x | z) p(z) / q(z | x) the importance weight of a code drawn from q.
+
+    L_b = E_q log w = E_q log p(x | z) - KL(q(z | x) || p(z))         log p(x) = L_b + KL(q(z | x) || p(z | x))
+    L_k = E log((w_1 + ... + w_k) / k)                                L_b = L_1 <= L_2 <= ... -> log p(x)
+
+(Kingma & Welling 2014, 1312.6114; Burda, Grosse & Salakhutdinov 2016, 1509.00519.)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seewhy.core.errors import bad_value
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(z | x), a Gaussian of independent dimensions.
+
+    Attributes:
+        mean: m, (N, D).
+        log_scale: log s, (N, D).
+    """
+
+    mean: Tensor
+    log_scale: Tensor
+
+    def kl(self) -> Tensor:
+        """Return KL(q(z_j | x) || N(0, 1)) = (m^2 + s^2 - 1) / 2 - log s of each dimension, in nats: (N, D)."""
+        return 0.5 * (self.mean.square() + (2.0 * self.log_scale).exp() - 1.0) - self.log_scale
+
+    def draw(self, samples: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Return codes z = m + s e and their noise e ~ N(0, I), both (samples, N, D): gradients reach m and s."""
+        shape = (samples, *self.mean.shape)
+        noise = torch.randn(shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        return torch.addcmul(self.mean, self.log_scale.exp(), noise), noise
+
+    def log_prior_ratio(self, codes: Tensor, noise: Tensor) -> Tensor:
+        """Return log p(z) - log q(z | x) of codes drawn with that noise: sum over D of (e^2 - z^2) / 2 + log s, (samples, N)."""
+        return 0.5 * (noise.square() - codes.square()).sum(-1) + self.log_scale.sum(-1)
+
+
+def importance_bound(log_weights: Tensor) -> Tensor:
+    """Return log of the mean weight, from log w: (k, N) -> (N)."""
+    return torch.logsumexp(log_weights, 0) - math.log(len(log_weights))
+
+
+def free_bits(kl: Tensor, nats: float) -> Tensor:
+    """Return what each picture pays for its code, (N), in nats: sum over j of max(nats, mean over pictures of KL_j).
+
+    Where a dimension's mean over the batch is above the floor, a picture pays its own KL, so that the mean over the batch is that of
+    Kingma et al. (2016, 1606.04934); elsewhere it pays the floor, which passes no gradient on.
+
+    Args:
+        kl: of each picture and dimension, (N, D).
+        nats: the floor for each dimension, at least 0.
+    """
+    if not nats:
+        return kl.sum(1)
+    above = kl.detach().mean(0) > nats
+    return torch.where(above, kl, nats).sum(1)
+
+
+ACTIVE = 0.01
+
+
+def active_units(means: Tensor, threshold: float = ACTIVE) -> Tensor:
+    """Return which dimensions say something of the picture: variance over pictures of E_q z_j above the threshold, bool (D).
+
+    Args:
+        means: m of many pictures, (N, D), N at least 2.
+        threshold: Burda et al. take 0.01.
+
+    Raises:
+        InputError: there are fewer than 2 pictures.
+    """
+    if len(means) < 2:
+        raise bad_value("means", tuple(means.shape), "those of at least 2 pictures")
+    return means.var(0) > threshold
+
+
+@dataclass(frozen=True)
+class Information:
+    """Where the average KL goes (Hoffman & Johnson 2016): mean KL(q(z | x) || p) = I_q(x; z) + KL(q(z) || p).
+
+    q(z) is the mixture of the posteriors of N pictures, and I_q the information that a code carries of which of them it belongs to: at most
+    log N, and an estimate over a batch cannot say more. A code is drawn for each picture, so both parts are estimates with an error of order
+    1 / sqrt(N); the left side is exact, and both add up to it.
+
+    Attributes:
+        kl: mean KL(q(z | x) || p), in nats.
+        mutual: I_q(x; z), in nats.
+        aggregate: KL(q(z) || p), in nats.
+        pictures: N; mutual is at most log N, up to the error.
+    """
+
+    kl: float
+    mutual: float
+    aggregate: float
+    pictures: int
+
+
+BLOCK = 1 << 22
+"""Numbers held at once by `information`."""
+
+
+@torch.no_grad()
+def information(posterior: Posterior, generator: torch.Generator | None = None) -> Information:
+    """Estimate the information between pictures and codes from one code for each of N pictures.
+
+    I_q is the mean over i of log q(z_i | x_i) - log((1 / N) sum_j q(z_i | x_j)), z_i ~ q(z | x_i), the sum over all N, i among them.
+    """
+    mean, log_scale = posterior.mean.double(), posterior.log_scale.double()
+    count, dimensions = mean.shape
+    codes, noise = Posterior(mean, log_scale).draw(1, generator)
+    z, own = codes[0], -(0.5 * noise[0].square() + log_scale).sum(1)
+    mixture = [_log_mixture(part, mean, log_scale) for part in torch.split(z, max(1, BLOCK // (count * dimensions)))]
+    mutual = float((own - torch.cat(mixture)).mean())
+    kl = float(Posterior(mean, log_scale).kl().sum(1).mean())
+    return Information(kl, mutual, kl - mutual, count)
+
+
+def _log_mixture(codes: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """Return log of the mean over pictures of q(z | x_j), without (2 pi)^(-D / 2), of codes (M, D): (M)."""
+    distance = (codes[:, None] - mean) * (-log_scale).exp()
+    return torch.logsumexp(-(0.5 * distance.square() + log_scale).sum(2), 1) - math.log(len(mean))

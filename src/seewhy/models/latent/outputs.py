@@ -1,0 +1,304 @@
+"""What a decoder's numbers mean: the distribution of a picture, given its code, as a product over values.
+
+A value v is a level, 0 ... L - 1 (`seewhy.models.levels`). Maps are the numbers that a decoder gives for each pixel, in P maps of H x W:
+
+    bernoulli   a        P(v = 1) = sigma(a), L = 2                                                 P = C
+    gaussian    m        v / (L - 1) ~ N(m, 1), a density                                           P = C
+    gaussian    m, r     the same with deviation s = s_0 + log(1 + e^r): see `Gaussian`             P = 2 C
+    logistic    m, r     P(v) = sigma((x_v + h - m) / s) - sigma((x_v - h - m) / s)                 P = 2 C
+                         x_v = 2 v / (L - 1) - 1, h = 1 / (L - 1), s = e^r, and the first and the last level take the tails
+                         (Kingma et al. 2016, 1606.04934; Salimans et al. 2017, 1701.05517)
+
+Likelihoods are sums over all pixels and channels, in nats: a mean over pixels in their place weighs them by 1 / (C H W) against the codes.
+Leading axes are free and broadcast: maps (k, N, P, H, W) of k codes for each picture stand against values (N, C, H, W).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seewhy.core.errors import InputError
+from seewhy.core.registry import Registry, Technique
+
+SUMMED = (-3, -2, -1)
+HALVINGS = 4
+"""How often a row is multiplied by its other half: products of 2^4 factors above 1/2 are far from underflow, in float32 too."""
+
+
+class Output(Protocol):
+    """A distribution of values (*, C, H, W), from maps (*, P, H, W)."""
+
+    def parameters(self, channels: int) -> int:
+        """Return P, the maps that a picture of `channels` channels needs."""
+
+    def log_likelihood(self, maps: Tensor, values: Tensor) -> Tensor:
+        """Return log p(values) in nats, summed over channels and pixels: (*)."""
+
+    def mean(self, maps: Tensor) -> Tensor:
+        """Return the expected values, within 0 ... L - 1: (*, C, H, W), of the maps' type."""
+
+    def sample(self, maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return drawn values, int64 (*, C, H, W)."""
+
+    def start(self, mean: Tensor, spread: Tensor) -> Tensor:
+        """Return maps (P, H, W) that give every pixel its mean over the training pictures.
+
+        Args:
+            mean: of each value over the pictures, within 0 ... L - 1: (C, H, W).
+            spread: its deviation, (C, H, W).
+        """
+
+
+class _BernoulliLog(torch.autograd.Function):
+    """sum over the last axis of x a - log(1 + e^a): (*, D) of logits and of 0 and 1.
+
+    log(1 + e^a) = max(a, 0) - log sigma(|a|), and the logarithms are taken of products of 2^HALVINGS sigmas: one for many values. The usual
+    kernels take a slow logarithm for every one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
+        ctx.set_materialize_grads(False)
+        product = torch.sigmoid(logits.abs())
+        for _ in range(HALVINGS):
+            half, odd = divmod(product.shape[-1], 2)
+            if odd:
+                break
+            product = product.narrow(-1, 0, half) * product.narrow(-1, half, half)
+        return torch.addcmul(-logits.relu(), logits, x).sum(-1) + product.log().sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        logits, x = ctx.saved_tensors
+        if gradient is None:
+            return None, None
+        wide = gradient.unsqueeze(-1)
+        return (x - torch.sigmoid(logits)) * wide, None
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """White with probability sigma(a), for pictures of 2 levels.
+
+    Attributes:
+        levels: L.
+
+    Raises:
+        InputError: L is not 2.
+    """
+
+    levels: int = 2
+
+    def __post_init__(self) -> None:
+        if self.levels != 2:
+            raise InputError(
+                f"model.output: 'bernoulli' is for 2 levels, got model.levels {self.levels}; choose logistic, or 2 levels"
+            )
+
+    def parameters(self, channels: int) -> int:
+        """Return C."""
+        return channels
+
+    def log_likelihood(self, maps: Tensor, values: Tensor) -> Tensor:
+        """Return sum of v a - log(1 + e^a). The gradient with respect to `values` is not given."""
+        found: Tensor = _BernoulliLog.apply(maps.flatten(-3), values.to(maps.dtype).flatten(-3))
+        return found
+
+    def mean(self, maps: Tensor) -> Tensor:
+        """Return sigma(a)."""
+        return torch.sigmoid(maps)
+
+    def sample(self, maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return 1 with probability sigma(a)."""
+        return (_uniform(maps, generator) < torch.sigmoid(maps)).long()
+
+    def start(self, mean: Tensor, spread: Tensor) -> Tensor:  # noqa: ARG002
+        """Return log-odds of the means, kept within 0.001 ... 0.999 (Burda et al. 2016)."""
+        return torch.logit(mean, eps=1e-3)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """v / (L - 1) ~ N(m, s^2), a density: its logarithm may be positive, and is no log-probability of the levels.
+
+    A learnt deviation is s = s_0 + log(1 + e^r) for each value, where s_0 = 1 / (2 (L - 1)) is half the distance of two levels. Without such a
+    floor pixels that never change would make the likelihood as large as one likes.
+
+    Attributes:
+        levels: L.
+        learnt: whether the deviation is given by the decoder; else it is 1.
+    """
+
+    levels: int
+    learnt: bool = False
+
+    def parameters(self, channels: int) -> int:
+        """Return C, or 2 C with a learnt deviation."""
+        return 2 * channels if self.learnt else channels
+
+    def log_likelihood(self, maps: Tensor, values: Tensor) -> Tensor:
+        """Return sum of -((v / (L - 1) - m) / s)^2 / 2 - log s - log(2 pi) / 2."""
+        mean, scale = self._split(maps)
+        x = values.to(maps.dtype) / (self.levels - 1)
+        constant = 0.5 * math.log(2 * math.pi) * math.prod(values.shape[-3:])
+        if scale is None:
+            return (x - mean).square().sum(SUMMED) * -0.5 - constant
+        return (((x - mean) / scale).square() * -0.5 - scale.log()).sum(SUMMED) - constant
+
+    def mean(self, maps: Tensor) -> Tensor:
+        """Return (L - 1) m, kept within the levels."""
+        return (self._split(maps)[0] * (self.levels - 1)).clamp(0, self.levels - 1)
+
+    def sample(self, maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the levels nearest to draws."""
+        mean, scale = self._split(maps)
+        noise = torch.randn(mean.shape, generator=generator, device=maps.device, dtype=maps.dtype)
+        drawn = mean + (noise if scale is None else scale * noise)
+        return (drawn * (self.levels - 1)).round().clamp(0, self.levels - 1).long()
+
+    def start(self, mean: Tensor, spread: Tensor) -> Tensor:
+        """Return the means, and r for the deviations, kept within 0.01 ... 1 above the floor."""
+        m = mean / (self.levels - 1)
+        if not self.learnt:
+            return m
+        return torch.cat([m, (spread / (self.levels - 1)).clamp(0.01, 1.0).expm1().log()])
+
+    def _split(self, maps: Tensor) -> tuple[Tensor, Tensor | None]:
+        if not self.learnt:
+            return maps, None
+        mean, raw = maps.chunk(2, dim=-3)
+        return mean, 0.5 / (self.levels - 1) + F.softplus(raw)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A logistic distribution cut into L levels, whose first and last take the tails: the probabilities of all levels sum to 1.
+
+    Attributes:
+        levels: L.
+    """
+
+    levels: int
+
+    def parameters(self, channels: int) -> int:
+        """Return 2 C."""
+        return 2 * channels
+
+    def log_likelihood(self, maps: Tensor, values: Tensor) -> Tensor:
+        """Return sum of log P(v).
+
+        With edges b > a in units of s, sigma(b) - sigma(a) = sigma(b) sigma(-a) (1 - e^(a - b)), whose logarithm is exact in the tails too.
+        """
+        mean, scale = self._split(maps)
+        half = 1.0 / (self.levels - 1)
+        distance = (values.to(maps.dtype) * (2.0 * half) - 1.0 - mean) / scale
+        width = half / scale
+        below, above = F.logsigmoid(distance + width), F.logsigmoid(width - distance)
+        inside = below + above + torch.log(-torch.expm1(-2.0 * width))
+        ends = torch.where(values == 0, below, torch.where(values == self.levels - 1, above, inside))
+        return ends.sum(SUMMED)
+
+    def mean(self, maps: Tensor) -> Tensor:
+        """Return sum over v >= 1 of P(value >= v): the exact mean of the levels."""
+        mean, scale = self._split(maps)
+        total = torch.zeros_like(mean)
+        for level in range(1, self.levels):
+            total += torch.sigmoid((mean - ((2 * level - 1) / (self.levels - 1) - 1.0)) / scale)
+        return total
+
+    def sample(self, maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the level of m + s log(u / (1 - u))."""
+        mean, scale = self._split(maps)
+        drawn = mean + scale * torch.logit(_uniform(mean, generator), eps=1e-7)
+        return ((drawn + 1.0) * (0.5 * (self.levels - 1))).round().clamp(0, self.levels - 1).long()
+
+    def start(self, mean: Tensor, spread: Tensor) -> Tensor:
+        """Return the means, and r such that deviations agree (s pi / sqrt 3), kept within 0.02 ... 2."""
+        unit = 2.0 / (self.levels - 1)
+        return torch.cat([mean * unit - 1.0, ((spread * unit).clamp(0.02, 2.0) * (math.sqrt(3) / math.pi)).log()])
+
+    def _split(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        mean, raw = maps.chunk(2, dim=-3)
+        return mean, raw.clamp(-7.0, 7.0).exp()
+
+
+def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+DISTRIBUTIONS: Registry[Callable[..., Output]] = Registry("distributions of pixels", "model.output")
+"""`f(levels=L)`."""
+
+
+def bernoulli(*, levels: int) -> Output:
+    """Make the Bernoulli distribution."""
+    return Bernoulli(levels)
+
+
+def gaussian(*, levels: int) -> Output:
+    """Make the Gaussian of deviation 1."""
+    return Gaussian(levels)
+
+
+def gaussian_learnt(*, levels: int) -> Output:
+    """Make the Gaussian whose deviation the decoder gives."""
+    return Gaussian(levels, learnt=True)
+
+
+def logistic(*, levels: int) -> Output:
+    """Make the discretised logistic distribution."""
+    return Logistic(levels)
+
+
+DISTRIBUTIONS.add(
+    Technique(
+        name="bernoulli",
+        factory=bernoulli,
+        summary="white or black, with a probability for each pixel",
+        formula="log p(x | z) = sum_i x_i a_i - log(1 + e^(a_i))",
+        source="Kingma & Welling 2014, 1312.6114",
+        good_for="black and white pictures: figures compare with the literature's",
+        bad_for="grey or colour",
+    )
+)
+DISTRIBUTIONS.add(
+    Technique(
+        name="gaussian",
+        factory=gaussian,
+        summary="squared distance: a bell of deviation 1 around each pixel's mean",
+        formula="log p(x | z) = -sum_i (x_i - m_i)^2 / 2 - log(2 pi) / 2, x within 0 ... 1",
+        source="Kingma & Welling 2014, 1312.6114",
+        good_for="a plain autoencoder",
+        bad_for="VAEs: a deviation as wide as all brightness leaves little for the code to say",
+    )
+)
+DISTRIBUTIONS.add(
+    Technique(
+        name="gaussian_learnt",
+        factory=gaussian_learnt,
+        summary="a bell whose mean and deviation are both learnt for each pixel",
+        formula="log p(x | z) = -sum_i (x_i - m_i)^2 / (2 s_i^2) + log s_i + log(2 pi) / 2",
+        source="Kingma & Welling 2014, 1312.6114, appendix C",
+        good_for="pictures whose noise differs from place to place",
+        bad_for="comparing with distributions of levels: it is a density",
+    )
+)
+DISTRIBUTIONS.add(
+    Technique(
+        name="logistic",
+        factory=logistic,
+        summary="a logistic bell cut into the L levels: honest probabilities of stored pixels",
+        formula="P(v) = sigma((x_v + h - m) / s) - sigma((x_v - h - m) / s)",
+        source="Kingma et al. 2016, 1606.04934; Salimans et al. 2017, 1701.05517",
+        good_for="grey and colour: bits per dimension compare with the literature's",
+        bad_for="pixels that are either black or white",
+    )
+)
