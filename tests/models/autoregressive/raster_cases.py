@@ -43,23 +43,27 @@ def in_order(shape):
 
 
 def dependence(net, module, monkeypatch, seeds=3):
-    """Return |d logits(i) / d value(j)|, summed over levels and some random rasters: (values, values) in the order of prediction."""
+    """Return |d logits(i) / d value(j)|, summed over some random rasters: (values, values) in the order of prediction.
+
+    The logits of a place are weighted at random and added over its levels. Raster n of a batch of equal ones is asked for place n alone, so that
+    one derivative gives all rows.
+    """
     places = in_order(net.shape)
-    total = torch.zeros(len(places), len(places), dtype=torch.float64)
     labels = some_labels(net.classes, 1)
+    labels = None if labels is None else labels.expand(len(places))
+    total = torch.zeros(len(places), len(places), dtype=torch.float64)
     net = net.double()
+    monkeypatch.setattr(module, "by_level", lambda x, c, levels: x.unflatten(1, (c, levels)).transpose(1, 2))
     for seed in range(seeds):
-        inputs = torch.randn(1, *net.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-        inputs.requires_grad_()
+        generator = torch.Generator().manual_seed(seed)
+        one = torch.randn(net.shape, dtype=torch.float64, generator=generator)
+        inputs = one.expand(len(places), *net.shape).clone().requires_grad_()
         monkeypatch.setattr(module, "scaled", lambda values, levels, inputs=inputs: inputs)
-        monkeypatch.setattr(module, "by_level", lambda x, c, levels: x.unflatten(1, (c, levels)).transpose(1, 2))
-        logits = net(torch.zeros(1, *net.shape, dtype=torch.int64), labels)
-        for row, place in enumerate(places):
-            seen = torch.zeros(net.shape, dtype=torch.float64)
-            for level in range(net.levels):
-                (gradient,) = torch.autograd.grad(logits[(0, level, *place)], inputs, retain_graph=True)
-                seen += gradient[0].abs()
-            total[row] += torch.stack([seen[other] for other in places])
+        logits = net(torch.zeros(inputs.shape, dtype=torch.int64), labels)
+        weights = torch.rand(net.levels, dtype=torch.float64, generator=generator) + 0.5
+        asked = [weights @ logits[(row, slice(None), *place)] for row, place in enumerate(places)]
+        (gradient,) = torch.autograd.grad(torch.stack(asked).sum(), inputs)
+        total += torch.stack([gradient[(slice(None), *place)].abs() for place in places], 1)
     return total
 
 

@@ -35,7 +35,7 @@ def test_nothing_at_or_after_a_value_is_seen(name, raster, depth, monkeypatch):
 
 @every_raster
 def test_gated_sees_everything_before(raster, monkeypatch):
-    seen = dependence(build("gated", raster, depth=3), gated, monkeypatch)
+    seen = dependence(build("gated", raster, depth=3, inner=5, width=24), gated, monkeypatch)
     before = torch.ones_like(seen, dtype=torch.bool).tril(-1)
     assert (seen[before] > 0.0).all()
 
@@ -45,7 +45,7 @@ def test_pixelcnn_has_a_blind_spot_and_gated_has_none(monkeypatch):
     places = in_order(shape)
     i, j = places.index((0, 3, 0)), places.index((0, 2, 8))  # far to the right, a row above
     for name, blind in (("pixelcnn", True), ("gated", False)):
-        net = randomised(NETWORKS[name](shape, 2, width=8, depth=7, kernel=3))
+        net = randomised(NETWORKS[name](shape, 2, width=8, depth=7, kernel=5))
         with monkeypatch.context() as patch:
             assert (dependence(net, MODULES[name], patch)[i, j] == 0.0) == blind
 

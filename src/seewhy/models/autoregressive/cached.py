@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.models.autoregressive.masked import CONVOLUTIONS, MaskedConv, colours
+from seewhy.models.autoregressive.masked import MaskedConv, colours, positions
 from seewhy.models.autoregressive.raster import STRETCH
 
 
@@ -79,8 +79,8 @@ class Line:
             self.cells[: self.before] = self.cells[-self.before :].clone()
 
     def features(self, size: int) -> Tensor:
-        """Return the first `size` positions of the stretch as (N, F, size)."""
-        return self.cells[self.before : self.before + size].permute(2, 1, 0)
+        """Return the first `size` positions of the stretch, (size, F, N)."""
+        return self.cells[self.before : self.before + size]
 
 
 class LineConv:
@@ -89,76 +89,90 @@ class LineConv:
     Args:
         conv: the convolution.
         line: the features that it reads.
+        shift: what the class adds to its outputs, (N, F_out), or None.
 
     Attributes:
         weights: for each colour, (F_c, taps F_in).
         ahead: for each colour, for each position of the stretch, what comes from elsewhere, (F_c, N).
+        order: the places of the outputs, those of one colour together.
+        base: bias and shift in that order, (F_out, N).
     """
 
-    def __init__(self, conv: MaskedConv, line: Line) -> None:
-        self.conv, self.line, self.order = conv, line, by_colour(conv)
+    def __init__(self, conv: MaskedConv, line: Line, shift: Tensor | None = None) -> None:
+        self.conv, self.line = conv, line
+        owners = by_colour(conv)
+        self.order, self.counts = torch.cat(owners), [len(places) for places in owners]
         taps = conv.kernel[-1] // 2 + 1
-        centre: Any = (slice(None), slice(None), *(min(side, seen - 1) for side, seen in self._centre()), slice(taps))
+        centre: Any = (slice(None), slice(None), *centre_of(conv), slice(taps))
         rows = conv.masked()[centre].permute(0, 2, 1).flatten(1)
-        self.weights = [rows[places].contiguous() for places in self.order]
+        self.weights = [rows[places].contiguous() for places in owners]
+        base = line.cells.new_zeros(len(self.order), line.cells.shape[2])
+        base = base if conv.bias is None else base + conv.bias[:, None]
+        self.base = (base if shift is None else base + shift.t())[self.order]
         self.ahead: list[Sequence[Tensor]] = []
 
-    def _centre(self) -> list[tuple[int, int]]:
-        return [(side // 2, seen) for side, seen in zip(self.conv.kernel[:-1], self.conv.seen.shape[2:-1], strict=True)]
+    def begin(self, ahead: Tensor, j: int) -> None:
+        """Begin at position j of a line, with what comes from elsewhere, (positions, F_out in order, N)."""
+        self.ahead = [part.unbind(0) for part in torch.split(ahead, self.counts, 1)]
+        self.line.begin(j)
 
-    def begin(self, ahead: Tensor) -> None:
-        """Take what comes from elsewhere, bias included, (N, gates F_out, positions)."""
-        moved = ahead.permute(2, 1, 0)
-        self.ahead = [moved[:, places].contiguous().unbind(0) for places in self.order]
+
+def centre_of(conv: MaskedConv) -> tuple[int, ...]:
+    """Return where p's own line lies among a convolution's weights, along every axis but the last."""
+    sides = zip(conv.kernel[:-1], conv.seen.shape[2:-1], strict=True)
+    return tuple(min(side // 2, seen - 1) for side, seen in sides)
 
 
 class History:
-    """The earlier lines that a masked convolution sees, and their part: (N, F_in, steps of the first axis, *others with their borders).
+    """The earlier lines that a masked convolution sees, and their part.
 
     Args:
-        conv: the convolution, over at least one axis.
+        line: the convolution and its own line.
         shape: the raster's (C, *axes).
-        like: an empty (0, N) tensor of the type and device to use.
+
+    They are kept as (steps of the first axis, *middle axes, W, F_in, N), with borders of zeros, so that windows lie in memory as they do in a
+    `Line`: one product of matrices then gives a whole line.
     """
 
-    def __init__(self, conv: MaskedConv, shape: Sequence[int], like: Tensor) -> None:
-        self.conv, self.axes = conv, len(shape) - 1
+    def __init__(self, line: LineConv, shape: Sequence[int]) -> None:
+        self.line, conv = line, line.conv
         self.sides = [side // 2 for side in conv.kernel]
-        self.weight = conv.masked().clone()
-        centre: Any = (slice(None), slice(None), -1, *self.sides[1:-1])
-        if self.axes == 2:
-            self.weight = self.weight[:, :, :-1]
-        elif self.axes > 2:
-            self.weight[centre] = 0.0
-        self.none = like.new_zeros(like.shape[1], len(conv.seen), 1)
-        borders = [axis + 2 * side for axis, side in zip(shape[2:], self.sides[1:], strict=True)]
-        steps = self.sides[0] + 1
-        self.kept = like.new_zeros(like.shape[1], conv.seen.shape[1], steps, *borders) if self.axes > 1 else None
-        self.useful = self.axes > 1 and any(self.sides[:-1])
+        weight = conv.masked()[line.order]
+        centre = centre_of(conv)
+        self.earlier: list[tuple[tuple[int, ...], Tensor]] = []
+        for place in positions(weight.shape[2:-1]):
+            if place < centre:
+                where: Any = (slice(None), slice(None), *place)
+                self.earlier.append((place, weight[where].permute(0, 2, 1).flatten(1)[None]))
+        self.kept: Tensor | None = None
+        if self.earlier:
+            borders = [axis + 2 * side for axis, side in zip(shape[2:], self.sides[1:], strict=True)]
+            self.kept = line.line.cells.new_zeros(self.sides[0] + 1, *borders, *line.line.cells.shape[1:])
 
     def begin(self, lead: tuple[int, ...]) -> None:
         """Begin a line: forget what is too far back."""
         if self.kept is not None and not any(lead[1:]):
-            self.kept[:, :, :-1] = self.kept[:, :, 1:].clone()
-            self.kept[:, :, -1] = 0.0
+            self.kept[:-1] = self.kept[1:].clone()
+            self.kept[-1] = 0.0
 
-    def keep(self, lead: tuple[int, ...], j: int, features: Tensor) -> None:
-        """Keep the features of positions from j on, (N, F_in, positions), of a line."""
+    def keep(self, lead: tuple[int, ...], j: int, size: int) -> None:
+        """Keep the features of positions j to j + size of a line."""
         if self.kept is not None:
             places = (index + side for index, side in zip(lead[1:], self.sides[1:-1], strict=True))
             start = j + self.sides[-1]
-            where: Any = (slice(None), slice(None), -1, *places, slice(start, start + features.shape[2]))
-            self.kept[where] = features
+            where: Any = (-1, *places, slice(start, start + size))
+            self.kept[where] = self.line.line.features(size)
 
     def ahead(self, lead: tuple[int, ...], j: int, size: int) -> Tensor:
-        """Return the earlier lines' part and the bias for positions j to j + size of a line, (N, F_out, size)."""
-        if self.kept is None or not self.useful:
-            bias = self.none if self.conv.bias is None else self.none + self.conv.bias[:, None]
-            return bias.expand(-1, -1, size)
-        rows = (slice(index, index + 2 * side + 1) for index, side in zip(lead[1:], self.sides[1:-1], strict=True))
-        where: Any = (slice(None), slice(None), slice(None), *rows, slice(j, j + size + 2 * self.sides[-1]))
-        kept = self.kept[where].narrow(2, 0, self.weight.shape[2])
-        return CONVOLUTIONS[self.axes](kept, self.weight, self.conv.bias).flatten(2)
+        """Return the earlier lines' part and the base for positions j to j + size of a line, (size, F_out in order, N)."""
+        found = self.line.base.expand(size, -1, -1)
+        for place, matrix in self.earlier:
+            assert self.kept is not None
+            row = self.kept[(place[0], *(index + step for index, step in zip(lead[1:], place[1:], strict=True)))]
+            _, features, count = row.shape
+            seen = row[j:].as_strided((size, matrix.shape[2], count), (features * count, count, 1))
+            found = torch.baddbmm(found, matrix.expand(size, -1, -1), seen)
+        return found
 
 
 class Pointwise:

@@ -4,7 +4,7 @@ There is one stack of features for each axis. Stack k at position p sees every q
 coordinate k, wherever its later coordinates lie: in an image stack 0 sees the rows above (the paper's vertical stack), stack 1 the pixels to the
 left (the horizontal one). Each stack hands on to the next, so that the last one knows all that comes before p and nothing else.
 
-    gate(a, b) = tanh(a) * sigmoid(b)
+    gate(a, b) = tanh(a / 2) * sigmoid(b)
     y_k = gate(conv_k(h_k) + link_k(y_(k-1)) + V_k e + ...)                2F features before the gate, F after it; e: the class
     h_k = h_k + join_k(y_k)                                                from the second layer on
     logits = conv_1(relu(conv_1(relu(sum over layers of skip(y_last)))))
@@ -26,9 +26,12 @@ from seewhy.models.autoregressive.raster import by_level, check_raster, check_va
 
 
 def gate(x: Tensor) -> Tensor:
-    """(N, 2F, ...) -> (N, F, ...): tanh of the first half times the sigmoid of the second."""
-    a, b = x.chunk(2, 1)
-    return torch.tanh(a) * torch.sigmoid(b)
+    """(N, 2F, ...) -> (N, F, ...): tanh(a / 2) sigmoid(b) of the halves a and b.
+
+    tanh(a / 2) = 2 sigmoid(a) - 1: one call then serves both halves, which lie side by side. The factor 1/2 is for the weights to absorb.
+    """
+    a, b = torch.sigmoid(x).chunk(2, 1)
+    return (2.0 * a - 1.0) * b
 
 
 class Layer(nn.Module):

@@ -2,11 +2,11 @@
 
 Stack k at p needs the places smaller in coordinate k, so its features for a whole slice, all p with the same first k + 1 coordinates, are
 computed when that slice begins: an image's row, a clip's frame. The last stack's part is computed at each position, by the way of
-`seewhy.models.autoregressive.cached`; there tanh(a) sigmoid(b) is taken as
+`seewhy.models.autoregressive.cached`; there the gate is taken as
 
-    tanh(a) s(b) = -(s(b) - 2 s(2 a) s(b)),   s the sigmoid, one call for both halves
+    tanh(a / 2) s(b) = -(s(b) - 2 s(a) s(b)),   s the sigmoid
 
-with the factor 2 in the weights before it and the sign in those behind it.
+with the sign in the weights behind it: one call for the sigmoids and one for the rest.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Slices:
                 z = z + point(link, earlier[index][:, :, lead[-1]])
             if shift is not None:
                 z = z + shift[(..., *[None] * (z.ndim - 2))]
-            a, b = z.chunk(2, 1)
-            y = torch.tanh(a) * torch.sigmoid(b)
+            a, b = torch.sigmoid(z).chunk(2, 1)
+            y = (2.0 * a - 1.0) * b
             self.found.append(y)
             if join is not None:
                 x = point(join, y) + (x if index else 0.0)
@@ -131,18 +131,15 @@ class GatedPixelCNNCursor:
         like = empty(layers[0].out.weight, len(values))
         shifts = [layer.shifts(labels) for layer in layers]
         self.stacks = [Slices(net, k, values, [each[k] for each in shifts], like) for k in range(len(net.shape) - 2)]
-        self.shifts = [each[-1] for each in shifts]
-        self.links = [cast("MaskedConv", layer.links[-1]) for layer in layers if self.stacks]
         lines = [
             Line(layer.own.seen.shape[1], channels, layer.own.kernel[-1] // 2, net.shape[-1], like) for layer in layers
         ]
-        self.convs = [LineConv(layer.own, line) for layer, line in zip(layers, lines, strict=True)]
+        self.convs = [
+            LineConv(layer.own, line, shift[-1]) for layer, line, shift in zip(layers, lines, shifts, strict=True)
+        ]
+        links = [cast("MaskedConv", layer.links[-1]) for layer in layers if self.stacks]
+        self.links = [link.masked().flatten(1)[conv.order][None] for link, conv in zip(links, self.convs, strict=False)]
         self.values = Values(values, net.levels, lines[0])
-        self.twice = torch.cat([like.new_full((width,), 2.0), like.new_ones(width)])
-        for conv in self.convs:
-            conv.weights = [
-                weight * self.twice[places, None] for weight, places in zip(conv.weights, conv.order, strict=True)
-            ]
         self._prepare_rows(net, width, like)
         self.hidden, self.last = Pointwise(net.hidden, like), Pointwise(net.last, like)
 
@@ -200,15 +197,12 @@ class GatedPixelCNNCursor:
                 if not any(lead[axis + 1 :]):
                     stack.begin(lead[: axis + 1], earlier)
                 earlier = stack.found
-        for index, (layer, conv, shift) in enumerate(zip(self.layers, self.convs, self.shifts, strict=True)):
-            assert layer.own.bias is not None
-            ahead = layer.own.bias[:, None].expand(self.values.values.shape[0], -1, size)
+        for index, conv in enumerate(self.convs):
+            ahead = conv.base.expand(size, -1, -1)
             if self.stacks:
-                ahead = ahead + point(self.links[index], self.stacks[-1].found[index][:, :, j : j + size])
-            if shift is not None:
-                ahead = ahead + shift[:, :, None]
-            conv.begin(ahead * self.twice[:, None])
-            conv.line.begin(j)
+                found = self.stacks[-1].found[index][:, :, j : j + size].permute(2, 1, 0).contiguous()
+                ahead = torch.baddbmm(ahead, self.links[index].expand(size, -1, -1), found)
+            conv.begin(ahead, j)
         self.values.begin(lead, j, size)
 
     def logits(self, position: tuple[int, ...], colour: int) -> Tensor:

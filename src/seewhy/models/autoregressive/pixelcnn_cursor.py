@@ -64,9 +64,9 @@ class PixelCNNCursor:
         convs = [net.first, *(block.inner for block in blocks)]
         lines = [Line(conv.seen.shape[1], self.channels, conv.kernel[-1] // 2, net.shape[-1], like) for conv in convs]
         self.values = Values(values, net.levels, lines[0])
-        self.convs = [LineConv(conv, line) for conv, line in zip(convs, lines, strict=True)]
-        self.history = [History(conv, net.shape, like) for conv in convs]
-        self.shifts = [None, *(block.shift(labels) for block in blocks)]
+        shifts = [None, *(block.shift(labels) for block in blocks)]
+        self.convs = [LineConv(*parts) for parts in zip(convs, lines, shifts, strict=True)]
+        self.history = [History(conv, net.shape) for conv in self.convs]
         self.hidden, self.last = Pointwise(net.hidden, like), Pointwise(net.last, like)
         self.before: tuple[tuple[int, ...], int, int] | None = None
         self._prepare_rows(net, blocks, like)
@@ -118,15 +118,13 @@ class PixelCNNCursor:
         if self.before is not None:
             earlier, start, length = self.before
             self.values.read(length - 1, self.channels - 1)
-            for conv, history in zip(self.convs, self.history, strict=True):
-                history.keep(earlier, start, conv.line.features(length))
+            for history in self.history:
+                history.keep(earlier, start, length)
         self.before = (lead, j, size)
-        for conv, history, shift in zip(self.convs, self.history, self.shifts, strict=True):
+        for conv, history in zip(self.convs, self.history, strict=True):
             if j == 0:
                 history.begin(lead)
-            ahead = history.ahead(lead, j, size)
-            conv.begin(ahead if shift is None else ahead + shift[:, :, None])
-            conv.line.begin(j)
+            conv.begin(history.ahead(lead, j, size), j)
         self.values.begin(lead, j, size)
 
     def logits(self, position: tuple[int, ...], colour: int) -> Tensor:
