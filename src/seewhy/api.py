@@ -149,6 +149,16 @@ class Run:
         """Return pictures from the codes of pictures, uint8 (N, C, H, W); for autoencoders and VAEs."""
         return drawing.reconstruct(self._run, images, label=label, seed=seed)
 
+    def interpolate(
+        self, start: Any, end: Any, *, steps: int = 9, label: Label = None, path: str = "spherical"
+    ) -> Tensor:
+        """Return the pictures on the way from one picture's code to another's, uint8 (steps, C, H, W); for autoencoders and VAEs."""
+        return drawing.way(self._run, start, end, steps=steps, label=label, path=path)
+
+    def traverse(self, image: Any = None, *, steps: int = 9, dimensions: int = 10, label: Label = None) -> Tensor:
+        """Change one dimension of a VAE's code at a time, the one of the most KL first: uint8 (dimensions x steps, C, H, W)."""
+        return drawing.along_dimensions(self._run, image, steps=steps, dimensions=dimensions, label=label)
+
     def read(self, images: Any) -> Tensor:
         """Return pictures (paths, PIL pictures, arrays, tensors) at the run's size, uint8 (N, C, H, W)."""
         return drawing.read(self._run, images)

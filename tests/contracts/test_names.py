@@ -9,7 +9,6 @@ from seewhy.training.spec import make_spec, names_of, sections
 from seewhy.training.spec.defaults import OPTIM_DEFAULTS, Facts, resolve, resolve_budget
 
 FAMILIES = [
-    (sections.ModelName, models.MODELS),
     (sections.ActivationName, nn.ACTIVATIONS),
     (sections.InitName, nn.INITS),
     (sections.NormName, nn.NORMS),
@@ -19,6 +18,12 @@ FAMILIES = [
     (sections.PoolName, nn.POOLINGS),
     (sections.ScheduleName, optim.SCHEDULES),
 ]
+REGISTRIES = [models.MODELS, models.GENERATORS, *(registry for _, registry in FAMILIES)]
+
+
+def test_networks_are_recognisers_and_generators():
+    assert sorted(names_of(sections.ModelName)) == sorted([*models.MODELS.names(), *models.GENERATORS.names()])
+    assert sorted(sections.GENERATORS) == sorted(models.GENERATORS.names())
 
 
 @pytest.mark.parametrize(("names", "registry"), FAMILIES, ids=[registry.family for _, registry in FAMILIES])
@@ -27,7 +32,7 @@ def test_names_are_the_registrys(names, registry):
 
 
 @pytest.mark.parametrize(
-    "technique", [technique for _, registry in FAMILIES for technique in registry], ids=lambda t: t.name
+    "technique", [technique for registry in REGISTRIES for technique in registry], ids=lambda t: t.name
 )
 def test_records_are_complete(technique):
     assert technique.summary

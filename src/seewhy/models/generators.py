@@ -17,6 +17,9 @@ from seewhy.models.autoregressive.generator import RasterGenerator
 from seewhy.models.autoregressive.pixelcnn import PixelCNN
 from seewhy.models.autoregressive.raster import Autoregressive
 from seewhy.models.autoregressive.row_lstm import RowLSTM
+from seewhy.models.latent.autoencoder import Autoencoder
+from seewhy.models.latent.coders import CoderDesign
+from seewhy.models.latent.vae import VAE, Objective
 from seewhy.models.levels import Levels
 
 Shape = tuple[int, int, int]
@@ -119,6 +122,30 @@ def diagonal_bilstm(in_shape: Shape, classes: int | None, design: GeneratorDesig
     return _raster(DiagonalBiLSTM, in_shape, classes, design)
 
 
+def _coder(classes: int | None, design: GeneratorDesign) -> CoderDesign:
+    return CoderDesign(
+        kind=design.coder, width=design.width, depth=design.depth, activation=design.activation, classes=classes
+    )
+
+
+def autoencoder(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:
+    """Make an autoencoder."""
+    levels = Levels(design.levels, design.binarise)
+    return Autoencoder(in_shape, code=design.code, levels=levels, output=design.output, coder=_coder(classes, design))
+
+
+def vae(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:
+    """Make a variational autoencoder."""
+    return VAE(
+        in_shape,
+        code=design.code,
+        levels=Levels(design.levels, design.binarise),
+        output=design.output,
+        coder=_coder(classes, design),
+        objective=Objective(beta=design.beta, free_bits=design.free_bits, samples=design.samples),
+    )
+
+
 GENERATORS.add(
     Technique(
         name="pixelcnn",
@@ -165,5 +192,29 @@ GENERATORS.add(
         good_for="the whole context in one layer",
         bad_for="training time: a step for each diagonal",
         claims=("C24",),
+    )
+)
+GENERATORS.add(
+    Technique(
+        name="autoencoder",
+        factory=autoencoder,
+        summary="a picture through a short code and back",
+        formula="minimise -log p(x | d(e(x)))",
+        source="Rumelhart et al. 1986; Hinton & Salakhutdinov 2006",
+        good_for="compression, denoising, a first look at a data set",
+        bad_for="new pictures: random codes decode badly",
+        claims=("C25",),
+    )
+)
+GENERATORS.add(
+    Technique(
+        name="vae",
+        factory=vae,
+        summary="an autoencoder whose codes have a distribution, so that random ones mean something",
+        formula="maximise L_b = E_q log p(x | z) - beta KL(q(z | x) || p(z)), z = m + exp(log-sigma) e, e ~ N(0, I)",
+        source="Kingma & Welling 2014, 1312.6114; Burda et al. 2016, 1509.00519; Higgins et al. 2017",
+        good_for="smooth codes, interpolation, a bound on the likelihood in seconds",
+        bad_for="sharpness: pixels are means over what the code leaves open",
+        claims=("C25", "C26", "C27", "C28"),
     )
 )

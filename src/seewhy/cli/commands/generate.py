@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seewhy.core.errors import InputError, bad_value
 
@@ -96,7 +96,7 @@ def _make(options: argparse.Namespace) -> tuple[Tensor, int | None]:
         else options.label
     )
     paths = list(find(options.images))
-    about = {"label": label, "seed": options.seed}
+    about: dict[str, Any] = {"label": label, "seed": options.seed}
     if options.verb == "sample":
         return trained.sample(options.n or 64, temperature=options.temperature, **about), None
     if options.verb == "complete":
@@ -108,7 +108,7 @@ def _make(options: argparse.Namespace) -> tuple[Tensor, int | None]:
     if options.verb == "interpolate":
         if len(paths) != 2:
             raise InputError(f"interpolate: goes from one picture to another, got {len(paths)} pictures; name two")
-        return trained.interpolate(paths[0], paths[1], steps=steps, **about), steps
+        return trained.interpolate(paths[0], paths[1], steps=steps, label=label), steps
     if len(paths) > 1:
         raise InputError(f"traverse: starts from one picture, or from the middle, got {len(paths)} pictures")
-    return trained.traverse(paths[0] if paths else None, steps=steps, **about), steps
+    return trained.traverse(paths[0] if paths else None, steps=steps, label=label), steps

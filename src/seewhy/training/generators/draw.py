@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value, unknown_name
 from seewhy.core.seeding import generator
+from seewhy.models.latent.journeys import interpolate, quantiles, shown, traverse
+from seewhy.training.generators.sheets import codes_of
 from seewhy.training.results.folder import RunFolder
 from seewhy.training.spec.sections import AUTOREGRESSIVE, GENERATORS, LATENT
 
@@ -177,3 +179,67 @@ def reconstruct(run: RunFolder, images: Any, *, label: Label = None, seed: int =
     noise = generator(seed, "reconstruct", device=device)
     made = model.reconstruct(pixels.to(device), None if labels is None else labels.to(device), generator=noise)
     return torch.as_tensor(made).cpu()
+
+
+@torch.no_grad()
+def way(
+    run: RunFolder, start: Any, end: Any, *, steps: int = 9, label: Label = None, path: str = "spherical"
+) -> Tensor:
+    """Return the pictures on the way from one picture's code to another's, uint8 (steps, C, H, W).
+
+    Args:
+        run: of an autoencoder or VAE.
+        start: a path, a PIL picture, an array or a tensor.
+        end: likewise.
+        steps: at least 2, both ends included.
+        label: a class, where the generator is told classes.
+        path: "spherical" or "linear".
+
+    Raises:
+        InputError: the run is of another kind, or an argument is wrong.
+    """
+    model = network_for(run, "go from code to code", LATENT)
+    device = run.engine.device
+    images = torch.cat([read(run, start), read(run, end)]).to(device)
+    if len(images) != 2:
+        raise InputError(f"interpolate: goes from one picture to another, got {len(images)} pictures")
+    labels = _on(labels_of(run, label, 2), device)
+    codes = codes_of(run, model, images, labels)
+    found = interpolate(codes[:1], codes[1:], steps, path=cast("Any", path))[:, 0]
+    made = model.coders.pictures(found, None if labels is None else labels[:1].expand(steps))
+    return torch.as_tensor(made).cpu()
+
+
+@torch.no_grad()
+def along_dimensions(
+    run: RunFolder, image: Any = None, *, steps: int = 9, dimensions: int = 10, label: Label = None
+) -> Tensor:
+    """Return pictures with one dimension of the code changed at a time, uint8 (dimensions x steps, C, H, W), a dimension after the other.
+
+    Args:
+        run: of a VAE.
+        image: where to start; None for the middle of the codes.
+        steps: places along each dimension, from its 2% to its 98% quantile.
+        dimensions: how many, those of the most KL (on the run's own unseen pictures) first.
+        label: a class, where the generator is told classes.
+
+    Raises:
+        InputError: the run is of another kind, or an argument is wrong.
+    """
+    model = network_for(run, "change one dimension of a code", ("vae",))
+    if dimensions < 1:
+        raise bad_value("dimensions", dimensions, "at least 1")
+    device = run.engine.device
+    labels = _on(labels_of(run, label, 1), device)
+    order = torch.tensor(run.read_json("generated.json")["order"][:dimensions], device=device)
+    start = torch.zeros(model.coders.code, device=device)
+    if image is not None:
+        images = read(run, image).to(device)
+        start = codes_of(run, model, images[:1], labels)[0]
+    codes = traverse(start, order, quantiles(steps))
+    made = shown(codes, model.pictures, None if labels is None else int(labels[0]))
+    return torch.as_tensor(made).flatten(0, 1).cpu()
+
+
+def _on(labels: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if labels is None else labels.to(device)

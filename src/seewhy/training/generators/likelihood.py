@@ -14,6 +14,7 @@ from seewhy.core.seeding import generator
 from seewhy.data import Part
 from seewhy.training.fabric import Engine
 from seewhy.training.generators.task import CHUNK
+from seewhy.training.spec import RunSpec
 
 SAMPLES = 100
 """Codes a picture by which a run's own bound is estimated; `seewhy evaluate --samples` takes more."""
@@ -80,3 +81,13 @@ def summarise(part: str, found: Tensor, dimensions: int, *, estimator: str, leve
     half = 1.959964 * found.double().std(correction=1).item() / math.sqrt(n) if n > 1 else 0.0
     bits = nats / (dimensions * math.log(2))
     return Likelihood(part, n, nats, (nats - half, nats + half), bits, estimator, levels)
+
+
+def estimator(spec: RunSpec, samples: int = SAMPLES) -> dict[str, Any]:
+    """Return in words what the likelihood of a generator is, and of how many levels."""
+    said = "exact"
+    if spec.model.name == "autoencoder":
+        said = "of a picture given its own code: an autoencoder has no likelihood"
+    elif spec.model.name == "vae":
+        said = f"importance-weighted bound, k = {samples:,}"
+    return {"estimator": said, "levels": None if spec.generator.output == "gaussian" else spec.generator.levels}

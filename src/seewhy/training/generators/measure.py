@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from seewhy.core.errors import InputError, bad_value
 from seewhy.data import Part
-from seewhy.training.generators.finish import estimator
-from seewhy.training.generators.likelihood import SAMPLES, Likelihood, log_likelihoods, summarise
+from seewhy.training.generators.likelihood import SAMPLES, Likelihood, estimator, log_likelihoods, summarise
 from seewhy.training.results.folder import RunFolder
 
 

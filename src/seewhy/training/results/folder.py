@@ -36,6 +36,7 @@ from seewhy.nn import fold, monte_carlo
 from seewhy.training.assemble import Prepared, empty_model, make_task
 from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.generators.build import empty_generator
+from seewhy.training.generators.codes import load_codes
 from seewhy.training.loop.checkpoint import Checkpoints, load_tensors, snapshot_file
 from seewhy.training.results.environment import environment
 from seewhy.training.spec import RunSpec
@@ -147,6 +148,8 @@ class RunFolder:
             else empty_model(self.spec, facts, mean=tuple(self.data["mean"]), std=tuple(self.data["std"]))
         )
         model.load_state_dict(weights)
+        if self.spec.model.name == "autoencoder":
+            load_codes(model, self.folder)
         return model.to(self.engine.device).eval()
 
     def _weights(self) -> dict[str, Tensor]:

@@ -123,7 +123,8 @@ class GeneratorSpec(Strict):
         None,
         ge=2,
         le=256,
-        description="Levels of brightness that are told apart (default: grey pictures of 16 to 32 pixels 2, black and white, smaller ones 16, others 256).",
+        description="Levels of brightness that are told apart (default: 2, black and white, for grey pictures of 16 to 32 pixels, "
+        "16 for smaller ones, else 256).",
     )
     binarise: BinariseName = Field(
         "stochastic",

@@ -1,0 +1,234 @@
+"""Generators by the same commands as recognisers: train, go on exactly, evaluate, draw, complete; what cannot be is refused."""
+
+import json
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_training_resume import assert_same_bits
+
+from seewhy import api
+from seewhy.core.errors import InputError
+from seewhy.training.generators.frames import moments
+from seewhy.training.loop.events import StepEnded
+from seewhy.training.spec import make_spec, names_of
+from seewhy.training.spec.sections import AUTOREGRESSIVE, GENERATORS, ModelName
+
+SMALL = {"width": 8, "depth": 1, "epochs": 2, "lr": 0.01, "precision": "fp32", "train.threads": 1}
+OPTIONS = {
+    "pixelcnn": {},
+    "gated_pixelcnn": {"generator.conditional": True},
+    "row_lstm": {},
+    "diagonal_bilstm": {"generator.levels": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A small run of each generator, trained when it is first asked for."""
+    home, made = tmp_path_factory.mktemp("generators"), {}
+
+    def get(name):
+        if name not in made:
+            made[name] = api.train("digits", out=home / name, model=name, **SMALL, **OPTIONS[name])
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_it_learns_and_is_measured(runs, name):
+    run = runs(name)
+    losses = [row["train_loss"] for row in run.metrics]
+    assert losses[-1] < losses[0]
+    levels = run.spec.generator.levels
+    if levels:
+        assert run.results["test"]["nats"] < 64 * math.log(levels)  # better than any pixel for itself, evenly
+    again = run.evaluate()
+    assert again.nats == pytest.approx(run.results["test"]["nats"], abs=1e-4)
+    assert again.interval[0] < again.nats < again.interval[1]
+    assert again.bits_per_dimension == pytest.approx(again.nats / (64 * math.log(2)))
+    page = (run.folder / "report.html").read_text()
+    assert "Through training" in page
+    assert "samples" in page
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_equal_seeds_draw_equal_pictures(runs, name):
+    run = runs(name)
+    first, again, other = run.sample(6, seed=3), run.sample(6, seed=3), run.sample(6, seed=4)
+    assert first.shape == (6, 1, 8, 8)
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name in AUTOREGRESSIVE])
+def test_given_pixels_are_kept_exactly(runs, name):
+    run = runs(name)
+    images = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8)
+    done = run.complete(images, rows=5, seed=1)
+    assert torch.equal(done[:, :, :5], images[:, :, :5])
+    assert not torch.equal(done[:, :, 5:], images[:, :, 5:])
+    given = torch.rand(8, 8) < 0.5
+    done = run.complete(images, given=given)
+    assert torch.equal(done[:, :, given], images[:, :, given])
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_interrupted_it_ends_with_the_same_bits(runs, name, tmp_path):
+    def stop(event):
+        if isinstance(event, StepEnded) and event.step == 7:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    options = {**SMALL, **OPTIONS[name], "train.checkpoint_seconds": 0.0}
+    with pytest.raises(KeyboardInterrupt):
+        api.train("digits", out=folder, model=name, observers=[stop], **options)
+    api.resume(folder)
+    reference = runs(name)
+    assert_same_bits(folder, reference.folder)
+    assert json.loads((folder / "results.json").read_text()) == reference.results
+
+
+def test_a_class_can_be_asked_for(runs):
+    run = runs("gated_pixelcnn")
+    assert torch.equal(run.sample(3, label="7", seed=0), run.sample(3, label=7, seed=0))
+    assert not torch.equal(run.sample(3, label=7, seed=0), run.sample(3, label=1, seed=0))
+    assert torch.equal(run.sample(10, seed=0), run.sample(10, label=list(range(10)), seed=0))
+
+
+def test_what_cannot_be_meant_is_refused(runs, tmp_path):
+    run, told = runs("pixelcnn"), runs("gated_pixelcnn")
+    for call, message in (
+        (lambda: run.sample(0), "n: must be at least 1, got 0"),
+        (lambda: run.sample(2, temperature=-1.0), "temperature: must be at least 0, got -1.0"),
+        (lambda: run.sample(2, label=3), "label: .*trained without classes, got 3"),
+        (lambda: told.sample(2, label="seven"), "label: 'seven' is not known"),
+        (lambda: told.sample(2, label=10), "label: must be a class name, or a number from 0 to 9, got 10"),
+        (lambda: told.sample(3, label=[1, 2]), "label: must be one class, or one for each of 3 pictures"),
+        (
+            lambda: run.complete(torch.zeros(1, 8, 8, dtype=torch.uint8), rows=9),
+            "rows: must be from 0 to the pictures' height",
+        ),
+        (
+            lambda: run.reconstruct(torch.zeros(1, 8, 8, dtype=torch.uint8)),
+            "is a pixelcnn, which cannot reconstruct pictures",
+        ),
+        (lambda: run.predict(torch.zeros(1, 8, 8, dtype=torch.uint8)), "makes pictures and recognises none"),
+        (lambda: run.evaluate(samples=5), "samples: bound the likelihood of a vae"),
+        (lambda: run.complete(str(tmp_path / "none.png")), "none.png"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("name", sorted(set(names_of(ModelName)) - set(GENERATORS)))
+def test_a_recogniser_takes_no_generators_choices(name):
+    with pytest.raises(InputError, match=r"generator\.levels: is for generators"):
+        make_spec("digits", {"model": name, "generator.levels": 4})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"model": "pixelcnn", "generator.code": 4},
+            "generator.code: is for autoencoder, vae, gan, but model.name is 'pixelcnn'; leave it out",
+        ),
+        (
+            {"model": "vae", "reg.mixup": 0.2},
+            "reg.mixup: is for recognisers, but model.name is 'vae', got 0.2; leave it out",
+        ),
+        (
+            {"model": "vae", "members": 3},
+            "ensemble.members: is for recognisers, but model.name is 'vae', got 3; leave it out",
+        ),
+        (
+            {"model": "pixelcnn", "optimizer": "lbfgs"},
+            "optim.name: lbfgs is for recognisers, but model.name is 'pixelcnn'; choose a first-order optimiser",
+        ),
+        (
+            {"model": "gan", "patience": 2},
+            "train.patience: a gan has no validation loss that could stop rising, got 2; leave it out",
+        ),
+        (
+            {"model": "vae", "generator.output": "bernoulli", "generator.levels": 4},
+            "generator.output: 'bernoulli' has 2 levels, but generator.levels is 4; choose 2, gaussian or logistic",
+        ),
+        (
+            {"model": "pixelcnn", "generator.binarise": "threshold", "generator.levels": 3},
+            "generator.binarise: 'threshold' makes 2 levels, but generator.levels is 3; choose 2 or leave it out",
+        ),
+    ],
+)
+def test_wrong_combinations_are_refused_with_their_message(options, message):
+    with pytest.raises(InputError) as caught:
+        make_spec("digits", options)
+    assert str(caught.value) == message
+
+
+def test_colour_photographs_are_modelled_in_their_levels(shapes, tmp_path):
+    run = api.train(
+        shapes,
+        out=tmp_path / "run",
+        model="pixelcnn",
+        resolution=8,
+        **{**SMALL, "epochs": 1},
+        **{"generator.levels": 4},
+    )
+    drawn = run.sample(2)
+    assert drawn.shape == (2, 3, 8, 8)
+    assert set(drawn.unique().tolist()) <= {0, 85, 170, 255}
+
+
+def test_frames_lie_ever_further_apart():
+    assert moments(5) == (1, 2, 3, 4, 5)
+    found = moments(300)
+    assert found[0] == 1
+    assert found[-1] == 300
+    steps = [after - before for before, after in pairwise(found)]
+    assert steps == sorted(steps)
+
+
+def test_the_command_line_writes_sheets_and_single_pictures(runs, tmp_path, capsys):
+    from seewhy.cli.main import run as command
+
+    folder = str(runs("pixelcnn").folder)
+    assert (
+        command(["generate", "sample", folder, "-n", "6", "--columns", "3", "--out", str(tmp_path / "sheet.png")]) == 0
+    )
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (3 * 8 + 2, 2 * 8 + 1)
+    assert command(["generate", "sample", folder, "-n", "3", "--out", str(tmp_path / "single")]) == 0
+    assert sorted(path.name for path in (tmp_path / "single").iterdir()) == ["1.png", "2.png", "3.png"]
+    assert (
+        command(
+            [
+                "generate",
+                "complete",
+                folder,
+                str(tmp_path / "single"),
+                "--rows",
+                "4",
+                "--out",
+                str(tmp_path / "done.png"),
+            ]
+        )
+        == 0
+    )
+    with Image.open(tmp_path / "done.png") as sheet:
+        kept = np.asarray(sheet)
+    assert np.array_equal(kept[:4], kept[9:13])
+    for arguments, message in (
+        (["sample", folder, "--out", str(tmp_path / "sheet.png")], "exists already and is not overwritten"),
+        (["smple", folder], "must be one of sample, complete"),
+        (["complete", folder], "complete: needs pictures to start from"),
+        (["sample", folder, "--rows", "3"], "--rows: belongs to complete"),
+        (["sample", folder, "--out", "x.jpg"], "--out: must be a .png file"),
+    ):
+        assert command(["generate", *arguments]) == 2
+        assert message in capsys.readouterr().err
