@@ -1,11 +1,16 @@
 """Quasi-Newton updates as algebra: the secant condition, definiteness, duality, and the compact form against the two loops."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seewhy.optim.updates import Dense, Pairs, bfgs, damped, dfp, two_loop
+from seewhy.optim import vectors
+from seewhy.optim.pairs import Pairs, two_loop
+from seewhy.optim.updates import Change, Dense, bfgs, damped, dfp
 
 seeds = st.integers(0, 10**6)
 quiet = settings(deadline=None)
@@ -22,6 +27,11 @@ def pair(n, seed):
     D, H = definite(n, generator), definite(n, generator)
     s = torch.randn(n, dtype=torch.float64, generator=generator)
     return D, s, H @ s
+
+
+def looked(memory, g):
+    found = memory.look(g)
+    return np.empty(0) if found is None else found.double().numpy()
 
 
 @quiet
@@ -63,7 +73,7 @@ def test_the_compact_form_is_the_two_loops_and_bfgs(seed, m, count):
         pairs.add(s, H @ s)
         kept.append((s, H @ s))
     g = torch.randn(n, dtype=torch.float64, generator=generator)
-    got = -pairs.descend(g)
+    got = -pairs.descend(g, looked(pairs, g))
     torch.testing.assert_close(got, two_loop(pairs, g), rtol=1e-8, atol=1e-9)
     D = torch.eye(n, dtype=torch.float64)
     if kept:
@@ -74,22 +84,29 @@ def test_the_compact_form_is_the_two_loops_and_bfgs(seed, m, count):
     torch.testing.assert_close(got, D @ g, rtol=1e-7, atol=1e-8)
 
 
-def test_products_that_are_put_off_are_the_same():
-    """`follows`: y is the difference of the gradients that D was applied to, so its products with the older rows come for free."""
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_products_by_differences_are_the_products(dtype):
+    """y is the difference of two gradients that were looked at, so its products with the older rows are differences too."""
     n, m, generator = 20, 4, torch.Generator().manual_seed(0)
     H = definite(n, generator)
-    lazy, eager = (Pairs(m, n, dtype=torch.float64, device=torch.device("cpu")) for _ in range(2))
+    lazy, eager = (Pairs(m, n, dtype=dtype, device=torch.device("cpu")) for _ in range(2))
     w = torch.randn(n, dtype=torch.float64, generator=generator)
+    g = H @ w
+    seen = looked(lazy, g)
+    close = {"rtol": 1e-9, "atol": 1e-10} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-4}
     for _ in range(11):
-        d, twin = lazy.descend(H @ w), eager.descend(H @ w)
-        torch.testing.assert_close(d, twin, rtol=1e-9, atol=1e-10)
-        s = 0.3 * d
-        for memory in (lazy, eager):
-            row_s, row_y = memory.room()
-            row_s.copy_(s)
-            row_y.copy_(H @ s)
-            memory.learn(follows=memory is lazy)
-        w = w + s
+        d, twin = lazy.descend(g, seen).clone(), eager.descend(g, looked(eager, g))
+        torch.testing.assert_close(d, twin, **close)
+        s = 0.3 * d.double()
+        after = g + H @ s
+        of_g, y = looked(lazy, after), after - g
+        row_s, row_y = lazy.room()
+        row_s.copy_(s)
+        row_y.copy_(y)
+        seen = lazy.learn(Change(after, of_g, of_g - seen, float(s @ y), float(s @ after)))
+        eager.add(s, y)
+        np.testing.assert_allclose(seen, looked(lazy, after), **close)
+        w, g = w + s, after
 
 
 def test_a_memory_survives_being_saved():
@@ -100,15 +117,51 @@ def test_a_memory_survives_being_saved():
         memory, generator = make(), torch.Generator().manual_seed(1)
         for _ in range(5):
             row_s, row_y = memory.room()
-            row_s.copy_(torch.randn(5, dtype=torch.float64, generator=generator))
-            row_y.copy_(2 * row_s)
-            memory.learn(follows=False)
+            s = torch.randn(5, dtype=torch.float64, generator=generator)
+            of_y = looked(memory, 2 * s)
+            row_s.copy_(s)
+            row_y.copy_(2 * s)
+            memory.learn(Change(row_y, of_y, of_y))
         copy = make()
         copy.load(memory.state())
         g = torch.randn(5, dtype=torch.float64, generator=generator)
-        assert torch.equal(copy.descend(g), memory.descend(g))
+        assert torch.equal(copy.descend(g, looked(copy, g)), memory.descend(g, looked(memory, g)))
         memory.clear()
-        assert torch.equal(memory.descend(g), -g)
+        assert torch.equal(memory.descend(g, looked(memory, g)), -g)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e-200])
+def test_a_pair_that_is_not_a_pair_empties_the_memory(bad):
+    memory = Pairs(3, 5, dtype=torch.float64, device=torch.device("cpu"))
+    memory.add(torch.ones(5, dtype=torch.float64), torch.ones(5, dtype=torch.float64))
+    g = torch.full((5,), bad, dtype=torch.float64)
+    of_g = looked(memory, g)
+    for row in memory.room():
+        row.copy_(g)
+    assert memory.learn(Change(g, of_g, of_g)) is None
+    assert memory.empty
+
+
+@pytest.mark.parametrize("n", [1 << 17, (1 << 17) + 3])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_long_vectors_are_taken_in_pieces(n, kind):
+    """Twins in float64 without pieces; sizes that do and do not divide among the cores."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(5, n, dtype=kind, generator=generator)
+    g, x = torch.randn(2, n, dtype=torch.float64, generator=generator)
+    c = torch.randn(5, dtype=kind, generator=generator)
+    close = {"rtol": 1e-9, "atol": 1e-9} if kind == torch.float64 else {"rtol": 1e-4, "atol": 2e-2}
+    torch.testing.assert_close(vectors.times(rows, g.to(kind)).double(), rows.double() @ g, **close)
+    torch.testing.assert_close(
+        vectors.add_rows(g.to(kind, copy=True), rows, c).double(),
+        g + rows.double().T @ c.double(),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+    d = rows[0]
+    torch.testing.assert_close(vectors.add(x, d, 0.3, out=torch.empty_like(x)), x + 0.3 * d.double())
+    torch.testing.assert_close(vectors.dot(x, d), x @ d.double(), rtol=1e-9, atol=1e-9)
+    assert torch.equal(vectors.subtract(x, g, out=torch.empty(n, dtype=kind)), (x - g).to(kind))
 
 
 @quiet

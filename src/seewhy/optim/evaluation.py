@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +16,8 @@ from torch import Tensor
 
 from seewhy.core.errors import InputError
 from seewhy.optim.flat import Flat
+from seewhy.optim.updates import Memory
+from seewhy.optim.vectors import EMPTY, Products, dot, fetch
 
 Closure = Callable[[], Any]
 
@@ -30,6 +32,7 @@ class Point:
         value: of what is minimised; infinite until it is measured.
         norm: Euclidean, of g.
         largest: entry of g, in size.
+        looked: what the memory knows about g.
     """
 
     x: Tensor
@@ -37,6 +40,7 @@ class Point:
     value: float = math.inf
     norm: float = math.inf
     largest: float = math.inf
+    looked: Products = field(default_factory=lambda: EMPTY)
 
     @property
     def finite(self) -> bool:
@@ -61,18 +65,24 @@ class Evaluator:
         self.eps = torch.finfo(torch.float64).eps
 
     def __call__(
-        self, closure: Closure, point: Point, along: Sequence[Tensor] = (), ready: Sequence[Tensor] = ()
+        self,
+        closure: Closure,
+        point: Point,
+        memory: Memory | None = None,
+        along: Tensor | None = None,
+        ready: Sequence[Tensor] = (),
     ) -> list[float]:
         """Evaluate and fill the point, but for x.
 
         Args:
             closure: see the module.
             point: to fill.
-            along: vectors (n) whose products with the gradient are wanted.
+            memory: looks at the gradient.
+            along: d (n), whose product with the gradient is wanted.
             ready: further numbers to fetch.
 
         Returns:
-            The products, then the numbers.
+            The product, if it is wanted, then the numbers.
 
         Raises:
             InputError: the loss is not one real number of at least bf16, or a gradient is sparse.
@@ -83,15 +93,18 @@ class Evaluator:
         g = self.flat.gather_grads(point.g)
         if self.sign < 0.0:
             g.neg_()
-        wanted = [torch.dot(g, g), torch.linalg.vector_norm(g, math.inf), *(torch.dot(g, d) for d in along), *ready]
+        wanted = [torch.dot(g, g), *torch.aminmax(g)]
+        if along is not None:
+            wanted.append(dot(g, along))
+        wanted += ready
         if isinstance(loss, Tensor):
             loss = _number(loss)
             self.eps = torch.finfo(loss.dtype).eps
-            value, squared, largest, *rest = _fetch([loss, *wanted])
-        else:
-            squared, largest, *rest = _fetch(wanted)
-            value = float(loss)
-        point.value, point.largest = self.sign * value, largest
+            wanted.append(loss)
+        found, point.looked = fetch(wanted, None if memory is None else memory.look(g))
+        value = found.pop() if isinstance(loss, Tensor) else float(loss)
+        squared, least, most, *rest = found
+        point.value, point.largest = self.sign * value, max(-least, most)
         point.norm = math.sqrt(squared) if squared >= 0.0 else math.nan
         return rest
 
@@ -117,14 +130,3 @@ def _number(loss: Tensor) -> Tensor:
     if loss.is_complex() or not loss.is_floating_point() or loss.dtype == torch.float16:
         raise InputError(f"closure: must return a real loss of at least bf16, got {loss.dtype}; compute it in float32")
     return loss.detach().reshape(())
-
-
-def _fetch(scalars: list[Tensor]) -> list[float]:
-    """Return the numbers, waiting once for their device."""
-    if not scalars:
-        return []
-    if scalars[0].device.type == "cpu":
-        return [scalar.item() for scalar in scalars]
-    kind = torch.float32 if scalars[0].device.type == "mps" else torch.float64
-    numbers: list[float] = torch.stack([scalar.to(kind) for scalar in scalars]).tolist()
-    return numbers

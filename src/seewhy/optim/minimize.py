@@ -11,8 +11,9 @@ from torch import Tensor
 
 from seewhy.core.errors import InputError, bad_value, unknown_name
 from seewhy.optim.newton import Damping, Newton
-from seewhy.optim.quasi_newton import BFGS, DFP, LBFGS, LineSearch, QuasiNewton, chosen
+from seewhy.optim.quasi_newton import BFGS, DFP, LBFGS
 from seewhy.optim.status import CODES, MESSAGES, Reason, Result, Status
+from seewhy.optim.step_loop import LineSearch, QuasiNewton, chosen
 from seewhy.optim.updates import Identity
 
 Method = Literal["bfgs", "dfp", "lbfgs", "newton", "damped_newton", "gradient"]

@@ -1,0 +1,337 @@
+"""The step loop of quasi-Newton methods, whatever remembers their curvature.
+
+An iteration at w with gradient g: d = -D g; a line search finds t; w <- w + t d; the pair s = t d, y = g(w + t d) - g(w) updates D
+(`seewhy.optim.updates`). While nothing is learnt D = I, and the first step is tried with length lr min(|g|, 1).
+
+**One function.** A line search compares values, so the closure must be the same function throughout a `step`: the whole data, or one batch held
+fixed, without dropout drawn anew. The function may be accumulated over batches inside the closure; nothing here needs it in one graph.
+
+**Mini-batches.** The noise between two batches would drown y. `step(closure, overlap)` takes d from the closure's batch, and both ends of the
+search and of the pair from `overlap`, a closure over some samples that this batch shares with the next (Berahas, Nocedal & Takac 2016,
+1605.06049). Pairs are then damped. `line_search="none"` goes lr d without a search.
+
+**When something goes wrong.** A search that finds nothing is repeated once along the gradient, with the memory cleared. If that fails too, the
+parameters are put back where the step began and `status` says why. A value or gradient that is not finite counts as too far.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from seewhy.core.errors import InputError, bad_value, unknown_name
+from seewhy.optim.evaluation import Closure, Evaluator, Point, refuse_half
+from seewhy.optim.flat import Flat, one_group
+from seewhy.optim.line_search import Search, backtracking, strong_wolfe
+from seewhy.optim.status import Reason, Status
+from seewhy.optim.updates import Change, Memory, damped, damping
+from seewhy.optim.vectors import EMPTY, add, dot, subtract
+
+LineSearch = Callable[..., Search]
+LINE_SEARCHES: dict[str, LineSearch | None] = {"strong_wolfe": strong_wolfe, "backtracking": backtracking, "none": None}
+
+CURVATURE = 1e-8
+"""A pair counts if s'y > CURVATURE s'Bs."""
+DAMPING = 0.2
+"""Damped pairs have s'y >= DAMPING s'Bs."""
+SEARCH_EVALUATIONS = 20
+
+
+@dataclass
+class _Counts:
+    iterations: int = 0
+    skipped_pairs: int = 0
+    damped_pairs: int = 0
+    restarts: int = 0
+
+
+class QuasiNewton(torch.optim.Optimizer):
+    """The step loop. `BFGS`, `DFP` and `LBFGS` give it a memory."""
+
+    def __init__(self, params: Iterable[Any], options: dict[str, Any], make: Callable[[Flat], Memory]) -> None:
+        _check(options)
+        self._closed = False
+        super().__init__(one_group(params), options)
+        self._closed = True
+        self._flat = Flat(self.param_groups[0]["params"])
+        self._memory = make(self._flat)
+        empty = self._flat.empty
+        self._here, self._there = Point(empty(), empty()), Point(empty(), empty())
+        self._d, self._tried = self._here.g, math.nan
+        self._counts = _Counts()
+        self._known, self._promised = False, 0.0
+        self._evaluate = Evaluator(self._flat, maximize=options["maximize"])
+        self.status = Status(math.nan, math.nan, 0, 0, 0.0, "progress")
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Refuse a second group: a step moves all parameters along one direction.
+
+        Raises:
+            InputError: always, after construction.
+        """
+        if self._closed:
+            raise InputError(
+                f"params: {type(self).__name__} moves all parameters together, got a second group; "
+                "make a new optimiser over all of them"
+            )
+        super().add_param_group(param_group)
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None, overlap: Closure | None = None, *, fresh: bool = True) -> Tensor:  # type: ignore[override]
+        """Make up to `max_iter` iterations (one, if an overlap is given).
+
+        Args:
+            closure: clears the gradients, computes the loss, calls backward and returns the loss, as for `torch.optim.LBFGS`.
+            overlap: the same for samples that this batch shares with the next; None where the closure is one function.
+            fresh: evaluate at the start. False takes the value and gradient that the last step ended with, if the parameters are still
+                those; right only where the closure is the same function as then.
+
+        Returns:
+            The loss where the step began.
+
+        Raises:
+            InputError: there is no closure, its loss is not one real number, it runs in fp16 autocast, or a gradient is sparse.
+        """
+        if closure is None:
+            raise InputError(
+                f"closure: {type(self).__name__}.step evaluates the loss several times, got no closure; "
+                "pass one that clears the gradients, calls backward and returns the loss"
+            )
+        refuse_half(self._flat.device)
+        group = self.param_groups[0]
+        budget = self._evaluate.count + (group["max_eval"] or 1_000_000_000)
+        reason = self._begin(closure, check=fresh and group["line_search"] != "none" and overlap is None, fresh=fresh)
+        began = torch.tensor(self._evaluate.sign * self._here.value, dtype=self._flat.dtype)
+        length = 0.0
+        for _ in range(1 if overlap is not None else group["max_iter"]):
+            if reason != "progress":
+                break
+            if self._here.largest <= group["gtol"]:
+                reason = "converged"
+                break
+            if self._evaluate.count >= budget:
+                reason = "max_eval"
+                break
+            reason, length = self._iterate(closure, overlap, budget)
+        if reason == "progress" and overlap is None and self._here.largest <= group["gtol"]:
+            reason = "converged"
+        self._known = overlap is None and reason != "not_finite"
+        here = self._here
+        self.status = Status(
+            self._evaluate.sign * here.value,
+            here.norm,
+            self._evaluate.count,
+            step_length=length,
+            reason=reason,
+            gradient_max=here.largest,
+            **vars(self._counts),
+        )
+        return began
+
+    def _begin(self, closure: Closure, *, check: bool, fresh: bool) -> Reason:
+        """Evaluate where the parameters are, unless that is known."""
+        here, there = self._here, self._there
+        if not fresh and self._known and torch.equal(self._flat.read(there.x), here.x):
+            return "progress"
+        self._flat.read(here.x)
+        self._evaluate(closure, here, self._memory)
+        if not here.finite:
+            return "not_finite"
+        if check and self._evaluate.count == 1 and self._differs(closure):
+            return "not_deterministic"
+        return "progress"
+
+    def _iterate(self, closure: Closure, overlap: Closure | None, budget: int) -> tuple[Reason, float]:
+        """Make one iteration, if need be along the gradient."""
+        while True:
+            base = source = self._here
+            function, slope = closure, None
+            self._d = self._memory.descend(source.g, source.looked)
+            if overlap is not None:
+                base, function = Point(self._here.x, self._flat.empty()), overlap
+                (slope,) = self._evaluate(overlap, base, self._memory, self._d)
+                if not base.finite:
+                    return self._put_back("not_finite")
+                if not slope < 0.0:  # the overlap disagrees with its batch
+                    source, slope = base, None
+                    self._d = self._memory.descend(source.g, source.looked)
+            found, slope, bend = self._search(function, base, source, slope, budget)
+            if found.step > 0.0:
+                self._learn(found, base, slope, source, bend)
+                self._promised = -found.step * slope
+                self._here, self._there = self._there, self._here
+                self._counts.iterations += 1
+                return "progress", found.step
+            left = budget - self._evaluate.count
+            if left <= 0:
+                return self._put_back("max_eval")
+            self._flat.write(self._here.x)
+            if self._differs(function, base):
+                return self._put_back("not_deterministic")
+            if self._memory.empty:
+                hopeless = -slope * min(1.0, 1.0 / max(self._here.norm, 1e-300)) <= self._evaluate.noise(base)
+                return self._put_back("precision" if hopeless else "line_search")
+            self._memory.clear()
+            self._promised = 0.0
+            self._counts.restarts += 1
+
+    def _search(
+        self, function: Closure, base: Point, source: Point, slope: float | None, budget: int
+    ) -> tuple[Search, float, float]:
+        """Search along d = -D g(source); `slope` is phi'(0) if it is known.
+
+        Returns:
+            What was found, phi'(0) = d'g(base) and d'B d = -d'g(source). The parameters and `_there` are those of the step found, if any.
+        """
+        group = self.param_groups[0]
+        first = group["lr"]
+        if self._memory.empty:  # -d = g, of any size: as much gain as the last step promised, or a step of length 1
+            square = max(base.norm**2, 1e-300)
+            first *= self._promised / square if self._promised else min(1.0, square**-0.5)
+        slope_there, bend = self._try(function, base, first, -dot(source.g, self._d))
+        slope = -bend if slope is None else slope
+        known = [(self._there.value, slope_there)]
+
+        def phi(t: float) -> tuple[float, float]:
+            if known:
+                return known.pop()
+            (slope,) = self._try(function, base, t)
+            return self._there.value, slope
+
+        search = group["line_search"]
+        search = LINE_SEARCHES[search] if isinstance(search, str) else search
+        if search is None:
+            fine = self._there.finite
+            return Search(first if fine else 0.0, self._there.value, slope_there, 1, "met"), slope, bend
+        left = max(1, min(SEARCH_EVALUATIONS, 1 + budget - self._evaluate.count))
+        found = search(phi, base.value, slope, step=first, noise=self._evaluate.noise(base), max_eval=left)
+        if not found.met and not found.value < base.value:
+            found = Search(0.0, base.value, slope, found.evaluations, found.reason)
+        if found.step > 0.0 and found.step != self._tried:
+            self._try(function, base, found.step)
+            if not self._there.finite:
+                found = Search(0.0, base.value, slope, found.evaluations, found.reason)
+        return found, slope, bend
+
+    def _try(self, function: Closure, base: Point, t: float, *extra: Tensor) -> list[float]:
+        """Evaluate at w + t d; return phi'(t), then the extra numbers."""
+        there, self._tried = self._there, t
+        add(base.x, self._d, t, out=there.x)
+        self._flat.write(there.x)
+        if self._flat.narrow:
+            self._flat.read(there.x)
+        numbers = self._evaluate(function, there, self._memory, self._d, extra)
+        if not there.finite:
+            there.value = math.inf
+        return numbers
+
+    def _learn(self, found: Search, base: Point, slope: float, source: Point, bend: float) -> None:
+        """Learn the pair of a step s = t d with s'Bs = t^2 d'Bd, B s = -t g(source), unless it has no curvature."""
+        t, there = found.step, self._there
+        sy, sBs = t * (found.slope - slope), t * t * bend
+        damp = source is not base or self.param_groups[0]["line_search"] in ("backtracking", "none")
+        damp = damp and sy < DAMPING * sBs
+        if not damp and not sy > CURVATURE * sBs > 0.0:
+            self._counts.skipped_pairs += 1
+            return
+        s, y = self._memory.room()
+        if self._flat.narrow:
+            subtract(there.x, base.x, out=s)
+        else:
+            torch.mul(self._d, t, out=s)
+        subtract(there.g, base.g, out=y)
+        of_y = there.looked - base.looked[: len(there.looked)]
+        if damp:
+            self._counts.damped_pairs += 1
+            y.copy_(damped(y, source.g * -t, sy, sBs, least=DAMPING))
+            theta, sy = damping(sy, sBs, least=DAMPING), DAMPING * sBs
+            of_y = theta * of_y - (1.0 - theta) * t * source.looked[: len(of_y)]
+        exact = () if self._flat.narrow else (sy, t * found.slope)
+        looked = self._memory.learn(Change(there.g, there.looked, of_y, *exact))
+        there.looked = EMPTY if looked is None else looked
+        self._counts.skipped_pairs += looked is None
+
+    def _put_back(self, reason: Reason) -> tuple[Reason, float]:
+        self._flat.write(self._here.x)
+        self._flat.set_grads(self._here.g * self._evaluate.sign)
+        return reason, 0.0
+
+    def _differs(self, function: Closure, base: Point | None = None) -> bool:
+        """Evaluate once more at the same parameters; say so if the value is another."""
+        base = base or self._here
+        self._evaluate(function, self._there)
+        again = self._there.value
+        if again == base.value or abs(again - base.value) <= self._evaluate.noise(base):
+            return False
+        warnings.warn(
+            f"closure: gave {self._evaluate.sign * base.value:.9g} and then {self._evaluate.sign * again:.9g} at the same parameters; "
+            "a line search needs one function: hold the batch and dropout fixed during a step, or use line_search='none' with an overlap",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to go on to the bit. Tensors are references, as torch's are."""
+        here = self._here
+        mine = {
+            "evaluations": self._evaluate.count,
+            "counts": vars(self._counts),
+            "memory": self._memory.state(),
+            "known": self._known,
+            "promised": self._promised,
+            "g": here.g,
+            "x": here.x,
+            "looked": torch.from_numpy(here.looked.copy()),
+            "measures": [here.value, here.norm, here.largest],
+        }
+        return {**super().state_dict(), "quasi_newton": mine}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned, in the precision of the history, whatever the parameters' is.
+
+        Raises:
+            InputError: it is another optimiser's.
+        """
+        if "quasi_newton" not in state_dict:
+            raise InputError(
+                f"state_dict: must come from {type(self).__name__}, got one without 'quasi_newton'; start afresh, or load it into its own class"
+            )
+        super().load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
+        mine, here = state_dict["quasi_newton"], self._here
+        self._evaluate.count, self._counts = mine["evaluations"], _Counts(**mine["counts"])
+        self._memory.load(mine["memory"])
+        self._known, self._promised = mine["known"], mine["promised"]
+        self._evaluate.sign = -1.0 if self.param_groups[0]["maximize"] else 1.0
+        here.g.copy_(mine["g"])
+        here.x.copy_(mine["x"])
+        here.looked = mine["looked"].cpu().numpy()
+        here.value, here.norm, here.largest = mine["measures"]
+
+
+Option = Literal["lr", "line_search", "max_iter", "max_eval", "gtol", "maximize"]
+OPTIONS: tuple[Option, ...] = ("lr", "line_search", "max_iter", "max_eval", "gtol", "maximize")
+
+
+def chosen(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of the step loop among a constructor's arguments."""
+    return {name: given[name] for name in OPTIONS}
+
+
+def _check(options: dict[str, Any]) -> None:
+    search = options["line_search"]
+    if isinstance(search, str) and search not in LINE_SEARCHES:
+        raise unknown_name("line_search", search, LINE_SEARCHES)
+    if not 0.0 < options["lr"] < math.inf:
+        raise bad_value("lr", options["lr"], "more than 0 and finite", "1 is right for a line search")
+    for name in ("max_iter", "max_eval"):
+        if options[name] is not None and options[name] < 1:
+            raise bad_value(name, options[name], "at least 1")
+    if not options["gtol"] >= 0.0:
+        raise bad_value("gtol", options["gtol"], "at least 0")
