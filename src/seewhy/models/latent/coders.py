@@ -80,6 +80,11 @@ class CoderDesign:
         return CODERS[self.kind].factory(shape, self).decoder(code, maps)
 
 
+def widened(x: Tensor) -> Tensor:
+    """Return x in float32 at least."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def with_class(x: Tensor, labels: Tensor | None, classes: int | None) -> Tensor:
     """Return x (*, N, F) with the one-hot vectors of labels (N) behind its features: (*, N, F + K); x itself where there are no classes."""
     if classes is None or labels is None:
@@ -109,7 +114,7 @@ class Decoder(nn.Module):
     def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
         """Codes (*, N, D), labels int64 (N) -> maps, float32 (*, N, P, H, W)."""
         rows = with_class(codes, labels, self.classes)
-        found: Tensor = self.body(rows.flatten(0, -2)).float()
+        found: Tensor = widened(self.body(rows.flatten(0, -2)))
         return (found.view(-1, *self.maps) + self.bias).view(*codes.shape[:-1], *self.maps)
 
 
@@ -146,8 +151,7 @@ class DenseEncoder(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return features, float32 (N, outputs)."""
-        features: Tensor = self.head(self.layers(with_class(x.flatten(1), labels, self.classes)))
-        return features.float()
+        return widened(self.head(self.layers(with_class(x.flatten(1), labels, self.classes))))
 
 
 @dataclass(frozen=True)
@@ -206,8 +210,7 @@ class ConvEncoder(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return features, float32 (N, outputs)."""
         seen = self.layers(x.contiguous(memory_format=torch.channels_last)).flatten(1)
-        features: Tensor = self.head(with_class(seen, labels, self.classes))
-        return features.float()
+        return widened(self.head(with_class(seen, labels, self.classes)))
 
 
 class Unfold(nn.Module):

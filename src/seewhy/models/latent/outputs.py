@@ -6,7 +6,7 @@ A value v is a level, 0 ... L - 1 (`seewhy.models.levels`). Maps are the numbers
     gaussian    m        v / (L - 1) ~ N(m, 1), a density                                           P = C
     gaussian    m, r     the same with deviation s = s_0 + log(1 + e^r): see `Gaussian`             P = 2 C
     logistic    m, r     P(v) = sigma((x_v + h - m) / s) - sigma((x_v - h - m) / s)                 P = 2 C
-                         x_v = 2 v / (L - 1) - 1, h = 1 / (L - 1), s = e^r, and the first and the last level take the tails
+                         x_v = 2 v / (L - 1) - 1, h = 1 / (L - 1), s = e^-7 + e^r, and the first and the last level take the tails
                          (Kingma et al. 2016, 1606.04934; Salimans et al. 2017, 1701.05517)
 
 Likelihoods are sums over all pixels and channels, in nats: a mean over pixels in their place weighs them by 1 / (C H W) against the codes.
@@ -30,6 +30,9 @@ from seewhy.core.registry import Registry, Technique
 SUMMED = (-3, -2, -1)
 HALVINGS = 4
 """How often a row is multiplied by its other half: products of 2^4 factors above 1/2 are far from underflow, in float32 too."""
+
+NARROWEST = math.exp(-7.0)
+"""Least scale of a logistic distribution: a ninth of the distance between two of 256 levels."""
 
 
 class Output(Protocol):
@@ -223,11 +226,12 @@ class Logistic:
     def start(self, mean: Tensor, spread: Tensor) -> Tensor:
         """Return the means, and r such that deviations agree (s pi / sqrt 3), kept within 0.02 ... 2."""
         unit = 2.0 / (self.levels - 1)
-        return torch.cat([mean * unit - 1.0, ((spread * unit).clamp(0.02, 2.0) * (math.sqrt(3) / math.pi)).log()])
+        scale = (spread * unit).clamp(0.02, 2.0) * (math.sqrt(3) / math.pi)
+        return torch.cat([mean * unit - 1.0, (scale - NARROWEST).log()])
 
     def _split(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         mean, raw = maps.chunk(2, dim=-3)
-        return mean, raw.clamp(-7.0, 7.0).exp()
+        return mean, NARROWEST + raw.clamp_max(7.0).exp()
 
 
 def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:

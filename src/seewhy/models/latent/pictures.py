@@ -43,7 +43,7 @@ def moments(images: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
     """
     total = torch.zeros(2, *images.shape[1:], dtype=torch.float64, device=images.device)
     drawn = levels.count == 2 and levels.binarise == "stochastic"
-    for part in images.split(CHUNK):
+    for part in torch.split(images, CHUNK):
         x = part.double() / 255.0 if drawn else levels.values(part).double()
         total += torch.stack([x.sum(0), x.sum(0) if drawn else x.square().sum(0)])
     mean, square = total / len(images)
