@@ -11,6 +11,10 @@ from torch import nn
 
 from seewhy.core.errors import bad_value
 from seewhy.core.registry import Registry, Technique
+from seewhy.models.adversarial.dcgan import ConvDiscriminator, ConvGenerator
+from seewhy.models.adversarial.dense import DenseDiscriminator, DenseGenerator
+from seewhy.models.adversarial.gan import GAN
+from seewhy.models.adversarial.networks import Discriminator, Generator, Noise
 from seewhy.models.autoregressive.diagonal_bilstm import DiagonalBiLSTM
 from seewhy.models.autoregressive.gated import GatedPixelCNN
 from seewhy.models.autoregressive.generator import RasterGenerator
@@ -146,6 +150,33 @@ def vae(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Mod
     )
 
 
+def gan(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:
+    """Make a generator and a discriminator: Goodfellow's dense ones, or DCGAN's.
+
+    The convolutional discriminator has batch normalisation, as the paper's, but where the loss needs a smooth one: layer normalisation under
+    the gradient penalty, spectral normalisation under the hinge.
+    """
+    players: tuple[Generator, Discriminator]
+    if design.coder == "dense":
+        players = (
+            DenseGenerator(
+                in_shape,
+                Noise(design.code, "uniform"),
+                widths=(design.width,) * design.depth,
+                classes=classes,
+                spread=None,
+            ),
+            DenseDiscriminator(in_shape, width=max(1, design.width // 5), depth=design.depth, classes=classes),
+        )
+    else:
+        norm = {"wasserstein": "layer", "hinge": "spectral"}.get(design.loss, "batch")
+        players = (
+            ConvGenerator(in_shape, Noise(design.code), width=design.width, depth=design.depth, classes=classes),
+            ConvDiscriminator(in_shape, width=design.width, depth=design.depth, norm=norm, classes=classes),
+        )
+    return GAN(*players, loss=design.loss, penalty=design.penalty, turns=design.turns)
+
+
 GENERATORS.add(
     Technique(
         name="pixelcnn",
@@ -216,5 +247,17 @@ GENERATORS.add(
         good_for="smooth codes, interpolation, a bound on the likelihood in seconds",
         bad_for="sharpness: pixels are means over what the code leaves open",
         claims=("C25", "C26", "C27", "C28"),
+    )
+)
+GENERATORS.add(
+    Technique(
+        name="gan",
+        factory=gan,
+        summary="a generator against a discriminator that tells its pictures from real ones",
+        formula="min_G max_D E log D(x) + E log(1 - D(G(z))), or one of the other losses",
+        source="Goodfellow et al. 2014, 1406.2661; Radford et al. 2016, 1511.06434",
+        good_for="sharp pictures, drawn at once",
+        bad_for="likelihoods, which it has none of; coverage: it may forget kinds of pictures",
+        claims=("C28", "C29"),
     )
 )

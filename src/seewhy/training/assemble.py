@@ -22,12 +22,13 @@ from seewhy.core.seeding import derive, generator
 from seewhy.data import Augment, Batch, Cutout, Dataset, Mix, Part, RandomErasing, ResizedCrop
 from seewhy.optim.penalties import Penalties
 from seewhy.training.fabric import Engine, choose_device, choose_precision
-from seewhy.training.generators.build import density, empty_generator
+from seewhy.training.generators.build import density, empty_generator, generator_task
+from seewhy.training.generators.game import Game, play
 from seewhy.training.generators.task import mean_figures
 from seewhy.training.loop.averaging import MovingAverage
 from seewhy.training.loop.checkpoint import Checkpoint, Checkpoints, snapshot_file
 from seewhy.training.loop.events import DataProgress, Emit
-from seewhy.training.loop.job import Job
+from seewhy.training.loop.job import Job, Take
 from seewhy.training.loop.steps import descend, search
 from seewhy.training.results.evaluation import mean_scores
 from seewhy.training.spec import RegSpec, RunSpec
@@ -39,6 +40,9 @@ OVERLAP = 0.25
 """Share of a batch that quasi-Newton methods see again in the next one: what their pairs are measured on."""
 
 QUASI_NEWTON = ("dfp", "bfgs", "lbfgs")
+
+GAME_BETAS = (0.5, 0.999)
+"""Adam's decays in a game, where a long memory of gradients oscillates (Radford et al. 2016, 1511.06434)."""
 
 PREPARATION_IMAGES = 5000
 """Training images from which data-dependent weights (whitening filters) are computed."""
@@ -168,13 +172,17 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
     chosen = spec.optim
     assert chosen.name is not None
     assert chosen.lr is not None
-    return optim.build(
+    built = optim.build(
         chosen.name,
         model.named_parameters(),
         lr=chosen.lr,
         momentum=chosen.momentum,
         weight_decay=chosen.weight_decay or 0.0,
     )
+    if spec.model.name == "gan" and chosen.name in ("adam", "adamw"):
+        for group in built.param_groups:
+            group["betas"] = GAME_BETAS
+    return built
 
 
 def make_task(spec: RunSpec) -> Recognition:
@@ -189,7 +197,10 @@ def measure_speed(spec: RunSpec, model: torch.nn.Module, engine: Engine, facts: 
     images = images.contiguous(memory_format=torch.channels_last).to(engine.device)
     labels = torch.randint(0, facts.classes, (count,)).to(engine.device)
     network = copy.deepcopy(model).to(engine.device).train()
-    optimizer, task = make_optimizer(spec, network), density(spec) if spec.model.name in GENERATORS else make_task(spec)
+    optimizer, task = (
+        make_optimizer(spec, network),
+        generator_task(spec) if spec.model.name in GENERATORS else make_task(spec),
+    )
 
     def graph() -> tuple[torch.Tensor, torch.Tensor]:
         torch.manual_seed(0)  # dropout's masks belong to the function that is searched
@@ -244,9 +255,9 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
     early = choices.early_resolution or prepared.facts.side
     return Job(
         engine=engine,
-        task=density(spec) if spec.model.name in GENERATORS else make_task(spec),
-        take=partial(search, make_task(spec)) if closures else descend,
-        validate=_validation(spec, engine, validation) if validation is not None else None,
+        task=generator_task(spec) if spec.model.name in GENERATORS else make_task(spec),
+        take=_take(spec),
+        validate=_validation(spec, engine, validation) if validation is not None and spec.model.name != "gan" else None,
         model=prepared.model,
         wrapped=wrapped,
         optimizer=optimizer if closures else engine_optimizer,
@@ -268,6 +279,13 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         checkpoint_seconds=choices.checkpoint_seconds,
         emit=emit,
     )
+
+
+def _take(spec: RunSpec) -> Take:
+    """Return what takes a step."""
+    if spec.model.name == "gan":
+        return partial(play, Game(spec.generator.conditional))
+    return partial(search, make_task(spec)) if spec.optim.name in SECOND_ORDER else descend
 
 
 def _validation(spec: RunSpec, engine: Engine, part: Part) -> Callable[[torch.nn.Module], dict[str, float]]:

@@ -160,6 +160,15 @@ class Engine:
         assert isinstance(reduced, Tensor)
         return reduced
 
+    def average_gradients(self, module: nn.Module) -> None:
+        """Average a module's gradients over all processes, for losses that were not computed through the wrapped model."""
+        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        if self.world == 1 or not gradients:
+            return
+        mean = self.total(torch.cat([gradient.flatten() for gradient in gradients])) / self.world
+        for gradient, part in zip(gradients, torch.split(mean, [one.numel() for one in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
     def gather_rows(self, rows: Tensor) -> Tensor:
         """Put together the rows that process r computed for positions r, r + world, ... in their original order.
 

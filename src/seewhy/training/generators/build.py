@@ -6,6 +6,7 @@ from typing import Any
 
 from seewhy import models
 from seewhy.core.seeding import generator
+from seewhy.training.generators.game import Game
 from seewhy.training.generators.task import Density
 from seewhy.training.spec import RunSpec
 from seewhy.training.spec.defaults import Facts
@@ -36,6 +37,11 @@ def design_of(spec: RunSpec) -> models.GeneratorDesign:
         **{name: getattr(chosen, name) for name in ("levels", "code", "coder", "output", "loss", "penalty", "turns")},
     }
     return models.GeneratorDesign(**{name: value for name, value in given.items() if value is not None})
+
+
+def generator_task(spec: RunSpec) -> Density | Game:
+    """Return the task of a generator."""
+    return Game(spec.generator.conditional) if spec.model.name == "gan" else density(spec)
 
 
 def density(spec: RunSpec) -> Density:

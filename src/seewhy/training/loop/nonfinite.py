@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,12 +10,12 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def first_bad_layer(model: nn.Module, images: Tensor) -> str:
+def first_bad_layer(model: nn.Module, again: Callable[[], object]) -> str:
     """Run the batch once more and say which layer first put out NaN or infinity, and whether its weights were to blame.
 
     Args:
         model: the network as it was when the loss was computed.
-        images: the batch, uint8 (N, C, H, W).
+        again: computes the loss once more with the model.
 
     Returns:
         words such as "net.head (its weights are not finite)" or "net.groups.1.conv (finite inputs, output not finite)".
@@ -36,7 +37,7 @@ def first_bad_layer(model: nn.Module, images: Tensor) -> str:
         if next(module.children(), None) is None:
             hooks.append(module.register_forward_hook(watch(name)))
     try:
-        model(images)
+        again()
     finally:
         for handle in hooks:
             handle.remove()

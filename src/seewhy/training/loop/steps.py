@@ -93,7 +93,7 @@ def descend(job: Job, step: int, images: Tensor, labels: Tensor, targets: Tensor
     loss, seen = job.task.losses(job.wrapped, images, labels, targets, step / job.total_steps)
     sums: list[float] = job.engine.total(seen).tolist()
     if not math.isfinite(sums[0]):
-        _refuse_nonfinite(job, step, images)
+        refuse_nonfinite(job, step, lambda: job.task.losses(job.model, images, labels, targets, step / job.total_steps))
     # Processes average their gradients with equal weight, so a smaller share of the batch must count less.
     job.engine.backward(loss * (len(labels) * job.engine.world / batch.global_size))
     if job.penalties is not None:
@@ -119,14 +119,14 @@ def search(
     assert objective.sums is not None
     sums: list[float] = objective.sums.tolist()
     if not math.isfinite(sums[0]):
-        _refuse_nonfinite(job, step, images)
+        refuse_nonfinite(job, step, lambda: job.model(images))
     return sums
 
 
-def _refuse_nonfinite(job: Job, step: int, images: Tensor) -> None:
-    """Stop the run, naming the step, the layer, and the last checkpoint that is good."""
+def refuse_nonfinite(job: Job, step: int, again: Callable[[], object]) -> None:
+    """Stop the run whose loss `again` computes once more, naming the step, the layer, and the last checkpoint that is good."""
     with job.engine.autocast():
-        layer = first_bad_layer(job.model, images)
+        layer = first_bad_layer(job.model, again)
     kept = job.checkpoints.has("last")
     last = f"the last good checkpoint is kept in {job.checkpoints.folder}" if kept else "there is no checkpoint yet"
     raise RunError(

@@ -16,17 +16,19 @@ SMALL = 32
 READABLE = 16
 """Black and white pictures have at least so many pixels a side."""
 
-WIDTHS = {"pixelcnn": 32, "gated_pixelcnn": 32, "row_lstm": 32, "diagonal_bilstm": 16, "gan": 64}
-DEPTHS = {"pixelcnn": 7, "gated_pixelcnn": 7, "row_lstm": 2, "diagonal_bilstm": 1, "autoencoder": 2, "vae": 2, "gan": 3}
-RATES = {
-    "pixelcnn": 2e-3,
-    "gated_pixelcnn": 2e-3,
-    "row_lstm": 2e-3,
-    "diagonal_bilstm": 2e-3,
-    "autoencoder": 1e-3,
-    "vae": 1e-3,
-    "gan": 2e-4,
+USUAL: dict[str, tuple[int, int, float]] = {
+    "pixelcnn": (32, 7, 2e-3),
+    "gated_pixelcnn": (32, 7, 2e-3),
+    "row_lstm": (32, 2, 2e-3),
+    "diagonal_bilstm": (16, 1, 2e-3),
+    "autoencoder dense": (200, 2, 1e-3),
+    "autoencoder conv": (32, 2, 1e-3),
+    "vae dense": (200, 2, 1e-3),
+    "vae conv": (32, 2, 1e-3),
+    "gan dense": (1200, 2, 2e-4),
+    "gan conv": (64, 1, 2e-4),
 }
+"""Width, depth and learning rate by network and coder."""
 
 
 def generator_defaults(spec: RunSpec, facts: Facts) -> dict[str, dict[str, Any]]:
@@ -42,20 +44,13 @@ def generator_defaults(spec: RunSpec, facts: Facts) -> dict[str, dict[str, Any]]
     if name in LATENT:
         generator |= {"coder": coder, "code": 50, "output": "bernoulli" if levels == 2 else "logistic"}
     if name == "gan":
+        coder = spec.generator.coder or "conv"
         loss = spec.generator.loss or "non_saturating"
         apart = loss == "wasserstein"
-        generator |= {
-            "coder": coder,
-            "code": 100,
-            "loss": loss,
-            "penalty": 10.0 if apart else 0.0,
-            "turns": 5 if apart else 1,
-        }
-    model: dict[str, Any] = {
-        "name": name,
-        "width": WIDTHS.get(name, 200 if coder == "dense" else 32),
-        "depth": DEPTHS[name],
-    }
+        generator |= {"coder": coder, "code": 100, "loss": loss}
+        generator |= {"penalty": 10.0 if apart else 0.0, "turns": 5 if apart else 1}
+    width, depth, rate = USUAL[name if name in AUTOREGRESSIVE else f"{name} {coder}"]
+    model: dict[str, Any] = {"name": name, "width": width, "depth": depth}
     if name in LATENT:
         model["activation"] = "tanh" if coder == "dense" else "relu"
     return {
@@ -65,7 +60,7 @@ def generator_defaults(spec: RunSpec, facts: Facts) -> dict[str, dict[str, Any]]
         "reg": {"label_smoothing": 0.0, "crop_padding": 0, "flip": "random" if facts.mirrorable else "none"},
         "optim": {
             "name": "adam",
-            "lr": RATES[name],
+            "lr": rate,
             "weight_decay": 0.0,
             "schedule": "constant" if name == "gan" else "linear",
         },
