@@ -13,7 +13,7 @@ from test_training_resume import assert_same_bits
 from seewhy import api
 from seewhy.core.errors import InputError
 from seewhy.training.generators.frames import moments
-from seewhy.training.loop.events import StepEnded
+from seewhy.training.loop.events import RunStarted, StepEnded
 from seewhy.training.spec import make_spec, names_of
 from seewhy.training.spec.sections import AUTOREGRESSIVE, GENERATORS, ModelName
 
@@ -23,6 +23,9 @@ OPTIONS = {
     "gated_pixelcnn": {"generator.conditional": True},
     "row_lstm": {},
     "diagonal_bilstm": {"generator.levels": 2},
+    "autoencoder": {"generator.code": 6},
+    "vae": {"generator.code": 6, "generator.conditional": True, "generator.kl_warmup": 0.5},
+    "gan": {"generator.turns": 2},
 }
 
 
@@ -42,18 +45,21 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize("name", OPTIONS)
 def test_it_learns_and_is_measured(runs, name):
     run = runs(name)
+    page = (run.folder / "report.html").read_text()
+    assert "Through training" in page
+    assert "samples" in page
+    if name == "gan":
+        assert run.metrics[-1]["train_generator_loss"] > 0
+        with pytest.raises(InputError, match="is a gan, which has no likelihood"):
+            run.evaluate()
+        return
     losses = [row["train_loss"] for row in run.metrics]
     assert losses[-1] < losses[0]
-    levels = run.spec.generator.levels
-    if levels:
-        assert run.results["test"]["nats"] < 64 * math.log(levels)  # better than any pixel for itself, evenly
+    assert run.results["test"]["nats"] < 64 * math.log(run.spec.generator.levels)  # better than every level alike
     again = run.evaluate()
     assert again.nats == pytest.approx(run.results["test"]["nats"], abs=1e-4)
     assert again.interval[0] < again.nats < again.interval[1]
     assert again.bits_per_dimension == pytest.approx(again.nats / (64 * math.log(2)))
-    page = (run.folder / "report.html").read_text()
-    assert "Through training" in page
-    assert "samples" in page
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -97,8 +103,73 @@ def test_interrupted_it_ends_with_the_same_bits(runs, name, tmp_path):
 def test_a_class_can_be_asked_for(runs):
     run = runs("gated_pixelcnn")
     assert torch.equal(run.sample(3, label="7", seed=0), run.sample(3, label=7, seed=0))
-    assert not torch.equal(run.sample(3, label=7, seed=0), run.sample(3, label=1, seed=0))
+    assert not torch.equal(run.sample(24, label=7, seed=0), run.sample(24, label=1, seed=0))
     assert torch.equal(run.sample(10, seed=0), run.sample(10, label=list(range(10)), seed=0))
+
+
+def test_codes_lead_from_picture_to_picture(runs):
+    images = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
+    for name, told in (("autoencoder", {}), ("vae", {"label": 3})):
+        run = runs(name)
+        back = run.reconstruct(images, **told)
+        assert back.shape == images.shape
+        path = run.interpolate(images[0], images[1], steps=5, **told)
+        assert path.shape == (5, 1, 8, 8)
+        assert not torch.equal(path[0], path[-1])
+    assert torch.equal(
+        runs("autoencoder").interpolate(images[0], images[1], steps=2)[0], runs("autoencoder").reconstruct(images)[0]
+    )
+
+
+def test_dimensions_are_traversed_by_their_information(runs):
+    run = runs("vae")
+    kept = json.loads((run.folder / "generated.json").read_text())
+    assert kept["kl"] == sorted(kept["kl"], reverse=True)
+    assert run.results["code"]["kl"] == pytest.approx(sum(kept["kl"]), rel=1e-3)
+    made = run.traverse(steps=3, dimensions=2, label=0)
+    assert made.shape == (6, 1, 8, 8)
+    assert run.traverse(torch.zeros(1, 8, 8, dtype=torch.uint8), steps=3, dimensions=1, label=0).shape == (3, 1, 8, 8)
+
+
+def test_an_autoencoder_draws_from_the_codes_of_its_pictures(runs):
+    run = runs("autoencoder")
+    assert bool(run.model.fitted)
+    covariance = run.model.covariance
+    torch.testing.assert_close(covariance, covariance.T)
+    assert not torch.allclose(covariance, torch.eye(6))
+
+
+def test_more_samples_bound_the_likelihood_closer(runs):
+    run = runs("vae")
+    loose, close = run.evaluate(samples=1), run.evaluate(samples=200)
+    assert close.nats < loose.nats
+    assert "k = 200" in close.estimator
+
+
+def test_players_move_in_turns(tmp_path):
+    moved = []
+
+    class Watch:
+        def __call__(self, event):
+            if isinstance(event, RunStarted):
+                self.model = event.model
+                self.before = [[weight.clone() for weight in half.parameters()] for half in self.halves()]
+            if isinstance(event, StepEnded) and event.step <= 4:
+                now = [list(half.parameters()) for half in self.halves()]
+                moved.append(
+                    [
+                        any(not torch.equal(a, b) for a, b in zip(*pair, strict=True))
+                        for pair in zip(now, self.before, strict=True)
+                    ]
+                )
+                self.before = [[weight.clone() for weight in half] for half in now]
+
+        def halves(self):
+            return self.model.discriminator, self.model.generator
+
+    options = {**SMALL, "epochs": 0.2, "generator.turns": 2}
+    api.train("digits", out=tmp_path / "run", model="gan", observers=[Watch()], **options)
+    assert moved == [[True, False], [True, True], [True, False], [True, True]]
 
 
 def test_what_cannot_be_meant_is_refused(runs, tmp_path):
