@@ -31,6 +31,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the list or the technique."""
     from seewhy import data, models, nn, optim
+    from seewhy.models.adversarial.losses import LOSSES
+    from seewhy.models.latent.outputs import DISTRIBUTIONS
     from seewhy.optim.penalties import PENALTIES
     from seewhy.training.ensemble.techniques import ENSEMBLES
 
@@ -41,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
             raise InputError(f"--{option}: belongs to --show; give both, or neither")
     families: list[Registry[Any]] = [
         models.MODELS,
+        models.GENERATORS,
         nn.ACTIVATIONS,
         nn.INITS,
         nn.NORMS,
@@ -54,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
         PENALTIES,
         data.AUGMENTATIONS,
         ENSEMBLES,
+        LOSSES,
+        DISTRIBUTIONS,
     ]
     found = [(family, technique) for family in families for technique in family]
     if options.name is not None:
