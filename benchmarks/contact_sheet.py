@@ -1,0 +1,57 @@
+"""Train every generator on the embedded digits, and put what they draw on one sheet: docs/generators.png.
+
+    python benchmarks/contact_sheet.py                       about two minutes a generator
+    python benchmarks/contact_sheet.py --minutes 0.5 --out sheet.png
+
+A row of 20 pictures for each generator, all from seed 0, and a row of real ones above.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+from machine import hardware
+from PIL import Image, ImageDraw, ImageFont
+
+import seewhy
+from seewhy.data import prepare
+from seewhy.reporting import grid
+from seewhy.training.results.pictures import pixels_of
+from seewhy.training.spec.sections import GENERATORS
+
+COLUMNS, FACTOR, LABEL = 20, 4, 150
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=1.5, help="training time of each")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "docs" / "generators.png")
+    options = parser.parse_args()
+    print(hardware())
+    digits = prepare("digits").train
+    rows = [("real digits", digits.images(torch.arange(COLUMNS)))]
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in GENERATORS:
+            run = seewhy.train("digits", model=name, minutes=options.minutes, out=Path(scratch) / name)
+            rows.append((name, run.sample(COLUMNS)))
+            figure = run.results.get("test", {}).get("nats")
+            print(
+                f"{name}: {run.metrics[-1]['seconds']:.0f} s" + (f", {figure:.1f} nats" if figure else ""), flush=True
+            )
+    strips = [Image.fromarray(grid(pixels_of(images), columns=COLUMNS)[..., 0]) for _, images in rows]
+    strips = [strip.resize((strip.width * FACTOR, strip.height * FACTOR), Image.Resampling.NEAREST) for strip in strips]
+    height = strips[0].height + 8
+    sheet = Image.new("L", (LABEL + strips[0].width, height * len(strips)), 255)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
+    for place, ((name, _), strip) in enumerate(zip(rows, strips, strict=True)):
+        pen.text((6, place * height + height // 2), name, 0, font, anchor="lm")
+        sheet.paste(strip, (LABEL, place * height + 4))
+    sheet.save(options.out)
+    print(options.out)
+
+
+if __name__ == "__main__":
+    main()
