@@ -4,6 +4,8 @@ import itertools
 
 import torch
 
+from seewhy.models.autoregressive.recurrence import recur
+
 
 def pixel_by_pixel(x, weight, sides, offsets, mirrored=(), shifted=None):
     """One direction: h at each position, (h, *sides, N), by a loop over positions.
@@ -32,6 +34,16 @@ def pixel_by_pixel(x, weight, sides, offsets, mirrored=(), shifted=None):
     axis = 1 + shifted
     first = torch.zeros_like(found.narrow(axis, 0, 1))
     return torch.cat([first, found.narrow(axis, 0, sides[shifted] - 1)], axis)
+
+
+def by_steps(x, weight, scan):
+    """Return h at each position, (R, h, P, N), by `recur`, from i, f, g, o at each position, (R, 4 h, P, N)."""
+    doubled = torch.tensor([1.0, 1.0, 2.0, 1.0], dtype=x.dtype).repeat_interleave(x.shape[1] // 4)[:, None]
+    padded = torch.cat([x, torch.randn_like(x[:, :, :1])], 2)  # what empty cells read must not matter
+    columns = torch.stack([one[:, reads] for one, reads in zip(padded, scan.reads, strict=True)])
+    found = recur(columns * doubled[..., None], weight * doubled, scan)
+    ends = found.new_zeros(*found.shape[:2], x.shape[2] + 1, x.shape[3])
+    return torch.stack([e.index_copy(1, w, f) for e, w, f in zip(ends, scan.writes, found, strict=True)])[:, :, :-1]
 
 
 ROWS = {

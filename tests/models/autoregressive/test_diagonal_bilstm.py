@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from lstm_cases import DIAGONALS, DIRECTIONS, pixel_by_pixel
+from lstm_cases import DIAGONALS, DIRECTIONS, by_steps, pixel_by_pixel
 from raster_cases import RASTERS, dependence, in_order, randomised
 
 from seewhy.models.autoregressive import lstm_net
 from seewhy.models.autoregressive.diagonal_bilstm import DiagonalBiLSTM
-from seewhy.models.autoregressive.recurrence import recur
 from seewhy.models.autoregressive.skew import diagonals
 
 
@@ -34,7 +33,7 @@ def test_recurrence_is_the_loop_over_pixels(sides):
     x = torch.randn(len(directions), 4 * h, *sides, n, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(len(directions), 4 * h, len(offsets) * h, dtype=torch.float64, requires_grad=True)
     scan = diagonals(sides, torch.device("cpu"))
-    found = recur(x.flatten(2, -2), weight, scan)
+    found = by_steps(x.flatten(2, -2), weight, scan)
     each = [pixel_by_pixel(*pair, sides, offsets, *way) for *pair, way in zip(x, weight, directions, strict=True)]
     expected = torch.stack(each).flatten(2, -2)
     torch.testing.assert_close(found, expected)

@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from lstm_cases import ROWS, pixel_by_pixel, seen_by_row_lstm
+from lstm_cases import ROWS, by_steps, pixel_by_pixel, seen_by_row_lstm
 from raster_cases import dependence, in_order, randomised
 
 from seewhy.models.autoregressive import lstm_net
-from seewhy.models.autoregressive.recurrence import recur
 from seewhy.models.autoregressive.row_lstm import RowLSTM
 from seewhy.models.autoregressive.skew import rows
 
@@ -32,7 +31,7 @@ def test_recurrence_is_the_loop_over_pixels(sides):
     x = torch.randn(1, 4 * h, *sides, n, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(1, 4 * h, len(offsets) * h, dtype=torch.float64, requires_grad=True)
     scan = rows(sides, torch.device("cpu"))
-    found = recur(x.flatten(2, -2), weight, scan)
+    found = by_steps(x.flatten(2, -2), weight, scan)
     expected = pixel_by_pixel(x[0], weight[0], sides, offsets).flatten(1, -2)[None]
     torch.testing.assert_close(found, expected)
     against = torch.randn_like(found)

@@ -22,7 +22,7 @@ from seewhy.models.autoregressive.masked import colours, positions
 from seewhy.models.autoregressive.skew import Scan, neighbours
 
 if TYPE_CHECKING:
-    from seewhy.models.autoregressive.lstm_net import LSTMLayer, LSTMNet, MaskedProduct
+    from seewhy.models.autoregressive.lstm_net import LSTMLayer, LSTMNet
 
 
 class _Rows:
@@ -38,16 +38,11 @@ class _Rows:
         return torch.addmm(self.biases[colour], self.weights[colour], x)
 
 
-def _masked(product: MaskedProduct) -> tuple[Tensor, Tensor]:
-    assert product.bias is not None
-    return product.weight * product.seen, product.bias
-
-
 class _Layer:
     """What is kept of a layer: the features below it and its states, slot by slot."""
 
     def __init__(self, layer: LSTMLayer, chosen: Tensor | None, channels: int, slots: int, n: int) -> None:
-        weight, bias = _masked(layer.below)
+        weight, bias = layer.below.masked()
         if chosen is not None and layer.condition is not None:
             bias = bias + layer.condition @ chosen
         self.directions, h = len(layer.state), layer.state.shape[1] // 4
@@ -56,7 +51,7 @@ class _Layer:
         self.biases = bias.chunk(self.directions)
         units = colours(h, channels)
         self.gates = _Rows(self.weights[0], self.biases[0], units.repeat(4), channels)
-        self.up = _Rows(*_masked(layer.up), colours(2 * h, channels), channels)
+        self.up = _Rows(*layer.up.masked(), colours(2 * h, channels), channels)
         spans = torch.bincount(units, minlength=channels).cumsum(0).tolist()
         self.units = list(zip([0, *spans], spans, strict=False))
         self.below = weight.new_zeros(slots, 2 * h, n)
@@ -105,9 +100,9 @@ class LSTMCursor:
         bias = weight.new_zeros(features, 1) if net.first.bias is None else net.first.bias[:, None]
         owner = colours(features, self.channels)
         self.first = _Rows(picked.flatten(1), bias, owner, self.channels)
-        self.hidden = _Rows(*_masked(net.hidden), owner, self.channels)
+        self.hidden = _Rows(*net.hidden.masked(), owner, self.channels)
         outer = torch.arange(self.channels).repeat_interleave(net.levels)
-        self.last = _Rows(*_masked(net.last), outer, self.channels)
+        self.last = _Rows(*net.last.masked(), outer, self.channels)
         spans = torch.bincount(owner, minlength=self.channels).cumsum(0).tolist()
         self.owned = list(zip([0, *spans], spans, strict=False))
         self.looks = neighbours(self.sides, net.steps, device).tolist()

@@ -30,7 +30,7 @@ from seewhy.models.autoregressive.lstm_cursor import LSTMCursor
 from seewhy.models.autoregressive.masked import MaskedConv, colours
 from seewhy.models.autoregressive.raster import by_level, check_values, scaled
 from seewhy.models.autoregressive.recurrence import recur
-from seewhy.models.autoregressive.skew import Scan, neighbours
+from seewhy.models.autoregressive.skew import Scan, looks
 
 Order = Callable[[tuple[int, ...], torch.device], Scan]
 
@@ -53,22 +53,25 @@ class MaskedProduct(nn.Module):
 
     Args:
         seen: 1 where a weight may be other than zero, (F_out, F_in).
-        bias: whether there is one.
     """
 
     seen: Tensor
 
-    def __init__(self, seen: Tensor, *, bias: bool = True) -> None:
+    def __init__(self, seen: Tensor) -> None:
         super().__init__()
         self.register_buffer("seen", seen, persistent=False)
         bound = 1.0 / math.sqrt(max(1.0, seen[-1].sum().item()))
         self.weight = nn.Parameter(torch.empty_like(seen).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(len(seen), 1)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(len(seen), 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(F_in, M) -> (F_out, M)."""
-        weight = self.weight * self.seen
-        return weight @ x if self.bias is None else torch.addmm(self.bias, weight, x)
+        weight, bias = self.masked()
+        return torch.addmm(bias, weight, x)
+
+    def masked(self) -> tuple[Tensor, Tensor]:
+        """Return the weights with zeros where nothing may be seen, (F_out, F_in), and the biases (F_out, 1)."""
+        return self.weight * self.seen, self.bias
 
 
 def _before(inner: Tensor, outer: Tensor) -> Tensor:
@@ -103,24 +106,38 @@ class LSTMLayer(nn.Module):
         free = torch.ones(features, (directions - 1) * width)
         self.up = MaskedProduct(torch.cat([_before(units, inner), free], 1))
         self.condition = None if classes is None else nn.Parameter(torch.zeros(directions * 4 * width, classes))
-        assert self.below.bias is not None
         with torch.no_grad():  # the cells remember at first (Gers et al. 2000)
             self.below.bias.view(directions, 4, width)[:, 1] = 1.0
 
-    def gates(self, below: Tensor, chosen: Tensor | None) -> Tensor:
-        """Return the gates' inputs (R, 4 h, M, N) from what they look at, (J F + C, M, N), and one-hot classes (K, N)."""
-        x: Tensor = self.below(below.flatten(1)).view(-1, *below.shape[1:])
-        if chosen is not None and self.condition is not None:
-            x = x + (self.condition @ chosen)[:, None]
-        return x.view(len(self.state), -1, *below.shape[1:])
+    def doubled(self) -> Tensor:
+        """Return 1 for rows of i, f and o and 2 for those of g, (4 h, 1): the recurrence wants it so."""
+        return self.state.new_tensor([1.0, 1.0, 2.0, 1.0]).repeat_interleave(self.state.shape[1] // 4)[:, None]
+
+    def gates(self, below: list[Tensor], chosen: Tensor | None) -> Tensor:
+        """Return the gates' inputs (R, 4 h, Q, N), those of g doubled.
+
+        Args:
+            below: what each direction looks at, (J F + C, Q, N) each.
+            chosen: one-hot classes (K, N), or None.
+        """
+        weight, bias = self.below.masked()
+        factor = self.doubled()
+        parts = []
+        for direction, seen in enumerate(below):
+            rows = slice(direction * len(factor), (direction + 1) * len(factor))
+            x = torch.addmm(factor * bias[rows], factor * weight[rows], seen.flatten(1)).view(-1, *seen.shape[1:])
+            if chosen is not None and self.condition is not None:
+                x = x + (factor * self.condition[rows] @ chosen)[:, None]
+            parts.append(x)
+        return torch.stack(parts) if len(parts) > 1 else parts[0][None]
 
     def forward(self, f: Tensor, below: Tensor, chosen: Tensor | None, scan: Scan) -> Tensor:
-        """Return the features above."""
-        kind = torch.promote_types(
-            self.state.dtype, torch.float32
-        )  # never fewer bits for the state, which is summed over many steps
-        states = recur(self.gates(below, chosen).to(kind), self.state.to(kind), scan)
-        found: Tensor = f + self.up(states.flatten(0, 1).flatten(1).to(f.dtype)).view_as(f)
+        """Return the features above from those below, (F, Q, N), and what direction 0 looks at, (J F + C, Q, N)."""
+        kind = torch.promote_types(self.state.dtype, torch.float32)  # the state is summed over many steps
+        x = self.gates([below, *(turn(below) for turn in scan.turn)], chosen)
+        first, *others = recur(x.to(kind), (self.doubled() * self.state).to(kind), scan)
+        states = torch.cat([first, *(back(each) for back, each in zip(scan.back, others, strict=True))])
+        found: Tensor = f + self.up(states.flatten(1).to(f.dtype)).view_as(f)
         return found
 
 
@@ -176,26 +193,19 @@ class LSTMNet(nn.Module):
             else F.one_hot(labels, self.classes).T.to(self.first.weight.dtype)
         )
 
-    def below(self, f: Tensor, x: Tensor) -> Tensor:
-        """Return what the gates look at, (J F + C, P, N), from features (F, P, N) and values (C, P, N)."""
-        if len(self.steps) == 1:
-            return torch.cat([f, x])
-        padded = F.pad(f, (0, 0, 0, 1))
-        looks = neighbours(self.sides, self.steps[:-1], x.device)
-        return torch.cat([*(padded.index_select(1, look) for look in looks.unbind(1)), f, x])
-
     def forward(self, values: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, C, *axes) int64 or uint8, labels int64 (N) where there are classes -> (N, L, C, *axes)."""
         check_values(self, values, labels)
         x = scaled(values, self.levels)
-        chosen = self.chosen(labels)
-        f = self.first(x).flatten(2).permute(1, 2, 0).contiguous()
-        x = x.flatten(2).permute(1, 2, 0).to(f.dtype)
         scan = self.order(self.sides, x.device)
+        near = looks(self.order, self.sides, self.steps[:-1], x.device) if len(self.steps) > 1 else ()
+        chosen = self.chosen(labels)
+        f = scan.enter(self.first(x).flatten(2).permute(1, 2, 0).contiguous())
+        x = scan.enter(x.flatten(2).permute(1, 2, 0).to(f.dtype))
         for layer in self.layers:
-            f = layer(f, self.below(f, x), chosen, scan)
-        found = self.head(f.flatten(1)).view(-1, *self.sides, len(values)).movedim(-1, 0)
-        return by_level(found, self.shape[0], self.levels)
+            f = layer(f, torch.cat([*(look(f) for look in near), f, x]), chosen, scan)
+        found = scan.leave(self.head(f.flatten(1)).view(-1, *f.shape[1:]))
+        return by_level(found.view(-1, *self.sides, len(values)).movedim(-1, 0), self.shape[0], self.levels)
 
     def head(self, f: Tensor) -> Tensor:
         """Return logits, (F, M) -> (C L, M)."""

@@ -18,7 +18,8 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,18 +27,63 @@ from torch import Tensor
 from seewhy.models.autoregressive.masked import positions
 
 
+class Take:
+    """y[:, m] = x[:, source[m]], zero where source[m] is -1: (F, M_in, N) -> (F, M_out, N). No column of x is taken twice.
+
+    So its gradient is of the same kind, by the inverse, which is many times faster than adding up at an index.
+
+    Args:
+        source: int64 (M_out).
+        columns: M_in.
+        device: where it is wanted.
+    """
+
+    def __init__(self, source: Tensor, columns: int, device: torch.device) -> None:
+        back = torch.full((columns + 1,), -1)
+        back[source] = torch.arange(len(source))  # holes go to the last, which is dropped
+        back[-1] = -1
+        self.ways = [
+            (way.clamp_min(0).to(device), torch.nonzero(way < 0).flatten().to(device)) for way in (source, back[:-1])
+        ]
+        self.identity = len(source) == columns and bool((source == torch.arange(columns)).all())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return y."""
+        if self.identity:
+            return x
+        found: Tensor = _Taken.apply(x, *self.ways)
+        return found
+
+
+class _Taken(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, there: tuple[Tensor, Tensor], back: tuple[Tensor, Tensor]) -> Tensor:
+        ctx.ways = there, back
+        found = x.index_select(1, there[0])
+        return found.index_fill_(1, there[1], 0.0) if len(there[1]) else found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        there, back = ctx.ways
+        return _Taken.apply(gradient, back, there), None, None
+
+
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """The steps of a raster, for each of R directions.
+    """The steps of a raster, for each of R directions. Columns are the cells of all steps, one step after the other; there are Q.
 
     Attributes:
         offsets: o_k of each tap; tap 0 is the one whose cell state goes on.
         before, after: how many zero cells each step's line needs on either side, so that windows of the next step stay within it.
         sizes: n_s of each step.
         windows: for each step but the first, where the window of each tap begins in the padded line of the step before.
-        places: for each step, int64 (R, n_s): the position that each cell reads, P for an empty cell.
-        outlets: for each step, int64 (R, n_s): the position at which what was computed may be seen, P if there is none.
         filled: for each step, 1 for cells that stand for a position, 0 for empty ones, (n_s, 1); None if all do.
+        reads: int64 (R, Q): the position that each column reads, P for an empty cell.
+        writes: int64 (R, Q): the position at which what was computed may be seen, P if there is none.
+        enter: from positions to columns of direction 0.
+        leave: from columns of direction 0 to positions.
+        turn: for each other direction, from columns of direction 0 to its own.
+        back: for each other direction, from its columns to those of direction 0 at which they may be seen.
         taps: int64 (R, P, K): the position of each tap of each position, P if there is none.
         shifts: for each direction the axis along which it is shifted by one so that it sees no future; None for the first.
         orders: int64 (R, P): positions in an order in which each direction can compute them one by one.
@@ -48,9 +94,13 @@ class Scan:
     after: int
     sizes: tuple[int, ...]
     windows: tuple[tuple[int, ...], ...]
-    places: tuple[Tensor, ...]
-    outlets: tuple[Tensor, ...]
     filled: tuple[Tensor | None, ...]
+    reads: Tensor
+    writes: Tensor
+    enter: Take
+    leave: Take
+    turn: tuple[Take, ...]
+    back: tuple[Take, ...]
     taps: Tensor
     shifts: tuple[int | None, ...]
     orders: Tensor
@@ -85,6 +135,24 @@ def diagonals(sides: tuple[int, ...], device: torch.device) -> Scan:
     cells = [(sum(place), _line(place[:-1], pitches)) for place in positions(sides)]
     signs = [(1, *rest) for rest in itertools.product((1, -1), repeat=len(sides) - 1)]
     return _scan(sides, cells, offsets, signs, device)
+
+
+@functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def looks(
+    scan_of: Callable[[tuple[int, ...], torch.device], Scan],
+    sides: tuple[int, ...],
+    steps: tuple[tuple[int, ...], ...],
+    device: torch.device,
+) -> tuple[Take, ...]:
+    """Return what gives, for columns of direction 0, the columns that lie each step from them, zero if that is outside."""
+    reads = scan_of(sides, device).reads[0].cpu()
+    total = math.prod(sides)
+    column = torch.full((total + 1,), -1)
+    column[reads] = torch.arange(len(reads))
+    column[-1] = -1
+    near = torch.cat([neighbours(sides, steps, torch.device("cpu")), torch.full((1, len(steps)), total)])
+    return tuple(Take(column[places], len(reads), device) for places in near[reads].unbind(1))
 
 
 @functools.lru_cache(maxsize=32)
@@ -142,22 +210,37 @@ def _scan(
     mirrors = torch.stack([_mirror(sides, sign) for sign in signs])
     shifts = tuple(next((axis - 1 for axis, way in enumerate(sign) if way < 0), None) for sign in signs)
     exits = torch.stack([_outlets(sides, shift) for shift in shifts])
-    lookups = [torch.tensor(line) for line in grid]
-    places = [torch.where(line >= 0, mirrors[:, line], len(cells)) for line in lookups]
-    outlets = [exits.gather(1, place) for place in places]
+    line = torch.tensor([place for step in grid for place in step])
+    reads = torch.where(line >= 0, mirrors[:, line], len(cells))
+    writes = exits.gather(1, reads)
+    filled = torch.split((line >= 0)[:, None], size)
+    column = torch.full((len(cells) + 1,), -1)  # of each position, in direction 0
+    column[reads[0]] = torch.arange(len(line))
+    column[-1] = -1
     return Scan(
         offsets=offsets,
         before=before,
         after=after,
         sizes=tuple(size),
         windows=tuple(tuple(start + before for start in tap) for tap in starts),
-        places=tuple(place.to(device) for place in places),
-        outlets=tuple(outlet.to(device) for outlet in outlets),
-        filled=tuple(None if bool((line >= 0).all()) else (line >= 0)[:, None].to(device) for line in lookups),
+        filled=tuple(None if bool(mask.all()) else mask.to(device) for mask in filled),
+        reads=reads.to(device),
+        writes=writes.to(device),
+        enter=Take(torch.where(line >= 0, reads[0], -1), len(cells), device),
+        leave=Take(column[:-1], len(line), device),
+        turn=tuple(Take(column[read], len(line), device) for read in reads[1:]),
+        back=tuple(_returned(column[write], device) for write in writes[1:]),
         taps=_mirrored(torch.tensor(taps), mirrors).to(device),
         shifts=shifts,
         orders=mirrors.to(device),
     )
+
+
+def _returned(target: Tensor, device: torch.device) -> Take:
+    """Return the columns put where they go, int64 (Q), -1 for those that go nowhere."""
+    source = torch.full((len(target) + 1,), -1)
+    source[target] = torch.arange(len(target))
+    return Take(source[:-1], len(target), device)
 
 
 def _mirror(sides: Sequence[int], sign: Sequence[int]) -> Tensor:
