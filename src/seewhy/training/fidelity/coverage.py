@@ -1,6 +1,6 @@
 """Which classes a generator draws, by a recogniser's word: collapse in numbers.
 
-Letters: q_k the share of drawn pictures that the recogniser puts into class k, p_k the share of class k in the data, K classes, n drawn pictures.
+Letters: q_k the share of drawn pictures that the recogniser puts into class k, p_k that of the data, K classes, n pictures.
 
     KL = sum over k of q_k log(q_k / p_k)
 
@@ -72,9 +72,13 @@ def class_coverage(
     """
     wanted = torch.as_tensor(data, dtype=torch.float64)
     if probabilities.dim() != 2 or not len(probabilities) or not probabilities.is_floating_point():
-        raise bad_value("probabilities", f"{probabilities.dtype} {tuple(probabilities.shape)}", "floating (n, K), n at least 1")
+        raise bad_value(
+            "probabilities", f"{probabilities.dtype} {tuple(probabilities.shape)}", "floating (n, K), n at least 1"
+        )
     if wanted.shape != probabilities.shape[1:] or bool((wanted < 0).any()) or not float(wanted.sum()) > 0:
-        raise bad_value("data", tuple(wanted.tolist()), f"{probabilities.shape[1]} counts or shares, at least 0, not all 0")
+        raise bad_value(
+            "data", tuple(wanted.tolist()), f"{probabilities.shape[1]} counts or shares, at least 0, not all 0"
+        )
     if not 0 < least <= 1:
         raise bad_value("least", least, "above 0 and at most 1")
     p, n = wanted / wanted.sum(), len(probabilities)

@@ -2,8 +2,8 @@
 
 Letters: x_i real points (N, F), y_j drawn ones (M, F); m their means, S their covariances.
 
-    FID   |m_x - m_y|^2 + Tr(S_x + S_y - 2 (S_x S_y)^(1/2))                                  (Heusel et al. 2017, 1706.08500; Dowson & Landau 1982)
-    KID   E k(x, x') + E k(y, y') - 2 E k(x, y) with k(a, b) = (a b / F + 1)^3            (Binkowski et al. 2018, 1801.01401)
+    FID   |m_x - m_y|^2 + Tr(S_x + S_y - 2 (S_x S_y)^(1/2))     (Dowson & Landau 1982; Heusel et al. 2017, 1706.08500)
+    KID   E k(x, x') + E k(y, y') - 2 E k(x, y) with k(a, b) = (a b / F + 1)^3     (Binkowski et al. 2018, 1801.01401)
 
 Both were first taken on the features of an Inception network; here the extractor is named with the number, and numbers of different extractors
 cannot be compared. FID is too large by about a constant over the sample size; KID is not, and may be below 0.
@@ -100,7 +100,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 def gaussian_distance(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> float:
     """Return |m - n|^2 + Tr(S + T - 2 (S T)^(1/2)) of two Gaussians, at least 0.
 
-    Tr (S T)^(1/2) = Tr (S^(1/2) T S^(1/2))^(1/2), which is symmetric: two eigenvalue problems, and nothing complex, however singular the two are.
+    Tr (S T)^(1/2) = Tr (S^(1/2) T S^(1/2))^(1/2), which is symmetric: two eigenvalue problems, and nothing complex, singular or not.
     Args: means (F), covariances (F, F), float64.
     """
     values, vectors = torch.linalg.eigh(covariance)

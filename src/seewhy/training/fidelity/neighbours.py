@@ -3,10 +3,12 @@
 Letters: x_i real points (N), y_j drawn ones (M), r_i the distance of x_i to the k-th nearest other real point, s_j that of y_j among the drawn.
 The balls of radius r_i around the x_i stand for the places where real pictures are.
 
-    precision  share of the y_j that lie in some ball around an x_i: like real ones                     (Kynkaanniemi et al. 2019, 1904.06991)
+    precision  share of the y_j that lie in some ball around an x_i: like real ones
     recall     share of the x_i that lie in some ball of radius s_j around a y_j: real ones that could be drawn
-    density    (1 / k M) sum over j of the number of balls around an x_i that y_j lies in; 1 if the two are alike     (Naeem et al. 2020, 2002.09797)
+    density    (1 / k M) sum over j of the number of balls around an x_i that y_j lies in; 1 if the two are alike
     coverage   share of the balls around the x_i that some y_j lies in
+
+(Kynkaanniemi et al. 2019, 1904.06991, has the first two; Naeem et al. 2020, 2002.09797, the others.)
 
 An outlier among the drawn has a large ball, which raises recall; one among the real, precision. Density and coverage suffer less from both: they
 count balls around real points alone.
@@ -22,7 +24,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.errors import bad_value
-from seewhy.training.fidelity.samples import pair, points, squared_distances
+from seewhy.training.fidelity.samples import pair, squared_distances
 
 TIE = 1.0 + 1e-9
 """Squared distances within this ratio are equal, whichever way they were rounded."""
@@ -156,7 +158,7 @@ def density_coverage(real: Tensor, drawn: Tensor, *, extractor: str, k: int = 5)
 
 
 def expected_coverage(n: int, m: int, k: int) -> float:
-    """Return 1 - ((N - 1) ... (N - k)) / ((M + N - 1) ... (M + N - k)): coverage if all points come from one source (Naeem et al. 2020, lemma 2)."""
+    """Return 1 - ((N - 1) ... (N - k)) / ((M + N - 1) ... (M + N - k)): coverage if all have one source (Naeem et al. 2020, lemma 2)."""
     return 1.0 - math.prod((n - i) / (m + n - i) for i in range(1, k + 1))
 
 
@@ -172,7 +174,9 @@ def memorisation(drawn: Tensor, train: Tensor, held_out: Tensor, *, extractor: s
     Raises:
         InputError: a sample has fewer than 2 points, features do not fit, or every held-out picture is a training picture.
     """
-    ours, theirs = (nearest(values, train, 1, name)[0][:, 0] for values, name in ((drawn, "drawn"), (held_out, "held_out")))
+    ours, theirs = (
+        nearest(values, train, 1, name)[0][:, 0] for values, name in ((drawn, "drawn"), (held_out, "held_out"))
+    )
     for name, found in (("drawn", ours), ("held_out", theirs)):
         if len(found) < 2:
             raise bad_value(name, len(found), "at least 2 pictures")
@@ -201,10 +205,12 @@ def nearest(queries: Tensor, among: Tensor, k: int = 1, name: str = "queries") -
     if not 1 <= k <= len(b):
         raise bad_value("k", k, f"from 1 to the number of points ({len(b)})")
     found, places = a.new_empty(len(a), k), torch.empty(len(a), k, dtype=torch.int64, device=a.device)
-    for rows, distances in squared_distances(a, b):
-        places[rows] = distances.topk(k, largest=False).indices
-        for column in range(k):  # anew, without the rounding of the product: a copy has distance 0
-            found[rows, column] = torch.linalg.vector_norm(a[rows] - b[places[rows, column]], dim=1)
+    for rows, distances in squared_distances(a.float(), b.float()):
+        near = distances.topk(k, largest=False).indices
+        # Anew in float64, without the rounding of the product: a copy has distance 0.
+        exact = torch.stack([torch.linalg.vector_norm(a[rows] - b[column], dim=1) for column in near.unbind(1)], 1)
+        found[rows], order = exact.sort(dim=1, stable=True)
+        places[rows] = near.gather(1, order)
     return found, places
 
 
@@ -222,17 +228,3 @@ def _checked(real: Tensor, drawn: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if k < 1:
         raise bad_value("k", k, "at least 1")
     return pair(("real", "drawn"), real, drawn, least=k + 1)
-
-
-__all__ = [
-    "DensityCoverage",
-    "Memorisation",
-    "PrecisionRecall",
-    "density_coverage",
-    "expected_coverage",
-    "memorisation",
-    "nearest",
-    "points",
-    "precision_recall",
-    "radii",
-]

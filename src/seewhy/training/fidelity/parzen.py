@@ -1,4 +1,4 @@
-"""The Parzen window: the likelihood of test pictures under Gaussians around drawn ones (Breuleux et al. 2010; Goodfellow et al. 2014, section 5).
+"""The Parzen window: the likelihood of test pictures under Gaussians around drawn ones (Goodfellow et al. 2014, 1406.2661, section 5).
 
     log p(x) = log (1 / M) sum over j of N(x; y_j, s^2 I)
 

@@ -35,7 +35,9 @@ def points(name: str, values: Tensor, least: int = 1) -> Tensor:
         raise bad_value(name, values.dtype, "floating, or uint8")
     found = values.detach().flatten(1).double()
     if not bool(found.isfinite().all()):
-        raise InputError(f"{name}: must be finite, but {int((~found.isfinite()).any(1).sum())} of {len(found)} rows are not")
+        raise InputError(
+            f"{name}: must be finite, but {int((~found.isfinite()).any(1).sum())} of {len(found)} rows are not"
+        )
     return found
 
 
