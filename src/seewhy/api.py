@@ -23,6 +23,7 @@ from seewhy.training.ensemble.evaluate import compare, member_probabilities
 from seewhy.training.fabric import is_main_process
 from seewhy.training.generators import draw as drawing
 from seewhy.training.generators.draw import Label
+from seewhy.training.generators.faithful import Fidelity, fidelity
 from seewhy.training.generators.likelihood import Likelihood
 from seewhy.training.generators.measure import measure_likelihood
 from seewhy.training.loop.events import Observer
@@ -162,6 +163,17 @@ class Run:
     def read(self, images: Any) -> Tensor:
         """Return pictures (paths, PIL pictures, arrays, tensors) at the run's size, uint8 (N, C, H, W)."""
         return drawing.read(self._run, images)
+
+    def fidelity(self, *, extractor: Run | str | Path | None = None, n: int = 2000, seed: int = 0) -> Fidelity:
+        """Compare n pictures that a generator draws with real ones: FID, KID, precision and recall, density and coverage, memorisation, classes.
+
+        Args:
+            extractor: the run of a recogniser of such pictures, whose features are compared; None takes the pixels.
+            n: pictures to draw, at least 100.
+            seed: of their noise.
+        """
+        reader = None if extractor is None else RunFolder(extractor.folder if isinstance(extractor, Run) else extractor)
+        return fidelity(self._run, extractor=reader, n=n, seed=seed)
 
     def report(self) -> Path:
         """Draw report.html anew from the folder's files and return its path."""

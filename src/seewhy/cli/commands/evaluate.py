@@ -1,6 +1,7 @@
 """Measure a run on its own test data, or on other data with the same class names.
 
-Of a generator: how likely it finds the images, in nats an image and bits a value.
+Of a generator: how likely it finds the images, in nats an image and bits a value; of a gan, and of any with --drawn or --extractor: how its
+pictures compare with real ones (FID, KID, precision and recall, density and coverage, memorisation, classes).
 
 Of a recogniser: accuracy with its 95% interval, top-5 where there are more than five classes, log-loss, expected calibration error, and
 precision, recall and F1 of every class; --json prints everything, with the confusion matrix.
@@ -12,6 +13,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.text import json_text
+from seewhy.core.errors import InputError
 
 if TYPE_CHECKING:
     from seewhy.training.results.evaluation import Evaluation
@@ -29,6 +31,15 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="codes for each picture by which a vae's likelihood is bounded (default: 100)",
     )
+    parser.add_argument(
+        "--extractor", metavar="RUN", help="a recogniser of such pictures, by whose features a generator's are compared"
+    )
+    parser.add_argument(
+        "--drawn",
+        type=int,
+        metavar="N",
+        help="pictures a generator draws to be compared with real ones (default: 2000)",
+    )
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
 
 
@@ -38,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
     from seewhy.cli.progress import counting
     from seewhy.training.generators.likelihood import Likelihood
 
+    if options.drawn is not None or options.extractor is not None or _is_gan(options.folder):
+        return _compare(options)
     with counting("evaluating") as update:
         found = api.evaluate(options.folder, options.source, update, samples=options.samples)
     if options.json:
@@ -49,6 +62,30 @@ def run(options: argparse.Namespace) -> int:
         print(f"a value            {found.bits_per_dimension:.4f} bits")
     else:
         _print(found)
+    return 0
+
+
+def _is_gan(folder: str) -> bool:
+    from seewhy.api import Run
+
+    return Run(folder).spec.model.name == "gan"
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Compare drawn pictures with real ones, and print."""
+    from seewhy.api import Run
+
+    if options.source is not None or options.samples is not None:
+        raise InputError(
+            "DATA, --samples: are for likelihoods; drawn pictures are compared with the run's own unseen ones"
+        )
+    about = {} if options.drawn is None else {"n": options.drawn}
+    measured = Run(options.folder).fidelity(extractor=options.extractor, **about)
+    if options.json:
+        print(json_text(measured.to_json()))
+    else:
+        for label, value in measured.lines():
+            print(f"{label:<26}{value}")
     return 0
 
 

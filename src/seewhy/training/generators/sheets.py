@@ -13,6 +13,7 @@ from seewhy.core.files import naming
 from seewhy.core.seeding import generator
 from seewhy.data import Part
 from seewhy.models.latent.journeys import by_information, interpolate, quantiles, shown, traverse
+from seewhy.training.fidelity.neighbours import nearest
 from seewhy.training.results.folder import RunFolder
 from seewhy.training.results.pictures import pixels_of, save_picture
 from seewhy.training.spec.sections import AUTOREGRESSIVE, LATENT
@@ -20,6 +21,9 @@ from seewhy.training.spec.sections import AUTOREGRESSIVE, LATENT
 FOLDER = "generated"
 SHOWN = 64
 """Pictures of a sheet of samples."""
+
+NEAREST, SEARCHED = 12, 10_000
+"""Drawn pictures whose nearest training pictures are shown, and among how many."""
 
 GIVEN = 8
 """Pictures that are completed or reconstructed."""
@@ -34,13 +38,14 @@ Made = tuple[str, Tensor, int, str]
 """(name, pictures (N, C, H, W), columns, caption)."""
 
 
-def write_sheets(run: RunFolder, model: Any, part: Part) -> list[dict[str, str]]:
+def write_sheets(run: RunFolder, model: Any, part: Part, training: Part) -> list[dict[str, str]]:
     """Draw the sheets that this generator can; return their files, names and captions.
 
     Args:
         run: where they go.
         model: the trained generator.
         part: pictures that were not trained on.
+        training: pictures that were.
     """
     from seewhy.reporting import grid
 
@@ -49,15 +54,17 @@ def write_sheets(run: RunFolder, model: Any, part: Part) -> list[dict[str, str]]
         home.mkdir(exist_ok=True)
     written = []
     with torch.no_grad():
-        for name, images, columns, caption in _sheets(run, model, part):
+        for name, images, columns, caption in _sheets(run, model, part, training):
             save_picture(grid(pixels_of(images), columns=columns), home / f"{name.replace(' ', '-')}.png")
             written.append({"file": f"{FOLDER}/{name.replace(' ', '-')}.png", "name": name, "caption": caption})
     return written
 
 
-def _sheets(run: RunFolder, model: Any, part: Part) -> Iterator[Made]:
+def _sheets(run: RunFolder, model: Any, part: Part, training: Part) -> Iterator[Made]:
     spec, device = run.spec, run.engine.device
-    yield _samples(run, model)
+    samples = _samples(run, model)
+    yield samples
+    yield _nearest(samples[1], training)
     rows = torch.linspace(0, len(part) - 1, min(GIVEN, len(part))).long()
     images = part.images(rows).to(device)
     labels = part.labels[rows].to(device) if spec.generator.conditional else None
@@ -100,6 +107,16 @@ def _samples(run: RunFolder, model: Any) -> Made:
         classes if told else math.isqrt(count),
         "Drawn pictures" + (", a class a column." if told else "."),
     )
+
+
+def _nearest(drawn: Tensor, training: Part) -> Made:
+    """Set drawn pictures beside the training pictures that are most like them, pixel by pixel."""
+    some = drawn[:: max(1, len(drawn) // NEAREST)][:NEAREST].cpu()
+    rows = torch.linspace(0, len(training) - 1, min(SEARCHED, len(training))).long()
+    known = training.images(rows)
+    places = nearest(some.flatten(1).float(), known.flatten(1).float(), 1)[1][:, 0]
+    caption = f"Top: drawn. Below: the nearest of {len(rows):,} training pictures, by their pixels. Equal ones would be copies."
+    return "nearest training pictures", torch.cat([some, known[places]]), len(some), caption
 
 
 def _completions(run: RunFolder, model: Any, images: Tensor, labels: Tensor | None) -> Made:
