@@ -17,9 +17,10 @@ from torch import Tensor
 from seewhy.core.errors import InputError
 from seewhy.optim.flat import Flat
 from seewhy.optim.updates import Memory
-from seewhy.optim.vectors import EMPTY, Products, dot, fetch
+from seewhy.optim.vectors import EMPTY, Products, fetch
 
 Closure = Callable[[], Any]
+EPS = {kind: torch.finfo(kind).eps for kind in (torch.float64, torch.float32, torch.bfloat16)}
 
 
 @dataclass
@@ -31,7 +32,6 @@ class Point:
         g: the gradient of what is minimised, (n).
         value: of what is minimised; infinite until it is measured.
         norm: Euclidean, of g.
-        largest: entry of g, in size.
         looked: what the memory knows about g.
     """
 
@@ -39,8 +39,24 @@ class Point:
     g: Tensor
     value: float = math.inf
     norm: float = math.inf
-    largest: float = math.inf
     looked: Products = field(default_factory=lambda: EMPTY)
+    _largest: float | None = math.inf
+
+    @property
+    def largest(self) -> float:
+        """The largest entry of g, in size."""
+        if self._largest is None:
+            (least, most), _ = fetch([*torch.aminmax(self.g)])
+            self._largest = max(-least, most)
+        return self._largest
+
+    @largest.setter
+    def largest(self, value: float | None) -> None:
+        self._largest = value
+
+    def within(self, bound: float) -> bool:
+        """Whether no entry of g is larger than the bound, without a look at each where its norm tells that some must be."""
+        return self.norm <= bound * math.sqrt(len(self.g)) * (1.0 + 1e-6) and self.largest <= bound
 
     @property
     def finite(self) -> bool:
@@ -62,7 +78,7 @@ class Evaluator:
         self.flat = flat
         self.sign = -1.0 if maximize else 1.0
         self.count = 0
-        self.eps = torch.finfo(torch.float64).eps
+        self.eps = EPS[torch.float64]
 
     def __call__(
         self,
@@ -93,18 +109,23 @@ class Evaluator:
         g = self.flat.gather_grads(point.g)
         if self.sign < 0.0:
             g.neg_()
-        wanted = [torch.dot(g, g), *torch.aminmax(g)]
+        wanted = [torch.dot(g, g)]
         if along is not None:
-            wanted.append(dot(g, along))
+            wanted.append(torch.dot(g, along))
         wanted += ready
+        waits = not g.is_cpu  # then everything is fetched now, even what may not be needed
+        if waits:
+            wanted += reversed(torch.aminmax(g))
         if isinstance(loss, Tensor):
             loss = _number(loss)
-            self.eps = torch.finfo(loss.dtype).eps
+            self.eps = EPS[loss.dtype]
             wanted.append(loss)
         found, point.looked = fetch(wanted, None if memory is None else memory.look(g))
         value = found.pop() if isinstance(loss, Tensor) else float(loss)
-        squared, least, most, *rest = found
-        point.value, point.largest = self.sign * value, max(-least, most)
+        squared, *rest = found
+        point.value, point.largest = self.sign * value, None
+        if waits:
+            point.largest = max(-rest.pop(), rest.pop())
         point.norm = math.sqrt(squared) if squared >= 0.0 else math.nan
         return rest
 
@@ -127,6 +148,6 @@ def _number(loss: Tensor) -> Tensor:
         raise InputError(
             f"closure: must return the loss as one number, got shape {tuple(loss.shape)}; return its mean or sum"
         )
-    if loss.is_complex() or not loss.is_floating_point() or loss.dtype == torch.float16:
+    if loss.dtype not in EPS:
         raise InputError(f"closure: must return a real loss of at least bf16, got {loss.dtype}; compute it in float32")
-    return loss.detach().reshape(())
+    return loss if loss.dim() == 0 else loss.reshape(())

@@ -7,15 +7,32 @@ that whoever holds a view or shares the tensor sees the change. Vectors are kept
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from seewhy.core.errors import InputError
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 ACCEPTED = (torch.float64, torch.float32, torch.bfloat16)
+
+
+def _without_grad(method: Callable[P, R]) -> Callable[P, R]:
+    """Do as torch.no_grad(), which costs more than a short copy, only where gradients are recorded."""
+
+    @functools.wraps(method)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not torch.is_grad_enabled():
+            return method(*args, **kwargs)
+        with torch.no_grad():
+            return method(*args, **kwargs)
+
+    return guarded
 
 
 class Flat:
@@ -59,24 +76,25 @@ class Flat:
     def parts(self, vector: Tensor) -> list[Tensor]:
         """Return views of the vector with the parameters' shapes."""
         if len(self.tensors) == 1:
-            return [vector.view(self.tensors[0].shape)]
+            shape = self.tensors[0].shape
+            return [vector if vector.shape == shape else vector.view(shape)]
         pieces = torch.split(vector, self.sizes)
         return [piece.view(tensor.shape) for piece, tensor in zip(pieces, self.tensors, strict=True)]
 
-    @torch.no_grad()
+    @_without_grad
     def read(self, out: Tensor) -> Tensor:
         """Copy the parameters into `out` (n)."""
         for part, tensor in zip(self.parts(out), self.tensors, strict=True):
             part.copy_(tensor)
         return out
 
-    @torch.no_grad()
+    @_without_grad
     def write(self, vector: Tensor) -> None:
         """Copy a vector (n) into the parameters, rounded where they are narrower."""
         for part, tensor in zip(self.parts(vector), self.tensors, strict=True):
             tensor.copy_(part)
 
-    @torch.no_grad()
+    @_without_grad
     def gather_grads(self, out: Tensor) -> Tensor:
         """Copy the gradients into `out` (n); a parameter without one has zeros.
 
@@ -96,7 +114,7 @@ class Flat:
                 part.copy_(gradient)
         return out
 
-    @torch.no_grad()
+    @_without_grad
     def set_grads(self, vector: Tensor) -> None:
         """Copy a vector (n) into the gradients that exist."""
         for part, tensor in zip(self.parts(vector), self.tensors, strict=True):

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Phi = Callable[[float], tuple[float, float]]
 """t -> (phi(t), phi'(t))."""
@@ -23,8 +22,7 @@ Phi = Callable[[float], tuple[float, float]]
 SearchReason = Literal["met", "max_eval", "interval", "not_descent"]
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):
     """Where a line search ended.
 
     Attributes:
@@ -88,8 +86,7 @@ def backtracking(
     return Search(0.0, value, slope, max_eval, "max_eval")
 
 
-@dataclass(frozen=True)
-class _Point:
+class _Point(NamedTuple):
     """A step with its value and slope."""
 
     t: float
@@ -101,8 +98,7 @@ class _Point:
         return _Point(self.t, self.value - by * self.t, self.slope - by)
 
 
-@dataclass(frozen=True)
-class _Interval:
+class _Interval(NamedTuple):
     """What the search knows: x, the best point; y, the other end; whether a minimum lies between them; the next t."""
 
     x: _Point
@@ -169,7 +165,7 @@ def strong_wolfe(
         now = _narrowed(now, trial, c1 * slope if on_psi else 0.0, roof)
         if now.closed:
             if now.width >= 0.66 * widths[0] or not math.isfinite(now.t):
-                now = replace(now, t=now.x.t + 0.5 * (now.y.t - now.x.t))
+                now = now._replace(t=now.x.t + 0.5 * (now.y.t - now.x.t))
             widths = (widths[1], now.width)
             if not now.holds:
                 return _ended(now, count, "interval")

@@ -31,7 +31,7 @@ from seewhy.optim.flat import Flat, one_group
 from seewhy.optim.line_search import Search, backtracking, strong_wolfe
 from seewhy.optim.status import Reason, Status
 from seewhy.optim.updates import Change, Memory, damped, damping
-from seewhy.optim.vectors import EMPTY, add, dot, subtract
+from seewhy.optim.vectors import EMPTY, subtract
 
 LineSearch = Callable[..., Search]
 LINE_SEARCHES: dict[str, LineSearch | None] = {"strong_wolfe": strong_wolfe, "backtracking": backtracking, "none": None}
@@ -112,14 +112,14 @@ class QuasiNewton(torch.optim.Optimizer):
         for _ in range(1 if overlap is not None else group["max_iter"]):
             if reason != "progress":
                 break
-            if self._here.largest <= group["gtol"]:
+            if self._here.within(group["gtol"]):
                 reason = "converged"
                 break
             if self._evaluate.count >= budget:
                 reason = "max_eval"
                 break
             reason, length = self._iterate(closure, overlap, budget)
-        if reason == "progress" and overlap is None and self._here.largest <= group["gtol"]:
+        if reason == "progress" and overlap is None and self._here.within(group["gtol"]):
             reason = "converged"
         self._known = overlap is None and reason != "not_finite"
         here = self._here
@@ -194,8 +194,8 @@ class QuasiNewton(torch.optim.Optimizer):
         if self._memory.empty:  # -d = g, of any size: as much gain as the last step promised, or a step of length 1
             square = max(base.norm**2, 1e-300)
             first *= self._promised / square if self._promised else min(1.0, square**-0.5)
-        slope_there, bend = self._try(function, base, first, -dot(source.g, self._d))
-        slope = -bend if slope is None else slope
+        slope_there, downhill = self._try(function, base, first, torch.dot(source.g, self._d))
+        slope, bend = downhill if slope is None else slope, -downhill
         known = [(self._there.value, slope_there)]
 
         def phi(t: float) -> tuple[float, float]:
@@ -222,7 +222,7 @@ class QuasiNewton(torch.optim.Optimizer):
     def _try(self, function: Closure, base: Point, t: float, *extra: Tensor) -> list[float]:
         """Evaluate at w + t d; return phi'(t), then the extra numbers."""
         there, self._tried = self._there, t
-        add(base.x, self._d, t, out=there.x)
+        torch.add(base.x, self._d, alpha=t, out=there.x)
         self._flat.write(there.x)
         if self._flat.narrow:
             self._flat.read(there.x)
@@ -243,8 +243,10 @@ class QuasiNewton(torch.optim.Optimizer):
         s, y = self._memory.room()
         if self._flat.narrow:
             subtract(there.x, base.x, out=s)
-        else:
+        elif s.dtype == self._d.dtype:
             torch.mul(self._d, t, out=s)
+        else:
+            s.copy_(self._d).mul_(t)
         subtract(there.g, base.g, out=y)
         of_y = there.looked - base.looked[: len(there.looked)]
         if damp:
@@ -252,7 +254,7 @@ class QuasiNewton(torch.optim.Optimizer):
             y.copy_(damped(y, source.g * -t, sy, sBs, least=DAMPING))
             theta, sy = damping(sy, sBs, least=DAMPING), DAMPING * sBs
             of_y = theta * of_y - (1.0 - theta) * t * source.looked[: len(of_y)]
-        exact = () if self._flat.narrow else (sy, t * found.slope)
+        exact = (sy, t * found.slope) if self._flat.dtype == torch.float64 and not self._flat.narrow else ()
         looked = self._memory.learn(Change(there.g, there.looked, of_y, *exact))
         there.looked = EMPTY if looked is None else looked
         self._counts.skipped_pairs += looked is None

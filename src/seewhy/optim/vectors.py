@@ -1,7 +1,6 @@
-"""Long vectors at the speed of memory: products with a block of rows, and sums of two precisions.
+"""Long vectors at the speed of memory.
 
-On a processor a matrix-vector product runs on one core, whereas a batch of them uses all; here each core takes a piece of the columns. Where a
-vector is in float64 and another in float32, torch first converts the whole of one; here a piece at a time, so that the copy stays in the cache.
+On a processor torch computes a matrix-vector product on one core, but a batch of them on all; here each core takes a piece of the columns.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ Products = npt.NDArray[np.float64]
 """What a memory knows about a gradient, linear in it; empty where it wants nothing."""
 EMPTY: Products = np.empty(0)
 
-PIECE = 1 << 16
-"""Numbers that are converted at once."""
+PIECE = 1 << 17
+"""Numbers that are converted at once, so that what is between stays in the cache."""
 WORTH_CORES = 1 << 18
 """Numbers of a block above which several cores share it."""
 
@@ -33,26 +32,17 @@ def times(rows: Tensor, g: Tensor) -> Tensor:
     return found if even == n else found.addmv_(rows[:, even:], g[even:])
 
 
-def add_rows(out: Tensor, rows: Tensor, c: Tensor) -> Tensor:
-    """Return out (n), to which the rows (k, n) times c (k) were added; all of one precision."""
+def add_rows(out: Tensor, rows: Tensor, c: Tensor, *, beta: float = 1.0) -> Tensor:
+    """Return beta out (n) + the rows (k, n) times c (k), in place; all of one precision."""
     cores = _cores(rows)
     if cores == 1:
-        return out.addmv_(rows.mT, c)
+        return out.addmv_(rows.mT, c, beta=beta)
     (k, n), width = rows.shape, rows.shape[1] // cores
     even = width * cores
     pieces = rows[:, :even].view(k, cores, width).transpose(0, 1)
-    out[:even].view(cores, 1, width).baddbmm_(c.expand(cores, 1, k), pieces)
+    out[:even].view(cores, 1, width).baddbmm_(c.expand(cores, 1, k), pieces, beta=beta)
     if even < n:
-        out[even:].addmv_(rows[:, even:].mT, c)
-    return out
-
-
-def add(x: Tensor, d: Tensor, t: float, *, out: Tensor) -> Tensor:
-    """Return x + t d in `out`; d may be narrower."""
-    if x.dtype == d.dtype or len(x) <= PIECE:
-        return torch.add(x, d, alpha=t, out=out)
-    for a, b, c in zip(torch.split(x, PIECE), torch.split(d, PIECE), torch.split(out, PIECE), strict=True):
-        torch.add(a, b, alpha=t, out=c)
+        out[even:].addmv_(rows[:, even:].mT, c, beta=beta)
     return out
 
 
@@ -65,19 +55,9 @@ def subtract(a: Tensor, b: Tensor, *, out: Tensor) -> Tensor:
     return out
 
 
-def dot(g: Tensor, d: Tensor) -> Tensor:
-    """Return g'd in the precision of g; d may be narrower."""
-    if g.dtype == d.dtype:
-        return torch.dot(g, d)
-    if len(g) <= PIECE:
-        return torch.dot(g, d.to(g.dtype))
-    parts = zip(torch.split(g, PIECE), torch.split(d, PIECE), strict=True)
-    return torch.stack([torch.dot(a, b.to(a.dtype)) for a, b in parts]).sum()
-
-
 def fetch(numbers: list[Tensor], vector: Tensor | None = None) -> tuple[list[float], Products]:
     """Return the numbers, and a vector in float64, waiting once for their device."""
-    if numbers[0].device.type == "cpu":
+    if numbers[0].is_cpu:
         return [number.item() for number in numbers], EMPTY if vector is None else vector.double().numpy()
     kind = torch.float32 if numbers[0].device.type == "mps" else torch.float64
     together = torch.stack([number.to(kind) for number in numbers])
@@ -87,6 +67,6 @@ def fetch(numbers: list[Tensor], vector: Tensor | None = None) -> tuple[list[flo
 
 
 def _cores(rows: Tensor) -> int:
-    if rows.device.type != "cpu" or rows.numel() < WORTH_CORES:
+    if rows.numel() < WORTH_CORES or not rows.is_cpu:
         return 1
     return min(torch.get_num_threads(), rows.shape[1])
