@@ -62,6 +62,34 @@ def test_the_loss_curve_is_that_of_one_process(launched):
     assert_same_curve(curve(folder / "one"), curve(folder / "two"), 1375, 153)
 
 
+def test_a_generators_losses_are_those_of_one_process(tmp_path):
+    options = [
+        "digits",
+        "--model",
+        "pixelcnn",
+        "--width",
+        "8",
+        "--depth",
+        "1",
+        "--epochs",
+        "1",
+        "--precision",
+        "fp32",
+        "--train.threads",
+        "1",
+    ]
+    assert run(["train", *options, "--out", str(tmp_path / "one"), "--quiet"]) == 0
+    command = [*TORCHRUN, "train", *options, "--out", str(tmp_path / "two")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    rows = [list(csv.DictReader((tmp_path / name / "metrics.csv").read_text().splitlines())) for name in ("one", "two")]
+    for one, two in zip(*rows, strict=True):
+        for name in ("train_loss", "val_loss"):
+            assert float(two[name]) == pytest.approx(float(one[name]), rel=1e-4)
+    found = [json.loads((tmp_path / name / "results.json").read_text())["test"] for name in ("one", "two")]
+    assert found[1]["nats"] == pytest.approx(found[0]["nats"], rel=1e-4)
+
+
 def test_one_process_writes_and_prints(launched):
     folder, done = launched
     assert {path.name for path in (folder / "one").iterdir()} == {path.name for path in (folder / "two").iterdir()}
