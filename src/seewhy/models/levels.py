@@ -44,9 +44,9 @@ class Levels:
             return (images >= 128).long()
         # 16 random bits a pixel, four pixels a draw: exact to 2^-16, and several times faster than a draw each.
         count = images.numel()
-        bits = torch.randint(-(2**63), 2**63 - 1, (-(-count // 4),), generator=generator, device=images.device)
-        thresholds = bits.view(torch.int16)[:count].view(images.shape).int() + 2**15
-        return (images.int() * 65536 > thresholds * 255).long()
+        draws = torch.randint(-(2**63), 2**63 - 1, (-(-count // 4),), generator=generator, device=images.device)
+        bits = draws.view(torch.int16)[:count].view(images.shape).clamp_max_(2**15 - 2)  # so that 255 is always white
+        return bits.lt_((images.short() - 128).mul_(256).add_(images)).long()  # 257 v - 2^15 without overflow
 
     def pictures(self, values: Tensor) -> Tensor:
         """Return uint8 pictures of values of any shape: level l becomes 255 l / (L - 1)."""

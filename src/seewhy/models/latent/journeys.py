@@ -71,7 +71,8 @@ def quantiles(steps: int, *, tail: float = 0.02) -> Tensor:
         raise bad_value("steps", steps, "at least 1")
     if not 0 < tail < 0.5:
         raise bad_value("tail", tail, "more than 0 and less than 0.5")
-    return torch.special.ndtri(torch.linspace(tail, 1 - tail, steps, dtype=torch.float64)).float()
+    found: Tensor = torch.special.ndtri(torch.linspace(tail, 1 - tail, steps, dtype=torch.float64))
+    return found.float()
 
 
 def traverse(

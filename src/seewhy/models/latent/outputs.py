@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -28,8 +28,6 @@ from seewhy.core.errors import InputError
 from seewhy.core.registry import Registry, Technique
 
 SUMMED = (-3, -2, -1)
-HALVINGS = 4
-"""How often a row is multiplied by its other half: products of 2^4 factors above 1/2 are far from underflow, in float32 too."""
 
 NARROWEST = math.exp(-7.0)
 """Least scale of a logistic distribution: a ninth of the distance between two of 256 levels."""
@@ -59,34 +57,6 @@ class Output(Protocol):
         """
 
 
-class _BernoulliLog(torch.autograd.Function):
-    """sum over the last axis of x a - log(1 + e^a): (*, D) of logits and of 0 and 1.
-
-    log(1 + e^a) = max(a, 0) - log sigma(|a|), and the logarithms are taken of products of 2^HALVINGS sigmas: one for many values. The usual
-    kernels take a slow logarithm for every one.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, x)
-        ctx.set_materialize_grads(False)
-        product = torch.sigmoid(logits.abs())
-        for _ in range(HALVINGS):
-            half, odd = divmod(product.shape[-1], 2)
-            if odd:
-                break
-            product = product.narrow(-1, 0, half) * product.narrow(-1, half, half)
-        return torch.addcmul(-logits.relu(), logits, x).sum(-1) + product.log().sum(-1)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        logits, x = ctx.saved_tensors
-        if gradient is None:
-            return None, None
-        wide = gradient.unsqueeze(-1)
-        return (x - torch.sigmoid(logits)) * wide, None
-
-
 @dataclass(frozen=True)
 class Bernoulli:
     """White with probability sigma(a), for pictures of 2 levels.
@@ -111,9 +81,9 @@ class Bernoulli:
         return channels
 
     def log_likelihood(self, maps: Tensor, values: Tensor) -> Tensor:
-        """Return sum of v a - log(1 + e^a). The gradient with respect to `values` is not given."""
-        found: Tensor = _BernoulliLog.apply(maps.flatten(-3), values.to(maps.dtype).flatten(-3))
-        return found
+        """Return sum of v a - log(1 + e^a)."""
+        a, x = torch.broadcast_tensors(maps, values.to(maps.dtype))
+        return -F.binary_cross_entropy_with_logits(a, x, reduction="none").sum(SUMMED)
 
     def mean(self, maps: Tensor) -> Tensor:
         """Return sigma(a)."""

@@ -96,14 +96,14 @@ class Coders(nn.Module):
         self.decoder.start(self.output.start(mean, spread))
 
     def values(self, images: Tensor, labels: Tensor | None, generator: torch.Generator | None = None) -> Tensor:
-        """Return the values, int64 (N, C, H, W), of uint8 images; the generator is the source of stochastic ones.
+        """Return the values of uint8 images as numbers, (N, C, H, W) of the weights' type; the generator is the source of stochastic ones.
 
         Raises:
             InputError: images and labels do not fit the model.
         """
         check_pictures(images, self.shape)
         check_labels(labels, self.classes, len(images))
-        return self.levels.values(images, generator)
+        return self.levels.values(images, generator).to(self.centre.dtype)
 
     def encode(self, values: Tensor, labels: Tensor | None) -> Tensor:
         """Return the encoder's features, float32 (N, features), of values (N, C, H, W)."""
