@@ -71,13 +71,20 @@ def test_drawing_is_the_same_the_cached_and_the_plain_way(name, raster):
     assert not torch.equal(cached, other)
 
 
+@pytest.mark.parametrize("order", [rows, diagonals])
+def test_orders_that_drawing_has_made_serve_training(order):
+    with torch.inference_mode():
+        scan = order((2, 11), torch.device("cpu"))
+    assert not scan.reads.is_inference()
+
+
 @every_network
 def test_training_goes_on_after_drawing(name):
-    net = NETWORKS[name]((1, 3, 7), 2, width=4, kernel=3)
-    values = random_values(net.shape, 2)
     with torch.inference_mode():
-        draw(net, values)
-    net(values).sum().backward()
+        net = NETWORKS[name]((1, 3, 7), 2, width=4, kernel=3)
+        draw(net, random_values(net.shape, 2), plain=True)
+    net = NETWORKS[name]((1, 3, 7), 2, width=4, kernel=3)
+    net(random_values(net.shape, 2)).sum().backward()
     assert net.net.layers[0].state.grad is not None
 
 
