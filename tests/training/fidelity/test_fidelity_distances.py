@@ -81,10 +81,10 @@ def test_the_kernel_distance_is_a_sum_over_pairs():
 
 
 def test_the_kernel_distance_has_no_bias_and_knows_its_error():
-    found = [kernel_distance(points(120, 3, s), points(120, 3, s + 500), block=20, extractor="t") for s in range(150)]
+    found = [kernel_distance(points(120, 3, s), points(120, 3, s + 500), block=20, extractor="t") for s in range(100)]
     values = torch.tensor([figure.kid for figure in found])
     assert values.min() < 0 < values.max()
-    assert abs(values.mean()) < 3 * values.std() / math.sqrt(150)
+    assert abs(values.mean()) < 3 * values.std() / math.sqrt(100)
     said = torch.tensor([figure.standard_error for figure in found]).square().mean().sqrt()
     assert said.item() == pytest.approx(values.std().item(), rel=0.25)
 
@@ -95,9 +95,9 @@ def test_the_kernel_distance_of_gaussians_is_known():
     m1, m2, m3 = d, 1 + d * d, d**3 + 3 * d
     within = [1 + 3, 1 + 3 * m1 * m1 + 3 * m2 * m2 + m3 * m3]
     wanted = within[0] + within[1] - 2 * (1 + 3 * 1 * m2)
-    found = kernel_distance(points(40000, 1, 0), points(40000, 1, 1, d), block=1000, extractor="t")
+    found = kernel_distance(points(8000, 1, 0), points(8000, 1, 1, d), block=200, extractor="t")
     assert abs(found.kid - wanted) < 4 * found.standard_error
-    assert found.standard_error < 0.1 * wanted
+    assert found.standard_error < 0.2 * wanted
 
 
 def test_sorted_samples_are_shuffled_the_same_way_each_time():
