@@ -2,10 +2,10 @@
 
     python benchmarks/sampling.py [--images 64] [--side 28] [--repeats 5] [--plain 12] [--threads 2] [--processor-time]
 
-Both ways draw binary images from networks of random weights, without gradients, in one process. The plain way takes one call of the whole network
-for each of the image's values. Its time is measured on `--plain` calls, in turns with whole drawings of the cached way, and multiplied out: in
-float32, in which the cached way computes, and under bfloat16 autocast, in which it is fastest. That both ways draw the same is checked on two
-images of 6 x 6 from networks of the same kind.
+Both ways draw binary images from networks of random weights, without gradients, in one process. The plain way takes one call of the whole
+network for each of the image's values. Its time is measured on `--plain` calls, in turns with whole drawings of the cached way, and multiplied
+out: in float32, in which the cached way computes, and under bfloat16 autocast, in which it is fastest. That both ways draw the same is checked
+on two images of 6 x 6 from networks of the same kind.
 
 `--processor-time` counts this process's own time, for machines that do other work meanwhile; with one thread only.
 """
