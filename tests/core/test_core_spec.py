@@ -9,13 +9,13 @@ from seewhy.core.spec import fields_of
 from seewhy.training.spec import ALIASES, RunSpec, make_spec
 
 ACTIVATIONS = "relu, leaky_relu, prelu, elu, tanh, sigmoid, gelu, silu, maxout"
-MODEL_FIELDS = "model has name, activation, pieces, init, norm, norm_init, width, depth, stem, pool"
+MODEL_FIELDS = "model has name, inputs, activation, pieces, init, norm, norm_init, width, depth, stem, pool"
 
 BAD = [
     ({"activation": "rellu"}, f"model.activation: 'rellu' is not known; allowed: {ACTIVATIONS}; did you mean 'relu'?"),
     ({"activation": "ELU"}, f"model.activation: 'ELU' is not known; allowed: {ACTIVATIONS}; did you mean 'elu'?"),
     ({"activation": "spline"}, f"model.activation: 'spline' is not known; allowed: {ACTIVATIONS}"),
-    ({"model": "resnt"}, "model.name: 'resnt' is not known; allowed: mlp, convnet, resnet; did you mean 'resnet'?"),
+    ({"model": "resnt"}, "model.name: 'resnt' is not known; allowed: mlp, convnet, resnet, pixelcnn, gated_pixelcnn, row_lstm, diagonal_bilstm, autoencoder, vae, gan; did you mean 'resnet'?"),
     ({"optimizer": "adm"}, None),
     (
         {"norm": "batchnorm"},
@@ -46,7 +46,7 @@ BAD = [
     ({"model.lr": 1.0}, f"model.lr: there is no such field; {MODEL_FIELDS}; did you mean 'optim.lr'?"),
     (
         {"modle.width": 1},
-        "modle: there is no such field; a run has source, data, model, reg, optim, train, ensemble; did you mean 'model'?",
+        "modle: there is no such field; a run has source, data, model, generator, reg, optim, train, ensemble; did you mean 'model'?",
     ),
     (
         {"epochs": 3, "train.epochs": 4},

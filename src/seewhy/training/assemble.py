@@ -203,13 +203,14 @@ def measure_speed(spec: RunSpec, model: torch.nn.Module, engine: Engine, facts: 
     )
 
     def graph() -> tuple[torch.Tensor, torch.Tensor]:
-        torch.manual_seed(0)  # dropout's masks belong to the function that is searched
+        torch.manual_seed(0)
         with engine.autocast():
             logits = network(images)
             return make_task(spec).loss(logits, labels), logits
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
+        torch.manual_seed(0)  # dropout's masks belong to the function that is searched
         with engine.autocast():
             loss, _ = task.losses(network, images, labels, labels, 0.0)
         loss.backward()  # type: ignore[no-untyped-call]
