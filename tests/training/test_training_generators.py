@@ -146,6 +146,38 @@ def test_more_samples_bound_the_likelihood_closer(runs):
     assert "k = 200" in close.estimator
 
 
+def test_drawn_pictures_are_compared_with_real_ones(runs, tmp_path, capsys):
+    from seewhy.cli.main import run as command
+
+    reader = api.train("digits", out=tmp_path / "reader", model="mlp", epochs=3, **{"train.threads": 1})
+    run = runs("gan")
+    found = run.fidelity(extractor=reader, n=120)
+    assert "features" in found.extractor
+    assert found.n == found.drawn["fid"]["n_drawn"] == 120
+    assert found.real["fid"]["fid"] < found.drawn["fid"]["fid"]  # a network of two epochs draws worse than life
+    assert 0 <= found.classes["covered"] <= 10
+    assert run.fidelity(extractor=reader, n=120).to_json() == found.to_json()
+    told = runs("vae").fidelity(n=100)
+    assert told.classes is None
+    assert told.extractor.startswith("pixels")
+    assert command(["evaluate", str(run.folder), "--drawn", "100"]) == 0
+    assert "FID" in capsys.readouterr().out
+    assert (
+        command(
+            ["evaluate", str(runs("pixelcnn").folder), "--extractor", str(reader.folder), "--drawn", "100", "--json"]
+        )
+        == 0
+    )
+    assert json.loads(capsys.readouterr().out)["drawn"]["precision_recall"]["n_drawn"] == 100
+    for call, message in (
+        (lambda: run.fidelity(n=50), "n: must be at least 100"),
+        (lambda: run.fidelity(extractor=run, n=100), "is no recogniser"),
+        (lambda: reader.fidelity(n=100), "cannot draw pictures"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+
+
 def test_players_move_in_turns(tmp_path):
     moved = []
 
