@@ -210,7 +210,10 @@ WRONG = [
     (lambda: DenseDiscriminator((8,), depth=0), "depth: must be at least 1"),
     (lambda: DenseDiscriminator((8,), limit=0.0), "limit: must be more than 0, or None"),
     (lambda: DenseDiscriminator((8,), classes=0), "classes: must be at least 1, or None"),
-    (lambda: DenseDiscriminator((8,))(torch.zeros(2, 8), torch.zeros(2, dtype=torch.int64)), "which it is not"),
+    (
+        lambda: DenseDiscriminator((8,))(torch.zeros(2, 8), torch.zeros(2, dtype=torch.int64)),
+        "labels: the network is not told classes",
+    ),
     (lambda: DenseDiscriminator((8,), classes=2)(torch.zeros(2, 8)), "labels: must be given"),
     (
         lambda: DenseDiscriminator((8,), classes=2)(torch.zeros(2, 8), torch.tensor([0, 2])),

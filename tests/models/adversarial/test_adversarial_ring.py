@@ -1,63 +1,65 @@
-"""A ring of 8 Gaussians: a good setting finds all of them, and one that collapsed is caught by the count."""
+"""A ring of 8 Gaussians: a good setting finds all of them, and a collapsed generator is caught by the count of classes."""
 
 import math
 
 import torch
-from torch import Tensor
 
 from seewhy.models.adversarial.dense import DenseDiscriminator, DenseGenerator
-from seewhy.models.adversarial.gan import discriminator_terms, frozen, generator_terms
+from seewhy.models.adversarial.gan import discriminator_terms, generator_terms
 from seewhy.models.adversarial.losses import LOSSES
 from seewhy.models.adversarial.networks import Noise
+from seewhy.training.fidelity.coverage import class_coverage
 
-MODES = 8
-DEVIATION = 0.05
+MODES, DEVIATION, EACH, WIDTH = 8, 0.05, 128, 64
 CENTRES = torch.tensor([[math.cos(k * math.tau / MODES), math.sin(k * math.tau / MODES)] for k in range(MODES)])
 
 
-def ring(n: int) -> Tensor:
+def ring(n):
     """Points of the ring, (n, 2)."""
     return CENTRES[torch.randint(MODES, (n,))] + DEVIATION * torch.randn(n, 2)
 
 
-def found(points: Tensor) -> set[int]:
-    """The Gaussians that at least 2% of the points lie within 4 deviations of; 12.5% each would be right."""
-    distances = torch.cdist(points, CENTRES)
-    near, which = distances.min(1)
-    counts = torch.bincount(which[near < 4 * DEVIATION], minlength=MODES)
-    return set(torch.nonzero(counts >= 0.02 * len(points))[:, 0].tolist())
+def coverage(points):
+    """The Gaussians as classes, known by the posterior; points far from all of them (more than 4 deviations) count for none."""
+    near = torch.cdist(points, CENTRES).min(1).values < 4 * DEVIATION
+    logits = -torch.cdist(points, CENTRES).square() / (2 * DEVIATION**2)
+    assert near.double().mean() > 0.5, "most points are nowhere near the ring"
+    return class_coverage(logits[near].softmax(1), [1] * MODES, recogniser="posterior of the ring")
 
 
-def play(loss_name: str, steps: int, *, penalty: float) -> Tensor:
+def play(steps):
+    """Points of a generator after so many turns of each player."""
     torch.manual_seed(0)
-    generator = DenseGenerator((2,), Noise(2), widths=(64, 64), output="linear", spread=None)
-    discriminator = DenseDiscriminator((2,), width=64, pieces=2, dropout=0.0, spread=None)
-    loss = LOSSES[loss_name].factory()
-    players = {
-        "discriminator": torch.optim.Adam(discriminator.parameters(), lr=2e-3, betas=(0.5, 0.9)),
-        "generator": torch.optim.Adam(generator.parameters(), lr=1e-3, betas=(0.5, 0.9)),
-    }
+    generator = DenseGenerator((2,), Noise(2), widths=(WIDTH, WIDTH), output="linear", spread=None)
+    discriminator = DenseDiscriminator((2,), width=WIDTH, pieces=2, dropout=0.0, spread=None)
+    loss = LOSSES["wasserstein"].factory()
+    first = torch.optim.Adam(discriminator.parameters(), lr=4e-3, betas=(0.5, 0.9))
+    second = torch.optim.Adam(generator.parameters(), lr=2e-3, betas=(0.5, 0.9))
     for _ in range(steps):
-        for name, optimizer in players.items():
-            if name == "discriminator":
-                terms = discriminator_terms(generator, discriminator, loss, ring(256), penalty=penalty)
-            else:
-                terms = generator_terms(generator, discriminator, loss, generator.noise.draw(256))
-            optimizer.zero_grad()
-            terms.loss.backward()
-            optimizer.step()
-    with torch.no_grad(), frozen(generator):
-        drawn: Tensor = generator(generator.noise.draw(2000))
-    return drawn
-
-
-def test_the_real_ring_has_all_modes():
-    torch.manual_seed(0)
-    assert found(ring(2000)) == set(range(MODES))
+        terms = discriminator_terms(generator, discriminator, loss, ring(EACH), penalty=1.0)
+        first.zero_grad()
+        terms.loss.backward()
+        first.step()
+        terms = generator_terms(generator, discriminator, loss, generator.noise.draw(EACH))
+        second.zero_grad()
+        terms.loss.backward()
+        second.step()
+    with torch.no_grad():
+        return generator(generator.noise.draw(2000))
 
 
 def test_a_good_setting_finds_all_modes():
-    import time; s=time.time()
-    drawn = play("wasserstein", 400, penalty=0.1)
-    print(time.time()-s, len(found(drawn)))
-    assert found(drawn) == set(range(MODES))
+    found = coverage(play(1000))
+    assert (found.covered, found.classes, found.collapsed) == (MODES, MODES, False)
+    assert found.kl < 0.5
+
+
+def test_the_real_ring_is_covered_and_a_collapsed_generator_is_reported():
+    torch.manual_seed(0)
+    real = coverage(ring(2000))
+    assert not real.collapsed
+    assert real.kl < 4 * real.kl_by_chance
+    collapsed = coverage(CENTRES[torch.randint(2, (2000,))] + DEVIATION * torch.randn(2000, 2))
+    assert (collapsed.covered, collapsed.collapsed) == (2, True)
+    assert abs(collapsed.kl - math.log(4)) < 0.01
+    assert 1.9 < collapsed.effective <= 2.0 + 1e-9

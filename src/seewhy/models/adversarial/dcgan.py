@@ -213,7 +213,6 @@ class ConvDiscriminator(Discriminator):
         if labels is not None and self.classes is not None and not self.projects:
             maps = F.one_hot(labels, self.classes).to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, maps], 1)
-        x = x.contiguous(memory_format=torch.channels_last)
         for down, normalise in zip(self.downs, self.norms, strict=True):
             x = F.leaky_relu(normalise(down(x)), 0.2)
         x = x.flatten(1)

@@ -120,12 +120,12 @@ def check_sizes(shape: Sequence[int], classes: int | None) -> None:
 
 def check_labels(labels: Tensor | None, n: int, classes: int | None) -> None:
     """Raise InputError unless there are labels exactly where a network has classes, one for each of n pictures."""
-    if (labels is None) != (classes is None):
-        raise InputError(
-            f"labels: must be given exactly if the network is told classes, which it is {'' if classes else 'not'}".strip()
-        )
-    if labels is None or classes is None:
+    if labels is None and classes is None:
         return
+    if labels is None:
+        raise InputError(f"labels: must be given, one of {classes} classes for each picture, got None")
+    if classes is None:
+        raise InputError("labels: the network is not told classes; leave them out, or build it with classes")
     if labels.shape != (n,) or labels.dtype != torch.int64:
         raise bad_value("labels", f"{labels.dtype} {tuple(labels.shape)}", f"int64 ({n},), one for each picture")
     if n and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
