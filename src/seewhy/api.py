@@ -21,9 +21,10 @@ from seewhy.training.assemble import absolute_source
 from seewhy.training.ensemble import train as ensembles
 from seewhy.training.ensemble.evaluate import compare, member_probabilities
 from seewhy.training.fabric import is_main_process
+from seewhy.training.fidelity.measure import Fidelity
 from seewhy.training.generators import draw as drawing
 from seewhy.training.generators.draw import Label
-from seewhy.training.generators.faithful import Fidelity, fidelity
+from seewhy.training.generators.faithful import fidelity
 from seewhy.training.generators.likelihood import Likelihood
 from seewhy.training.generators.measure import measure_likelihood
 from seewhy.training.loop.events import Observer

@@ -152,14 +152,14 @@ def test_drawn_pictures_are_compared_with_real_ones(runs, tmp_path, capsys):
     reader = api.train("digits", out=tmp_path / "reader", model="mlp", epochs=3, **{"train.threads": 1})
     run = runs("gan")
     found = run.fidelity(extractor=reader, n=120)
-    assert "features" in found.extractor
-    assert found.n == found.drawn["fid"]["n_drawn"] == 120
-    assert found.real["fid"]["fid"] < found.drawn["fid"]["fid"]  # a network of two epochs draws worse than life
-    assert 0 <= found.classes["covered"] <= 10
+    assert "features" in found.drawn.frechet.extractor
+    assert found.drawn.frechet.n_drawn == 120
+    assert found.yardstick.frechet.fid < found.drawn.frechet.fid  # a network of two epochs draws worse than life
+    assert 0 <= found.classes.covered <= 10
     assert run.fidelity(extractor=reader, n=120).to_json() == found.to_json()
     told = runs("vae").fidelity(n=100)
     assert told.classes is None
-    assert told.extractor.startswith("pixels")
+    assert told.drawn.frechet.extractor.startswith("pixels")
     assert command(["evaluate", str(run.folder), "--drawn", "100"]) == 0
     assert "FID" in capsys.readouterr().out
     assert (

@@ -74,6 +74,7 @@ def _is_gan(folder: str) -> bool:
 def _compare(options: argparse.Namespace) -> int:
     """Compare drawn pictures with real ones, and print."""
     from seewhy.api import Run
+    from seewhy.training.generators.faithful import in_words
 
     if options.source is not None or options.samples is not None:
         raise InputError(
@@ -84,7 +85,7 @@ def _compare(options: argparse.Namespace) -> int:
     if options.json:
         print(json_text(measured.to_json()))
     else:
-        for label, value in measured.lines():
+        for label, value in in_words(measured):
             print(f"{label:<26}{value}")
     return 0
 

@@ -6,9 +6,6 @@ where nothing was generated. Autoregressive networks draw in their levels of bri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -16,10 +13,8 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.seeding import generator
 from seewhy.data import Part
-from seewhy.training.fidelity.coverage import class_coverage
-from seewhy.training.fidelity.distances import frechet_distance, kernel_distance
-from seewhy.training.fidelity.extractor import Extractor, of_run, pixels
-from seewhy.training.fidelity.neighbours import density_coverage, memorisation, precision_recall
+from seewhy.training.fidelity.extractor import of_run, pixels
+from seewhy.training.fidelity.measure import Fidelity, measure
 from seewhy.training.generators.draw import network_for
 from seewhy.training.results.folder import RunFolder
 from seewhy.training.spec.sections import AUTOREGRESSIVE
@@ -27,62 +22,30 @@ from seewhy.training.spec.sections import AUTOREGRESSIVE
 DRAWN = 2000
 """Pictures that are drawn to be measured, unless another number is asked for."""
 
+LEAST = 100
+"""The fewest pictures, drawn and real, whose figures mean something."""
+
 TRAINING = 10_000
 """Training pictures among which nearest ones are looked for, at most."""
 
 
-@dataclass(frozen=True)
-class Fidelity:
-    """The figures of drawn pictures.
-
-    Attributes:
-        extractor: whose features they are of.
-        part: which real pictures they were compared with.
-        n: pictures drawn.
-        drawn: figures of drawn against real pictures: fid, kid, precision, recall, density, coverage, with their sample sizes.
-        real: fid and kid of training pictures against the same real ones.
-        memorisation: how near drawn pictures are to training pictures, over how near real ones are.
-        classes: how the classes are covered, by a recogniser; None where the extractor is none.
-    """
-
-    extractor: str
-    part: str
-    n: int
-    drawn: dict[str, Any]
-    real: dict[str, Any]
-    memorisation: dict[str, Any]
-    classes: dict[str, Any] | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return dict(vars(self))
-
-    def lines(self) -> list[tuple[str, str]]:
-        """Return the figures in words, as (label, value)."""
-        drawn, real, own = self.drawn, self.real, self.memorisation
-        error = drawn["kid"]["standard_error"]
-        found = [
-            ("Features", self.extractor),
-            ("Drawn, real", f"{self.n:,}, {drawn['fid']['n_real']:,} ({self.part})"),
-            ("FID", f"{drawn['fid']['fid']:.2f} (training pictures: {real['fid']['fid']:.2f})"),
-            ("KID", f"{drawn['kid']['kid']:.4g}" + (f", standard error {error:.2g}" if error is not None else "")),
-            (
-                "Precision, recall",
-                f"{drawn['precision_recall']['precision']:.3f}, {drawn['precision_recall']['recall']:.3f}",
-            ),
-            (
-                "Density, coverage",
-                f"{drawn['density_coverage']['density']:.3f}, {drawn['density_coverage']['coverage']:.3f}",
-            ),
-            (
-                "Nearest training picture",
-                f"{own['ratio']:.3f} times as far as from a real one; below 1 tells of copying",
-            ),
-        ]
-        if self.classes is not None:
-            said = f"{self.classes['covered']} of {self.classes['classes']}"
-            found.append(("Classes covered", said + (": collapsed" if self.classes["collapsed"] else "")))
-        return found
+def in_words(found: Fidelity) -> list[tuple[str, str]]:
+    """Return the figures in words, as (label, value)."""
+    drawn, real, own = found.drawn, found.yardstick, found.memorisation_in_pixels
+    error = drawn.kernel.standard_error
+    said = [
+        ("Features", drawn.frechet.extractor),
+        ("Drawn, real pictures", f"{drawn.frechet.n_drawn:,}, {drawn.frechet.n_real:,}"),
+        ("FID", f"{drawn.frechet.fid:.2f} (real pictures: {real.frechet.fid:.2f})"),
+        ("KID", f"{drawn.kernel.kid:.4g}" + (f", standard error {error:.2g}" if error is not None else "")),
+        ("Precision, recall", f"{drawn.precision_recall.precision:.3f}, {drawn.precision_recall.recall:.3f}"),
+        ("Density, coverage", f"{drawn.density_coverage.density:.3f}, {drawn.density_coverage.coverage:.3f}"),
+        ("Nearest training picture", f"{own.ratio:.3f} times as far as from a real one; below 1 tells of copying"),
+    ]
+    if found.classes is not None:
+        known = f"{found.classes.covered} of {found.classes.classes}"
+        said.append(("Classes covered", known + (": collapsed" if found.classes.collapsed else "")))
+    return said
 
 
 def fidelity(run: RunFolder, *, extractor: RunFolder | None = None, n: int = DRAWN, seed: int = 0) -> Fidelity:
@@ -98,8 +61,8 @@ def fidelity(run: RunFolder, *, extractor: RunFolder | None = None, n: int = DRA
         InputError: the run is no generator, the extractor no recogniser or of other pictures, or there are too few pictures.
     """
     network_for(run, "draw pictures")
-    if n < 100:
-        raise bad_value("n", n, "at least 100, for figures that mean something")
+    if n < LEAST:
+        raise bad_value("n", n, f"at least {LEAST}, for figures that mean something")
     facts = run.data["facts"]
     shape = (facts["channels"], facts["height"], facts["width"])
     reader = pixels(shape)
@@ -111,37 +74,18 @@ def fidelity(run: RunFolder, *, extractor: RunFolder | None = None, n: int = DRA
                 f"{extractor.folder}: looks at other pictures than {run.folder} draws; train it at the same resolution"
             )
     dataset = seewhy_data.prepare(run.spec.source, **{**run.spec.data.model_dump(), "resolution": facts["width"]})
-    name, part = ("test", dataset.test) if dataset.test is not None and len(dataset.test) else ("val", dataset.val)
-    if len(part) < 100:
+    part = dataset.test if dataset.test is not None and len(dataset.test) else dataset.val
+    if len(part) < LEAST:
         raise InputError(
-            f"{run.spec.source}: has {len(part)} unseen pictures; at least 100 are needed for figures that mean something"
+            f"{run.spec.source}: has {len(part)} unseen pictures; at least {LEAST} are needed for figures that mean something"
         )
-    return _measured(run, reader, name, part, dataset.train, n, seed)
-
-
-def _measured(run: RunFolder, reader: Extractor, name: str, part: Part, training: Part, n: int, seed: int) -> Fidelity:
-    drawn = reader.read(_drawn(run, training, n, seed))
-    real = reader.read(_shown(run, part, n))
-    known = reader.read(_shown(run, training, TRAINING))
-    about = reader.name
-    noise = generator(seed, "fidelity")
-    some = torch.randperm(len(known.features), generator=noise)[: len(real.features)]
-    figures = {
-        "fid": frechet_distance(real.features, drawn.features, extractor=about).to_json(),
-        "kid": kernel_distance(real.features, drawn.features, extractor=about, generator=noise).to_json(),
-        "precision_recall": precision_recall(real.features, drawn.features, extractor=about).to_json(),
-        "density_coverage": density_coverage(real.features, drawn.features, extractor=about).to_json(),
-    }
-    apart = {
-        "fid": frechet_distance(real.features, known.features[some], extractor=about).to_json(),
-        "kid": kernel_distance(real.features, known.features[some], extractor=about, generator=noise).to_json(),
-    }
-    copies = memorisation(drawn.features, known.features, real.features, extractor=about).to_json()
-    classes = None
-    if drawn.probabilities is not None:
-        shares = torch.bincount(training.labels, minlength=len(run.classes)).double()
-        classes = class_coverage(drawn.probabilities, shares / shares.sum(), recogniser=about).to_json()
-    return Fidelity(about, name, n, figures, apart, copies, classes)
+    return measure(
+        reader,
+        _drawn(run, dataset.train, n, seed),
+        _shown(run, dataset.train, TRAINING),
+        _shown(run, part, n),
+        counts=torch.bincount(dataset.train.labels, minlength=len(run.classes)),
+    )
 
 
 @torch.no_grad()
