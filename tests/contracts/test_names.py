@@ -5,10 +5,14 @@ import importlib
 import pytest
 
 from seewhy import models, nn, optim
+from seewhy.models.adversarial.losses import LOSSES
+from seewhy.models.latent.outputs import DISTRIBUTIONS
 from seewhy.training.spec import make_spec, names_of, sections
 from seewhy.training.spec.defaults import OPTIM_DEFAULTS, Facts, resolve, resolve_budget
 
 FAMILIES = [
+    (sections.OutputName, DISTRIBUTIONS),
+    (sections.AdversarialName, LOSSES),
     (sections.ActivationName, nn.ACTIVATIONS),
     (sections.InitName, nn.INITS),
     (sections.NormName, nn.NORMS),

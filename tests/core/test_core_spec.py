@@ -15,7 +15,11 @@ BAD = [
     ({"activation": "rellu"}, f"model.activation: 'rellu' is not known; allowed: {ACTIVATIONS}; did you mean 'relu'?"),
     ({"activation": "ELU"}, f"model.activation: 'ELU' is not known; allowed: {ACTIVATIONS}; did you mean 'elu'?"),
     ({"activation": "spline"}, f"model.activation: 'spline' is not known; allowed: {ACTIVATIONS}"),
-    ({"model": "resnt"}, "model.name: 'resnt' is not known; allowed: mlp, convnet, resnet, pixelcnn, gated_pixelcnn, row_lstm, diagonal_bilstm, autoencoder, vae, gan; did you mean 'resnet'?"),
+    (
+        {"model": "resnt"},
+        "model.name: 'resnt' is not known; allowed: "
+        "mlp, convnet, resnet, pixelcnn, gated_pixelcnn, row_lstm, diagonal_bilstm, autoencoder, vae, gan; did you mean 'resnet'?",
+    ),
     ({"optimizer": "adm"}, None),
     (
         {"norm": "batchnorm"},

@@ -260,7 +260,7 @@ def test_a_recogniser_takes_no_generators_choices(name):
         ),
         (
             {"model": "vae", "generator.output": "bernoulli", "generator.levels": 4},
-            "generator.output: 'bernoulli' has 2 levels, but generator.levels is 4; choose 2, gaussian or logistic",
+            "generator.output: 'bernoulli' has 2 levels, but generator.levels is 4; choose 2, a gaussian or logistic",
         ),
         (
             {"model": "pixelcnn", "generator.binarise": "threshold", "generator.levels": 3},

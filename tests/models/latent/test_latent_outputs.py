@@ -140,7 +140,7 @@ def test_logistic_mean_is_exact():
 
 
 def test_bernoulli_refuses_more_levels():
-    with pytest.raises(InputError, match=r"2 levels, got model\.levels 256; choose logistic"):
+    with pytest.raises(InputError, match=r"2 levels, got generator\.levels 256; choose logistic"):
         DISTRIBUTIONS["bernoulli"].factory(levels=256)
     with pytest.raises(InputError, match="did you mean 'bernoulli'"):
         DISTRIBUTIONS["bernouli"]

@@ -347,12 +347,12 @@ def test_it_learns_four_patterns():
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: Objective(beta=-1.0), "model.beta: must be at least 0"),
-        (lambda: Objective(free_bits=float("nan")), "model.free_bits: must be at least 0"),
-        (lambda: Objective(samples=0), "model.samples: must be at least 1"),
+        (lambda: Objective(beta=-1.0), "generator.beta: must be at least 0"),
+        (lambda: Objective(free_bits=float("nan")), "generator.free_bits: must be at least 0"),
+        (lambda: Objective(samples=0), "generator.samples: must be at least 1"),
         (lambda: Objective(samples=5, free_bits=0.1), "has no KL term"),
         (lambda: VAE((28, 28)), "shape: must be"),
-        (lambda: VAE(SHAPE, code=0), "model.code: must be at least 1"),
+        (lambda: VAE(SHAPE, code=0), "generator.code: must be at least 1"),
         (lambda: VAE(SHAPE, output="logistik"), "did you mean 'logistic'"),
         (lambda: VAE(SHAPE, levels=Levels(8)), "choose logistic"),
         (lambda: VAE(SHAPE, coder=CoderDesign(kind="conv")), "choose dense"),

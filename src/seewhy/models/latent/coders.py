@@ -182,7 +182,7 @@ def sides(shape: Shape, depth: int) -> list[tuple[int, int]]:
     height, width = shape[1:]
     if min(height, width) < LEAST_SIDE:
         raise InputError(
-            f"model.coder: 'conv' is for pictures with sides of at least {LEAST_SIDE}, got {height} x {width}; choose dense"
+            f"generator.coder: 'conv' is for pictures with sides of at least {LEAST_SIDE}, got {height} x {width}; choose dense"
         )
     found = [(height, width)]
     while len(found) <= depth and (min(found[-1]) + 1) // 2 >= SMALLEST_MAP:
@@ -265,7 +265,7 @@ class Conv:
         return Decoder((maps, *self.shape[1:]), self.design.classes, body)
 
 
-CODERS: Registry[Callable[..., Dense | Conv]] = Registry("coders", "model.coder")
+CODERS: Registry[Callable[..., Dense | Conv]] = Registry("coders", "generator.coder")
 """`f(shape, design)`."""
 
 CODERS.add(

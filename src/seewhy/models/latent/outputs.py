@@ -73,7 +73,7 @@ class Bernoulli:
     def __post_init__(self) -> None:
         if self.levels != 2:
             raise InputError(
-                f"model.output: 'bernoulli' is for 2 levels, got model.levels {self.levels}; choose logistic, or 2 levels"
+                f"generator.output: 'bernoulli' is for 2 levels, got generator.levels {self.levels}; choose logistic, or 2 levels"
             )
 
     def parameters(self, channels: int) -> int:
@@ -82,7 +82,7 @@ class Bernoulli:
 
     def log_likelihood(self, maps: Tensor, values: Tensor) -> Tensor:
         """Return sum of v a - log(1 + e^a)."""
-        a, x = torch.broadcast_tensors(maps, values.to(maps.dtype))
+        a, x = torch.broadcast_tensors(maps, values.to(maps.dtype))  # type: ignore[no-untyped-call]
         return -F.binary_cross_entropy_with_logits(a, x, reduction="none").sum(SUMMED)
 
     def mean(self, maps: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
 
 
-DISTRIBUTIONS: Registry[Callable[..., Output]] = Registry("distributions of pixels", "model.output")
+DISTRIBUTIONS: Registry[Callable[..., Output]] = Registry("distributions of pixels", "generator.output")
 """`f(levels=L)`."""
 
 

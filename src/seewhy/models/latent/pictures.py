@@ -74,7 +74,7 @@ class Coders(nn.Module):
         if len(shape) != 3 or min(shape) < 1:
             raise bad_value("shape", tuple(shape), "(channels, height, width), each at least 1")
         if code < 1:
-            raise bad_value("model.code", code, "at least 1")
+            raise bad_value("generator.code", code, "at least 1")
         self.shape, self.code, self.levels, self.classes = shape, code, levels, design.classes
         self.output = DISTRIBUTIONS[output].factory(levels=levels.count)
         self.encoder = design.encoder(shape, features)

@@ -16,7 +16,7 @@ from seewhy.models.latent.coders import CoderDesign, Shape
 from seewhy.models.latent.pictures import Coders, check_labels
 from seewhy.models.levels import Levels
 
-ROWS = 1000
+ROWS = 250
 """Codes that are decoded at once where there are many for each picture: their maps stay in a processor's cache."""
 
 
@@ -45,14 +45,14 @@ class Objective:
 
     def __post_init__(self) -> None:
         if not 0 <= self.beta < float("inf"):
-            raise bad_value("model.beta", self.beta, "at least 0")
+            raise bad_value("generator.beta", self.beta, "at least 0")
         if not 0 <= self.free_bits < float("inf"):
-            raise bad_value("model.free_bits", self.free_bits, "at least 0 nats")
+            raise bad_value("generator.free_bits", self.free_bits, "at least 0 nats")
         if self.samples < 1:
-            raise bad_value("model.samples", self.samples, "at least 1")
+            raise bad_value("generator.samples", self.samples, "at least 1")
         if self.weighted and self.free_bits:
             raise InputError(
-                f"model.free_bits: the importance-weighted bound of {self.samples} samples has no KL term; take 0, or 1 sample"
+                f"generator.free_bits: the importance-weighted bound of {self.samples} samples has no KL term; take 0, or 1 sample"
             )
 
     @property

@@ -90,4 +90,7 @@ def estimator(spec: RunSpec, samples: int = SAMPLES) -> dict[str, Any]:
         said = "of a picture given its own code: an autoencoder has no likelihood"
     elif spec.model.name == "vae":
         said = f"importance-weighted bound, k = {samples:,}"
-    return {"estimator": said, "levels": None if spec.generator.output == "gaussian" else spec.generator.levels}
+    return {
+        "estimator": said,
+        "levels": None if (spec.generator.output or "").startswith("gaussian") else spec.generator.levels,
+    }

@@ -84,7 +84,12 @@ def broken_generator_rules(
     if generator.binarise != "stochastic" and generator.levels not in (None, 2):
         yield f"generator.binarise: {generator.binarise!r} makes 2 levels, but generator.levels is {generator.levels}; choose 2 or leave it out"
     if generator.output == "bernoulli" and generator.levels not in (None, 2):
-        yield f"generator.output: 'bernoulli' has 2 levels, but generator.levels is {generator.levels}; choose 2, gaussian or logistic"
+        yield f"generator.output: 'bernoulli' has 2 levels, but generator.levels is {generator.levels}; choose 2, a gaussian or logistic"
+    if generator.free_bits and generator.samples > 1:
+        yield (
+            f"generator.free_bits: the importance-weighted bound of {generator.samples} samples has no KL term to leave free, "
+            f"got {generator.free_bits}; set it to 0, or generator.samples to 1"
+        )
     if name == "gan" and train.patience is not None:
         yield f"train.patience: a gan has no validation loss that could stop rising, got {train.patience}; leave it out"
     if generator.penalty and generator.loss not in (None, "wasserstein"):

@@ -50,7 +50,7 @@ ScheduleName = Literal["triangle", "one_cycle", "cosine", "linear", "constant"]
 
 BinariseName = Literal["stochastic", "threshold"]
 CoderName = Literal["dense", "conv"]
-OutputName = Literal["bernoulli", "gaussian", "logistic"]
+OutputName = Literal["bernoulli", "gaussian", "gaussian_learnt", "logistic"]
 AdversarialName = Literal["minimax", "non_saturating", "wasserstein", "hinge"]
 
 AUTOREGRESSIVE = ("pixelcnn", "gated_pixelcnn", "row_lstm", "diagonal_bilstm")
