@@ -31,7 +31,7 @@ GIVEN = 8
 STEPS = 9
 """Pictures along a way through codes."""
 
-MEASURED = 1000
+MEASURED = 5000
 """Pictures by which the use of the code's dimensions is measured."""
 
 Made = tuple[str, Tensor, int, str]
