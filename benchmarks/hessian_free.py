@@ -1,6 +1,6 @@
 """Hessian-free Newton against tuned momentum on a deep autoencoder of digits, at equal time.
 
-    python benchmarks/hessian_free.py [--seconds 60] [--seeds 1] [--threads 1] [--page ways.html]
+    python benchmarks/hessian_free.py [--seconds 60] [--seeds 1] [--threads 1] [--out curves.svg] [--page ways.html]
 
 The network is 64-100-50-25-6-25-50-100-64 with tanh between (after Martens 2010 and Sutskever et al. 2013, with scikit-learn's 1,797 digits of
 8 x 8 in place of MNIST's), sparse initialisation (15 incoming weights of deviation 1 a unit), logistic outputs, cross-entropy, float32. All
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import altair as alt
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
@@ -30,6 +31,7 @@ from torch.nn import functional as F
 from seewhy.core.files import write_text
 from seewhy.optim.landscape import plane, surface
 from seewhy.optim.newton import Newton
+from seewhy.reporting import figures
 from seewhy.reporting.trajectories import Trail, TrajectoryRecord, render_trajectories
 
 SIZES = (64, 100, 50, 25, 6, 25, 50, 100, 64)
@@ -128,6 +130,31 @@ def row(name: str, curves: list[Curve], seconds: float) -> None:
     print(f"{name:<30}" + "".join(f"{cell:>20}" for cell in cells) + f"{np.mean([len(c) - 1 for c in curves]):>10.0f}")
 
 
+def last(curve: Curve) -> float:
+    """Return the error at the end; infinite where it is not finite."""
+    return curve[-1][1] if math.isfinite(curve[-1][1]) else math.inf
+
+
+def draw(curves: dict[str, Curve], path: Path) -> None:
+    """Draw the errors of the first seed over processor seconds, at most 200 points each."""
+    rows = [
+        {"seconds": moment, "error": error, "method": name}
+        for name, curve in curves.items()
+        for moment, error in curve[1 :: max(1, len(curve) // 200)] + curve[-1:]
+    ]
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_line()
+        .encode(
+            x=alt.X("seconds:Q", title="processor seconds, one thread"),
+            y=alt.Y("error:Q", scale=alt.Scale(type="log"), title="squared error, summed over pixels"),
+            color=alt.Color("method:N", sort=list(curves), title=None),
+        )
+        .properties(width=520, height=300)
+    )
+    figures.save(chart, path)
+
+
 def page(clocks: dict[str, Clock], x: Tensor) -> str:
     """Draw the ways over the plane through the first of them."""
     flats = {
@@ -161,6 +188,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--max-cg", type=int, default=250)
+    parser.add_argument("--out", type=Path, help="picture of the curves of Hessian-free and the best of the grid")
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -188,11 +216,10 @@ def main() -> None:
         found = [arm(seed) for seed in seeds]
         row(name, [clock.curve for clock in found], options.seconds)
         clocks[name] = found[0]
+    best = min(list(clocks)[1:], key=lambda name: last(clocks[name].curve))
+    if options.out:
+        draw({name: clocks[name].curve for name in ("Hessian-free", best)}, options.out)
     if options.page:
-        rest = list(clocks)[1:]
-        best = min(
-            rest, key=lambda name: clocks[name].curve[-1][1] if math.isfinite(clocks[name].curve[-1][1]) else math.inf
-        )
         write_text(options.page, page({"Hessian-free": clocks["Hessian-free"], best: clocks[best]}, x))
 
 

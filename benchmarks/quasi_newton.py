@@ -8,7 +8,8 @@ cost       f(w) = 1/2 sum d w^2 + 1/4 sum w^4, d from 1 to 1000, 100 iterations,
            evaluation, and what two reads of the history take at the speed of the machine's matrix-vector products. Wants an idle machine.
 softmax    Softmax regression on 20,000 images of MNIST, L2 1e-3, float64, to a largest gradient entry of 1e-6, m = 10.
 
-SciPy and pytorch-minimize are installed into `benchmarks/.peers/scipy` by the first run; nothing of theirs enters seewhy's environment.
+SciPy and pytorch-minimize are installed into `benchmarks/.peers/scipy` by the first run, optimistix with JAX into `.peers/optimistix`, where a
+process of its own runs it (`peers/optimistix_run.py`); nothing of theirs enters seewhy's environment.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import math
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -39,6 +41,7 @@ from seewhy.reporting import figures
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / ".peers" / "scipy"
+OPTIMISTIX = HERE / ".peers" / "optimistix"
 FACTORS = (1.0, 10.0, 100.0)
 GTOL = 1e-5
 MOST = 15_000
@@ -46,12 +49,17 @@ MOST = 15_000
 
 def peers() -> Any:
     """Return SciPy's optimize, installed beside the project."""
-    if not (PEERS / "scipy").exists():
-        print(f"installing SciPy and pytorch-minimize into {PEERS}", file=sys.stderr)
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(PEERS)]
-        subprocess.run([*command, "scipy", "pytorch-minimize"], check=True)
+    install(PEERS, "scipy", "pytorch-minimize", "--no-deps")
     sys.path.append(str(PEERS))
     return importlib.import_module("scipy.optimize")
+
+
+def install(folder: Path, *packages: str) -> None:
+    """Install packages into a folder of their own, unless it holds the first."""
+    if not (folder / packages[0]).exists():
+        print(f"installing {', '.join(packages)} into {folder}", file=sys.stderr)
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), *packages]
+        subprocess.run(command, check=True)
 
 
 @dataclass
@@ -354,7 +362,35 @@ def run_softmax(repeats: int) -> list[dict[str, Any]]:
                 flush=True,
             )
             answers.append({"method": name, "evaluations": count, "seconds": seconds})
-    return answers
+    return answers + in_optimistix(x, y, repeats)
+
+
+def in_optimistix(x: Tensor, y: Tensor, repeats: int) -> list[dict[str, Any]]:
+    """Let optimistix minimise the same loss, in its own process."""
+    with tempfile.TemporaryDirectory() as folder:
+        problem = Path(folder) / "problem.npz"
+        np.savez(problem, x=x.numpy(), y=y.numpy())
+        try:
+            install(OPTIMISTIX, "optimistix", "jax")
+            command = [
+                sys.executable,
+                str(HERE / "peers" / "optimistix_run.py"),
+                str(problem),
+                "--peers",
+                str(OPTIMISTIX),
+            ]
+            told = subprocess.run([*command, "--repeats", str(repeats)], check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError as error:
+            print(f"| optimistix | failed: {(error.stderr or str(error)).strip().splitlines()[-1]} | | |")
+            return []
+    found = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
+    for row in found:
+        seconds = row["seconds"]
+        print(
+            f"| {row['method']} | {row['evaluations']} | {statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f}) | "
+            f"{row['gradient']:.1e} |"
+        )
+    return found
 
 
 def main() -> None:
