@@ -334,3 +334,17 @@ def test_a_second_group_is_refused():
     optimiser = LBFGS([nn.Parameter(torch.zeros(2))])
     with pytest.raises(InputError, match="LBFGS moves all parameters together, got a second group"):
         optimiser.add_param_group({"params": [nn.Parameter(torch.zeros(2))]})
+
+
+def test_a_direction_orthogonal_to_the_gradient_ends_a_limited_memory():
+    """Powell's badly scaled function leads L-BFGS to angles whose cosines are lost in rounding; 219 evaluations go by without a new start."""
+
+    def f(x):
+        return (1e4 * x[0] * x[1] - 1) ** 2 + (torch.exp(-x[0]) + torch.exp(-x[1]) - 1.0001) ** 2
+
+    x = nn.Parameter(torch.tensor([0.0, 1.0], dtype=torch.float64))
+    optimiser = LBFGS([x], max_iter=500, gtol=1e-5)
+    optimiser.step(closure_of(optimiser, lambda: f(x)))
+    assert optimiser.status.reason == "converged"
+    assert optimiser.status.restarts > 0
+    assert optimiser.status.evaluations < 150

@@ -35,6 +35,8 @@ class Pairs:
     order, so that R and its inverse are triangular only with rows and columns sorted by age.
     """
 
+    limited = True
+
     def __init__(self, m: int, n: int, *, dtype: torch.dtype, device: torch.device) -> None:
         """Args: m: pairs to keep. n: length. dtype: of the block, which may be narrower than the vectors."""
         self.m = m

@@ -64,7 +64,7 @@ class Status:
         reason: why the step ended; `MESSAGES` has the sentences.
         skipped_pairs: pairs (s, y) without usable curvature that were left out, since the optimiser was made.
         damped_pairs: pairs that were damped (Powell), since then.
-        restarts: searches that failed and were repeated along the gradient, since then.
+        restarts: times the memory was cleared, since then: a search failed, or its direction was orthogonal to the gradient but for rounding.
         gradient_max: the gradient's largest entry in size; NaN where it was not measured.
     """
 

@@ -10,8 +10,10 @@ fixed, without dropout drawn anew. The function may be accumulated over batches 
 search and of the pair from `overlap`, a closure over some samples that this batch shares with the next (Berahas, Nocedal & Takac 2016,
 1605.06049). Pairs are then damped. `line_search="none"` goes lr d without a search.
 
-**When something goes wrong.** A search that finds nothing is repeated once along the gradient, with the memory cleared. If that fails too, the
-parameters are put back where the step began and `status` says why. A value or gradient that is not finite counts as too far.
+**When something goes wrong.** A limited memory ends with a direction that is orthogonal to the gradient but for rounding: it is cheap to
+renew, and steepest descent then does better (Zoutendijk's condition; L-BFGS-B does so where its factorisation fails). A search that finds
+nothing is repeated once along the gradient, with the memory cleared. If that fails too, the parameters are put back where the step began
+and `status` says why. A value or gradient that is not finite counts as too far.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,6 +42,8 @@ CURVATURE = 1e-8
 """A pair counts if s'y > CURVATURE s'Bs."""
 DAMPING = 0.2
 """Damped pairs have s'y >= DAMPING s'Bs."""
+ANGLE = 5e-8
+"""A direction whose cosine with -g is smaller ends a limited memory: the root of the noise, 10 eps in float64."""
 SEARCH_EVALUATIONS = 20
 
 
@@ -49,6 +53,14 @@ class _Counts:
     skipped_pairs: int = 0
     damped_pairs: int = 0
     restarts: int = 0
+
+
+class _Line(NamedTuple):
+    """phi'(0), d'Bd, and the cosine of d with -g."""
+
+    slope: float
+    bend: float
+    cosine: float
 
 
 class QuasiNewton(torch.optim.Optimizer):
@@ -161,10 +173,10 @@ class QuasiNewton(torch.optim.Optimizer):
                 if not slope < 0.0:  # the overlap disagrees with its batch
                     source, slope = base, None
                     self._d = self._memory.descend(source.g, source.looked)
-            found, slope, bend = self._search(function, base, source, slope, budget)
+            found, line = self._search(function, base, source, slope, budget)
             if found.step > 0.0:
-                self._learn(found, base, slope, source, bend)
-                self._promised = -found.step * slope
+                self._learn(found, base, source, line)
+                self._promised = -found.step * line.slope
                 self._here, self._there = self._there, self._here
                 self._counts.iterations += 1
                 return "progress", found.step
@@ -175,7 +187,7 @@ class QuasiNewton(torch.optim.Optimizer):
             if self._differs(function, base):
                 return self._put_back("not_deterministic")
             if self._memory.empty:
-                hopeless = -slope * min(1.0, 1.0 / max(self._here.norm, 1e-300)) <= self._evaluate.noise(base)
+                hopeless = -line.slope * min(1.0, 1.0 / max(self._here.norm, 1e-300)) <= self._evaluate.noise(base)
                 return self._put_back("precision" if hopeless else "line_search")
             self._memory.clear()
             self._promised = 0.0
@@ -183,19 +195,22 @@ class QuasiNewton(torch.optim.Optimizer):
 
     def _search(
         self, function: Closure, base: Point, source: Point, slope: float | None, budget: int
-    ) -> tuple[Search, float, float]:
+    ) -> tuple[Search, _Line]:
         """Search along d = -D g(source); `slope` is phi'(0) if it is known.
 
         Returns:
-            What was found, phi'(0) = d'g(base) and d'B d = -d'g(source). The parameters and `_there` are those of the step found, if any.
+            What was found, and what is known of the line: phi'(0) = d'g(base), d'B d = -d'g(source). The parameters and `_there` are those
+            of the step found, if any.
         """
         group = self.param_groups[0]
         first = group["lr"]
         if self._memory.empty:  # -d = g, of any size: as much gain as the last step promised, or a step of length 1
             square = max(base.norm**2, 1e-300)
             first *= self._promised / square if self._promised else min(1.0, square**-0.5)
-        slope_there, downhill = self._try(function, base, first, torch.dot(source.g, self._d))
-        slope, bend = downhill if slope is None else slope, -downhill
+        products = torch.dot(source.g, self._d), torch.dot(self._d, self._d)
+        slope_there, downhill, square = self._try(function, base, first, *products)
+        slope = downhill if slope is None else slope
+        line = _Line(slope, -downhill, -downhill / max(math.sqrt(square) * source.norm, 1e-300))
         known = [(self._there.value, slope_there)]
 
         def phi(t: float) -> tuple[float, float]:
@@ -208,7 +223,7 @@ class QuasiNewton(torch.optim.Optimizer):
         search = LINE_SEARCHES[search] if isinstance(search, str) else search
         if search is None:
             fine = self._there.finite
-            return Search(first if fine else 0.0, self._there.value, slope_there, 1, "met"), slope, bend
+            return Search(first if fine else 0.0, self._there.value, slope_there, 1, "met"), line
         left = max(1, min(SEARCH_EVALUATIONS, 1 + budget - self._evaluate.count))
         found = search(phi, base.value, slope, step=first, noise=self._evaluate.noise(base), max_eval=left)
         if not found.met and not found.value < base.value:
@@ -217,7 +232,7 @@ class QuasiNewton(torch.optim.Optimizer):
             self._try(function, base, found.step)
             if not self._there.finite:
                 found = Search(0.0, base.value, slope, found.evaluations, found.reason)
-        return found, slope, bend
+        return found, line
 
     def _try(self, function: Closure, base: Point, t: float, *extra: Tensor) -> list[float]:
         """Evaluate at w + t d; return phi'(t), then the extra numbers."""
@@ -231,10 +246,14 @@ class QuasiNewton(torch.optim.Optimizer):
             there.value = math.inf
         return numbers
 
-    def _learn(self, found: Search, base: Point, slope: float, source: Point, bend: float) -> None:
+    def _learn(self, found: Search, base: Point, source: Point, line: _Line) -> None:
         """Learn the pair of a step s = t d with s'Bs = t^2 d'Bd, B s = -t g(source), unless it has no curvature."""
         t, there = found.step, self._there
-        sy, sBs = t * (found.slope - slope), t * t * bend
+        if line.cosine < ANGLE and self._memory.limited and not self._memory.empty:
+            self._memory.clear()
+            self._counts.restarts += 1
+            return
+        sy, sBs = t * (found.slope - line.slope), t * t * line.bend
         damp = source is not base or self.param_groups[0]["line_search"] in ("backtracking", "none")
         damp = damp and sy < DAMPING * sBs
         if not damp and not sy > CURVATURE * sBs > 0.0:

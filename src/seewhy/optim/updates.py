@@ -103,7 +103,13 @@ class Change(NamedTuple):
 
 
 class Memory(Protocol):
-    """D, as the step loop sees it."""
+    """D, as the step loop sees it.
+
+    Attributes:
+        limited: whether it forgets old pairs in any case, so that a new start costs little.
+    """
+
+    limited: bool
 
     @property
     def empty(self) -> bool:
@@ -139,6 +145,7 @@ class Identity:
     """D = I for ever: steepest descent."""
 
     empty = True
+    limited = False
 
     def __init__(self, n: int, *, dtype: torch.dtype, device: torch.device) -> None:
         """Args: n: the length of the vectors."""
@@ -173,6 +180,8 @@ class Identity:
 
 class Dense:
     """D as a matrix (n, n), updated in place."""
+
+    limited = False
 
     def __init__(
         self,
