@@ -80,6 +80,11 @@ def test_coverage_of_real_pictures_is_as_expected():
     assert sum(figure.density for figure in found) / len(found) == pytest.approx(1.0, abs=0.05)
 
 
+def test_coverage_is_expected_by_counting():
+    assert expected_coverage(3, 2, 1) == pytest.approx(1 - 2 / 4)  # the nearest of 2 other real ones and 2 drawn
+    assert expected_coverage(3, 2, 2) == pytest.approx(1 - 2 / 4 * 1 / 3)
+
+
 def test_far_from_the_origin_nothing_changes():
     real, drawn = draw(40, 5, 0).double(), draw(40, 5, 1).double()
     far = [values + 1e7 for values in (real, drawn)]
