@@ -18,10 +18,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seewhy.core.errors import InputError
@@ -82,8 +83,8 @@ class Bernoulli:
 
     def log_likelihood(self, maps: Tensor, values: Tensor) -> Tensor:
         """Return sum of v a - log(1 + e^a)."""
-        a, x = torch.broadcast_tensors(maps, values.to(maps.dtype))  # type: ignore[no-untyped-call]
-        return -F.binary_cross_entropy_with_logits(a, x, reduction="none").sum(SUMMED)
+        found: Tensor = _LogBernoulli.apply(maps, values)
+        return found
 
     def mean(self, maps: Tensor) -> Tensor:
         """Return sigma(a)."""
@@ -202,6 +203,40 @@ class Logistic:
     def _split(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         mean, raw = maps.chunk(2, dim=-3)
         return mean, NARROWEST + raw.clamp_max(7.0).exp()
+
+
+BLOCK = 1 << 18
+"""Numbers that `_LogBernoulli` takes at once: what lies between stays in a processor's cache."""
+
+
+class _LogBernoulli(torch.autograd.Function):
+    """Sum of v a - log(1 + e^a) = v a - max(a, 0) + log max(s, 1 - s), s = sigma(a), whose slope is v - s; maps in bf16 are summed in float32.
+
+    The logarithm is of a number from 1/2 to 1, so that nothing is lost; processors take sigmoid and log many at a time, but log1p, which
+    `binary_cross_entropy_with_logits` calls, one by one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, values: Tensor) -> Tensor:
+        kind = torch.float32 if maps.dtype == torch.bfloat16 else maps.dtype
+        a, v = torch.broadcast_tensors(maps, values.to(kind))  # type: ignore[no-untyped-call]
+        sums, slopes = a.new_empty(a.shape[:-3], dtype=kind), torch.empty_like(a, memory_format=torch.contiguous_format)
+        rows = max(1, BLOCK // max(1, math.prod(a.shape[1:])))
+        for own, value, total, slope in zip(*(part.split(rows) for part in (a, v, sums, slopes)), strict=True):
+            own = own.to(kind)  # noqa: PLW2901
+            chance = torch.sigmoid(own)
+            likelier = torch.maximum(chance, 1.0 - chance).log_()
+            total.copy_(likelier.sub_(own.relu()).addcmul_(value, own).sum(SUMMED))
+            slope.copy_(torch.sub(value, chance, out=chance))
+        ctx.save_for_backward(slopes)
+        ctx.shape = maps.shape
+        return sums
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (own,) = ctx.saved_tensors
+        return (own * slope[..., None, None, None].to(own.dtype)).sum_to_size(ctx.shape), None
 
 
 def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
