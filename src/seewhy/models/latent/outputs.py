@@ -220,10 +220,11 @@ class _LogBernoulli(torch.autograd.Function):
     def forward(ctx: Any, maps: Tensor, values: Tensor) -> Tensor:
         kind = torch.float32 if maps.dtype == torch.bfloat16 else maps.dtype
         a, v = torch.broadcast_tensors(maps, values.to(kind))  # type: ignore[no-untyped-call]
-        sums, slopes = a.new_empty(a.shape[:-3], dtype=kind), torch.empty_like(a, memory_format=torch.contiguous_format)
+        sums: Tensor = a.new_empty(a.shape[:-3], dtype=kind)
+        slopes = torch.empty_like(a, memory_format=torch.contiguous_format)
         rows = max(1, BLOCK // max(1, math.prod(a.shape[1:])))
         for own, value, total, slope in zip(*(part.split(rows) for part in (a, v, sums, slopes)), strict=True):
-            own = own.to(kind)  # noqa: PLW2901
+            own = own.to(kind)
             chance = torch.sigmoid(own)
             likelier = torch.maximum(chance, 1.0 - chance).log_()
             total.copy_(likelier.sub_(own.relu()).addcmul_(value, own).sum(SUMMED))
@@ -233,8 +234,8 @@ class _LogBernoulli(torch.autograd.Function):
         return sums
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
         (own,) = ctx.saved_tensors
         return (own * slope[..., None, None, None].to(own.dtype)).sum_to_size(ctx.shape), None
 
