@@ -263,23 +263,13 @@ def evaluate(
         raise InputError(
             f"samples: is for the likelihood of a vae, but {opened.folder} is a {opened.spec.model.name}; leave it out"
         )
-    labels = _relabel(part.labels, classes, opened.classes, where)
+    labels = opened.relabel(part.labels, classes, where)
     if not opened.members:
         probabilities = predict_part(opened.engine, opened.task, opened.model, part, done)
         return measure(name, opened.classes, probabilities, labels)
     members = member_probabilities(opened, part)
     found = measure(name, opened.classes, members.mean(0), labels)
     return replace(found, ensemble=compare(name, opened.classes, members, labels, found))
-
-
-def _relabel(labels: Tensor, theirs: Sequence[str], ours: Sequence[str], where: str) -> Tensor:
-    """Translate the labels of another source into the run's, by class name."""
-    unknown = [name for name in theirs if name not in ours]
-    if unknown:
-        raise InputError(
-            f"{where}: has classes that the run does not know: {', '.join(unknown[:5])}; it knows {', '.join(list(ours)[:10])}"
-        )
-    return labels.new_tensor([ours.index(name) for name in theirs])[labels]
 
 
 def check(source: str | Path, **options: Any) -> Audit:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -128,23 +128,6 @@ class GAN(nn.Module):
         self.turns = self.loss.turns if turns is None else turns
         _check(generator, discriminator, self.penalty, self.turns)
         self.generator, self.discriminator = generator, discriminator
-
-    @property
-    def steps_per_turn(self) -> int:
-        """Steps of the discriminator for one of the generator."""
-        return self.turns
-
-    def player(self, step: int) -> Player:
-        """Return whose turn step `step` is, from 0: `steps_per_turn` of the discriminator, one of the generator, and so on."""
-        return "generator" if step % (self.turns + 1) == self.turns else "discriminator"
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return one group for each player, named, for one optimiser; those that it may not move are left out."""
-        modules = {"discriminator": self.discriminator, "generator": self.generator}
-        return [
-            {"name": name, "params": [weight for weight in module.parameters() if weight.requires_grad]}
-            for name, module in modules.items()
-        ]
 
     @contextmanager
     def only(self, player: Player) -> Iterator[None]:

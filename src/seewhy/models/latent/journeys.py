@@ -8,21 +8,19 @@ spherical   the direction turns by equal angles and the length changes evenly (W
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from seewhy.core.errors import InputError, bad_value, unknown_name
 
-Path = Literal["spherical", "linear"]
-PATHS: tuple[Path, ...] = ("spherical", "linear")
+PATHS = ("spherical", "linear")
 
 NEARLY = 1e-4
 """Angles, in radians, from 0 or pi, closer to which directions have no arc of their own."""
 
 
-def interpolate(start: Tensor, end: Tensor, steps: int, *, path: Path = "spherical") -> Tensor:
+def interpolate(start: Tensor, end: Tensor, steps: int, *, path: str = "spherical") -> Tensor:
     """Return codes from one to the other, both ends included: (steps, *, D).
 
     Args:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +13,12 @@ from torch import Tensor
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value, unknown_name
 from seewhy.core.seeding import generator
-from seewhy.models.latent.journeys import interpolate, quantiles, shown, traverse
+from seewhy.models.latent import journeys
 from seewhy.training.generators.sheets import codes_of
 from seewhy.training.results.folder import RunFolder
 from seewhy.training.spec.sections import AUTOREGRESSIVE, GENERATORS, LATENT
 
 Label = str | int | Sequence[str | int] | None
-Told = Callable[[int, int], None]
 
 
 def network_for(run: RunFolder, verb: str, names: Sequence[str] = GENERATORS) -> Any:
@@ -86,9 +85,8 @@ def sample(run: RunFolder, n: int, *, label: Label = None, seed: int = 0, temper
     if not temperature >= 0:
         raise bad_value("temperature", temperature, "at least 0")
     device = run.engine.device
-    labels = labels_of(run, label, n)
-    noise = generator(seed, "sample", device=device)
-    drawn = model.sample(n, None if labels is None else labels.to(device), generator=noise, temperature=temperature)
+    labels = _on(labels_of(run, label, n), device)
+    drawn = model.sample(n, labels, generator=generator(seed, "sample", device=device), temperature=temperature)
     return torch.as_tensor(drawn).cpu()
 
 
@@ -149,11 +147,10 @@ def complete(
         given = (torch.arange(height) < (height // 2 if rows is None else rows))[:, None]
     device = run.engine.device
     pixels = read(run, images)
-    labels = labels_of(run, label, len(pixels))
     made = model.complete(
         pixels.to(device),
         given.to(device),
-        None if labels is None else labels.to(device),
+        _on(labels_of(run, label, len(pixels)), device),
         generator=generator(seed, "complete", device=device),
         temperature=temperature,
     )
@@ -175,9 +172,9 @@ def reconstruct(run: RunFolder, images: Any, *, label: Label = None, seed: int =
     """
     model = network_for(run, "reconstruct pictures", LATENT)
     pixels, device = read(run, images), run.engine.device
-    labels = labels_of(run, label, len(pixels))
+    labels = _on(labels_of(run, label, len(pixels)), device)
     noise = generator(seed, "reconstruct", device=device)
-    made = model.reconstruct(pixels.to(device), None if labels is None else labels.to(device), generator=noise)
+    made = model.reconstruct(pixels.to(device), labels, generator=noise)
     return torch.as_tensor(made).cpu()
 
 
@@ -205,7 +202,7 @@ def way(
         raise InputError(f"interpolate: goes from one picture to another, got {len(images)} pictures")
     labels = _on(labels_of(run, label, 2), device)
     codes = codes_of(run, model, images, labels)
-    found = interpolate(codes[:1], codes[1:], steps, path=cast("Any", path))[:, 0]
+    found = journeys.interpolate(codes[:1], codes[1:], steps, path=path)[:, 0]
     made = model.coders.pictures(found, None if labels is None else labels[:1].expand(steps))
     return torch.as_tensor(made).cpu()
 
@@ -236,8 +233,8 @@ def along_dimensions(
     if image is not None:
         images = read(run, image).to(device)
         start = codes_of(run, model, images[:1], labels)[0]
-    codes = traverse(start, order, quantiles(steps))
-    made = shown(codes, model.pictures, None if labels is None else int(labels[0]))
+    codes = journeys.traverse(start, order, journeys.quantiles(steps))
+    made = journeys.shown(codes, model.pictures, None if labels is None else int(labels[0]))
     return torch.as_tensor(made).flatten(0, 1).cpu()
 
 

@@ -46,7 +46,7 @@ def finish(prepared: Prepared, job: Job, folder: Path) -> RunFolder:
         unseen = next(part for part in (dataset.test, dataset.val, dataset.train) if part is not None and len(part))
         use = code_use(run, model, unseen) if spec.model.name == "vae" else {}
         sheets = write_sheets(run, model, unseen, dataset.train)
-        write_json(folder / "generated.json", {"results": results, "sheets": sheets, **use})
+        write_json(folder / "generated.json", {"sheets": sheets, **use})
         write_json(folder / "results.json", {**results, **({"code": use["code"]} if use else {})})
     job.engine.barrier()
     return run

@@ -56,11 +56,11 @@ def play(
     model: Any = job.model
     told = labels if game.conditional else None
     first = _turn(job, "discriminator", images, told, batch)
-    due = (step + 1) % model.steps_per_turn == 0
+    due = (step + 1) % model.turns == 0
     second = _turn(job, "generator", images, told, batch).loss if due else torch.zeros(())
     # Where the generator moves every k-th time only, its loss counts for k steps.
     sums: list[float] = job.engine.total(
-        game.seen(first, second.to(first.loss.device) * model.steps_per_turn, len(images))
+        game.seen(first, second.to(first.loss.device) * model.turns, len(images))
     ).tolist()
     if not all(math.isfinite(value) for value in sums):
         refuse_nonfinite(job, step, lambda: game.losses(model, images, labels, labels, 0.0))

@@ -46,11 +46,7 @@ def measure_likelihood(
         raise bad_value("samples", samples, "at least 1")
     conditional = spec.generator.conditional
     if conditional:
-        unknown = [label for label in classes if label not in run.classes]
-        if unknown:
-            raise InputError(f"{name}: has classes that the run does not know: {', '.join(unknown[:5])}")
-        ours = part.labels.new_tensor([run.classes.index(label) for label in classes])
-        part = replace(part, labels=ours[part.labels])
+        part = replace(part, labels=run.relabel(part.labels, classes, name))
     count = samples or SAMPLES
     found = log_likelihoods(run.engine, run.model, part, conditional=conditional, samples=count, progress=progress)
     facts = run.data["facts"]

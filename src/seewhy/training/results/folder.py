@@ -102,6 +102,25 @@ class RunFolder:
         """The class names, in the order of the network's outputs."""
         return tuple(self.data["classes"])
 
+    def relabel(self, labels: Tensor, classes: Sequence[str], where: str) -> Tensor:
+        """Translate the labels of another source into the run's, by class name.
+
+        Args:
+            labels: int64 (N).
+            classes: what they mean.
+            where: the source's name, for the message.
+
+        Raises:
+            InputError: the source has a class that the run does not know.
+        """
+        ours = self.classes
+        unknown = [name for name in classes if name not in ours]
+        if unknown:
+            raise InputError(
+                f"{where}: has classes that the run does not know: {', '.join(unknown[:5])}; it knows {', '.join(ours[:10])}"
+            )
+        return labels.new_tensor([ours.index(name) for name in classes])[labels]
+
     @cached_property
     def engine(self) -> Engine:
         """Where predictions are computed: this machine's best device, at the run's precision where it is supported."""
