@@ -10,6 +10,7 @@ from seewhy.training.fidelity.distances import frechet_distance
 from seewhy.training.fidelity.extractor import Extractor, Reading, pixels
 from seewhy.training.fidelity.measure import measure, spaced
 from seewhy.training.fidelity.neighbours import precision_recall
+from seewhy.training.fidelity.parzen import parzen
 
 
 def pictures(n, seed, low=0):
@@ -41,6 +42,17 @@ def test_each_figure_is_of_its_own_pictures():
     assert found.classes.shares == (0.0, 1.0)
     said = json.loads(json.dumps(found.to_json()))
     assert said["drawn"]["kernel"]["extractor"] == said["classes"]["recogniser"] == name
+
+
+def test_windows_are_chosen_on_pictures_that_are_not_measured():
+    drawn, train, held_out, validation = (pictures(size, seed) for seed, size in enumerate((40, 60, 30, 25)))
+    found = measure(DARK_OR_BRIGHT, drawn, train, held_out, counts=[30, 30], validation=validation)
+    assert found.parzen == parzen(drawn, validation, held_out)
+    assert found.parzen_yardstick == parzen(spaced(train, 40), validation, held_out)
+    found = measure(DARK_OR_BRIGHT, drawn, train, held_out, counts=[30, 30])
+    rest = torch.stack([image for place, image in enumerate(held_out) if place % 10])
+    assert found.parzen == parzen(drawn, held_out[::10], rest)
+    assert found.to_json()["parzen"]["n_test"] == 27
 
 
 def test_copies_are_seen():

@@ -21,6 +21,7 @@ from seewhy.training.fidelity.neighbours import (
     memorisation,
     precision_recall,
 )
+from seewhy.training.fidelity.parzen import Parzen, parzen
 
 LEAST = 10
 """Pictures of each kind that there must be."""
@@ -57,6 +58,8 @@ class Fidelity:
         memorisation: in the extractor's features.
         memorisation_in_pixels: in pixels, where copies are told best.
         classes: which were drawn; None if the extractor knows none.
+        parzen: Parzen-window log-likelihood of the held-out pictures, windows on drawn ones.
+        parzen_yardstick: the same with windows on as many training pictures.
     """
 
     drawn: Likeness
@@ -64,6 +67,8 @@ class Fidelity:
     memorisation: Memorisation
     memorisation_in_pixels: Memorisation
     classes: ClassCoverage | None
+    parzen: Parzen
+    parzen_yardstick: Parzen
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values, by figure."""
@@ -73,12 +78,20 @@ class Fidelity:
             "memorisation": self.memorisation.to_json(),
             "memorisation_in_pixels": self.memorisation_in_pixels.to_json(),
             "classes": None if self.classes is None else self.classes.to_json(),
+            "parzen": self.parzen.to_json(),
+            "parzen_yardstick": self.parzen_yardstick.to_json(),
         }
 
 
 @torch.no_grad()
 def measure(
-    extractor: Extractor, drawn: Tensor, train: Tensor, held_out: Tensor, *, counts: Tensor | Sequence[float]
+    extractor: Extractor,
+    drawn: Tensor,
+    train: Tensor,
+    held_out: Tensor,
+    *,
+    counts: Tensor | Sequence[float],
+    validation: Tensor | None = None,
 ) -> Fidelity:
     """Measure drawn pictures.
 
@@ -91,6 +104,8 @@ def measure(
         train: uint8, what the generator was trained on.
         held_out: uint8, real pictures that it was not trained on.
         counts: training pictures of each of the extractor's classes, (K); not used if it knows none.
+        validation: uint8, other real pictures that it was not trained on, by which the width of Parzen windows is chosen; None for every
+            tenth of `held_out`, which then is not measured by them.
 
     Raises:
         InputError: there are fewer than `LEAST` of one kind, or sizes do not fit.
@@ -103,13 +118,20 @@ def measure(
     n = min(len(ours), len(taught), len(real))
     probabilities = readings[0].probabilities
     raw = pixels((drawn.shape[1], drawn.shape[2], drawn.shape[3]))
+    chosen, measured = (held_out[::10], _without_tenths(held_out)) if validation is None else (validation, held_out)
     return Fidelity(
         drawn=likeness(spaced(real, n), spaced(ours, n), extractor.name),
         yardstick=likeness(spaced(real, n), spaced(taught, n), extractor.name),
         memorisation=memorisation(ours, taught, real, extractor=extractor.name),
         memorisation_in_pixels=memorisation(drawn, train, held_out, extractor=raw.name),
         classes=None if probabilities is None else class_coverage(probabilities, counts, recogniser=extractor.name),
+        parzen=parzen(drawn, chosen, measured),
+        parzen_yardstick=parzen(spaced(train, min(len(drawn), len(train))), chosen, measured),
     )
+
+
+def _without_tenths(images: Tensor) -> Tensor:
+    return images[torch.arange(len(images)) % 10 != 0]
 
 
 def likeness(real: Tensor, drawn: Tensor, extractor: str) -> Likeness:

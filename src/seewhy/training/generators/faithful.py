@@ -28,6 +28,9 @@ LEAST = 100
 TRAINING = 10_000
 """Training pictures among which nearest ones are looked for, at most."""
 
+VALIDATION = 1000
+"""Pictures on which the width of Parzen windows is chosen, at most, as in the authors' code."""
+
 
 def in_words(found: Fidelity) -> list[tuple[str, str]]:
     """Return the figures in words, as (label, value)."""
@@ -42,6 +45,14 @@ def in_words(found: Fidelity) -> list[tuple[str, str]]:
         ("Density, coverage", f"{drawn.density_coverage.density:.3f}, {drawn.density_coverage.coverage:.3f}"),
         ("Nearest training picture", f"{own.ratio:.3f} times as far as from a real one; below 1 tells of copying"),
     ]
+    window, best = found.parzen, found.parzen_yardstick
+    said.append(
+        (
+            "Parzen windows in pixels",
+            f"{window.nats:.0f} nats, standard error {window.standard_error:.1f}, width {window.width:.2g} "
+            f"(training pictures: {best.nats:.0f})",
+        )
+    )
     if found.classes is not None:
         known = f"{found.classes.covered} of {found.classes.classes}"
         said.append(("Classes covered", known + (": collapsed" if found.classes.collapsed else "")))
@@ -85,6 +96,7 @@ def fidelity(run: RunFolder, *, extractor: RunFolder | None = None, n: int = DRA
         _shown(run, dataset.train, TRAINING),
         _shown(run, part, n),
         counts=torch.bincount(dataset.train.labels, minlength=len(run.classes)),
+        validation=None if part is dataset.val or len(dataset.val) < LEAST else _shown(run, dataset.val, VALIDATION),
     )
 
 
