@@ -191,7 +191,7 @@ def train(
     observers: Sequence[Observer] = (),
     **options: Any,
 ) -> Run:
-    """Train a recogniser and return its run.
+    """Train a recogniser or a generator and return its run.
 
     Args:
         source: a folder of class folders, a built-in name (such as "digits") or an .npz file.

@@ -58,7 +58,7 @@ def test_every_choice_is_filled_in():
         "model.pieces",
         "reg.max_norm",
         "ensemble.jobs",
-        *(f"generator.{name}" for name in ("levels", "code", "coder", "output", "loss", "penalty", "turns")),
+        *(f"generator.{name}" for name in ("levels", "kernel", "code", "coder", "output", "loss", "penalty", "turns")),
     }
     assert left <= {"data.val_fraction", "train.threads", *off}
 

@@ -19,7 +19,7 @@ from seewhy.training.spec.sections import AUTOREGRESSIVE, GENERATORS, ModelName
 
 SMALL = {"width": 8, "depth": 1, "epochs": 2, "lr": 0.01, "precision": "fp32", "train.threads": 1}
 OPTIONS = {
-    "pixelcnn": {},
+    "pixelcnn": {"generator.kernel": 5},
     "gated_pixelcnn": {"generator.conditional": True},
     "row_lstm": {},
     "diagonal_bilstm": {"generator.levels": 2},
@@ -55,6 +55,8 @@ def test_it_learns_and_is_measured(runs, name):
         return
     losses = [row["train_loss"] for row in run.metrics]
     assert losses[-1] < losses[0]
+    if name == "pixelcnn":
+        assert run.model.net.blocks[0].inner.kernel == (5, 5)
     assert run.results["test"]["nats"] < 64 * math.log(run.spec.generator.levels)  # better than every level alike
     again = run.evaluate()
     assert again.nats == pytest.approx(run.results["test"]["nats"], abs=1e-4)
@@ -241,6 +243,14 @@ def test_a_recogniser_takes_no_generators_choices(name):
         (
             {"model": "pixelcnn", "generator.code": 4},
             "generator.code: is for autoencoder, vae, gan, but model.name is 'pixelcnn'; leave it out",
+        ),
+        (
+            {"model": "pixelcnn", "generator.kernel": 4},
+            "generator.kernel: must be odd, so that it has a centre, got 4",
+        ),
+        (
+            {"model": "diagonal_bilstm", "generator.kernel": 5},
+            "generator.kernel: is for pixelcnn, gated_pixelcnn, but model.name is 'diagonal_bilstm'; leave it out",
         ),
         (
             {"model": "vae", "reg.mixup": 0.2},

@@ -39,6 +39,7 @@ class GeneratorDesign:
         activation: of coders, one of `seewhy.nn.ACTIVATIONS`.
         levels: of brightness.
         binarise: how 2 levels are made, "stochastic" or "threshold".
+        kernel: side of the convolutions after the first that look at other pixels.
         code: numbers in a code, or in the noise.
         coder: "dense" or "conv".
         output: distribution of a pixel given the code.
@@ -55,6 +56,7 @@ class GeneratorDesign:
     activation: str = "tanh"
     levels: int = 2
     binarise: str = "stochastic"
+    kernel: int = 3
     code: int = 50
     coder: str = "dense"
     output: str = "bernoulli"
@@ -100,20 +102,20 @@ def build_generator(
 
 
 def _raster(
-    net: Callable[..., Autoregressive], in_shape: Shape, classes: int | None, design: GeneratorDesign
+    net: Callable[..., Autoregressive], in_shape: Shape, classes: int | None, design: GeneratorDesign, **options: Any
 ) -> nn.Module:
-    made = net(in_shape, design.levels, classes=classes, width=design.width, depth=design.depth)
+    made = net(in_shape, design.levels, classes=classes, width=design.width, depth=design.depth, **options)
     return RasterGenerator(made, Levels(design.levels, design.binarise))
 
 
 def pixelcnn(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:
     """Make a PixelCNN."""
-    return _raster(PixelCNN, in_shape, classes, design)
+    return _raster(PixelCNN, in_shape, classes, design, inner=design.kernel)
 
 
 def gated_pixelcnn(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:
     """Make a gated PixelCNN."""
-    return _raster(GatedPixelCNN, in_shape, classes, design)
+    return _raster(GatedPixelCNN, in_shape, classes, design, inner=design.kernel)
 
 
 def row_lstm(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Train a recogniser on DATA: a folder of class folders (with or without train/val/test), a built-in name, or an .npz.
+"""Train a recogniser or a generator on DATA: a folder of class folders (with or without train/val/test), a built-in name, or an .npz.
 
 Before it starts it prints what it will do; --dry-run stops there. Ctrl-C stops with a checkpoint, and --resume RUN goes on exactly.
 """

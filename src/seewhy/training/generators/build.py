@@ -34,7 +34,10 @@ def design_of(spec: RunSpec) -> models.GeneratorDesign:
         "beta": chosen.beta,
         "free_bits": chosen.free_bits,
         "samples": chosen.samples,
-        **{name: getattr(chosen, name) for name in ("levels", "code", "coder", "output", "loss", "penalty", "turns")},
+        **{
+            name: getattr(chosen, name)
+            for name in ("levels", "kernel", "code", "coder", "output", "loss", "penalty", "turns")
+        },
     }
     return models.GeneratorDesign(**{name: value for name, value in given.items() if value is not None})
 

@@ -30,6 +30,9 @@ USUAL: dict[str, tuple[int, int, float]] = {
 }
 """Width, depth and learning rate by network and coder."""
 
+KERNELS = {"pixelcnn": 7, "gated_pixelcnn": 3}
+"""Side of the convolutions after the first."""
+
 
 def generator_defaults(spec: RunSpec, facts: Facts) -> dict[str, dict[str, Any]]:
     """Return the usual value of every field of a generator's run that may be left open, by section."""
@@ -41,6 +44,8 @@ def generator_defaults(spec: RunSpec, facts: Facts) -> dict[str, dict[str, Any]]
     generator: dict[str, Any] = {}
     if name in (*AUTOREGRESSIVE, *LATENT):
         generator["levels"] = levels
+    if name in KERNELS:
+        generator["kernel"] = KERNELS[name]
     if name in LATENT:
         generator |= {"coder": coder, "code": 50, "output": "bernoulli" if levels == 2 else "logistic"}
     if name == "gan":

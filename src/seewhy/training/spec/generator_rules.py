@@ -20,6 +20,7 @@ from seewhy.training.spec.sections import (
 WHOSE: dict[str, tuple[str, ...]] = {
     "levels": (*AUTOREGRESSIVE, *LATENT),
     "binarise": (*AUTOREGRESSIVE, *LATENT),
+    "kernel": ("pixelcnn", "gated_pixelcnn"),
     "code": (*LATENT, "gan"),
     "coder": (*LATENT, "gan"),
     "output": LATENT,
@@ -83,6 +84,8 @@ def broken_generator_rules(
         yield f"optim.name: {optim.name} is for recognisers, but model.name is {name!r}; choose a first-order optimiser"
     if generator.binarise != "stochastic" and generator.levels not in (None, 2):
         yield f"generator.binarise: {generator.binarise!r} makes 2 levels, but generator.levels is {generator.levels}; choose 2 or leave it out"
+    if generator.kernel is not None and generator.kernel % 2 == 0:
+        yield f"generator.kernel: must be odd, so that it has a centre, got {generator.kernel}"
     if generator.output == "bernoulli" and generator.levels not in (None, 2):
         yield f"generator.output: 'bernoulli' has 2 levels, but generator.levels is {generator.levels}; choose 2, a gaussian or logistic"
     if generator.free_bits and generator.samples > 1:

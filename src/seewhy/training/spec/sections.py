@@ -130,6 +130,12 @@ class GeneratorSpec(Strict):
         "stochastic",
         description="How 2 levels are made: white with the pixel's brightness as probability, drawn anew each time, or from half on.",
     )
+    kernel: int | None = Field(
+        None,
+        ge=3,
+        le=63,
+        description="Side of the convolutions after the first that look at other pixels, odd (pixelcnn, gated_pixelcnn).",
+    )
     code: int | None = Field(
         None, ge=1, le=4096, description="Numbers in a code (autoencoder, vae) or in the noise (gan)."
     )
