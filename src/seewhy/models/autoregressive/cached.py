@@ -226,3 +226,35 @@ def stretch(shape: Sequence[int], j: int) -> int:
 def empty(weight: Tensor, count: int) -> Tensor:
     """Return an empty (0, N) tensor of the type and device of a weight."""
     return torch.empty(0, count, dtype=weight.dtype, device=weight.device)
+
+
+class LineCursor:
+    """A cursor that goes along lines, a stretch at a time, with everything it has computed kept.
+
+    Attributes:
+        channels: C.
+        values: the raster, filled from outside, as the first convolution reads it.
+    """
+
+    channels: int
+    values: Values
+
+    def logits(self, position: tuple[int, ...], colour: int) -> Tensor:
+        """Return logits (N, L), from the features of this position and colour, which are computed now."""
+        j = position[-1] % self.values.line.length
+        with torch.inference_mode():
+            if j == 0 and colour == 0:
+                self._begin(position[:-1], position[-1])
+            if colour:
+                self.values.read(j, colour - 1)
+            elif j:
+                self.values.read(j - 1, self.channels - 1)
+            return self._logits(j, colour)
+
+    def _begin(self, lead: tuple[int, ...], j: int) -> None:
+        """Begin a stretch at position j of the line at `lead`."""
+        raise NotImplementedError
+
+    def _logits(self, j: int, colour: int) -> Tensor:
+        """Return logits (N, L) of a colour at position j of the stretch."""
+        raise NotImplementedError

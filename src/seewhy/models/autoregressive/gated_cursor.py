@@ -17,7 +17,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seewhy.models.autoregressive.cached import Groups, Line, LineConv, Pointwise, Values, by_colour, empty, stretch
+from seewhy.models.autoregressive.cached import (
+    Groups,
+    Line,
+    LineConv,
+    LineCursor,
+    Pointwise,
+    Values,
+    by_colour,
+    empty,
+    stretch,
+)
 from seewhy.models.autoregressive.masked import MaskedConv
 from seewhy.models.autoregressive.raster import scaled
 
@@ -117,7 +127,7 @@ class _Rows(NamedTuple):
     found: Tensor
 
 
-class GatedPixelCNNCursor:
+class GatedPixelCNNCursor(LineCursor):
     """Keeps the features of every layer that later positions read."""
 
     def __init__(self, net: GatedPixelCNN, values: Tensor, labels: Tensor | None) -> None:
@@ -204,18 +214,6 @@ class GatedPixelCNNCursor:
                 ahead = torch.baddbmm(ahead, self.links[index].expand(size, -1, -1), found)
             conv.begin(ahead, j)
         self.values.begin(lead, j, size)
-
-    def logits(self, position: tuple[int, ...], colour: int) -> Tensor:
-        """Return logits (N, L), from the features of this position and colour, which are computed now."""
-        j = position[-1] % self.values.line.length
-        with torch.inference_mode():
-            if j == 0 and colour == 0:
-                self._begin(position[:-1], position[-1])
-            if colour:
-                self.values.read(j, colour - 1)
-            elif j:
-                self.values.read(j - 1, self.channels - 1)
-            return self._logits(j, colour)
 
     def _logits(self, j: int, colour: int) -> Tensor:
         rows = self.rows[colour]

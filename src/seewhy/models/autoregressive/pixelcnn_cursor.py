@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from seewhy.models.autoregressive.cached import Groups, History, Line, LineConv, Pointwise, Values, empty, stretch
+from seewhy.models.autoregressive.cached import (
+    Groups,
+    History,
+    Line,
+    LineConv,
+    LineCursor,
+    Pointwise,
+    Values,
+    empty,
+    stretch,
+)
 
 if TYPE_CHECKING:
     from seewhy.models.autoregressive.pixelcnn import Block, PixelCNN
@@ -44,7 +54,7 @@ class _Rows(NamedTuple):
     found: Tensor
 
 
-class PixelCNNCursor:
+class PixelCNNCursor(LineCursor):
     """Keeps, for every block, the features that its inner convolution reads.
 
     Args:
@@ -126,18 +136,6 @@ class PixelCNNCursor:
                 history.begin(lead)
             conv.begin(history.ahead(lead, j, size), j)
         self.values.begin(lead, j, size)
-
-    def logits(self, position: tuple[int, ...], colour: int) -> Tensor:
-        """Return logits (N, L), from the features of this position and colour, which are computed now."""
-        j = position[-1] % self.values.line.length
-        with torch.inference_mode():
-            if j == 0 and colour == 0:
-                self._begin(position[:-1], position[-1])
-            if colour:
-                self.values.read(j, colour - 1)
-            elif j:
-                self.values.read(j - 1, self.channels - 1)
-            return self._logits(j, colour)
 
     def _logits(self, j: int, colour: int) -> Tensor:
         rows, first, addmm = self.rows[colour], self.convs[0], torch.addmm
