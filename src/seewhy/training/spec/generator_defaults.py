@@ -17,7 +17,7 @@ READABLE = 16
 """Black and white pictures have at least so many pixels a side."""
 
 USUAL: dict[str, tuple[int, int, float]] = {
-    "pixelcnn": (32, 7, 2e-3),
+    "pixelcnn": (32, 4, 3e-3),
     "gated_pixelcnn": (32, 7, 2e-3),
     "row_lstm": (32, 2, 2e-3),
     "diagonal_bilstm": (16, 1, 2e-3),
