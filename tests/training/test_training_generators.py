@@ -253,6 +253,22 @@ def test_a_recogniser_takes_no_generators_choices(name):
             "generator.kernel: is for pixelcnn, gated_pixelcnn, but model.name is 'diagonal_bilstm'; leave it out",
         ),
         (
+            {"model": "gan", "init": "he"},
+            "model.init: is for recognisers, but model.name is 'gan', got 'he'; leave it out",
+        ),
+        (
+            {"model": "vae", "model.norm": "batch"},
+            "model.norm: is for recognisers, but model.name is 'vae', got 'batch'; leave it out",
+        ),
+        (
+            {"model": "vae", "reg.dropout": 0.5},
+            "reg.dropout: is for recognisers, but model.name is 'vae', got 0.5; leave it out",
+        ),
+        (
+            {"model": "pixelcnn", "activation": "elu"},
+            "model.activation: pixelcnn has its own, got 'elu'; leave it out, or choose one of autoencoder, vae",
+        ),
+        (
             {"model": "vae", "reg.mixup": 0.2},
             "reg.mixup: is for recognisers, but model.name is 'vae', got 0.2; leave it out",
         ),

@@ -35,9 +35,10 @@ WHOSE: dict[str, tuple[str, ...]] = {
 """The generators that each field is for; the others are for all."""
 
 RECOGNISERS_ONLY = {
-    "model": ("pieces", "norm_init", "stem", "pool", "inputs"),
+    "model": ("pieces", "init", "norm", "norm_init", "stem", "pool", "inputs"),
     "reg": (
         "label_smoothing",
+        "dropout",
         "input_dropout",
         "dropconnect",
         "stochastic_depth",
@@ -80,6 +81,8 @@ def broken_generator_rules(
             value = getattr(came, field)
             if value not in (None, 0, type(came).model_fields[field].default):
                 yield f"{section}.{field}: is for recognisers, but model.name is {name!r}, got {value!r}; leave it out"
+    if model.activation is not None and name not in LATENT:
+        yield f"model.activation: {name} has its own, got {model.activation!r}; leave it out, or choose one of {', '.join(LATENT)}"
     if optim.name in SECOND_ORDER:
         yield f"optim.name: {optim.name} is for recognisers, but model.name is {name!r}; choose a first-order optimiser"
     if generator.binarise != "stochastic" and generator.levels not in (None, 2):
