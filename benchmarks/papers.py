@@ -3,17 +3,21 @@
     python benchmarks/papers.py                      every paper, its number of seeds
     python benchmarks/papers.py maxout dropout       these only
     python benchmarks/papers.py maxout --seeds 0,1   with these seeds
+    python benchmarks/papers.py vae_long --run RUN   train nothing; measure a finished run of this specification, such as a resumed one
     python benchmarks/papers.py --table              train nothing; the table of what was measured before
 
 Every training is `seewhy train --spec examples/papers/NAME.toml --seed S`. Results are kept in examples/papers/results.json, a row a run: the
-error on the test part, which each run looks at once, with the wall time of the whole command and the machine.
+error on the test part, which each run looks at once, with the machine, the wall time of the training and the time that its threads had of
+the processors, which other work on the machine hardly changes (of a run measured by --run only the wall time is known).
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
+import resource
 import statistics
 import subprocess
 import sys
@@ -30,25 +34,57 @@ RESULTS = HOME / "results.json"
 
 
 def train(name: str, seed: int) -> dict[str, Any]:
-    """Train once in a fresh folder."""
+    """Train once in a fresh folder, and measure."""
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run"
         spec = HOME / f"{name}.toml"
         command = [sys.executable, "-m", "seewhy", "train", "--spec", spec, "--seed", str(seed), "--out", run]
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), _children()
         subprocess.run(command, check=True)
-        wall = time.perf_counter() - start
-        test = json.loads((run / "results.json").read_text(encoding="utf-8")).get("test")
-        if test is None:
-            return {"name": name, "seed": seed, **windows(run), "seconds": round(wall), "hardware": hardware()}
-        if "nats" in test:
-            return {"name": name, "seed": seed, **likelihood(run, name), "seconds": round(wall), "hardware": hardware()}
-        members = run / "ensemble.json"
-        by_number = json.loads(members.read_text(encoding="utf-8"))["test"]["by_number"] if members.exists() else None
+        taken = {"seconds": round(time.perf_counter() - start), "processor_seconds": round(_children() - busy)}
+        return {"name": name, "seed": seed, **figures(run, name), **taken, "hardware": hardware()}
+
+
+def finished(name: str, run: Path) -> dict[str, Any]:
+    """Measure a run that was trained before, after a look at whether it is one of this specification."""
+    wanted = tomllib.loads((HOME / f"{name}.toml").read_text(encoding="utf-8"))
+    had = tomllib.loads((run / "spec.toml").read_text(encoding="utf-8"))
+    for key, value in _flat(wanted).items():
+        if _flat(had).get(key) != value:
+            raise SystemExit(f"{run}: is not of {name}.toml: {key} is {_flat(had).get(key)!r}, not {value!r}")
+    with (run / "metrics.csv").open(encoding="utf-8") as lines:
+        seconds = [float(row["seconds"]) for row in csv.DictReader(lines)][-1]
+    row = {"name": name, "seed": had["train"]["seed"], **figures(run, name)}
+    return row | {"seconds": round(seconds), "hardware": hardware()}
+
+
+def _children() -> float:
+    """Return the seconds of the processors that the commands called so far have had."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _flat(tables: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Return the values by their dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in tables.items():
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return flat
+
+
+def figures(run: Path, name: str) -> dict[str, Any]:
+    """Return what is told of a run on the test part."""
+    test = json.loads((run / "results.json").read_text(encoding="utf-8")).get("test")
+    if test is None:
+        return windows(run)
+    if "nats" in test:
+        return likelihood(run, name)
     low, high = test["interval"]
-    row = {"name": name, "seed": seed, "error": 1 - test["accuracy"], "interval": [1 - high, 1 - low], "n": test["n"]}
-    row |= {"log_loss": test["log_loss"], "seconds": round(wall), "hardware": hardware()}
-    return row | ({"by_number": by_number} if by_number else {})
+    row = {"error": 1 - test["accuracy"], "interval": [1 - high, 1 - low], "n": test["n"], "log_loss": test["log_loss"]}
+    members = run / "ensemble.json"
+    if members.exists():
+        row["by_number"] = json.loads(members.read_text(encoding="utf-8"))["test"]["by_number"]
+    return row
 
 
 def likelihood(run: Path, name: str) -> dict[str, Any]:
@@ -88,7 +124,10 @@ def keep(row: dict[str, Any]) -> None:
 def table(papers: dict[str, dict[str, Any]]) -> str:
     """Return the results beside the papers' numbers, a row a paper."""
     rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-    lines = ["| specification | paper | error or nats there | here | runs | minutes |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| specification | paper | error or nats there | here | runs | minutes | of a processor |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, paper in papers.items():
         mine = [row for row in rows if row["name"] == name]
         if not mine:
@@ -101,14 +140,14 @@ def table(papers: dict[str, dict[str, Any]]) -> str:
         else:
             low, high = (bound if nats else 100 * bound for bound in mine[0]["interval"])
             spread = f" [{low:.2f}, {high:.2f}]"
-        minutes = max(row["seconds"] for row in mine) / 60
+        minutes = f"{max(row['seconds'] for row in mine) / 60:.1f}"
+        busy = [row["processor_seconds"] / 60 for row in mine if "processor_seconds" in row]
+        minutes += f" | {max(busy):.1f}" if busy else " | -"
         there = f"{paper['error']:.2f}{unit}" if not math.isnan(paper.get("error", math.nan)) else "-"
-        lines.append(
-            f"| `{name}` | {paper['source']} | {there} | {mean:.2f}{unit}{spread} | {len(mine)} | {minutes:.1f} |"
-        )
+        lines.append(f"| `{name}` | {paper['source']} | {there} | {mean:.2f}{unit}{spread} | {len(mine)} | {minutes} |")
         for by in mine[0].get("by_number", ()):
             error = 100 * (1 - by["accuracy"])
-            lines.append(f"| {by['members']} members | | | {error:.2f}%, log-loss {by['log_loss']:.4f} | | |")
+            lines.append(f"| {by['members']} members | | | {error:.2f}%, log-loss {by['log_loss']:.4f} | | | |")
     return "\n".join(lines)
 
 
@@ -118,12 +157,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(papers)} (default: all)")
     parser.add_argument("--seeds", help="such as 0,1,2 (default: what papers.toml says)")
+    parser.add_argument("--run", type=Path, metavar="RUN", help="measure this finished run of the one NAME")
     parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
     for name in options.names:
         if name not in papers:
             parser.error(f"{name}: must be one of {', '.join(papers)}")
-    for name in [] if options.table else options.names or papers:
+    if options.run is not None:
+        if len(options.names) != 1:
+            parser.error("--run: needs the one NAME that the run is of")
+        keep(finished(options.names[0], options.run))
+    for name in [] if options.table or options.run else options.names or papers:
         seeds = options.seeds.split(",") if options.seeds else range(papers[name].get("seeds", 1))
         for seed in seeds:
             keep(train(name, int(seed)))
