@@ -284,85 +284,86 @@ def scipy_cost(optimize: Any, f: Callable[[Tensor], Tensor], start: Tensor) -> t
     return total, sum(spent), len(spent), float(np.linalg.norm(found.jac))
 
 
+Evaluated = tuple[int, float]
+"""Evaluations of a loss and its gradient, and the largest entry of the gradient at the end."""
+
+
+def softmax_by_seewhy(f: Callable[[Tensor], Tensor], start: Tensor) -> Evaluated:
+    found = minimize(f, start, "lbfgs", gtol=1e-6, m=10, max_iter=5000)
+    return found.nfev, found.grad.abs().max().item()
+
+
+def softmax_by_torch(f: Callable[[Tensor], Tensor], start: Tensor) -> Evaluated:
+    w, count = nn.Parameter(start.clone()), 0
+    sizes = {"history_size": 10, "max_iter": 5000, "max_eval": 10**6}
+    ends = {"tolerance_grad": 1e-6, "tolerance_change": 0.0}
+    optimiser = torch.optim.LBFGS([w], **sizes, **ends, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        nonlocal count
+        count += 1
+        w.grad = None
+        value = f(w)
+        value.backward()
+        return value
+
+    optimiser.step(closure)
+    assert w.grad is not None
+    return count, w.grad.abs().max().item()
+
+
+def softmax_by_scipy(f: Callable[[Tensor], Tensor], start: Tensor) -> Evaluated:
+    options = {"maxcor": 10, "maxiter": 5000, "maxfun": 10**6, "gtol": 1e-6, "ftol": 0.0}
+    optimize = importlib.import_module("scipy.optimize")
+    found = optimize.minimize(with_numpy(f), start.numpy(), jac=True, method="L-BFGS-B", options=options)
+    return found.nfev, float(np.abs(found.jac).max())
+
+
+def softmax_by_pytorch_minimize(f: Callable[[Tensor], Tensor], start: Tensor) -> Evaluated:
+    options = {"gtol": 1e-6, "max_iter": 5000, "history_size": 10, "xtol": 0.0}
+    found = importlib.import_module("torchmin").minimize(f, start, method="l-bfgs", options=options)
+    return int(found.nfev), found.grad.abs().max().item()
+
+
 def run_softmax(repeats: int) -> list[dict[str, Any]]:
     """Minimise the loss of softmax regression to a tight tolerance."""
-    optimize = peers()
+    peers()  # installed before anything is timed
     part = seewhy_data.prepare("mnist").train
     rows = torch.arange(20_000)
     x = part.images(rows).flatten(1).double() / 255
-    y, n = part.labels[rows], 785 * 10
-    x = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], 1)
+    x, y = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], 1), part.labels[rows]
 
     def f(w: Tensor) -> Tensor:
         return nn.functional.cross_entropy(x @ w.view(785, 10), y) + 0.5e-3 * w.square().sum()
 
-    start = torch.zeros(n, dtype=torch.float64)
-
-    def seewhy() -> tuple[int, float]:
-        found = minimize(f, start, "lbfgs", gtol=1e-6, m=10, max_iter=5000)
-        return found.nfev, found.grad.abs().max().item()
-
-    def in_torch() -> tuple[int, float]:
-        w = nn.Parameter(start.clone())
-        count = [0]
-        optimiser = torch.optim.LBFGS(
-            [w],
-            history_size=10,
-            max_iter=5000,
-            max_eval=10**6,
-            tolerance_grad=1e-6,
-            tolerance_change=0.0,
-            line_search_fn="strong_wolfe",
-        )
-
-        def closure() -> Tensor:
-            count[0] += 1
-            w.grad = None
-            value = f(w)
-            value.backward()
-            return value
-
-        optimiser.step(closure)
-        assert w.grad is not None
-        return count[0], w.grad.abs().max().item()
-
-    def scipy() -> tuple[int, float]:
-        options = {"maxcor": 10, "maxiter": 5000, "maxfun": 10**6, "gtol": 1e-6, "ftol": 0.0}
-        found = optimize.minimize(with_numpy(f), start.numpy(), jac=True, method="L-BFGS-B", options=options)
-        return found.nfev, float(np.abs(found.jac).max())
-
-    def pytorch_minimize() -> tuple[int, float]:
-        torchmin = importlib.import_module("torchmin")
-        found = torchmin.minimize(
-            f, start, method="l-bfgs", options={"gtol": 1e-6, "max_iter": 5000, "history_size": 10, "xtol": 0.0}
-        )
-        return int(found.nfev), found.grad.abs().max().item()
-
-    answers = []
-    print("\n| softmax regression | evaluations | seconds | largest gradient entry |\n|---|---|---|---|")
     contenders = {
-        "seewhy": seewhy,
-        "torch.optim.LBFGS": in_torch,
-        "SciPy L-BFGS-B": scipy,
-        "pytorch-minimize": pytorch_minimize,
+        "seewhy": softmax_by_seewhy,
+        "torch.optim.LBFGS": softmax_by_torch,
+        "SciPy L-BFGS-B": softmax_by_scipy,
+        "pytorch-minimize": softmax_by_pytorch_minimize,
     }
+    answers: list[dict[str, Any]] = []
+    print("\n| softmax regression | evaluations | seconds | largest gradient entry |\n|---|---|---|---|")
     for name, run in contenders.items():
         seconds = []
         for _ in range(repeats):
             begun = time.perf_counter()
             try:
-                count, gradient = run()
+                count, gradient = run(f, torch.zeros(785 * 10, dtype=torch.float64))
             except Exception as error:  # noqa: BLE001  a peer's failure is a result
                 print(f"| {name} | failed: {error} | | |")
                 break
             seconds.append(time.perf_counter() - begun)
         else:
-            print(
-                f"| {name} | {count} | {statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f}) | {gradient:.1e} |",
-                flush=True,
-            )
-            answers.append({"method": name, "evaluations": count, "seconds": seconds})
+            answers.append({"method": name, "evaluations": count, "seconds": seconds, "gradient": gradient})
+            print(softmax_row(answers[-1]), flush=True)
     return answers + in_optimistix(x, y, repeats)
+
+
+def softmax_row(answer: dict[str, Any]) -> str:
+    seconds = answer["seconds"]
+    spread = f"{statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})"
+    return f"| {answer['method']} | {answer['evaluations']} | {spread} | {answer['gradient']:.1e} |"
 
 
 def in_optimistix(x: Tensor, y: Tensor, repeats: int) -> list[dict[str, Any]]:
@@ -385,11 +386,7 @@ def in_optimistix(x: Tensor, y: Tensor, repeats: int) -> list[dict[str, Any]]:
             return []
     found = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
     for row in found:
-        seconds = row["seconds"]
-        print(
-            f"| {row['method']} | {row['evaluations']} | {statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f}) | "
-            f"{row['gradient']:.1e} |"
-        )
+        print(softmax_row(row))
     return found
 
 
