@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import math
 import resource
 import statistics
 import subprocess
@@ -76,7 +75,7 @@ def figures(run: Path, name: str) -> dict[str, Any]:
     """Return what is told of a run on the test part."""
     test = json.loads((run / "results.json").read_text(encoding="utf-8")).get("test")
     if test is None:
-        return windows(run)
+        return windows(run) if name == "gan" else likeness(run)
     if "nats" in test:
         return likelihood(run, name)
     low, high = test["interval"]
@@ -90,7 +89,9 @@ def figures(run: Path, name: str) -> dict[str, Any]:
 def likelihood(run: Path, name: str) -> dict[str, Any]:
     """Return the nats of the test part: exact, or bounded by 5,000 codes a picture, as in Burda et al. 2016."""
     found = evaluate(run, *(["--samples", "5000"] if name.startswith(("vae", "iwae")) else []))
-    return {field: found[field] for field in ("nats", "interval", "n", "estimator")}
+    row = {field: found[field] for field in ("nats", "interval", "n", "estimator")}
+    code = json.loads((run / "results.json").read_text(encoding="utf-8")).get("code")
+    return row | ({"active_units": code["active_units"]} if code else {})
 
 
 def windows(run: Path) -> dict[str, Any]:
@@ -104,6 +105,22 @@ def windows(run: Path) -> dict[str, Any]:
         "n": found["n_test"],
         "estimator": told,
     }
+
+
+def likeness(run: Path) -> dict[str, Any]:
+    """Return how 10,000 drawn pictures, and 10,000 of training, compare with the test part, by the features of a convnet of one epoch."""
+    with tempfile.TemporaryDirectory() as scratch:
+        reader = Path(scratch) / "reader"
+        subprocess.run([sys.executable, "-m", "seewhy", "train", "mnist", "--epochs", "1", "--out", reader], check=True)
+        found = evaluate(run, "--drawn", "10000", "--extractor", str(reader))
+    row: dict[str, Any] = {"classes": found["classes"]["covered"], "n": found["drawn"]["frechet"]["n_drawn"]}
+    for which, likeness in (("drawn", found["drawn"]), ("real", found["yardstick"])):
+        row[which] = {
+            "fid": likeness["frechet"]["fid"],
+            **{name: likeness["precision_recall"][name] for name in ("precision", "recall")},
+            **{name: likeness["density_coverage"][name] for name in ("density", "coverage")},
+        }
+    return row | {"extractor": found["drawn"]["frechet"]["extractor"]}
 
 
 def evaluate(run: Path, *options: str) -> dict[str, Any]:
@@ -132,23 +149,33 @@ def table(papers: dict[str, dict[str, Any]]) -> str:
         mine = [row for row in rows if row["name"] == name]
         if not mine:
             continue
-        nats = "nats" in mine[0]
-        errors = [row["nats"] if nats else 100 * row["error"] for row in mine]
-        mean, unit = statistics.mean(errors), " nats" if nats else "%"
-        if len(errors) > 1:
-            spread = f" ({min(errors):.2f} to {max(errors):.2f})"
-        else:
-            low, high = (bound if nats else 100 * bound for bound in mine[0]["interval"])
-            spread = f" [{low:.2f}, {high:.2f}]"
+        unit = "%" if "error" in mine[0] else " nats"
+        there = f"{paper['error']:.2f}{unit}" if "error" in paper else "-"
         minutes = f"{max(row['seconds'] for row in mine) / 60:.1f}"
         busy = [row["processor_seconds"] / 60 for row in mine if "processor_seconds" in row]
         minutes += f" | {max(busy):.1f}" if busy else " | -"
-        there = f"{paper['error']:.2f}{unit}" if not math.isnan(paper.get("error", math.nan)) else "-"
-        lines.append(f"| `{name}` | {paper['source']} | {there} | {mean:.2f}{unit}{spread} | {len(mine)} | {minutes} |")
+        lines.append(f"| `{name}` | {paper['source']} | {there} | {here(mine)} | {len(mine)} | {minutes} |")
         for by in mine[0].get("by_number", ()):
             error = 100 * (1 - by["accuracy"])
             lines.append(f"| {by['members']} members | | | {error:.2f}%, log-loss {by['log_loss']:.4f} | | | |")
     return "\n".join(lines)
+
+
+def here(mine: list[dict[str, Any]]) -> str:
+    """Return the figure of the runs of a specification: with its interval, or with the range over seeds."""
+    first = mine[0]
+    if "drawn" in first:
+        drawn, real = first["drawn"], first["real"]
+        return (
+            f"coverage {drawn['coverage']:.3f} (real pictures {real['coverage']:.3f}), FID {drawn['fid']:.2f} ({real['fid']:.2f}), "
+            f"{first['classes']} digits, on a {first['extractor']}"
+        )
+    figure, scale, unit = ("nats", 1, " nats") if "nats" in first else ("error", 100, "%")
+    values = [scale * row[figure] for row in mine]
+    if len(values) > 1:
+        return f"{statistics.mean(values):.2f}{unit} ({min(values):.2f} to {max(values):.2f})"
+    low, high = (scale * bound for bound in first["interval"])
+    return f"{values[0]:.2f}{unit} [{low:.2f}, {high:.2f}]"
 
 
 def main() -> int:
