@@ -7,7 +7,14 @@ import torch
 from torch import distributions as twins
 
 from seewhy.core.errors import InputError
-from seewhy.models.latent.bounds import Posterior, active_units, free_bits, importance_bound, information
+from seewhy.models.latent.bounds import (
+    Posterior,
+    active_units,
+    doubly_reparameterised_bound,
+    free_bits,
+    importance_bound,
+    information,
+)
 
 
 def posterior(n=6, dimensions=4, seed=0):
@@ -105,3 +112,58 @@ def test_information_of_a_gaussian_channel(monkeypatch):
     assert found.aggregate == pytest.approx(0.0, abs=0.05)
     monkeypatch.setattr("seewhy.models.latent.bounds.BLOCK", 7 * n)
     assert information(q, torch.Generator().manual_seed(1)).mutual == pytest.approx(found.mutual, rel=1e-9)
+
+
+def pathwise(posterior, codes, noise, target, beta):
+    """Return the bound of a sharp likelihood around a target, by the plain spelling: weights through q's own parameters."""
+    return importance_bound(likelihood(codes, target) + beta * posterior.log_prior_ratio(codes, noise))
+
+
+def likelihood(codes, target):
+    return -2.0 * (codes - target).square().sum(-1)
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.3, 2.0])
+def test_doubly_reparameterised_gradients_have_the_mean_of_the_plain_ones(beta):
+    """Of 200,000 draws from one posterior, whose own gradients are told apart by leaves of their own."""
+    n, target = 200_000, torch.tensor([0.8, -0.3], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    found = {}
+    for name in ("plain", "doubly"):
+        mean = torch.tensor([0.3, 0.4], dtype=torch.float64).repeat(n, 1).requires_grad_()
+        log_scale = torch.tensor([-0.2, -1.0], dtype=torch.float64).repeat(n, 1).requires_grad_()
+        posterior = Posterior(mean, log_scale)
+        codes, noise = posterior.draw(3, generator.manual_seed(0))
+        centre = target.clone().requires_grad_()
+        if name == "plain":
+            bound = pathwise(posterior, codes, noise, centre, beta)
+        else:
+            bound = doubly_reparameterised_bound(posterior, codes, likelihood(codes, centre), beta)
+        slopes = torch.autograd.grad(bound.sum(), (mean, log_scale, centre))
+        found[name] = (bound.detach(), slopes[2], torch.cat(slopes[:2], 1))
+    torch.testing.assert_close(found["doubly"][0], found["plain"][0])
+    torch.testing.assert_close(
+        found["doubly"][1], found["plain"][1]
+    )  # the decoder's gradient is the usual one, draw by draw
+    apart = found["doubly"][2] - found["plain"][2]
+    error = apart.std(0) / math.sqrt(n)
+    assert (apart.mean(0).abs() < 4 * error).all()
+    assert (error > 0).all()
+    assert (found["plain"][2].mean(0).abs() > 20 * error).any()
+
+
+def test_doubly_reparameterised_gradients_vanish_where_the_posterior_is_true():
+    """There every weight is the evidence, so that nothing is left to climb: the plain gradient is noise of mean 0."""
+    scale = math.sqrt(0.2)  # of N(0, 1) exp(-2 (z - t)^2): precision 1 + 4, mean 4 t / 5
+    target = torch.tensor([0.5], dtype=torch.float64)
+    mean, log_scale = (
+        torch.full((9, 1), value, dtype=torch.float64).requires_grad_() for value in (0.4, math.log(scale))
+    )
+    posterior = Posterior(mean, log_scale)
+    codes, noise = posterior.draw(4, torch.Generator().manual_seed(0))
+    doubly = doubly_reparameterised_bound(posterior, codes, likelihood(codes, target), 1.0)
+    for slope in torch.autograd.grad(doubly.sum(), (mean, log_scale)):
+        assert slope.abs().max() < 1e-12
+    codes, noise = posterior.draw(4, torch.Generator().manual_seed(0))
+    plain = pathwise(posterior, codes, noise, target, 1.0)
+    assert torch.autograd.grad(plain.sum(), mean)[0].abs().max() > 0.1

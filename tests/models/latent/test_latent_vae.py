@@ -116,7 +116,6 @@ def test_evidence_of_pictures_is_that_of_quadrature_and_sums_to_1():
 OBJECTIVES = [
     Objective(),
     Objective(beta=0.5, free_bits=0.05),
-    Objective(samples=3, beta=2.0),
     Objective(samples=3, importance=False),
 ]
 

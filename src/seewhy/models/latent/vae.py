@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.errors import InputError, bad_value
-from seewhy.models.latent.bounds import Information, Posterior, active_units, free_bits, importance_bound, information
+from seewhy.models.latent.bounds import (
+    Information,
+    Posterior,
+    active_units,
+    doubly_reparameterised_bound,
+    free_bits,
+    importance_bound,
+    information,
+)
 from seewhy.models.latent.coders import CoderDesign, Shape
 from seewhy.models.latent.pictures import Coders, check_labels
 from seewhy.models.levels import Levels
@@ -25,7 +33,8 @@ class Objective:
     """What training minimises, for each picture, with kl_weight w (warm-up) that is passed at each call.
 
         samples = 1 or mean     -log p(x | z) + w beta KL, the mean over `samples` codes, KL in closed form (with free bits: `bounds.free_bits`)
-        importance              -log of the mean over `samples` codes of p(x | z) (p(z) / q(z | x))^(w beta)
+        importance              -log of the mean over `samples` codes of p(x | z) (p(z) / q(z | x))^(w beta), with the gradients of
+                                `bounds.doubly_reparameterised_bound`
 
     Attributes:
         beta: weight of the KL term (Higgins et al. 2017); 1 for a bound on log p(x).
@@ -144,12 +153,12 @@ class VAE(nn.Module):
         """Return the terms of the loss of values (N, C, H, W); see `loss`."""
         aim = self.objective
         posterior = self.encode(values, labels)
-        codes, noise = posterior.draw(aim.samples)
+        codes, _ = posterior.draw(aim.samples)
         found = self.coders.output.log_likelihood(self.decode(codes, labels), values)
         kl, mean = posterior.kl(), found.mean(0)
         if aim.weighted:
-            ratio = posterior.log_prior_ratio(codes, noise)
-            return Terms(-importance_bound(found + kl_weight * aim.beta * ratio), mean, kl)
+            bound = doubly_reparameterised_bound(posterior, codes, found, kl_weight * aim.beta)
+            return Terms(-bound, mean, kl)
         return Terms(kl_weight * aim.beta * free_bits(kl, aim.free_bits) - mean, mean, kl)
 
     def forward(self, images: Tensor, labels: Tensor | None = None, *, kl_weight: float = 1.0) -> dict[str, Tensor]:
