@@ -142,9 +142,8 @@ def test_doubly_reparameterised_gradients_have_the_mean_of_the_plain_ones(beta):
         slopes = torch.autograd.grad(bound.sum(), (mean, log_scale, centre))
         found[name] = (bound.detach(), slopes[2], torch.cat(slopes[:2], 1))
     torch.testing.assert_close(found["doubly"][0], found["plain"][0])
-    torch.testing.assert_close(
-        found["doubly"][1], found["plain"][1]
-    )  # the decoder's gradient is the usual one, draw by draw
+    # The decoder's gradient is the usual one, draw by draw.
+    torch.testing.assert_close(found["doubly"][1], found["plain"][1])
     apart = found["doubly"][2] - found["plain"][2]
     error = apart.std(0) / math.sqrt(n)
     assert (apart.mean(0).abs() < 4 * error).all()
