@@ -142,16 +142,24 @@ def information(posterior: Posterior, generator: torch.Generator | None = None) 
     I_q is the mean over i of log q(z_i | x_i) - log((1 / N) sum_j q(z_i | x_j)), z_i ~ q(z | x_i), the sum over all N, i among them.
     """
     mean, log_scale = posterior.mean.double(), posterior.log_scale.double()
-    count, dimensions = mean.shape
     codes, noise = Posterior(mean, log_scale).draw(1, generator)
-    z, own = codes[0], -(0.5 * noise[0].square() + log_scale).sum(1)
-    mixture = [_log_mixture(part, mean, log_scale) for part in torch.split(z, max(1, BLOCK // (count * dimensions)))]
-    mutual = float((own - torch.cat(mixture)).mean())
+    own = -(0.5 * noise[0].square() + log_scale).sum(1)
+    mutual = float((own - _log_mixture(codes[0], mean, log_scale)).mean())
     kl = float(Posterior(mean, log_scale).kl().sum(1).mean())
-    return Information(kl, mutual, kl - mutual, count)
+    return Information(kl, mutual, kl - mutual, len(mean))
 
 
 def _log_mixture(codes: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Return log of the mean over pictures of q(z | x_j), without (2 pi)^(-D / 2), of codes (M, D): (M)."""
-    distance = (codes[:, None] - mean) * (-log_scale).exp()
-    return torch.logsumexp(-(0.5 * distance.square() + log_scale).sum(2), 1) - math.log(len(mean))
+    """Return log of the mean over pictures of q(z | x_j), without (2 pi)^(-D / 2), of codes (M, D): (M).
+
+    sum over D of ((z - m) / s)^2 is taken as z^2 (1 / s^2) - 2 z (m / s^2) + (m / s)^2, products of matrices, in float64.
+    """
+    precision = (-2.0 * log_scale).exp()
+    factors = torch.cat([-0.5 * precision, mean * precision], 1).T
+    constant = -(0.5 * mean.square() * precision + log_scale).sum(1)
+    found = codes.new_empty(
+        len(codes)
+    )  # written in parts: small results kept between large ones would keep the heap from reusing these
+    for part, own in zip(codes.split(max(1, BLOCK // len(mean))), found.split(max(1, BLOCK // len(mean))), strict=True):
+        own.copy_(torch.logsumexp(torch.cat([part.square(), part], 1) @ factors + constant, 1))
+    return found - math.log(len(mean))
