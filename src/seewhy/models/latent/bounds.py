@@ -72,7 +72,7 @@ def doubly_reparameterised_bound(posterior: Posterior, codes: Tensor, log_likeli
     log_weights = log_likelihood + beta * fixed.log_prior_ratio(codes, noise)
     if codes.requires_grad:
         share = torch.softmax(log_weights.detach(), 0)[..., None]
-        codes.register_hook(lambda slope: slope * (1.0 - beta + beta * share))
+        codes.register_hook(lambda slope: slope * (1.0 - beta + beta * share))  # type: ignore[no-untyped-call]
     return importance_bound(log_weights)
 
 
@@ -157,9 +157,9 @@ def _log_mixture(codes: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     precision = (-2.0 * log_scale).exp()
     factors = torch.cat([-0.5 * precision, mean * precision], 1).T
     constant = -(0.5 * mean.square() * precision + log_scale).sum(1)
-    found = codes.new_empty(
-        len(codes)
-    )  # written in parts: small results kept between large ones would keep the heap from reusing these
-    for part, own in zip(codes.split(max(1, BLOCK // len(mean))), found.split(max(1, BLOCK // len(mean))), strict=True):
+    # Results are written in place: small ones kept in between would keep the heap from using the room of the large ones again.
+    found = codes.new_empty(len(codes))
+    rows = max(1, BLOCK // len(mean))
+    for part, own in zip(torch.split(codes, rows), torch.split(found, rows), strict=True):
         own.copy_(torch.logsumexp(torch.cat([part.square(), part], 1) @ factors + constant, 1))
     return found - math.log(len(mean))
