@@ -75,7 +75,7 @@ def figures(run: Path, name: str) -> dict[str, Any]:
     """Return what is told of a run on the test part."""
     test = json.loads((run / "results.json").read_text(encoding="utf-8")).get("test")
     if test is None:
-        return windows(run) if name == "gan" else likeness(run)
+        return windows(run) if name.startswith("gan") else likeness(run)
     if "nats" in test:
         return likelihood(run, name)
     low, high = test["interval"]
