@@ -195,7 +195,8 @@ def main() -> int:
             parser.error("--run: needs the one NAME that the run is of")
         keep(finished(options.names[0], options.run))
     for name in [] if options.table or options.run else options.names or papers:
-        seeds = options.seeds.split(",") if options.seeds else range(papers[name].get("seeds", 1))
+        apart = papers[name].get("apart", 1)
+        seeds = options.seeds.split(",") if options.seeds else range(0, apart * papers[name].get("seeds", 1), apart)
         for seed in seeds:
             keep(train(name, int(seed)))
     print(table(papers))
