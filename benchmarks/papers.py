@@ -155,9 +155,12 @@ def table(papers: dict[str, dict[str, Any]]) -> str:
         busy = [row["processor_seconds"] / 60 for row in mine if "processor_seconds" in row]
         minutes += f" | {max(busy):.1f}" if busy else " | -"
         lines.append(f"| `{name}` | {paper['source']} | {there} | {here(mine)} | {len(mine)} | {minutes} |")
-        for by in mine[0].get("by_number", ()):
-            error = 100 * (1 - by["accuracy"])
-            lines.append(f"| {by['members']} members | | | {error:.2f}%, log-loss {by['log_loss']:.4f} | | | |")
+        for same in zip(*(row["by_number"] for row in mine if "by_number" in row), strict=True):
+            error, loss = (
+                statistics.mean(values)
+                for values in ([100 * (1 - by["accuracy"]) for by in same], [by["log_loss"] for by in same])
+            )
+            lines.append(f"| {same[0]['members']} members | | | {error:.2f}%, log-loss {loss:.4f} | | | |")
     return "\n".join(lines)
 
 
