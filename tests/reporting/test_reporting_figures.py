@@ -53,6 +53,15 @@ def test_counts_stand_in_the_cells_of_few_classes_only() -> None:
     assert f">{int(evaluation(30, n=3000).confusion[0, 0])}</text>" not in many
 
 
+@pytest.mark.parametrize(
+    ("losses", "from_zero"), [((94.0, 86.0, 84.0), False), ((2.0, 0.9, 0.5), True), ((-3.0, -4.0, -5.0), False)]
+)
+def test_a_loss_is_drawn_from_zero_only_where_it_comes_near(losses: tuple[float, ...], from_zero: bool) -> None:
+    measured = [{"epoch": epoch, "train_loss": loss} for epoch, loss in enumerate(losses, 1)]
+    scale = figures.curve_panels(measured)["loss"].to_dict()["layer"][0]["encoding"]["y"]["scale"]
+    assert scale["zero"] is from_zero
+
+
 def test_the_curves_data_are_the_metrics() -> None:
     measured = metrics(7)
     rows = rows_of(figures.learning_curves(measured), "value")

@@ -139,7 +139,9 @@ def _panels(metrics: Metrics) -> dict[str, Any]:
     if loss:
         values = [row["value"] for row in loss]
         log = min(values) > 0 and max(values) / min(values) > _LOG_FROM
-        scale = alt.Scale(type="log", nice=False, padding=6) if log else alt.Scale(zero=min(values) >= 0)
+        # Zero is shown where the loss comes near it: nats of pictures never do, and from zero their curve would be a flat line.
+        near = 0 <= min(values) < max(values) / 2
+        scale = alt.Scale(type="log", nice=False, padding=6) if log else alt.Scale(zero=near)
         title = "Loss (logarithmic)" if log else "Loss"
         panels["loss"] = _curve(loss, title=title, scale=scale, form="~r", show=number, dashes=_BOTH)
     accuracy = _series(metrics, {"training": "train_accuracy", "validation": "val_accuracy"})

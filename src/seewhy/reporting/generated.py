@@ -8,31 +8,32 @@ from seewhy.reporting.samples import png_data_uri
 from seewhy.reporting.svg import inline_svg
 from seewhy.reporting.template import environment
 
-_WIDTHS = (280, 640)
-"""Least and largest width of a sheet on a page, in its pixels."""
+_WIDTH = 700
+"""Largest width of a sheet on a page, in its pixels."""
 
 
 def generated_fragment(record: GeneratedRecord) -> str:
     """Draw the record as HTML for a page whose script moves the frames' slider."""
+    # One factor for all, so that a drawn picture and the training picture beside it are seen at one size.
+    widest = max((sheet.image.shape[1] for sheet in (*record.sheets, *record.frames)), default=_WIDTH)
+    factor = max(1, _WIDTH // widest)
     return (
         environment()
         .get_template("generated.html.j2")
         .render(
-            sheets=[_shown(sheet) for sheet in record.sheets],
-            frames=[_shown(sheet) for sheet in record.frames],
+            sheets=[_shown(sheet, factor) for sheet in record.sheets],
+            frames=[_shown(sheet, factor) for sheet in record.frames],
             figures=record.figures,
             kl=inline_svg(figures.code_bars(record.kl), "KL of each code dimension", grow=1.3) if record.kl else "",
         )
     )
 
 
-def _shown(sheet: Sheet) -> dict[str, object]:
-    """Return a sheet for the template; small ones are enlarged by whole pixels."""
-    width = sheet.image.shape[1]
-    factor = max(1, _WIDTHS[0] // width) if width < _WIDTHS[0] else 1
+def _shown(sheet: Sheet, factor: int) -> dict[str, object]:
+    """Return a sheet for the template, enlarged by whole pixels."""
     return {
         "name": sheet.name,
         "caption": sheet.caption,
         "uri": png_data_uri(sheet.image),
-        "width": min(width * factor, _WIDTHS[1]),
+        "width": min(sheet.image.shape[1] * factor, _WIDTH),
     }
