@@ -8,7 +8,7 @@ from torch import nn
 
 from seewhy import models
 from seewhy.core.errors import InputError
-from seewhy.nn import BatchNorm
+from seewhy.nn import BatchNorm, DropConnectConv2d, DropConnectLinear
 from seewhy.nn.fold import fold
 
 LAYERS = {
@@ -140,3 +140,55 @@ class Branching(nn.Module):
 def test_what_cannot_be_followed_is_refused():
     with pytest.raises(InputError, match=r"module: fold must be able to follow Branching.forward"):
         fold(Branching())
+
+
+class Doubled(nn.Linear):
+    """Inherits from a plain layer, and is none."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [DropConnectLinear(4, 6), DropConnectConv2d(4, 6, 3), Doubled(4, 6)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_layer_with_a_forward_of_its_own_is_kept(layer):
+    net = stir(nn.Sequential(layer, BatchNorm(6)))
+    found = fold(net)
+    assert found.kept == (("1", f"0 ({type(layer).__name__}) has a forward of its own"),)
+    x = torch.randn(3, 4, 5, 5) if isinstance(layer, nn.Conv2d) else torch.randn(3, 4)
+    torch.testing.assert_close(found.module(x), net(x))
+
+
+@pytest.mark.parametrize(("hooked", "reason"), [("0", "0 has hooks"), ("1", "it has hooks")])
+def test_hooks_are_kept(hooked, reason):
+    net = stir(nn.Sequential(nn.Linear(4, 6), BatchNorm(6)))
+    net.get_submodule(hooked).register_forward_hook(lambda _module, _inputs, y: y + 1)
+    found = fold(net)
+    assert found.kept == (("1", reason),)
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(found.module(x), net(x))
+
+
+def test_a_normalisation_with_two_names_is_applied_once():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = BatchNorm(6)
+            self.body = nn.Sequential(nn.Linear(4, 6), self.norm, nn.ReLU())
+
+        def forward(self, x):
+            return self.body(x)
+
+    both = stir(Both())
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(fold(both).module(x), both(x), atol=1e-5, rtol=1e-5)
+
+
+def test_sequences_behind_a_linear_layer_are_refused():
+    net = stir(nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6)))
+    folded = fold(net).module
+    with pytest.raises(InputError, match=r"2 axes \(N, D\)"):
+        folded(torch.randn(3, 6, 4))

@@ -25,6 +25,8 @@ from seewhy.nn.init import GROUPED, TRANSPOSED
 from seewhy.nn.observe import BATCH_NORMS
 
 FOLDABLE = (nn.Linear, *GROUPED)
+FORWARDS = {kind.forward for kind in FOLDABLE}
+"""What a plain layer does; a layer that inherits from one and has a `forward` of its own may do anything."""
 PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
 
@@ -34,7 +36,7 @@ class Folded:
     """What `fold` returns.
 
     Attributes:
-        module: the copy, in evaluation mode; where a normalisation was, an `nn.Identity` is.
+        module: the copy, in evaluation mode; where a normalisation was, an `nn.Identity` is, or what refuses the inputs it was not folded for.
         folded: names of the normalisations that are part of a layer now.
         kept: names of the others, and why they stayed.
     """
@@ -42,6 +44,19 @@ class Folded:
     module: nn.Module
     folded: tuple[str, ...]
     kept: tuple[tuple[str, str], ...]
+
+
+class _Rows(nn.Identity):
+    """Stands where the normalisation of a linear layer was folded: of (N, D) alone the features are the rows of the layer's weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x."""
+        if x.dim() != 2:
+            raise InputError(
+                f"fold: a batch normalisation behind a linear layer is folded for inputs of 2 axes (N, D), and normalises "
+                f"another axis of {tuple(x.shape)}; use the network as it was"
+            )
+        return x
 
 
 class _Tracer(fx.Tracer):
@@ -55,8 +70,10 @@ class _Tracer(fx.Tracer):
 def fold(module: nn.Module) -> Folded:
     """Return a copy of a network for prediction, its batch normalisations folded into the layers before them.
 
-    A normalisation is folded where that is exact: its input is the output of a linear or (transposed) convolution layer, which goes nowhere
-    else, and both are used at one place only. The copy's outputs are those of `module` in evaluation, but for rounding; it is not for training.
+    A normalisation is folded where that is exact: its input is the output of a linear or (transposed) convolution layer of torch's, which goes
+    nowhere else, and both are used at one place only, without hooks. Other layers that inherit from these, such as DropConnect's, are kept.
+    The copy's outputs are those of `module` in evaluation, but for rounding; it is not for training. A linear layer is taken to give (N, D),
+    as the copy checks.
 
     Args:
         module: a network whose `forward` does not branch on values.
@@ -87,7 +104,9 @@ def fold(module: nn.Module) -> Folded:
             kept.append((name, reason))
             continue
         _merge(layer, parts[name])
-        made.set_submodule(name, nn.Identity())
+        rest = _Rows() if isinstance(layer, nn.Linear) else nn.Identity()
+        for alias in [alias for alias, part in parts.items() if part is parts[name]]:
+            made.set_submodule(alias, rest)
         folded.append(name)
     return Folded(made, tuple(folded), tuple(kept))
 
@@ -99,6 +118,8 @@ def _layer_before(node: fx.Node, parts: dict[str, Any], uses: Counter[str], owne
         return None, "it is used at several places"
     if norm.running_mean is None:
         return None, "it has no running statistics"
+    if _hooked(norm):
+        return None, "it has hooks"
     through_maximum = False
     while True:
         before = node.args[0]
@@ -107,6 +128,8 @@ def _layer_before(node: fx.Node, parts: dict[str, Any], uses: Counter[str], owne
         if len(before.users) > 1:
             return None, f"the output of {before.target} is used elsewhere too"
         part = parts[str(before.target)]
+        if _hooked(part):
+            return None, f"{before.target} has hooks"
         if isinstance(part, FOLDABLE):
             break
         if isinstance(part, MAX_POOLS):
@@ -118,9 +141,16 @@ def _layer_before(node: fx.Node, parts: dict[str, Any], uses: Counter[str], owne
         return None, "a maximum stands before it, which does not commute with its negative scales"
     if uses[str(before.target)] > 1 or any(owners[id(p)] > 1 for p in part.parameters()):
         return None, f"{before.target} is used at several places"
+    if type(part).forward not in FORWARDS:
+        return None, f"{before.target} ({type(part).__name__}) has a forward of its own"
     if parametrize.is_parametrized(part):
         return None, f"the weights of {before.target} are computed from others"
     return part, ""
+
+
+def _hooked(part: nn.Module) -> bool:
+    """Say whether something may change what goes into or comes out of a module."""
+    return bool(part._forward_hooks or part._forward_pre_hooks)
 
 
 def _merge(layer: Any, norm: Norm) -> None:
