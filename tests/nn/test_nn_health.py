@@ -126,3 +126,19 @@ def test_activations_are_known():
 def test_bad_input_is_refused(shape):
     with pytest.raises(InputError, match=r"x: must be pre-activations \(N, D, ...\)"):
         unit_health("relu", torch.zeros(shape))
+
+
+def test_learned_slopes_in_half_precision():
+    act = nn.PReLU(4).bfloat16()
+    x = torch.randn(64, 4).bfloat16()
+    slope = derivative(act, x)
+    assert slope.dtype == torch.float32
+    torch.testing.assert_close(slope, torch.where(x > 0, 1.0, 0.25).float())
+    assert act.weight.dtype == torch.bfloat16
+    assert unit_health(act, x).dead_units == 0
+
+
+def test_saturation_is_told_by_the_steepest_slope_of_this_elu():
+    x = torch.full((8, 1), -2.0)  # f' = alpha e^-2 = 0.135 alpha, and the steepest is alpha
+    assert unit_health(nn.ELU(alpha=4.0), x - 1.5).saturated_share == 1  # 4 e^-3.5 = 0.121 < 0.05 * 4
+    assert unit_health(nn.ELU(), x).saturated_share == 0

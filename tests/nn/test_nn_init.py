@@ -199,3 +199,13 @@ def test_deviation_of_normal_can_be_chosen():
 def test_lsuv_starts_orthogonal():
     assert all((LSUV.summary, LSUV.formula, LSUV.source, LSUV.good_for, LSUV.bad_for))
     assert LSUV.lives_in == "seewhy.nn.init.lsuv"
+
+
+@pytest.mark.parametrize("norm", [nn.utils.parametrizations.weight_norm, nn.utils.weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+def test_computed_weights_are_refused(norm):
+    net = nn.Sequential(nn.Linear(4, 4), norm(nn.Linear(4, 4)))
+    before = net[0].weight.detach().clone()
+    with pytest.raises(InputError, match="weight of 1"):
+        init_(net, "he", activation=None, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(net[0].weight, before)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from seewhy.core.errors import InputError
-from seewhy.nn import BatchNorm, ConvNormAct, Parts, ResidualBlock
+from seewhy.nn import BatchNorm, ConvNormAct, DropConnectLinear, Parts, ResidualBlock
 from seewhy.nn.init import LAYERS
 from seewhy.nn.lsuv import lsuv_
 from seewhy.nn.maxout import MaxoutConv2d, MaxoutLinear
@@ -151,3 +151,25 @@ def test_bad_numbers_are_refused():
         lsuv_(nn.Linear(2, 2), torch.zeros(3, 2), tolerance=0)
     with pytest.raises(InputError, match="iterations: must be at least 1, got 0"):
         lsuv_(nn.Linear(2, 2), torch.zeros(3, 2), iterations=0)
+
+
+def test_dropconnect_is_scaled_before_the_activation_inside():
+    torch.manual_seed(0)
+    layers = [DropConnectLinear(40, 40, activation=nn.Sigmoid()) for _ in range(3)]
+    net = nn.Sequential(*layers)
+    x = torch.randn(256, 40)
+    records = lsuv_(net, x, generator=generator())
+    assert [record.after for record in records] == pytest.approx([1.0] * 3, abs=0.02)
+    for layer in layers:
+        assert layer.affine(x).var(correction=0).item() == pytest.approx(1.0, abs=0.02)
+        x = layer.eval()(x).detach()
+
+
+def test_a_layer_whose_biases_vary_too_much_is_left_alone():
+    torch.manual_seed(0)
+    layer = nn.Linear(32, 32)
+    nn.init.normal_(layer.bias, std=2.0)
+    before = layer.weight.detach().clone()
+    (record,) = lsuv_(layer, torch.randn(64, 32))
+    assert record.iterations == 0
+    assert torch.equal(layer.weight, before)

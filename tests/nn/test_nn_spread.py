@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from seewhy.core.errors import InputError
-from seewhy.nn import activation, init_
+from seewhy.nn import DropConnectLinear, activation, init_
 from seewhy.nn.maxout import MaxoutLinear
 from seewhy.nn.spread import LEVELS, spread
 
@@ -110,3 +110,16 @@ def test_large_weights_saturate():
 def test_nothing_to_show_is_refused():
     with pytest.raises(InputError, match="spread: the loss must depend on linear or convolution layers"):
         spread(nn.ReLU(), torch.randn(3, 2), lambda y: y.sum())
+
+
+def test_an_activation_inside_a_layer_of_dropconnect_is_its_own():
+    torch.manual_seed(0)
+    first, second = DropConnectLinear(32, 32, activation=nn.ReLU()), DropConnectLinear(32, 32, activation=nn.Tanh())
+    net = nn.Sequential(first, second, nn.Linear(32, 4))
+    x = torch.randn(64, 32)
+    rows = spread(net, x, lambda y: y.square().sum())
+    assert [row.activation for row in rows] == ["0.activation", "1.activation", None]
+    net.eval()
+    pre = first.affine(x).detach()
+    assert rows[0].saturated == pytest.approx((pre <= 0).float().mean().item())
+    assert rows[0].std == pytest.approx(first(x).std(correction=0).item(), rel=1e-5)

@@ -249,11 +249,16 @@ class DropConnectLinear(nn.Linear, _DropConnect):
         """Show the settings in the module's text."""
         return f"{nn.Linear.extra_repr(self)}, drop={self.drop}"
 
+    def affine(self, x: Tensor) -> Tensor:
+        """Return the mean over all masks of what the activation is given, q (W x + b)."""
+        keep = 1.0 - self.drop
+        return F.linear(x, keep * self.weight, None if self.bias is None else keep * self.bias)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return y."""
         keep = 1.0 - self.drop
         if not self.training or self.drop == 0.0:
-            mean = F.linear(x, keep * self.weight, None if self.bias is None else keep * self.bias)
+            mean = self.affine(x)
             if self.activation is None or self.drop == 0.0:
                 return self._finished(mean, None)
             squares = None if self.bias is None else self.bias.square()
@@ -310,12 +315,16 @@ class DropConnectConv2d(nn.Conv2d, _DropConnect):
         """Show the settings in the module's text."""
         return f"{nn.Conv2d.extra_repr(self)}, drop={self.drop}"  # type: ignore[no-untyped-call]
 
+    def affine(self, x: Tensor) -> Tensor:
+        """Return the mean over all masks of what the activation is given, q W x + b."""
+        return F.conv2d(x, (1.0 - self.drop) * self.weight, self.bias, self.stride, self.padding, self.dilation)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return y."""
         keep = 1.0 - self.drop
         how: tuple[Any, ...] = (self.stride, self.padding, self.dilation)
         if not self.training or self.drop == 0.0:
-            mean = F.conv2d(x, keep * self.weight, self.bias, *how)
+            mean = self.affine(x)
             if self.activation is None or self.drop == 0.0:
                 return self._finished(mean, None)
             return self._finished(mean, keep * self.drop * F.conv2d(x.square(), self.weight.square(), None, *how))

@@ -14,6 +14,7 @@ one is dead when it never wins.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -134,13 +135,15 @@ def _callable(function: Function, x: Tensor) -> Callable[[Tensor], Tensor]:
     if isinstance(function, str | Activation):
         record = variant(function)
         return record(features=max(1, x.shape[1] // record.pieces)).to(x.device, x.dtype)
-    return function
+    return copy.deepcopy(function).to(x.dtype) if isinstance(function, nn.Module) else function
 
 
 def _steepest(function: Function) -> float:
     """Return the largest |f'|, from the activation's record, or from a grid where there is none."""
     if isinstance(function, str | Activation):
         return variant(function).steepest
+    if isinstance(function, nn.ELU):
+        return max(1.0, abs(function.alpha))
     name = KINDS.get(type(function))  # type: ignore[arg-type]
     if name is not None:
         return variant(name).steepest

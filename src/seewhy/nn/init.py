@@ -120,7 +120,8 @@ def init_(
         std: deviation for `normal`; None for 0.01.
 
     Raises:
-        InputError: the name is not known; it is `dirac` and `module` has a linear layer; `std` is not positive, or not for this rule.
+        InputError: the name is not known; it is `dirac` and `module` has a linear layer; `std` is not positive, or not for this rule; a
+            layer's weight is computed from other tensors.
     """
     fill = INITS[name].factory
     if std is not None and name != "normal":
@@ -130,9 +131,14 @@ def init_(
     if std is not None and not 0 < std < math.inf:
         raise bad_value("model.init_std", std, "positive and finite")
     factor, pieces = gain(activation), 1 if activation is None else variant(activation).pieces
-    for layer in module.modules():
-        if not isinstance(layer, LAYERS):
-            continue
+    layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, LAYERS)}
+    for where, layer in layers.items():
+        if not isinstance(layer._parameters.get("weight"), nn.Parameter):
+            raise InputError(
+                f"init: the weight of {where or 'the layer'} ({type(layer).__name__}) is computed from other tensors, so filling it "
+                "would have no effect; initialise before weight_norm, spectral_norm and the like"
+            )
+    for layer in layers.values():
         fan_in, fan_out = layer_fans(layer, pieces=pieces)
         own = maxout_gain(layer.pieces) if isinstance(layer, MaxoutLinear | MaxoutConv2d) else factor
         start = Start(fan_in, fan_out, own, NORMAL_STD if std is None else std, generator)

@@ -17,9 +17,13 @@ from torch.nn.utils import parametrize
 
 from seewhy.core.errors import bad_value
 from seewhy.nn.activations import Activation
+from seewhy.nn.dropconnect import DropConnectConv2d, DropConnectLinear
 from seewhy.nn.init import LAYERS, Layer, init_
 from seewhy.nn.maxout import MaxoutConv2d, MaxoutLinear
 from seewhy.nn.observe import observed
+
+BEFORE_MORE = (MaxoutLinear, MaxoutConv2d, DropConnectLinear, DropConnectConv2d)
+"""Layers that do more than their affine map."""
 
 LEAST_VARIANCE = 1e-24
 """Below this, an output is taken for constant."""
@@ -54,9 +58,10 @@ def lsuv_(
 ) -> tuple[Rescaled, ...]:
     """Scale each linear and convolution layer, in place, so that its output has variance 1 on a batch.
 
-    The output is what the layer itself gives, before normalisation and activation; for a maxout layer its pieces. Biases keep their values.
-    A layer that is used several times is scaled where it is first used. Left as they are: frozen layers, parametrised ones, those in `skip`,
-    those the batch does not reach, and those whose output does not vary.
+    The output is what the layer itself gives, before normalisation and activation; for a maxout layer its pieces, for one of DropConnect the
+    mean over masks. Biases keep their values. A layer that is used several times is scaled where it is first used. Left as they are: frozen
+    layers, parametrised ones, those in `skip`, those the batch does not reach, those whose output does not vary, and those whose biases alone
+    vary by 1 or more.
 
     Args:
         module: the network; it runs as described in `observed`.
@@ -68,7 +73,7 @@ def lsuv_(
         skip: layers to leave alone, such as an output layer that starts small.
 
     Returns:
-        A record for each layer, in the order of use; those that did not vary with `iterations` 0.
+        A record for each layer, in the order of use; those that were left as they are with `iterations` 0.
 
     Raises:
         InputError: `tolerance` or `iterations` is out of range.
@@ -113,6 +118,8 @@ class _Scaler:
         """Divide the weights of `layer` until its output varies by 1 on these inputs."""
         before = after = _variance(_affine(layer, inputs))
         done = 0
+        if layer.bias is not None and layer.bias.numel() > 1 and _variance(layer.bias) >= 1:
+            return Rescaled(name, before, after, done)
         while LEAST_VARIANCE < after < float("inf") and abs(after - 1) > self.tolerance and done < self.iterations:
             layer.weight.div_(after**0.5)
             after = _variance(_affine(layer, inputs))
@@ -121,7 +128,7 @@ class _Scaler:
 
 
 def _affine(layer: Layer, inputs: tuple[Any, ...]) -> Tensor:
-    y: Tensor = layer.affine(*inputs) if isinstance(layer, MaxoutLinear | MaxoutConv2d) else layer.forward(*inputs)
+    y: Tensor = layer.affine(*inputs) if isinstance(layer, BEFORE_MORE) else layer.forward(*inputs)
     return y
 
 

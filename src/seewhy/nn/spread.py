@@ -14,9 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.errors import InputError
+from seewhy.nn.dropconnect import DropConnectConv2d, DropConnectLinear
 from seewhy.nn.health import is_activation, unit_health
 from seewhy.nn.init import LAYERS, Layer
 from seewhy.nn.observe import observed
+
+INSIDE = (DropConnectLinear, DropConnectConv2d)
+"""Layers that may have their activation inside, and call it many times."""
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """The quantiles of `LayerSpread.quantiles`."""
@@ -27,7 +31,7 @@ MOST_VALUES = 100_000
 
 @dataclass(frozen=True)
 class LayerSpread:
-    """A linear or convolution layer, with the activation that was used next after it.
+    """A linear or convolution layer, with the activation that was used next after it, or that it has inside, as one of DropConnect may.
 
     Attributes:
         layer: the layer's name within the module; the second use of a shared layer is "name (2)".
@@ -37,7 +41,7 @@ class LayerSpread:
         quantiles: of the same, at `LEVELS`.
         saturated: share of the pre-activations that are saturated (`seewhy.nn.unit_health`); None without an activation.
         dead: share of units that are dead on this batch; None without an activation.
-        gradient_std: root mean square of the loss's gradient by the layer's output; 0 where none arrives.
+        gradient_std: root mean square of the loss's gradient by what the layer returns; 0 where none arrives.
         weight_gradient_std: root mean square of the loss's gradient by the layer's weights, over all its uses; None where they are frozen.
     """
 
@@ -116,10 +120,18 @@ def _watch(module: nn.Module, uses: list[_Use], until_done: Callable[[Any], None
     counts: dict[str, int] = {}
 
     def on_layer(name: str) -> Callable[..., Tensor]:
-        def note(layer: Layer, _: tuple[Any, ...], output: Tensor) -> Tensor:
+        def note(layer: Layer, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
             counts[name] = counts.get(name, 0) + 1
             shown = name if counts[name] == 1 else f"{name} ({counts[name]})"
-            uses.append(_Use(shown, layer, output, output.detach().float().clone()))
+            use = _Use(shown, layer, output, output.detach().float().clone())
+            if isinstance(layer, INSIDE) and layer.activation is not None:
+                health = unit_health(layer.activation, layer.affine(*inputs).detach())
+                use.activation, use.saturated, use.dead = (
+                    f"{name}.activation",
+                    health.saturated_share,
+                    health.dead_units,
+                )
+            uses.append(use)
             return output.clone()  # what follows may work in place
 
         return note
@@ -136,10 +148,11 @@ def _watch(module: nn.Module, uses: list[_Use], until_done: Callable[[Any], None
 
         return note
 
+    inside = {id(part.activation) for part in module.modules() if isinstance(part, INSIDE)}
     for name, part in module.named_modules():
         if isinstance(part, LAYERS):
             until_done(part.register_forward_hook(on_layer(name)))
-        elif is_activation(part):
+        elif is_activation(part) and id(part) not in inside:
             until_done(part.register_forward_pre_hook(on_activation(name)))
 
 
