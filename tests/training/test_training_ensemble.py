@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 
@@ -10,9 +12,13 @@ import pytest
 import torch
 
 import seewhy
+from seewhy.cli.main import run as main
 from seewhy.core.errors import InputError
 from seewhy.training.ensemble.evaluate import by_number, compare
 from seewhy.training.ensemble.members import member_specs
+from seewhy.training.ensemble.techniques import ENSEMBLES
+from seewhy.training.ensemble.train import resume, start
+from seewhy.training.loop.events import Planned
 from seewhy.training.results.evaluation import disagreement, evaluate, log_loss
 from seewhy.training.spec import make_spec
 
@@ -44,6 +50,11 @@ def test_edits_are_taken_in_turn():
         ('activation = "elo"', "ensemble.edits: edit 1: model.activation: 'elo' is not known"),
         ("resolution = 16", "ensemble.edits: edit 1 cannot change data.resolution, which the members share"),
         ("members = 3", "ensemble.edits: edit 1 cannot change ensemble.members, which the members share"),
+        (
+            "train.snapshots = 2",
+            "ensemble.edits: edit 1 cannot change train.snapshots: an ensemble of ensembles is one too many",
+        ),
+        ('model = "vae"', "ensemble.edits: edit 1: vae gives no probabilities to average; choose a recogniser"),
         ("widht = 3", "widht: there is no such option; did you mean 'width'?"),
     ],
 )
@@ -51,6 +62,41 @@ def test_bad_edits_are_refused(edit, message):
     with pytest.raises(InputError) as caught:
         specs(members=2, **{"ensemble.edits": (edit,)})
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ("reg.hue = 0.1", "ensemble.edits: edit 2: reg.saturation, reg.hue: the pictures are grey"),
+        (
+            "batch_size = 100000",
+            "ensemble.edits: edit 2: train.batch_size: must be at most the number of training images",
+        ),
+        ('model.init = "dirac"', "ensemble.edits: edit 2: model.init: 'dirac' is for convolutions"),
+    ],
+)
+def test_edits_that_do_not_fit_the_data_are_refused_before_anything_is_written(edit, message, tmp_path):
+    spec = make_spec(
+        "digits", {"members": 2, "model": "mlp", "width": 4, "epochs": 1, "ensemble.edits": ("width = 5", edit)}
+    )
+    with pytest.raises(InputError) as caught:
+        start(spec, tmp_path / "run")
+    assert str(caught.value).startswith(message)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_first_edit_stays_with_its_members(tmp_path):
+    edits = ("epochs = 1, precision = 'bf16'", "optim.lr = 0.01")
+    spec = make_spec(
+        "digits", {"members": 2, "model": "mlp", "width": 4, "epochs": 5, "precision": "fp32", "ensemble.edits": edits}
+    )
+    told = []
+    start(spec, tmp_path / "run", [told.append], dry_run=True)
+    (planned,) = [event.spec for event in told if isinstance(event, Planned)]
+    assert [(member.train.epochs, member.train.precision) for member in member_specs(planned)] == [
+        (1, "bf16"),
+        (5, "fp32"),
+    ]
 
 
 @pytest.fixture
@@ -159,8 +205,6 @@ def test_an_ensemble_goes_on_with_the_members_that_are_left(ensemble):
 
 
 def test_a_member_that_fails_is_told_in_its_own_words(ensemble, tmp_path):
-    from seewhy.training.ensemble.train import resume
-
     (ensemble.folder / "members" / "02" / "results.json").unlink()
     spec = ensemble.folder / "members" / "02" / "spec.toml"
     whole = spec.read_text()
@@ -170,3 +214,34 @@ def test_a_member_that_fails_is_told_in_its_own_words(ensemble, tmp_path):
             resume(ensemble.folder)
     finally:
         spec.write_text(whole)
+
+
+def test_a_member_that_was_killed_before_its_specification_was_there_begins_anew(ensemble):
+    member = ensemble.folder / "members" / "02"
+    kept = ensemble.folder / "kept"
+    member.rename(kept)
+    member.mkdir()
+    (member / "data.json").write_text("{}")
+    (ensemble.folder / "members" / "02.toml").unlink()  # killed even before that
+    resume(ensemble.folder)
+    assert (member / "results.json").is_file()
+    shutil.rmtree(kept)
+
+
+def test_changed_pictures_are_refused(ensemble):
+    path = ensemble.folder / "data.json"
+    whole = path.read_text()
+    path.write_text(json.dumps(json.loads(whole) | {"fingerprint": "other"}))
+    try:
+        with pytest.raises(InputError, match="the pictures have changed since"):
+            resume(ensemble.folder)
+    finally:
+        path.write_text(whole)
+
+
+def test_the_command_of_each_record_is_taken_as_it_stands(tmp_path, monkeypatch):
+    """What `seewhy techniques` says to type is typed, up to the plan."""
+    monkeypatch.chdir(tmp_path)
+    for record in (ENSEMBLES[name] for name in ENSEMBLES.names()):
+        command = ["train", "digits", "--model", "mlp", "--epochs", "20", "--dry-run", *shlex.split(record.choose)]
+        assert main(command) == 0, record.name

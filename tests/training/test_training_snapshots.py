@@ -45,6 +45,8 @@ def test_a_run_leaves_a_network_a_cycle_and_predicts_with_all(tmp_path, capsys):
     assert run.results["test"]["accuracy"] == pytest.approx(details["by_number"][-1]["accuracy"])
     assert run.evaluate().accuracy == pytest.approx(run.results["test"]["accuracy"])
     assert "ensemble of 3" in run.report().read_text()
+    with pytest.raises(InputError, match="is an ensemble, whose members differ already"):
+        folder.drawn_probabilities(images, draws=3)
     assert main(["evaluate", str(run.folder)]) == 0
     assert "mean over their subsets" in capsys.readouterr().out
 

@@ -76,14 +76,19 @@ def resume(folder: Path, observers: Sequence[Observer] = ()) -> RunFolder:
     emit = emitter(tuple(observers))
     checkpoint = run.checkpoints.load("last") if run.checkpoints.has("last") else None
     prepared = prepare(run.spec, emit, measure=False)
-    if prepared.dataset.fingerprint != run.data.get("fingerprint"):
-        raise InputError(
-            f"{run.spec.source}: the pictures have changed since {folder} was started, so it cannot go on exactly; "
-            f"restore them, or start a new run with --spec {folder / 'spec.toml'}"
-        )
+    refuse_changed_data(run, prepared)
     _refuse_misfits(prepared)
     emit(Planned(prepared.spec, announcement(prepared)))
     return _train(prepared, folder, emit, checkpoint)
+
+
+def refuse_changed_data(run: RunFolder, prepared: Prepared) -> None:
+    """Refuse to go on with a run whose pictures are others now."""
+    if prepared.dataset.fingerprint != run.data.get("fingerprint"):
+        raise InputError(
+            f"{run.spec.source}: the pictures have changed since {run.folder} was started, so it cannot go on exactly; "
+            f"restore them, or start a new run with --spec {run.folder / 'spec.toml'}"
+        )
 
 
 def announcement(prepared: Prepared) -> tuple[tuple[str, str], ...]:

@@ -9,9 +9,16 @@ from typing import Any
 
 from seewhy.core.errors import InputError
 from seewhy.training.spec import EnsembleSpec, RunSpec, dotted_options
+from seewhy.training.spec.sections import GENERATORS
 
 SHARED = ("source", "data", "ensemble")
 """What members have in common: their predictions are averaged image by image."""
+
+
+def alone(spec: RunSpec) -> RunSpec:
+    """Return the specification of one network of an ensemble, before its seed and its edit."""
+    single = spec.model_copy(update={"ensemble": EnsembleSpec()})
+    return single.with_changes({"train.threads": member_threads(spec)})
 
 
 def member_specs(spec: RunSpec) -> tuple[RunSpec, ...]:
@@ -20,15 +27,13 @@ def member_specs(spec: RunSpec) -> tuple[RunSpec, ...]:
     Raises:
         InputError: an edit is no TOML, changes what members share, or leads to a wrong specification; names the edit.
     """
-    chosen = spec.ensemble
-    single = spec.model_copy(update={"ensemble": EnsembleSpec()})
+    chosen, single = spec.ensemble, alone(spec)
     edits = [read_edit(text, place) for place, text in enumerate(chosen.edits, start=1)] or [{}]
     found = []
     for index in range(chosen.members):
         place = index % len(edits)
-        changes = {"train.seed": spec.train.seed + index, "train.threads": member_threads(spec), **edits[place]}
         try:
-            found.append(single.with_changes(changes))
+            found.append(single.with_changes({"train.seed": spec.train.seed + index, **edits[place]}))
         except InputError as error:
             raise InputError(f"ensemble.edits: edit {place + 1}: {error}") from None
     return tuple(found)
@@ -46,6 +51,14 @@ def read_edit(text: str, place: int) -> dict[str, Any]:
     for path in changes:
         if path.split(".")[0] in SHARED:
             raise InputError(f"ensemble.edits: edit {place} cannot change {path}, which the members share")
+        if path == "train.snapshots":
+            raise InputError(
+                f"ensemble.edits: edit {place} cannot change {path}: an ensemble of ensembles is one too many"
+            )
+        if path == "model.name" and changes[path] in GENERATORS:
+            raise InputError(
+                f"ensemble.edits: edit {place}: {changes[path]} gives no probabilities to average; choose a recogniser"
+            )
     return changes
 
 

@@ -47,7 +47,7 @@ ENSEMBLES.add(
         good_for="members that differ more, and so gain more",
         bad_for="edits that make members much worse",
         claims=("C20",),
-        choose="--members 4 --ensemble.edits 'model.activation = \"elu\"' 'optim.lr = 0.1'",
+        choose="--members 4 --ensemble.edits 'model.activation = \"elu\"; optim.lr = 0.1'",
     )
 )
 ENSEMBLES.add(

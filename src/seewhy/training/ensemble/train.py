@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,14 +24,15 @@ from pathlib import Path
 import torch
 
 from seewhy.core.errors import InputError, RunError
-from seewhy.training.assemble import Prepared, prepare
+from seewhy.training.assemble import Prepared, empty_model, prepare
 from seewhy.training.ensemble.evaluate import finish
-from seewhy.training.ensemble.members import jobs, member_specs, member_threads
+from seewhy.training.ensemble.members import alone, jobs, member_specs, member_threads
 from seewhy.training.fabric import world
 from seewhy.training.loop.events import Emit, MemberEnded, MembersStarted, Observer, Planned, emitter
 from seewhy.training.results.folder import RunFolder, create, only_writer
 from seewhy.training.spec import RunSpec
-from seewhy.training.train import announcement, free_name, refuse_place, stop_requests
+from seewhy.training.spec.defaults import resolve
+from seewhy.training.train import announcement, free_name, refuse_changed_data, refuse_place, stop_requests
 
 POLL = 0.1
 """Seconds between looks at the members' processes."""
@@ -63,18 +65,15 @@ def start(
     if spec.train.minutes is not None:
         rounds = -(-spec.ensemble.members // jobs(spec))
         spec = spec.with_changes({"train.minutes": spec.train.minutes / rounds})
-    prepared = prepare(member_specs(spec)[0], emit)
+    member_specs(spec)  # edits that are wrong in themselves are refused here, before the data are read
+    prepared = prepare(alone(spec), emit)
     spec = _settled(spec, prepared)
-    members = member_specs(spec)  # whose edits are refused here, before any work is lost
+    _refuse_misfits(spec, prepared)
     emit(Planned(spec, (*announcement(prepared), ("ensemble", _plan(spec)))))
     if dry_run:
         return None
     folder = folder or free_name(prepared)
     create(folder, replace(prepared, spec=spec))
-    home = folder / "members"
-    home.mkdir()
-    for index, member in enumerate(members, start=1):
-        member.save(home / f"{index:02d}.toml")
     return _train(RunFolder(folder), emit)
 
 
@@ -85,7 +84,19 @@ def resume(folder: Path, observers: Sequence[Observer] = ()) -> RunFolder:
         InputError: the data have changed, or another process is training the run.
         RunError: a member failed.
     """
-    return _train(RunFolder(folder), emitter(tuple(observers)))
+    run, emit = RunFolder(folder), emitter(tuple(observers))
+    refuse_changed_data(run, prepare(alone(run.spec), emit, measure=False))
+    return _train(run, emit)
+
+
+def _refuse_misfits(spec: RunSpec, prepared: Prepared) -> None:
+    """Refuse edits that do not fit the data, or whose networks cannot be built, before anything is written."""
+    for place, member in enumerate(member_specs(spec)[: len(spec.ensemble.edits)], start=1):
+        try:
+            fitted = resolve(member, prepared.facts)
+            empty_model(fitted, prepared.facts, mean=prepared.dataset.mean, std=prepared.dataset.std)
+        except InputError as error:
+            raise InputError(f"ensemble.edits: edit {place}: {error}") from None
 
 
 def _settled(spec: RunSpec, prepared: Prepared) -> RunSpec:
@@ -116,6 +127,11 @@ def _train(run: RunFolder, emit: Emit) -> RunFolder:
     """Train what is left to train, then evaluate."""
     with only_writer(run.folder):
         home = run.folder / "members"
+        home.mkdir(exist_ok=True)
+        for index, member in enumerate(member_specs(run.spec), start=1):
+            path = home / f"{index:02d}.toml"
+            if not path.exists():
+                member.save(path)
         names = [f"{index:02d}" for index in range(1, run.spec.ensemble.members + 1)]
         waiting = deque(name for name in names if not (home / name / "results.json").is_file())
         emit(MembersStarted(run.folder, len(names), len(names) - len(waiting)))
@@ -160,6 +176,8 @@ def _processes(
 def _launch(home: Path, name: str) -> subprocess.Popen[bytes]:
     """Start a member's process, or let it go on; a session of its own keeps Ctrl-C to the parent, which hands it on once."""
     begun = (home / name / "spec.toml").is_file()
+    if not begun and (home / name).exists():  # killed while its folder was made, before its specification was there
+        shutil.rmtree(home / name)
     what = (
         ["--resume", str(home / name)] if begun else ["--spec", str(home / f"{name}.toml"), "--out", str(home / name)]
     )

@@ -198,6 +198,8 @@ class RunFolder:
         Raises:
             InputError: the network draws nothing, or the run is an ensemble.
         """
+        if self.members:
+            raise InputError(f"{self.folder}: is an ensemble, whose members differ already; --draws are of one network")
         found = []
         for chunk in torch.split(images, 500):
             batch = chunk.to(self.engine.device)
