@@ -85,6 +85,27 @@ def test_gradients(kind, shared):
 
 
 @both
+@pytest.mark.parametrize("drop", [0.5, 0.3])
+def test_products_in_half_precision_have_the_same_masks(kind, drop, monkeypatch):
+    make, shape = LAYERS[kind]
+    layer, x, found = make(drop=drop), torch.randn(40, *shape[1:]), []
+    g = torch.randn_like(layer(x))
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            y = masked(layer, x, 7)
+        assert y.dtype == (torch.bfloat16 if half else torch.float32)
+        found.append([y.float(), *torch.autograd.grad(y, list(layer.parameters()), g.to(y.dtype))])
+    for half, whole in zip(found[1], found[0], strict=True):
+        assert half.dtype == torch.float32
+        assert (half - whole).norm() < 0.01 * whole.norm()
+    monkeypatch.setattr(module, "AT_ONCE", 1)  # sums over many pieces keep the weights' precision
+    with torch.autocast("cpu", torch.bfloat16):
+        y = masked(layer, x, 7)
+    for half, whole in zip(torch.autograd.grad(y, list(layer.parameters()), g.to(y.dtype)), found[0][1:], strict=True):
+        assert (half - whole).norm() < 0.01 * whole.norm()
+
+
+@both
 def test_second_derivatives(kind):
     """Newton's methods differentiate gradients, one row at a time or many; float32 masks by bits, float64 by products."""
     make, shape = LAYERS[kind]
