@@ -4,6 +4,9 @@ Resampling is linear along the columns, then along the rows. With s = window / s
 place i is the mean of the window's pixels j weighted by the triangle max(0, 1 - |j + 1/2 - s (i + 1/2)| / r), of radius r = max(1, s) with
 antialiasing and r = 1 without. Both are the same where nothing is shrunk. Between the two passes values are rounded to whole levels, as PyTorch
 does for bytes.
+
+On a processor PyTorch has a vectorised kernel for bytes, which is called for one window after the other. Elsewhere a launch costs more than a
+window, so whole batches are gathered pixel by pixel of the triangle.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seewhy.core.errors import bad_value
 from seewhy.data.boxes import Boxes, check_range, draw_boxes
@@ -93,6 +97,30 @@ def resample(
     Returns:
         uint8 (N, C, height, width), channels last.
     """
+    if not len(images):
+        return images.new_empty((0, images.shape[1], *shape)).contiguous(memory_format=torch.channels_last)
+    how = one_by_one if images.device.type == "cpu" else at_once
+    return how(images, boxes, shape, antialias, mirrored)
+
+
+def one_by_one(
+    images: Tensor, boxes: Boxes, shape: tuple[int, int], antialias: bool, mirrored: Tensor | None
+) -> Tensor:
+    """Do what `resample` says by PyTorch's kernel for bytes, a window at a time."""
+    width, turned = images.shape[3], [False] * len(images) if mirrored is None else mirrored.tolist()
+    bounds = zip(*(part.tolist() for part in (boxes.top, boxes.left, boxes.height, boxes.width)), strict=True)
+    found = []
+    images = images.contiguous(memory_format=torch.channels_last)
+    for image, (top, left, rows, columns), turn in zip(images.split(1), bounds, turned, strict=True):
+        first = width - left - columns if turn else left
+        window = image[:, :, top : top + rows, first : first + columns]
+        window = window.flip(3) if turn else window
+        found.append(F.interpolate(window, shape, mode="bilinear", antialias=antialias))
+    return torch.cat(found).contiguous(memory_format=torch.channels_last)
+
+
+def at_once(images: Tensor, boxes: Boxes, shape: tuple[int, int], antialias: bool, mirrored: Tensor | None) -> Tensor:
+    """Do what `resample` says by a gather for each pixel of the triangle, many windows at a time."""
     pixels = images.permute(0, 2, 3, 1).contiguous()  # (N, H, W, C)
     count, height, width, channels = pixels.shape
     columns, across = _taps(boxes.left, boxes.width, width, shape[1], antialias)
