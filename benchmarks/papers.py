@@ -8,7 +8,8 @@
 
 Every training is `seewhy train --spec examples/papers/NAME.toml --seed S`. Results are kept in examples/papers/results.json, a row a run: the
 error on the test part, which each run looks at once, with the machine, the wall time of the training and the time that its threads had of
-the processors, which other work on the machine hardly changes (of a run measured by --run only the wall time is known).
+the processors, which other work on the machine hardly changes (of a run measured by --run only the wall time is known). The tables go into
+examples/papers/README.md too.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from machine import hardware
 
 HOME = Path(__file__).resolve().parent.parent / "examples" / "papers"
 RESULTS = HOME / "results.json"
+README = HOME / "README.md"
+KINDS = ("recognisers", "generators")
 
 
 def train(name: str, seed: int) -> dict[str, Any]:
@@ -138,11 +141,16 @@ def keep(row: dict[str, Any]) -> None:
     RESULTS.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
-def table(papers: dict[str, dict[str, Any]]) -> str:
-    """Return the results beside the papers' numbers, a row a paper."""
+def tables(papers: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return the results beside the papers' numbers, a row a paper, by kind of network."""
     rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    return {kind: table(rows, {n: p for n, p in papers.items() if p["kind"] == kind}) for kind in KINDS}
+
+
+def table(rows: list[dict[str, Any]], papers: dict[str, dict[str, Any]]) -> str:
+    """Return the table of some papers."""
     lines = [
-        "| specification | paper | error or nats there | here | runs | minutes | of a processor |",
+        "| specification | paper | there | here | runs | minutes | of a processor |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, paper in papers.items():
@@ -160,8 +168,18 @@ def table(papers: dict[str, dict[str, Any]]) -> str:
                 statistics.mean(values)
                 for values in ([100 * (1 - by["accuracy"]) for by in same], [by["log_loss"] for by in same])
             )
-            lines.append(f"| {same[0]['members']} members | | | {error:.2f}%, log-loss {loss:.4f} | | | |")
+            members = f"{same[0]['members']} member{'s' * (same[0]['members'] > 1)}"
+            lines.append(f"| | {members} | | {error:.2f}%, log-loss {loss:.4f} | | | |")
     return "\n".join(lines)
+
+
+def with_tables(text: str, found: dict[str, str]) -> str:
+    """Return a text with the tables between their marks."""
+    for kind, new in found.items():
+        first, last = f"<!-- {kind} -->\n", f"\n<!-- end of {kind} -->"
+        start, end = text.index(first) + len(first), text.index(last)
+        text = text[:start] + new + text[end:]
+    return text
 
 
 def here(mine: list[dict[str, Any]]) -> str:
@@ -175,10 +193,12 @@ def here(mine: list[dict[str, Any]]) -> str:
         )
     figure, scale, unit = ("nats", 1, " nats") if "nats" in first else ("error", 100, "%")
     values = [scale * row[figure] for row in mine]
+    units = sorted({row["active_units"] for row in mine if "active_units" in row})
+    active = f"; {' to '.join(str(n) for n in sorted({units[0], units[-1]}))} active units" if units else ""
     if len(values) > 1:
-        return f"{statistics.mean(values):.2f}{unit} ({min(values):.2f} to {max(values):.2f})"
+        return f"{statistics.mean(values):.2f}{unit} ({min(values):.2f} to {max(values):.2f}){active}"
     low, high = (scale * bound for bound in first["interval"])
-    return f"{values[0]:.2f}{unit} [{low:.2f}, {high:.2f}]"
+    return f"{values[0]:.2f}{unit} [{low:.2f}, {high:.2f}]{active}"
 
 
 def main() -> int:
@@ -202,7 +222,9 @@ def main() -> int:
         seeds = options.seeds.split(",") if options.seeds else range(0, apart * papers[name].get("seeds", 1), apart)
         for seed in seeds:
             keep(train(name, int(seed)))
-    print(table(papers))
+    found = tables(papers)
+    README.write_text(with_tables(README.read_text(encoding="utf-8"), found), encoding="utf-8")
+    print("\n\n".join(found.values()))
     return 0
 
 
