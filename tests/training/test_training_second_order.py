@@ -1,5 +1,7 @@
 """Newton's and quasi-Newton methods in training: one function a step, batches in pieces, exact resume, clear refusals."""
 
+import math
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -24,8 +26,10 @@ def weights(folder):
 
 def job(net):
     optimizer = LBFGS(net.parameters(), max_iter=1)
-    engine = SimpleNamespace(backward=lambda loss: loss.backward(), rank=0, device=torch.device("cpu"))
-    return SimpleNamespace(optimizer=optimizer, wrapped=net, engine=engine, penalties=None)
+    engine = SimpleNamespace(
+        backward=lambda loss: loss.backward(), rank=0, device=torch.device("cpu"), autocast=nullcontext
+    )
+    return SimpleNamespace(optimizer=optimizer, wrapped=net, model=net, engine=engine, penalties=None)
 
 
 @pytest.fixture
@@ -103,6 +107,14 @@ def test_interrupted_and_resumed_they_end_with_the_same_bits(name, tmp_path):
     api.resume(tmp_path / "run")
     expected = weights(tmp_path / "whole")
     assert all(torch.equal(value, expected[key]) for key, value in weights(tmp_path / "run").items())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", ["newton", "damped_newton"])
+def test_newtons_take_steps_on_convolutions_at_any_precision(name, precision, tmp_path):
+    options = {"model": "convnet", "width": 4, "depth": 1, "optimizer": name, "precision": precision}
+    run = api.train("digits", out=tmp_path / "run", epochs=0.02, batch_size=25, **options, **{"train.threads": 1})
+    assert math.isfinite(run.metrics[-1]["train_loss"])
 
 
 def test_the_precision_of_lines_is_fp32_and_the_batch_is_large(tmp_path):

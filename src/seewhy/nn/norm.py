@@ -107,8 +107,10 @@ class BatchNorm(nn.Module):
             return self._over_processes(x)
         if self.training and x.numel() == self.features:
             raise _too_few()
+        # Without a scale torch's second derivative fails where the shift has one too.
+        scale = torch.ones_like(self.bias) if self.weight is None else self.weight
         return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+            x, self.running_mean, self.running_var, scale, self.bias, self.training, self.momentum, self.eps
         )
 
     def _over_processes(self, x: Tensor) -> Tensor:
@@ -152,8 +154,9 @@ def layer(*, features: int, dims: int, scale: bool, momentum: float) -> nn.Modul
 
 
 def group(*, features: int, dims: int, scale: bool, momentum: float) -> nn.Module:  # noqa: ARG001
-    """Make a group normalisation with 16 features a group (as near as the number of features allows)."""
-    return nn.GroupNorm(math.gcd(features, max(1, features // GROUP)), features)
+    """Make a group normalisation with 16 features a group, or the next number that divides all."""
+    size = next(size for size in range(min(GROUP, features), features + 1) if features % size == 0)
+    return nn.GroupNorm(features // size, features)
 
 
 class InstanceNorm(nn.Module):

@@ -78,7 +78,8 @@ class Objective:
     def graph(self) -> tuple[Tensor, Tensor]:
         """Return the mean loss and the logits with their graph."""
         seed_global(self.seed, self.job.engine.device)
-        logits = self.job.wrapped(self.images)
+        with self.job.engine.autocast():  # the engine's own wrapping refuses all derivatives but its backward
+            logits = self.job.model(self.images)
         if self.sums is None:
             self.sums = self._seen(logits.detach(), slice(None))
         loss = self.task.loss(logits, self.targets)
