@@ -8,7 +8,7 @@ from torch import nn
 
 from seewhy import models
 from seewhy.core.errors import InputError
-from seewhy.nn import BatchNorm, DropConnectConv2d, DropConnectLinear
+from seewhy.nn import BatchNorm, DropConnectConv2d, DropConnectLinear, Dropout, FractionalMaxPool2d
 from seewhy.nn.fold import fold
 
 LAYERS = {
@@ -126,6 +126,100 @@ def test_what_is_not_exact_stays_and_says_why(kind, reason):
     assert found.kept == (("norm", reason),)
     x = torch.randn(4, 3)
     assert torch.equal(found.module(x), net(x))
+
+
+class Activated(nn.BatchNorm1d):
+    """Inherits from a normalisation, and does more."""
+
+    def forward(self, x):
+        return super().forward(x).relu()
+
+
+class Tripled(nn.Identity):
+    """Inherits from a layer that does nothing, and does something."""
+
+    def forward(self, x):
+        return 3 * x
+
+
+class Shifted(nn.MaxPool1d):
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+def replaced():
+    norm = nn.BatchNorm1d(4)
+    norm.forward = lambda x: 2 * x
+    return norm
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ([Activated(4)], "it has a forward of its own"),
+        ([replaced()], "it has a forward of its own"),
+        ([Tripled(), nn.BatchNorm1d(4)], "1 (Tripled) stands before it"),
+        ([Shifted(2), nn.BatchNorm1d(4)], "1 (Shifted) stands before it"),
+        ([Dropout(0.5, kind="classic"), nn.BatchNorm1d(4)], "1 (Dropout) stands before it"),
+    ],
+)
+def test_what_only_inherits_is_kept(parts, reason):
+    torch.manual_seed(0)
+    net = stir(nn.Sequential(nn.Conv1d(3, 4, 3), *parts))
+    found = fold(net)
+    assert [why for _, why in found.kept] == [reason]
+    x = torch.randn(2, 3, 8)
+    torch.testing.assert_close(found.module(x), net(x))
+
+
+@pytest.mark.parametrize("part", [Dropout(0.5), FractionalMaxPool2d(1.5)], ids=lambda part: type(part).__name__)
+def test_own_dropout_and_pooling_may_stand_between(part):
+    torch.manual_seed(0)
+    net = stir(nn.Sequential(nn.Conv2d(2, 4, 3), part, BatchNorm(4)))
+    with torch.no_grad():
+        net[2].weight.abs_()
+    found = fold(net)
+    assert found.folded == ("2",)
+    x = torch.randn(3, 2, 8, 8)
+    torch.testing.assert_close(found.module(x), net(x), atol=1e-5, rtol=1e-5)
+
+
+class Read(nn.Module):
+    """Weights are used without the module that owns them."""
+
+    def __init__(self, whose):
+        super().__init__()
+        self.first, self.norm, self.whose = nn.Linear(3, 3), BatchNorm(3), whose
+
+    def forward(self, x):
+        weight = self.first.weight if self.whose == "first" else self.norm.bias
+        return self.norm(self.first(x)) * weight.sum()
+
+
+@pytest.mark.parametrize(
+    ("whose", "reason"), [("first", "first is used at several places"), ("norm", "its weights are used elsewhere too")]
+)
+def test_weights_that_are_read_elsewhere_are_kept(whose, reason):
+    net = stir(Read(whose))
+    found = fold(net)
+    assert found.kept == (("norm", reason),)
+    x = torch.randn(4, 3)
+    assert torch.equal(found.module(x), net(x))
+
+
+def test_arguments_may_be_named():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.norm = nn.Linear(3, 3), nn.BatchNorm1d(3)
+
+        def forward(self, x):
+            return self.norm(input=self.first(input=x))
+
+    net, x = stir(Named()), torch.randn(4, 3)
+    found = fold(net)
+    assert found.folded == ("norm",)
+    torch.testing.assert_close(found.module(x), net(x), atol=1e-5, rtol=1e-5)
 
 
 class Branching(nn.Module):

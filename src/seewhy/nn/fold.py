@@ -5,7 +5,7 @@ linear or convolution layer it can be part of that layer:
 
     s (W x + b) + t = (s W) x + (s b + t)
 
-Between the two there may be layers that do nothing in evaluation (dropout), and max-pooling, which commutes with s x + t where s >= 0.
+Between the two there may be layers that do nothing in evaluation (inverted dropout), and max-pooling, which commutes with s x + t where s >= 0.
 """
 
 from __future__ import annotations
@@ -21,14 +21,24 @@ from torch.nn.utils import parametrize
 
 from seewhy.core.errors import InputError
 from seewhy.nn.batch_statistics import Norm
+from seewhy.nn.dropout import Dropout
+from seewhy.nn.fractional_pool import FractionalMaxPool2d
 from seewhy.nn.init import GROUPED, TRANSPOSED
 from seewhy.nn.observe import BATCH_NORMS
 
 FOLDABLE = (nn.Linear, *GROUPED)
-FORWARDS = {kind.forward for kind in FOLDABLE}
-"""What a plain layer does; a layer that inherits from one and has a `forward` of its own may do anything."""
 PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
+MAX_POOLS = (
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.MaxPool3d,
+    nn.AdaptiveMaxPool1d,
+    nn.AdaptiveMaxPool2d,
+    nn.AdaptiveMaxPool3d,
+    FractionalMaxPool2d,
+)
+FORWARDS = {kind.forward for kind in (*FOLDABLE, *PASSING, *MAX_POOLS, *BATCH_NORMS, nn.SyncBatchNorm, Dropout)}
+"""What these do; a module that inherits from one and has a `forward` of its own may do anything."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +59,14 @@ class Folded:
 class _Rows(nn.Identity):
     """Stands where the normalisation of a linear layer was folded: of (N, D) alone the features are the rows of the layer's weights."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x."""
-        if x.dim() != 2:
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the input."""
+        if input.dim() != 2:
             raise InputError(
                 f"fold: a batch normalisation behind a linear layer is folded for inputs of 2 axes (N, D), and normalises "
-                f"another axis of {tuple(x.shape)}; use the network as it was"
+                f"another axis of {tuple(input.shape)}; use the network as it was"
             )
-        return x
+        return input
 
 
 class _Tracer(fx.Tracer):
@@ -71,7 +81,7 @@ def fold(module: nn.Module) -> Folded:
     """Return a copy of a network for prediction, its batch normalisations folded into the layers before them.
 
     A normalisation is folded where that is exact: its input is the output of a linear or (transposed) convolution layer of torch's, which goes
-    nowhere else, and both are used at one place only, without hooks. Other layers that inherit from these, such as DropConnect's, are kept.
+    nowhere else, and both are used at one place only, without hooks. Other modules that inherit from these, such as DropConnect's, are kept.
     The copy's outputs are those of `module` in evaluation, but for rounding; it is not for training. A linear layer is taken to give (N, D),
     as the copy checks.
 
@@ -92,6 +102,9 @@ def fold(module: nn.Module) -> Folded:
     parts: dict[str, Any] = dict(made.named_modules(remove_duplicate=False))
     uses = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
     owners = Counter(id(p) for part in made.modules() for p in part.parameters(recurse=False))
+    names = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
+    read = {id(p) for name, p in made.named_parameters(remove_duplicate=False) if name in names}
+    owners.update(read)
     folded, kept = [], []
     seen: set[str] = set()
     for node in graph.nodes:
@@ -100,6 +113,8 @@ def fold(module: nn.Module) -> Folded:
             continue
         seen.add(name)
         layer, reason = _layer_before(node, parts, uses, owners)
+        if any(id(p) in read for p in parts[name].parameters()):
+            layer, reason = None, "its weights are used elsewhere too"
         if layer is None:
             kept.append((name, reason))
             continue
@@ -120,10 +135,12 @@ def _layer_before(node: fx.Node, parts: dict[str, Any], uses: Counter[str], owne
         return None, "it has no running statistics"
     if _hooked(norm):
         return None, "it has hooks"
+    if not _plain(norm):
+        return None, "it has a forward of its own"
     through_maximum = False
     while True:
-        before = node.args[0]
-        if not isinstance(before, fx.Node) or before.op != "call_module":
+        before = node.all_input_nodes[0]
+        if before.op != "call_module":
             return None, "no linear or convolution layer stands before it"
         if len(before.users) > 1:
             return None, f"the output of {before.target} is used elsewhere too"
@@ -132,16 +149,16 @@ def _layer_before(node: fx.Node, parts: dict[str, Any], uses: Counter[str], owne
             return None, f"{before.target} has hooks"
         if isinstance(part, FOLDABLE):
             break
-        if isinstance(part, MAX_POOLS):
+        if isinstance(part, MAX_POOLS) and _plain(part):
             through_maximum = True
-        elif not isinstance(part, PASSING):
+        elif not _passes(part):
             return None, f"{before.target} ({type(part).__name__}) stands before it"
         node = before
     if through_maximum and norm.weight is not None and bool((norm.weight < 0).any()):
         return None, "a maximum stands before it, which does not commute with its negative scales"
     if uses[str(before.target)] > 1 or any(owners[id(p)] > 1 for p in part.parameters()):
         return None, f"{before.target} is used at several places"
-    if type(part).forward not in FORWARDS:
+    if not _plain(part):
         return None, f"{before.target} ({type(part).__name__}) has a forward of its own"
     if parametrize.is_parametrized(part):
         return None, f"the weights of {before.target} are computed from others"
@@ -151,6 +168,16 @@ def _layer_before(node: fx.Node, parts: dict[str, Any], uses: Counter[str], owne
 def _hooked(part: nn.Module) -> bool:
     """Say whether something may change what goes into or comes out of a module."""
     return bool(part._forward_hooks or part._forward_pre_hooks)
+
+
+def _plain(part: nn.Module) -> bool:
+    """Say whether a module does what its kind does."""
+    return type(part).forward in FORWARDS and "forward" not in vars(part)
+
+
+def _passes(part: nn.Module) -> bool:
+    """Say whether a module does nothing in evaluation."""
+    return _plain(part) and (isinstance(part, PASSING) or (isinstance(part, Dropout) and part.kind == "inverted"))
 
 
 def _merge(layer: Any, norm: Norm) -> None:
