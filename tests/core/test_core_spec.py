@@ -9,7 +9,7 @@ from seewhy.core.spec import fields_of
 from seewhy.training.spec import ALIASES, RunSpec, make_spec
 
 ACTIVATIONS = "relu, leaky_relu, prelu, elu, tanh, sigmoid, gelu, silu, maxout"
-MODEL_FIELDS = "model has name, inputs, activation, pieces, init, norm, norm_init, width, depth, stem, pool"
+MODEL_FIELDS = "model has name, inputs, activation, pieces, keep_parameters, shared, init, init_std, norm, norm_init, width, depth, stem, pool"
 
 BAD = [
     ({"activation": "rellu"}, f"model.activation: 'rellu' is not known; allowed: {ACTIVATIONS}; did you mean 'relu'?"),
@@ -77,6 +77,18 @@ BAD = [
     (
         {"model": "mlp", "init": "dirac"},
         "model.init: 'dirac' is for convolutions, but model.name is 'mlp'; choose he, xavier, lecun, orthogonal or normal",
+    ),
+    (
+        {"activation": "elu", "model.keep_parameters": True},
+        "model.keep_parameters: only maxout has more weights than others, but model.activation is elu; choose maxout or leave it out",
+    ),
+    (
+        {"model.shared": True},
+        "model.shared: only prelu has a slope to share, but model.activation is left to the defaults; choose prelu or leave it out",
+    ),
+    (
+        {"init": "he", "model.init_std": 0.1},
+        "model.init_std: only 'normal' has a fixed deviation, but model.init is he; choose normal or leave it out",
     ),
     (
         {"activation": "elu", "model.pieces": 3},

@@ -39,6 +39,15 @@ def build(name="convnet", shape=(3, 32, 32), classes=10, **options):
         ({"width": 0}, "model.width: must be at least 1, got 0"),
         ({"depth": 0}, "model.depth: must be at least 1, got 0"),
         ({"dropout": 1.0}, "reg.dropout: must be at least 0 and less than 1, got 1.0"),
+        (
+            {"keep_parameters": True},
+            "model.keep_parameters: only maxout has more weights than others, got 'relu'; leave it out",
+        ),
+        ({"shared": True}, "model.shared: only prelu has a slope to share, got True with 'relu'; leave it out"),
+        (
+            {"init_std": 0.1},
+            "model.init_std: only 'normal' has a fixed deviation, got 0.1 with 'he'; leave it out",
+        ),
         ({"classes": 1}, "classes: must be at least 2, got 1"),
         (
             {"shape": (3, 3, 32)},
@@ -81,6 +90,32 @@ def test_the_default_network_doubles_its_widths():
     frozen = [key for key, p in net.named_parameters() if not p.requires_grad]
     assert frozen == ["stem.white.conv.weight"]
     assert models.count_parameters(net) == sum(p.numel() for p in net.parameters())
+
+
+@pytest.mark.parametrize("pieces", [2, 5])
+@pytest.mark.parametrize("name", models.MODELS.names())
+def test_maxout_keeps_the_width_or_the_parameters(name, pieces):
+    sizes = {"name": name, "width": 256 if name == "mlp" else 64, "depth": 3, "shape": (1, 8, 8)}
+    plain = models.count_parameters(build(activation="relu", **sizes))
+    wide = build(activation="maxout", pieces=pieces, **sizes)
+    assert wide.head.in_features == build(activation="relu", **sizes).head.in_features
+    assert models.count_parameters(wide) > 0.8 * pieces * plain
+    narrow = build(activation="maxout", pieces=pieces, keep_parameters=True, **sizes)
+    assert models.count_parameters(narrow) == pytest.approx(plain, rel=0.25)
+
+
+def test_slopes_are_shared_and_deviations_are_chosen():
+    for shared in (True, False):
+        net = build("mlp", activation="prelu", shared=shared, width=7, depth=2)
+        assert [len(part.weight) for part in net.modules() if isinstance(part, torch.nn.PReLU)] == [
+            1 if shared else 7
+        ] * 2
+    net = build("mlp", init="normal", init_std=0.3)
+    assert all(
+        part.weight.std().item() == pytest.approx(0.3, rel=0.1)
+        for part in net.modules()
+        if isinstance(part, torch.nn.Linear)
+    )
 
 
 def test_resnet_for_large_pictures_is_slim():

@@ -56,6 +56,7 @@ def test_every_choice_is_filled_in():
         "optim.warmup",
         "reg.resized_crop",
         "model.pieces",
+        "model.init_std",
         "reg.max_norm",
         "ensemble.jobs",
         *(f"generator.{name}" for name in ("levels", "kernel", "code", "coder", "output", "loss", "penalty", "turns")),

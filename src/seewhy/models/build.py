@@ -54,7 +54,7 @@ def build(name: str, *, in_shape: Shape, classes: int, generator: torch.Generato
         raise bad_value("classes", classes, "at least 2")
     design.check()
     _check_fit(name, design)
-    design = replace(design, stem=_stem(name, design.stem, max(in_shape[1:])))
+    design = replace(design, stem=_stem(name, design.stem, max(in_shape[1:])), width=design.true_width)
     with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are replaced
         net = factory(in_shape, classes, design)
     _start(net, design, generator)
@@ -69,12 +69,13 @@ def _start(net: Net, design: Design, generator: torch.Generator) -> None:
     """Draw all weights."""
     for part in net.children():
         if part is not net.head:
-            init_(part, design.init, activation=design.act, generator=generator)
+            init_(part, design.init, activation=design.act, generator=generator, std=design.init_std)
     if isinstance(net, ConvNet):
         # Maxima over the map are large and positive: start with small logits, as wide networks need (Yang et al. 2022).
         net.head.weight.normal_(0.0, 1.0 / net.head.in_features, generator=generator)
     else:
-        init_(net.head, "lecun" if design.init == "dirac" else design.init, activation=None, generator=generator)
+        rule = "lecun" if design.init == "dirac" else design.init
+        init_(net.head, rule, activation=None, generator=generator, std=design.init_std)
     for module in net.modules():
         if isinstance(module, ResidualBlock):
             module.start_as_shortcut()

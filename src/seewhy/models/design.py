@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seewhy.core.errors import InputError, bad_value
-from seewhy.nn import DROPOUTS, INITS, NORM_INITS, NORMS, POOLINGS, Dropout, Parts
+from seewhy.nn import DROPOUTS, INITS, NORM_INITS, NORMS, POOLINGS, Dropout, Parts, maxout_width
 from seewhy.nn.activations import Activation, variant
 
 
@@ -16,7 +16,10 @@ class Design:
     Attributes:
         activation: one of `seewhy.nn.ACTIVATIONS`.
         pieces: of maxout; None for its usual number.
+        keep_parameters: make a maxout network narrower, so that it has the weights of a plain one (`seewhy.nn.maxout_width`).
+        shared: one slope of prelu for all features, instead of one for each.
         init: one of `seewhy.nn.INITS`.
+        init_std: deviation of the weights with `normal`; None for its usual one.
         norm: one of `seewhy.nn.NORMS`.
         norm_init: how batch normalisation starts, one of `seewhy.nn.NORM_INITS`.
         width: units of a hidden layer, or channels of the first group.
@@ -33,7 +36,10 @@ class Design:
 
     activation: str = "relu"
     pieces: int | None = None
+    keep_parameters: bool = False
+    shared: bool = False
     init: str = "he"
+    init_std: float | None = None
     norm: str = "batch"
     norm_init: str = "standard"
     width: int = 64
@@ -49,7 +55,11 @@ class Design:
 
     def check(self) -> None:
         """Raise InputError for a name that is not known or a number out of range."""
-        variant(self.activation, pieces=self.pieces)
+        act = self.act
+        if self.keep_parameters and act.pieces == 1:
+            raise InputError(
+                f"model.keep_parameters: only maxout has more weights than others, got {self.activation!r}; leave it out"
+            )
         INITS[self.init]
         NORMS[self.norm]
         NORM_INITS[self.norm_init]
@@ -85,4 +95,9 @@ class Design:
     @property
     def act(self) -> Activation:
         """The factory of the activation."""
-        return variant(self.activation, pieces=self.pieces)
+        return variant(self.activation, pieces=self.pieces, shared=self.shared or None)
+
+    @property
+    def true_width(self) -> int:
+        """The width that the network has."""
+        return maxout_width(self.width, self.act.pieces) if self.keep_parameters else self.width

@@ -137,7 +137,10 @@ def design_of(spec: RunSpec) -> models.Design:
     return models.Design(
         activation=model.activation or "",
         pieces=model.pieces,
+        keep_parameters=model.keep_parameters,
+        shared=model.shared,
         init=model.init or "",
+        init_std=model.init_std,
         norm=model.norm or "",
         norm_init=model.norm_init,
         width=model.width or 0,

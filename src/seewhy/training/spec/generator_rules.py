@@ -35,7 +35,7 @@ WHOSE: dict[str, tuple[str, ...]] = {
 """The generators that each field is for; the others are for all."""
 
 RECOGNISERS_ONLY = {
-    "model": ("pieces", "init", "norm", "norm_init", "stem", "pool", "inputs"),
+    "model": ("pieces", "keep_parameters", "shared", "init", "init_std", "norm", "norm_init", "stem", "pool", "inputs"),
     "reg": (
         "label_smoothing",
         "dropout",

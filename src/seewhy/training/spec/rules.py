@@ -104,6 +104,21 @@ def _network(data: DataSpec, model: ModelSpec) -> Iterator[str]:
             f"model.pieces: only maxout has pieces, but model.activation is {model.activation or 'left to the defaults'}; "
             "choose maxout or leave pieces out"
         )
+    if model.keep_parameters and model.activation != "maxout":
+        yield (
+            f"model.keep_parameters: only maxout has more weights than others, but model.activation is "
+            f"{model.activation or 'left to the defaults'}; choose maxout or leave it out"
+        )
+    if model.shared and model.activation != "prelu":
+        yield (
+            f"model.shared: only prelu has a slope to share, but model.activation is {model.activation or 'left to the defaults'}; "
+            "choose prelu or leave it out"
+        )
+    if model.init_std is not None and model.init != "normal":
+        yield (
+            f"model.init_std: only 'normal' has a fixed deviation, but model.init is {model.init or 'left to the defaults'}; "
+            "choose normal or leave it out"
+        )
     if model.name == "mlp" and model.norm == "instance":
         yield (
             "model.norm: 'instance' normalises over the places of a map, but model.name is 'mlp'; choose batch, layer or group"

@@ -99,7 +99,13 @@ class ModelSpec(Strict):
     )
     activation: ActivationName | None = Field(None, description="Activation function.")
     pieces: int | None = Field(None, ge=2, le=255, description="Affine pieces of maxout (default: 2).")
+    keep_parameters: bool = Field(
+        False,
+        description="Make a maxout network narrower, by the root of its pieces, so that it has the weights of a plain one.",
+    )
+    shared: bool = Field(False, description="One slope of prelu for all features of a layer, instead of one for each.")
     init: InitName | None = Field(None, description="Weight initialisation.")
+    init_std: float | None = Field(None, gt=0, description="Deviation of the weights with init normal (default: 0.01).")
     norm: NormName | None = Field(
         None, description="Normalisation between convolution (or linear) layer and activation."
     )
