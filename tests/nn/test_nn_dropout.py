@@ -27,6 +27,14 @@ def test_the_mean_in_training_is_what_evaluation_gives(kind, p):
     assert abs((examples @ examples.T / 50)[~torch.eye(200, dtype=torch.bool)].mean()) < 0.01  # and examples
 
 
+@pytest.mark.parametrize("kind", DROPOUTS.names())
+@pytest.mark.parametrize("p", [1e-5, 1 - 1e-5])
+def test_probabilities_near_0_and_1_are_kept_to(kind, p):
+    torch.manual_seed(0)
+    dropped = (Dropout(p, kind=kind)(torch.ones(10_000_000)) == 0).double().mean().item()
+    assert dropped == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 10_000_000))
+
+
 def test_classic_is_inverted_times_the_keep_rate():
     x = torch.randn(8, 9)
     torch.manual_seed(1)

@@ -83,6 +83,40 @@ def test_surviving_always_is_the_plain_sum():
     assert not depth.state_dict()
 
 
+class Block(nn.Module):
+    def __init__(self, mode):
+        super().__init__()
+        self.branch, self.depth = nn.Conv2d(4, 4, 3, padding=1), StochasticDepth(0.5, mode=mode)
+
+    def forward(self, x):
+        return self.depth(x, self.branch, x)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("mode", ["batch", "row"])
+def test_contract(mode, training):
+    torch.manual_seed(0)
+    block, copy = Block(mode).train(training), Block(mode).train(training)
+    copy.load_state_dict(block.state_dict())
+    x = torch.randn(8, 4, 5, 5).contiguous(memory_format=torch.channels_last)
+    torch.compiler.reset()
+    compiled = torch.compile(copy, backend="eager", fullgraph=True)
+    for seed in range(4):
+        torch.manual_seed(seed)
+        y = block(x)
+        assert y.is_contiguous(memory_format=torch.channels_last)
+        torch.manual_seed(seed)
+        torch.testing.assert_close(compiled(x), y)
+    exported = torch.export.export(block, (x,)).module()
+    torch.manual_seed(1)
+    y = block(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(exported(x), y)
+    assert block.bfloat16()(x.bfloat16()).dtype == torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16):
+        assert copy(x).shape == x.shape
+
+
 def test_numbers_and_names_out_of_range_are_refused():
     with pytest.raises(InputError, match="survival: must be more than 0 and at most 1, got 0"):
         StochasticDepth(0.0)

@@ -21,6 +21,9 @@ from torch.nn import functional as F
 from seewhy.core.errors import bad_value
 from seewhy.core.registry import Registry, Technique
 
+RARE = 2.0**-10
+"""Probabilities closer to 0 or 1 than this are torch's to draw: 2^-16 is too coarse for them."""
+
 
 class Dropout(nn.Module):
     """Drop elements, or whole channels, by masks of their own for every example: any shape -> the same.
@@ -53,7 +56,7 @@ class Dropout(nn.Module):
         if not self.training:
             return x * keep if self.kind == "classic" else x
         scale = 1.0 if self.kind == "classic" else 1.0 / keep
-        if x.device.type == "cpu":
+        if x.device.type == "cpu" and RARE <= self.p <= 1.0 - RARE:
             shape = (*x.shape[:2], *[1] * (x.ndim - 2)) if self.channels else x.shape
             return x * (kept(shape, self.p) * scale).to(x.dtype)
         y = F.dropout2d(x, self.p) if self.channels else F.dropout(x, self.p)

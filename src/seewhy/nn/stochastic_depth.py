@@ -50,7 +50,8 @@ class StochasticDepth(nn.Module):
         survival: p_l, in (0, 1].
         mode: "batch": one coin a batch, as in the paper; "row": one an image, and the branch sees the surviving images alone.
 
-    Where several processes train together, a skipped branch is computed and multiplied by 0 instead, for all of them wait for all gradients.
+    Where several processes train together, a skipped branch is computed and multiplied by 0 instead, for all of them wait for all gradients;
+    so it is where torch compiles or exports a module in training, since a graph does not branch on values.
 
     Raises:
         InputError: `survival` is out of range, or the mode is not known.
@@ -82,7 +83,7 @@ class StochasticDepth(nn.Module):
             return shortcut + self.survival * branch(x)
         rows = 1 if self.mode == "batch" else len(x)
         kept = torch.rand(rows) < self.survival
-        if distributed.is_initialized() and distributed.get_world_size() > 1:
+        if torch.compiler.is_compiling() or (distributed.is_initialized() and distributed.get_world_size() > 1):
             coins = kept.to(device=x.device, dtype=shortcut.dtype).view(-1, *[1] * (shortcut.dim() - 1))
             return shortcut + coins * branch(x)
         if bool(kept.all()):
@@ -91,4 +92,5 @@ class StochasticDepth(nn.Module):
             return shortcut
         chosen = kept.nonzero().flatten().to(x.device)
         part = branch(x.index_select(0, chosen))
-        return shortcut.index_add(0, chosen, part.to(shortcut.dtype))
+        # In place, which keeps the memory format.
+        return shortcut.clone().index_add_(0, chosen, part.to(shortcut.dtype))
