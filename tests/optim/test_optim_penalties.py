@@ -92,6 +92,26 @@ def test_coupled_and_decoupled_are_one_under_plain_sgd():
         torch.testing.assert_close(mine, other)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_norms_of_transposed_convolutions_are_those_of_their_outputs(groups):
+    """All that comes into an output, seen as the gradient of a pixel that no stride hides, has the norm that is asked for."""
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(4, 6, 3, groups=groups, bias=False).double()
+    Penalties(layer, torch.optim.SGD(layer.parameters(), lr=1.0), max_norm=0.25).after_step()
+    for output in range(6):
+        x = torch.zeros(1, 4, 7, 7, dtype=torch.float64, requires_grad=True)
+        (incoming,) = torch.autograd.grad(layer(x)[0, output, 4, 4], x)
+        assert incoming.norm().item() == pytest.approx(0.25)
+
+
+def test_what_has_no_units_or_no_optimiser_is_refused():
+    with pytest.raises(InputError, match=r"max_norm_: weights must have two dimensions or more, got shape \(3,\)"):
+        max_norm_([torch.ones(3)], 1.0)
+    net = network()
+    with pytest.raises(InputError, match=r"optimizer: must hold every weight that is penalised, but lacks 0\.weight"):
+        Penalties(net, torch.optim.SGD(net[4].parameters(), lr=0.1), l1=0.1)
+
+
 @pytest.mark.parametrize("everything", [False, True])
 def test_vectors_are_spared_unless_asked_for(everything):
     net = network()
@@ -126,7 +146,7 @@ def test_processes_that_average_their_gradients_are_penalised_like_one():
             penalty.before_step()
             optimizer.step()
             penalty.after_step()
-            assert penalty.limited[0].norm(dim=1).max() <= 0.3 * (1 + 1e-12)
+            assert penalty.weights[0].norm(dim=1).max() <= 0.3 * (1 + 1e-12)
     assert torch.equal(nets[1].weight, nets[2].weight)
     torch.testing.assert_close(nets[1].weight, one.weight)
     assert 0 < penalties[0].sparsity == penalties[1].sparsity < 1

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.errors import bad_value
+from seewhy.core.errors import InputError, bad_value
 from seewhy.core.registry import Registry, Technique
 
 
@@ -60,10 +60,18 @@ def max_norm_(weights: Sequence[Tensor], limit: float) -> None:
     """Shrink the weights that come into a unit to a Euclidean norm of at most c, in place (Srebro & Shraibman 2005; Srivastava et al. 2014).
 
     Args:
-        weights: (out, ...) each: rows of a linear layer (a maxout unit has one a piece), filters of a convolution.
+        weights: (out, ...) each: rows of a linear layer (a maxout unit has one a piece), filters of a convolution. Those of a transposed
+            convolution (in, out, ...) are handed over as `weight.transpose(0, 1)`.
         limit: c.
+
+    Raises:
+        InputError: a weight has fewer than two dimensions, and so no units that it comes into.
     """
     for weight in weights:
+        if weight.dim() < 2:
+            raise InputError(
+                f"max_norm_: weights must have two dimensions or more, got shape {tuple(weight.shape)}; leave biases and scales out"
+            )
         rows = weight.flatten(1)
         norms = torch.linalg.vector_norm(rows, dim=1)
         factors = (limit / norms.clamp_min(1e-30)).clamp_max(1.0)
@@ -86,6 +94,16 @@ def penalised(model: nn.Module, *, everything: bool = False) -> dict[str, nn.Par
     """
     named = model.named_parameters()
     return {name: weight for name, weight in named if weight.requires_grad and (everything or weight.dim() >= 2)}
+
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def _incoming(layer: nn.Module, weight: Tensor) -> list[Tensor]:
+    """Return views (out, ...) of the weights that come into the units of a layer: of a transposed convolution, one a group."""
+    if not isinstance(layer, TRANSPOSED):
+        return [weight]
+    return [group.transpose(0, 1) for group in weight.detach().chunk(layer.groups)]
 
 
 class Penalties:
@@ -113,7 +131,7 @@ class Penalties:
         everything: also biases, scales and shifts (max-norm keeps to matrices and filters, whose rows it is about).
 
     Raises:
-        InputError: a number is out of range.
+        InputError: a number is out of range, or a weight is not in the optimiser.
     """
 
     def __init__(
@@ -132,10 +150,17 @@ class Penalties:
         if max_norm is not None and not 0 < max_norm < float("inf"):
             raise bad_value("reg.max_norm", max_norm, "more than 0 and finite")
         self.l1, self.l2, self.max_norm = l1, l2, max_norm
-        self.limited = list(penalised(model).values())
+        owners = {id(weight): layer for layer in model.modules() for weight in layer.parameters(recurse=False)}
+        self._limited = [(owners[id(weight)], weight) for weight in penalised(model).values()]
         chosen = penalised(model, everything=everything)
         self.names, self.weights = tuple(chosen), list(chosen.values())
         places = {id(weight): place for place, group in enumerate(optimizer.param_groups) for weight in group["params"]}
+        missing = [name for name, weight in chosen.items() if id(weight) not in places]
+        if missing:
+            raise InputError(
+                f"optimizer: must hold every weight that is penalised, but lacks {missing[0]}; "
+                "hand it over, or freeze it with requires_grad_(False)"
+            )
         # Places, not the groups themselves: load_state_dict puts new groups in.
         self._optimizer, self._places = optimizer, [places[id(weight)] for weight in self.weights]
 
@@ -155,7 +180,7 @@ class Penalties:
             rates = [group["lr"] for group in self._optimizer.param_groups]
             soft_threshold_(self.weights, [rates[place] * self.l1 for place in self._places])
         if self.max_norm is not None:
-            max_norm_(self.limited, self.max_norm)
+            max_norm_([part for layer, weight in self._limited for part in _incoming(layer, weight)], self.max_norm)
 
     @property
     def sparsity(self) -> float:
