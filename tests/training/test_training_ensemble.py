@@ -13,12 +13,13 @@ import torch
 
 import seewhy
 from seewhy.cli.main import run as main
+from seewhy.cli.progress import Reporter
 from seewhy.core.errors import InputError
 from seewhy.training.ensemble.evaluate import by_number, compare
 from seewhy.training.ensemble.members import member_specs
 from seewhy.training.ensemble.techniques import ENSEMBLES
-from seewhy.training.ensemble.train import resume, start
-from seewhy.training.loop.events import Planned
+from seewhy.training.ensemble.train import _say_end, resume, start
+from seewhy.training.loop.events import MemberEnded, Planned
 from seewhy.training.results.evaluation import disagreement, evaluate, log_loss
 from seewhy.training.spec import make_spec
 
@@ -177,6 +178,20 @@ def test_an_ensemble_is_the_mean_of_its_members(ensemble):
     assert said.disagreement >= 0
     with pytest.raises(InputError, match="is an ensemble; each of its members has a network"):
         ensemble.model  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("results", "part"),
+    [({"val": {"accuracy": 0.5}, "test": {"accuracy": 0.4}}, "val"), ({"test": {"accuracy": 0.5}}, "test"), ({}, None)],
+)
+def test_a_member_ends_whatever_there_is_to_evaluate_it_on(results, part, tmp_path, capsys):
+    (tmp_path / "02").mkdir()
+    (tmp_path / "02" / "results.json").write_text(json.dumps(results))
+    told = []
+    _say_end(tmp_path, "02", 3, told.append)
+    assert told == [MemberEnded(2, 3, part, None if part is None else 0.5)]
+    Reporter()(told[0])
+    assert ("trained" if part is None else "accuracy 50.00%") in capsys.readouterr().err
 
 
 def test_an_ensembles_folder_holds_its_figures(ensemble):

@@ -64,7 +64,8 @@ class Reporter:
                     self.console.print(f"{event.done} of {event.total} members have ended before")
             case MemberEnded():
                 part = "validation" if event.part == "val" else event.part
-                self.console.print(f"member {event.index:>3}/{event.total}  {part} accuracy {event.accuracy:.2%}")
+                said = "trained" if event.accuracy is None else f"{part} accuracy {event.accuracy:.2%}"
+                self.console.print(f"member {event.index:>3}/{event.total}  {said}")
             case StepEnded():
                 self._step(event)
             case EpochEnded():

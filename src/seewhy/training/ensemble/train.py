@@ -145,8 +145,8 @@ def _train(run: RunFolder, emit: Emit) -> RunFolder:
 
 def _say_end(home: Path, name: str, count: int, emit: Emit) -> None:
     results = json.loads((home / name / "results.json").read_text(encoding="utf-8"))
-    part = "val" if "val" in results else "test"
-    emit(MemberEnded(int(name), count, part, results[part]["accuracy"]))
+    part = next((part for part in ("val", "test") if part in results), None)
+    emit(MemberEnded(int(name), count, part, None if part is None else results[part]["accuracy"]))
 
 
 def _processes(

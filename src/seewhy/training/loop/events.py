@@ -95,12 +95,12 @@ class MembersStarted(Event):
 
 @dataclass(frozen=True)
 class MemberEnded(Event):
-    """Member `index` (from 1) of `total` has ended with `accuracy` on `part` ("val" or "test")."""
+    """Member `index` (from 1) of `total` has ended with `accuracy` on `part` ("val" or "test"); None where there is neither."""
 
     index: int
     total: int
-    part: str
-    accuracy: float
+    part: str | None
+    accuracy: float | None
 
 
 Emit = Callable[[Event], None]
