@@ -21,6 +21,7 @@ from seewhy.training.assemble import absolute_source
 from seewhy.training.ensemble import train as ensembles
 from seewhy.training.ensemble.evaluate import compare, member_probabilities
 from seewhy.training.fabric import is_main_process
+from seewhy.training.fidelity.extractor import INCEPTION
 from seewhy.training.fidelity.measure import Fidelity
 from seewhy.training.generators import draw as drawing
 from seewhy.training.generators.draw import Label
@@ -169,11 +170,14 @@ class Run:
         """Compare n pictures that a generator draws with real ones: FID, KID, precision and recall, density and coverage, memorisation, classes.
 
         Args:
-            extractor: the run of a recogniser of such pictures, whose features are compared; None takes the pixels.
+            extractor: the run of a recogniser of such pictures, whose features are compared; "inception" for the network of published FIDs,
+                where its weights are there; None takes the pixels.
             n: pictures to draw, at least 100.
             seed: of their noise.
         """
-        reader = None if extractor is None else RunFolder(extractor.folder if isinstance(extractor, Run) else extractor)
+        reader = extractor._run if isinstance(extractor, Run) else extractor
+        if isinstance(reader, (str, Path)) and reader != INCEPTION:
+            reader = RunFolder(reader)
         return fidelity(self._run, extractor=reader, n=n, seed=seed)
 
     def report(self) -> Path:

@@ -32,7 +32,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="codes for each picture by which a vae's likelihood is bounded (default: 100)",
     )
     parser.add_argument(
-        "--extractor", metavar="RUN", help="a recogniser of such pictures, by whose features a generator's are compared"
+        "--extractor",
+        metavar="RUN",
+        help="a recogniser of such pictures, by whose features a generator's are compared, or 'inception', where its weights are there",
     )
     parser.add_argument(
         "--drawn",

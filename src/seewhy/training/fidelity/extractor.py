@@ -1,12 +1,14 @@
-"""Who makes features of pictures, by name: a trained recogniser's last features, or the pixels themselves.
+"""Who makes features of pictures, by name: a trained recogniser's last layer, the pixels themselves, or the Inception of published FIDs.
 
 A figure of fidelity is of an extractor as much as of the pictures, so the name goes with every number.
 """
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +20,15 @@ from seewhy.training.results.folder import RunFolder
 
 CHUNK = 500
 """Pictures that are read at once."""
+
+INCEPTION = "inception"
+"""The name by which `inception` is asked for."""
+
+INCEPTION_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+"""The file of the Inception network's weights, as torch-fidelity names it."""
+
+INCEPTION_CHUNK = 50
+"""Pictures that Inception reads at once: each becomes one of 299 x 299."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,43 @@ def of_run(run: RunFolder) -> Extractor:
         return found.read(images)
 
     return Extractor(found.name, read)
+
+
+def inception(weights: Path | None = None) -> Extractor:
+    """Make the extractor of published FIDs: the 2,048 pooled features of TensorFlow's Inception of 2015, by torchmetrics (Heusel et al. 2017).
+
+    Nothing is downloaded. Grey pictures are read as three equal channels.
+
+    Args:
+        weights: torch-fidelity's file of them; None for its place in torch's hub folder.
+
+    Raises:
+        InputError: the file or a package is not there, or the file holds more than weights.
+    """
+    file = weights or Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_WEIGHTS
+    if not file.is_file():
+        raise InputError(
+            f"extractor: '{INCEPTION}' needs the weights of torch-fidelity, but there is no {file}; put them there, "
+            "or name the run of a recogniser of such pictures"
+        )
+    try:
+        from torchmetrics.image.fid import NoTrainInceptionV3
+
+        torch.load(file, map_location="cpu", weights_only=True)  # the network's own loading would run a stranger's code
+        network = NoTrainInceptionV3(INCEPTION, ["2048"], str(file))
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"extractor: '{INCEPTION}' needs torchmetrics and torch-fidelity ({error}); pip install 'seewhy[inception]'"
+        ) from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise InputError(f"{file}: does not hold the weights of Inception: {error}") from error
+
+    @torch.no_grad()
+    def read(images: Tensor) -> Reading:
+        pieces = (piece.expand(-1, 3, -1, -1) for piece in images.split(INCEPTION_CHUNK))  # type: ignore[no-untyped-call]
+        return Reading(torch.cat([network(piece).float() for piece in pieces]), None)
+
+    return Extractor("Inception of 2015, 2048 features", read)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.seeding import generator
 from seewhy.data import Part
-from seewhy.training.fidelity.extractor import of_run, pixels
+from seewhy.training.fidelity.extractor import INCEPTION, Extractor, inception, of_run, pixels
 from seewhy.training.fidelity.measure import Fidelity, measure
 from seewhy.training.generators.draw import network_for
 from seewhy.training.results.folder import RunFolder
@@ -59,12 +59,12 @@ def in_words(found: Fidelity) -> list[tuple[str, str]]:
     return said
 
 
-def fidelity(run: RunFolder, *, extractor: RunFolder | None = None, n: int = DRAWN, seed: int = 0) -> Fidelity:
+def fidelity(run: RunFolder, *, extractor: RunFolder | str | None = None, n: int = DRAWN, seed: int = 0) -> Fidelity:
     """Measure the pictures that a run's generator draws.
 
     Args:
         run: of a generator.
-        extractor: the run of a recogniser of such pictures; None takes the pixels themselves.
+        extractor: the run of a recogniser of such pictures, or "inception"; None takes the pixels themselves.
         n: pictures to draw, at least 100.
         seed: of their noise.
 
@@ -76,14 +76,7 @@ def fidelity(run: RunFolder, *, extractor: RunFolder | None = None, n: int = DRA
         raise bad_value("n", n, f"at least {LEAST}, for figures that mean something")
     facts = run.data["facts"]
     shape = (facts["channels"], facts["height"], facts["width"])
-    reader = pixels(shape)
-    if extractor is not None:
-        reader = of_run(extractor)
-        theirs = extractor.data["facts"]
-        if (theirs["channels"], theirs["height"], theirs["width"]) != shape:
-            raise InputError(
-                f"{extractor.folder}: looks at other pictures than {run.folder} draws; train it at the same resolution"
-            )
+    reader = _reader(run, shape, extractor)
     dataset = seewhy_data.prepare(run.spec.source, **{**run.spec.data.model_dump(), "resolution": facts["width"]})
     part = dataset.test if dataset.test is not None and len(dataset.test) else dataset.val
     if len(part) < LEAST:
@@ -98,6 +91,23 @@ def fidelity(run: RunFolder, *, extractor: RunFolder | None = None, n: int = DRA
         counts=torch.bincount(dataset.train.labels, minlength=len(run.classes)),
         validation=None if part is dataset.val or len(dataset.val) < LEAST else _shown(run, dataset.val, VALIDATION),
     )
+
+
+def _reader(run: RunFolder, shape: tuple[int, int, int], extractor: RunFolder | str | None) -> Extractor:
+    """Return the extractor that is asked for, of pictures (C, H, W)."""
+    if extractor is None:
+        return pixels(shape)
+    if not isinstance(extractor, RunFolder):
+        if extractor != INCEPTION:
+            raise bad_value("extractor", extractor, f"the run of a recogniser, or '{INCEPTION}'")
+        return inception()
+    theirs = extractor.data["facts"]
+    reader = of_run(extractor)
+    if (theirs["channels"], theirs["height"], theirs["width"]) != shape:
+        raise InputError(
+            f"{extractor.folder}: looks at other pictures than {run.folder} draws; train it at the same resolution"
+        )
+    return reader
 
 
 @torch.no_grad()
