@@ -120,6 +120,13 @@ def test_windows_are_drawn_like_torchvisions():
     assert torch.all((ours.std(dim=0) / other.std(dim=0) - 1).abs() < 0.06)
 
 
+def test_every_place_that_holds_a_window_is_equally_likely():
+    boxes = ResizedCrop(scale=(0.25, 0.25), ratio=(1.0, 1.0)).boxes(torch.arange(5000), (8, 8), seed=0, epoch=0)
+    counts = torch.bincount(boxes.top * 5 + boxes.left, minlength=25)
+    assert len(counts) == 25
+    assert ((counts - 200) ** 2 / 200).sum() < 52  # chi-squared, 24 degrees of freedom, p = 0.001
+
+
 @pytest.mark.parametrize(
     ("shape", "options", "expected"),
     [

@@ -31,7 +31,9 @@ def test_the_mean_in_training_is_what_evaluation_gives(kind, p):
 @pytest.mark.parametrize("p", [1e-5, 1 - 1e-5])
 def test_probabilities_near_0_and_1_are_kept_to(kind, p):
     torch.manual_seed(0)
-    dropped = (Dropout(p, kind=kind)(torch.ones(10_000_000)) == 0).double().mean().item()
+    y = Dropout(p, kind=kind)(torch.ones(10_000_000))
+    torch.testing.assert_close(y[y != 0].unique(), torch.tensor([1.0 if kind == "classic" else 1 / (1 - p)]))
+    dropped = (y == 0).double().mean().item()
     assert dropped == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 10_000_000))
 
 

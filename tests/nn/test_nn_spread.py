@@ -123,3 +123,10 @@ def test_an_activation_inside_a_layer_of_dropconnect_is_its_own():
     pre = first.affine(x).detach()
     assert rows[0].saturated == pytest.approx((pre <= 0).float().mean().item())
     assert rows[0].std == pytest.approx(first(x).std(correction=0).item(), rel=1e-5)
+
+
+def test_a_layer_in_front_of_one_of_dropconnect_has_no_activation():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(8, 8), DropConnectLinear(8, 8, activation=nn.ReLU()), nn.Linear(8, 2))
+    rows = spread(net, torch.randn(16, 8), lambda y: y.square().sum())
+    assert [row.activation for row in rows] == [None, "1.activation", None]
