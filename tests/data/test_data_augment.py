@@ -202,6 +202,22 @@ def test_the_parts_are_the_changes_one_by_one_in_their_order():
     assert list(Augment(hole=RandomErasing(), resized_crop=ResizedCrop()).parts()) == ["resized_crop", "hole"]
 
 
+@pytest.mark.parametrize("augment", [FULL, Augment(resized_crop=ResizedCrop(), hole=RandomErasing())])
+def test_no_images_give_no_images(augment):
+    result = augment(pictures(3, (3, 8, 8))[:0], keys_of(0), seed=0, epoch=0)
+    assert result.shape == (0, 3, 8, 8)
+    assert result.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("name", ["contrast", "saturation", "hue"])
+def test_images_that_are_neither_grey_nor_coloured_change_no_colours(channels, name):
+    images, keys = pictures(3, (channels, 8, 8)), keys_of(3)
+    with pytest.raises(InputError, match=f"the images have {channels} channels; set them to 0"):
+        Augment(**{name: 0.3})(images, keys, seed=0, epoch=0)
+    assert Augment(flip="random", crop_padding=2, brightness=0.3)(images, keys, seed=0, epoch=0).shape == images.shape
+
+
 def test_nothing_asked_changes_nothing():
     images = pictures(3, (3, 8, 8))
     assert torch.equal(Augment()(images, keys_of(3), seed=0, epoch=0), images)

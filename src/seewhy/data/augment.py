@@ -90,7 +90,8 @@ class Augment:
             uint8 (N, C, H, W), channels last; of the resized crop's size where that has one.
 
         Raises:
-            InputError: the padding is not smaller than the images, or images without colour are to change saturation or hue.
+            InputError: the padding is not smaller than the images, or images without colour are to change saturation or hue, or
+                neither grey nor coloured ones contrast.
         """
         _, channels, height, width = images.shape
         if self.crop_padding >= min(height, width):
@@ -98,6 +99,11 @@ class Augment:
         if channels == 1 and (self.saturation or self.hue):
             raise InputError(
                 "reg.saturation, reg.hue: grey images have neither, but the images have 1 channel; set both to 0"
+            )
+        if channels not in (1, 3) and (self.contrast or self.saturation or self.hue):
+            raise InputError(
+                f"reg.contrast, reg.saturation, reg.hue: are for grey or colour images, but the images have {channels} channels; "
+                "set them to 0"
             )
         mirrored = None if self.flip == "none" else self._mirrored(keys, seed, epoch)
         if self.resized_crop is not None:

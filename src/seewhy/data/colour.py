@@ -31,9 +31,9 @@ def recoloured(pixels: Tensor, changes: Sequence[tuple[Change, Tensor]]) -> Tens
     Returns:
         uint8 (N, H, W, C).
     """
-    if not changes:
-        return pixels
     count = len(pixels)
+    if not (changes and count):
+        return pixels
     apart = pixels.shape[3] if any(change is not adjust_brightness for change, _ in changes) else 1
     source = pixels.view(count, -1, apart)
     result = torch.empty_like(source)
