@@ -111,7 +111,7 @@ def one_by_one(
     bounds = zip(*(part.tolist() for part in (boxes.top, boxes.left, boxes.height, boxes.width)), strict=True)
     found = []
     images = images.contiguous(memory_format=torch.channels_last)
-    for image, (top, left, rows, columns), turn in zip(images.split(1), bounds, turned, strict=True):
+    for image, (top, left, rows, columns), turn in zip(torch.split(images, 1), bounds, turned, strict=True):
         first = width - left - columns if turn else left
         window = image[:, :, top : top + rows, first : first + columns]
         window = window.flip(3) if turn else window
