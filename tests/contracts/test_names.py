@@ -1,12 +1,17 @@
 """The names in the specification are those of the registries, and every record is complete."""
 
 import importlib
+import json
+import pkgutil
+import shlex
 
 import pytest
 
-from seewhy import models, nn, optim
+from seewhy import data, models, nn, optim
 from seewhy.models.adversarial.losses import LOSSES
 from seewhy.models.latent.outputs import DISTRIBUTIONS
+from seewhy.optim.penalties import PENALTIES
+from seewhy.training.ensemble.techniques import ENSEMBLES
 from seewhy.training.spec import make_spec, names_of, sections
 from seewhy.training.spec.defaults import OPTIM_DEFAULTS, Facts, resolve, resolve_budget
 
@@ -45,6 +50,38 @@ def test_records_are_complete(technique):
     assert technique.good_for or technique.name == "none"
     assert technique.lives_in.startswith(("seewhy.", "torch."))
     importlib.import_module(technique.factory.__module__)
+
+
+EVERY = [*REGISTRIES, nn.OUTPUTS, nn.REGULARISERS, PENALTIES, data.AUGMENTATIONS, ENSEMBLES]
+
+
+@pytest.mark.parametrize("technique", [technique for registry in EVERY for technique in registry], ids=lambda t: t.name)
+def test_what_a_record_says_is_there(technique):
+    """Where it lives can be imported, and the options that choose it make a specification."""
+    pkgutil.resolve_name(technique.lives_in)
+    if technique.choose.startswith("--"):
+        make_spec("digits", options_of(technique.choose))
+
+
+def options_of(command):
+    """Read a command line of options, each with one value at most."""
+    found = {}
+    for word in shlex.split(command):
+        if word.startswith("--"):
+            name = word[2:]
+            found[name] = True
+        else:
+            assert found[name] is True, f"{word!r} belongs to no option"
+            found[name] = tuple(word.split("; ")) if name == "ensemble.edits" else meant(word)
+    return found
+
+
+def meant(text):
+    """Return what an option's text means: numbers are numbers, the rest are names."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def test_every_optimiser_has_defaults():

@@ -53,7 +53,7 @@ AUGMENTATIONS.add(
         good_for="photographs of things",
         bad_for="letters, digits and whatever has a left and a right",
         claims=("C22",),
-        choose="--reg.flip random (or alternating)",
+        choose="--reg.flip alternating",
     )
 )
 AUGMENTATIONS.add(

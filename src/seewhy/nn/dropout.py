@@ -106,5 +106,6 @@ DROPOUTS.add(
         good_for="repeating the papers, whose norm limits belong to it",
         bad_for="changing p later: the weights are made for one p",
         claims=("C21",),
+        choose="--reg.dropout_kind classic --reg.dropout 0.5",
     )
 )
