@@ -9,6 +9,7 @@ import pytest
 
 from seewhy import data, models, nn, optim
 from seewhy.models.adversarial.losses import LOSSES
+from seewhy.models.latent.coders import CODERS
 from seewhy.models.latent.outputs import DISTRIBUTIONS
 from seewhy.optim.penalties import PENALTIES
 from seewhy.training.ensemble.techniques import ENSEMBLES
@@ -16,6 +17,7 @@ from seewhy.training.spec import make_spec, names_of, sections
 from seewhy.training.spec.defaults import OPTIM_DEFAULTS, Facts, resolve, resolve_budget
 
 FAMILIES = [
+    (sections.CoderName, CODERS),
     (sections.OutputName, DISTRIBUTIONS),
     (sections.AdversarialName, LOSSES),
     (sections.ActivationName, nn.ACTIVATIONS),

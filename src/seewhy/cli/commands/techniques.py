@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the list or the technique."""
     from seewhy import data, models, nn, optim
     from seewhy.models.adversarial.losses import LOSSES
+    from seewhy.models.latent.coders import CODERS
     from seewhy.models.latent.outputs import DISTRIBUTIONS
     from seewhy.optim.penalties import PENALTIES
     from seewhy.training.ensemble.techniques import ENSEMBLES
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
         data.AUGMENTATIONS,
         ENSEMBLES,
         LOSSES,
+        CODERS,
         DISTRIBUTIONS,
     ]
     found = [(family, technique) for family in families for technique in family]
