@@ -284,7 +284,7 @@ CODERS.add(
         name="conv",
         factory=Conv,
         summary="strided convolutions, and back by repeating pixels and convolving",
-        formula="z = V [f(3 x 3 convolution, stride 2)]^L x + c; back: f(W z + b), then L times each pixel repeated 2 x 2 and f(3 x 3 convolution)",
+        formula="z = V [f(3 x 3 convolution, stride 2)]^L x + c; back: f(W z + b), then L times [pixels repeated, f(3 x 3 convolution)]",
         source="Radford et al. 2016, 1511.06434; Odena et al. 2016",
         good_for="pictures of any size and colour",
         bad_for="the time of a step on small pictures",
