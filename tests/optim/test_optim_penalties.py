@@ -215,3 +215,19 @@ def test_numbers_out_of_range_are_refused(options, message):
     net = network()
     with pytest.raises(InputError, match=message):
         Penalties(net, torch.optim.SGD(net.parameters()), **options)
+
+
+def test_frozen_weights_stay_as_they_are():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    penalties = Penalties(net, optimizer, l1=0.5, l2=0.5, max_norm=0.1)
+    before = [weight.detach().clone() for weight in net.parameters()]
+    net[1].requires_grad_(False)
+    net(torch.ones(1, 3)).sum().backward()
+    penalties.before_step()
+    penalties.after_step()
+    assert torch.equal(net[1].weight, before[2])
+    assert net[0].weight.norm(dim=1).max() <= 0.1 + 1e-6
+    net[1].requires_grad_(True)
+    penalties.after_step()
+    assert net[1].weight.norm(dim=1).max() <= 0.1 + 1e-6

@@ -175,12 +175,14 @@ class Penalties:
             add_l2_(self.weights, self.l2)
 
     def after_step(self) -> None:
-        """Apply L1's proximal step, then the limit of norms."""
+        """Apply L1's proximal step, then the limit of norms; weights that are frozen now stay as they are."""
         if self.l1:
             rates = [group["lr"] for group in self._optimizer.param_groups]
-            soft_threshold_(self.weights, [rates[place] * self.l1 for place in self._places])
+            moving = [pair for pair in zip(self.weights, self._places, strict=True) if pair[0].requires_grad]
+            soft_threshold_([weight for weight, _ in moving], [rates[place] * self.l1 for _, place in moving])
         if self.max_norm is not None:
-            max_norm_([part for layer, weight in self._limited for part in _incoming(layer, weight)], self.max_norm)
+            limited = [pair for pair in self._limited if pair[1].requires_grad]
+            max_norm_([part for layer, weight in limited for part in _incoming(layer, weight)], self.max_norm)
 
     @property
     def sparsity(self) -> float:

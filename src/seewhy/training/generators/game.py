@@ -77,5 +77,10 @@ def _turn(job: Job, player: Player, images: Tensor, labels: Tensor | None, batch
         # Processes average their gradients with equal weight, so a smaller share of the batch must count less.
         (terms.loss * (len(images) * job.engine.world / batch.global_size)).backward()
     job.engine.average_gradients(model)
+    if job.penalties is not None:
+        job.penalties.before_step()
     job.optimizer.step()
+    if job.penalties is not None:
+        with model.only(player):  # the other's weights are not pulled at once more
+            job.penalties.after_step()
     return terms
