@@ -13,7 +13,7 @@ from torch import nn
 from seewhy.core.errors import bad_value
 from seewhy.core.registry import Registry, Technique
 from seewhy.models.adversarial.dcgan import ConvDiscriminator, ConvGenerator
-from seewhy.models.adversarial.dense import DenseDiscriminator, DenseGenerator
+from seewhy.models.adversarial.dense import DenseDiscriminator, DenseGenerator, spectral
 from seewhy.models.adversarial.gan import GAN
 from seewhy.models.adversarial.networks import Discriminator, Generator, Noise
 from seewhy.models.autoregressive.diagonal_bilstm import DiagonalBiLSTM
@@ -156,11 +156,14 @@ def vae(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Mod
 def gan(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Module:
     """Make a generator and a discriminator: Goodfellow's dense ones, or DCGAN's.
 
-    The convolutional discriminator has batch normalisation, as the paper's, but where the loss needs a smooth one: layer normalisation under
-    the gradient penalty, spectral normalisation under the hinge.
+    Under the hinge both discriminators have spectral normalisation. The convolutional one has layer normalisation under the gradient penalty,
+    which needs each picture's own slope, and else batch normalisation, as the paper's.
     """
     players: tuple[Generator, Discriminator]
     if design.coder == "dense":
+        discriminator = DenseDiscriminator(
+            in_shape, width=max(1, design.width // 5), depth=design.depth, classes=classes
+        )
         players = (
             DenseGenerator(
                 in_shape,
@@ -169,7 +172,7 @@ def gan(in_shape: Shape, classes: int | None, design: GeneratorDesign) -> nn.Mod
                 classes=classes,
                 spread=math.sqrt(3.0 / design.width),  # 0.05 at the authors' 1200 units
             ),
-            DenseDiscriminator(in_shape, width=max(1, design.width // 5), depth=design.depth, classes=classes),
+            spectral(discriminator) if design.loss == "hinge" else discriminator,
         )
     else:
         norm = {"wasserstein": "layer", "hinge": "spectral"}.get(design.loss, "batch")

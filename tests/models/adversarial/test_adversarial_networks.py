@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from seewhy.core.errors import InputError
 from seewhy.models.adversarial.dcgan import ConvDiscriminator, ConvGenerator, Down, Up, ladder
-from seewhy.models.adversarial.dense import DenseDiscriminator, DenseGenerator
+from seewhy.models.adversarial.dense import DenseDiscriminator, DenseGenerator, spectral
 from seewhy.models.adversarial.networks import Noise
 
 SIDES = [(4, 4), (5, 4), (7, 9), (8, 8), (28, 28), (32, 17), (4, 64), (33, 33)]
@@ -118,6 +118,20 @@ def test_spectral_norms_are_one_after_enough_iterations():
     for matrix in matrices:
         largest = torch.linalg.svdvals(matrix.detach().flatten(1).double())[0].item()
         assert largest == pytest.approx(1.0, abs=5e-3)
+
+
+def test_a_dense_discriminator_with_spectral_norms_is_lipschitz():
+    torch.manual_seed(0)
+    network = spectral(DenseDiscriminator((4, 5), width=6, pieces=3, classes=2))
+    x, labels = torch.randn(200, 4, 5), torch.arange(200) % 2
+    for _ in range(100):
+        network(x, labels)
+    network.eval()
+    for matrix in (*(layer.weight for layer in network.layers), network.head.weight):
+        assert torch.linalg.svdvals(matrix.detach().double())[0].item() == pytest.approx(1.0, abs=5e-3)
+    moved = x + 0.1 * torch.randn_like(x)
+    slopes = (network(moved, labels) - network(x, labels)).abs() / (moved - x).flatten(1).norm(dim=1)
+    assert 0 < slopes.max() <= 1.01
 
 
 def test_spectral_norms_are_computed_in_float32_under_autocast():

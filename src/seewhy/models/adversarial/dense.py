@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from seewhy.core.errors import bad_value
 from seewhy.models.adversarial.networks import Discriminator, Generator, Noise, check_labels, with_classes
@@ -139,6 +140,17 @@ class DenseDiscriminator(Discriminator):
             max_norm_(
                 [weight for layer in self.layers for weight in layer.parameters() if weight.dim() == 2], self.limit
             )
+
+
+def spectral(discriminator: DenseDiscriminator) -> DenseDiscriminator:
+    """Hold the spectral norm of every layer's weights at 1, in place (Miyato et al. 2018, 1802.05957), and return the discriminator.
+
+    Of a maxout layer that is the norm of all pieces as one matrix W: |max(W x) - max(W y)| <= |W (x - y)|, so that the network is 1-Lipschitz
+    but for dropout.
+    """
+    for layer in (*discriminator.layers, discriminator.head):
+        spectral_norm(layer)
+    return discriminator
 
 
 def _linear(features: int, width: int, spread: float | None) -> nn.Linear:
