@@ -251,6 +251,18 @@ def test_samples_are_pictures():
     assert model.reconstruct(images).shape == images.shape
 
 
+def test_many_pictures_are_decoded_some_at_a_time(monkeypatch):
+    model, _ = small(coder=CoderDesign(width=8, depth=1, classes=2))
+    labels, sizes = torch.arange(7) % 2, []
+    plain = model.coders.decode
+    drawn = model.sample(7, labels, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr("seewhy.models.latent.pictures.DECODED", 3)
+    monkeypatch.setattr(model.coders, "decode", lambda codes, told: sizes.append(len(codes)) or plain(codes, told))
+    assert torch.equal(model.sample(7, labels, generator=torch.Generator().manual_seed(0)), drawn)
+    assert sizes == [3, 3, 1]
+    assert model.sample(7, labels, pixels=True).shape == (7, *SHAPE)
+
+
 def test_prepare_starts_every_value_at_its_mean():
     model, images = small(levels=Levels(256), output="logistic")
     model.prepare(images)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from seewhy.core.errors import InputError
-from seewhy.models.autoregressive.raster import Autoregressive, draw, log_likelihood
+from seewhy.models.autoregressive.raster import STRETCH, Autoregressive, draw, log_likelihood
 from seewhy.models.levels import Levels
+
+AT_ONCE = 2000
+"""Pictures drawn at once, at most; larger ones fewer, by `NOISE`."""
+
+NOISE = 1 << 25
+"""Numbers of noise made at once, at most: 256 MB."""
 
 
 class RasterGenerator(nn.Module):
@@ -63,9 +70,8 @@ class RasterGenerator(nn.Module):
             temperature: below 1 likelier pictures, above 1 more varied ones.
             progress: told (positions done, positions in all).
         """
-        values = torch.zeros(n, *self.net.shape, dtype=torch.int64, device=next(self.parameters()).device)
-        drawn = draw(self.net, values, labels=labels, generator=generator, temperature=temperature, progress=progress)
-        return self.levels.pictures(drawn)
+        values = torch.zeros(n, *self.net.shape, dtype=torch.uint8, device=next(self.parameters()).device)
+        return self._draw(values, None, labels, generator, temperature, progress)
 
     def complete(
         self,
@@ -95,5 +101,38 @@ class RasterGenerator(nn.Module):
                 f"images: must have the network's shape {tuple(self.net.shape)}, got {tuple(images.shape[1:])}"
             )
         values = self.levels.values(images, generator)
-        drawn = draw(self.net, values, given, labels, generator=generator, temperature=temperature, progress=progress)
-        return torch.where(given.expand_as(images), images, self.levels.pictures(drawn))
+        made = self._draw(values, given.expand_as(images), labels, generator, temperature, progress)
+        return torch.where(given.expand_as(images), images, made)
+
+    def _draw(
+        self,
+        values: Tensor,
+        given: Tensor | None,
+        labels: Tensor | None,
+        generator: torch.Generator | None,
+        temperature: float,
+        progress: Callable[[int, int], None] | None,
+    ) -> Tensor:
+        """Return drawn pictures, uint8, some at a time, so that memory does not grow with their number."""
+        channels, *axes = self.net.shape
+        count = min(AT_ONCE, max(1, NOISE // (min(STRETCH, axes[-1]) * channels * self.net.levels)))
+        made = torch.empty(values.shape, dtype=torch.uint8, device=values.device)
+        places, parts = math.prod(axes), -(-len(values) // count)
+        for part, start in enumerate(range(0, len(values), count)):
+
+            def tell(done: int, _: int, before: int = part * places) -> None:
+                if progress is not None:
+                    progress(before + done, parts * places)
+
+            some = slice(start, start + count)
+            drawn = draw(
+                self.net,
+                values[some].long(),
+                None if given is None else given[some],
+                None if labels is None else labels[some],
+                generator=generator,
+                temperature=temperature,
+                progress=tell,
+            )
+            made[some] = self.levels.pictures(drawn)
+        return made

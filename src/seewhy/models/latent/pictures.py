@@ -13,6 +13,9 @@ from seewhy.models.levels import Levels
 CHUNK = 4096
 """Pictures whose moments are summed at once."""
 
+DECODED = 500
+"""Codes that are decoded to pictures at once: memory does not grow with their number."""
+
 
 def check_pictures(images: Tensor, shape: Shape) -> None:
     """Raise InputError unless images are uint8 (N, *shape)."""
@@ -133,5 +136,12 @@ class Coders(nn.Module):
         if codes.ndim < 2 or codes.shape[-1] != self.code:
             raise bad_value("codes", tuple(codes.shape), f"(N, {self.code}), with any axes before")
         check_labels(labels, self.classes, codes.shape[-2])
+        if codes.ndim == 2 and len(codes) > DECODED:
+            parts = zip(
+                torch.split(codes, DECODED),
+                [None] * len(codes) if labels is None else torch.split(labels, DECODED),
+                strict=False,
+            )
+            return torch.cat([self.pictures(some, own, generator, pixels=pixels) for some, own in parts])
         maps = self.decode(codes, labels)
         return self.levels.pictures(self.output.sample(maps, generator) if pixels else self.output.mean(maps))
