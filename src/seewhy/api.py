@@ -120,7 +120,7 @@ class Run:
         """Draw n pictures with a generator: uint8 (n, C, H, W); equal seeds give equal pictures.
 
         Args:
-            n: at least 1.
+            n: from 1 to 1,000,000.
             label: a class by name or number, or one for each picture, where the generator is told classes; None: all in turn.
             seed: of the noise.
             temperature: below 1 likelier pictures, above 1 more varied ones.
@@ -153,14 +153,16 @@ class Run:
         return drawing.reconstruct(self._run, images, label=label, seed=seed)
 
     def interpolate(
-        self, start: Any, end: Any, *, steps: int = 9, label: Label = None, path: str = "spherical"
+        self, start: Any, end: Any, *, steps: int = 9, label: Label = None, path: str = "spherical", seed: int = 0
     ) -> Tensor:
         """Return the pictures on the way from one picture's code to another's, uint8 (steps, C, H, W); for autoencoders and VAEs."""
-        return drawing.way(self._run, start, end, steps=steps, label=label, path=path)
+        return drawing.way(self._run, start, end, steps=steps, label=label, path=path, seed=seed)
 
-    def traverse(self, image: Any = None, *, steps: int = 9, dimensions: int = 10, label: Label = None) -> Tensor:
+    def traverse(
+        self, image: Any = None, *, steps: int = 9, dimensions: int = 10, label: Label = None, seed: int = 0
+    ) -> Tensor:
         """Change one dimension of a VAE's code at a time, the one of the most KL first: uint8 (dimensions x steps, C, H, W)."""
-        return drawing.along_dimensions(self._run, image, steps=steps, dimensions=dimensions, label=label)
+        return drawing.along_dimensions(self._run, image, steps=steps, dimensions=dimensions, label=label, seed=seed)
 
     def read(self, images: Any) -> Tensor:
         """Return pictures (paths, PIL pictures, arrays, tensors) at the run's size, uint8 (N, C, H, W)."""
@@ -250,7 +252,13 @@ def evaluate(
     """Measure a run on its own test data, or on another source; see `Run.evaluate`."""
     opened = run._run if isinstance(run, Run) else RunFolder(run)
     where = str(source) if source is not None else opened.spec.source
-    fields = {**opened.spec.data.model_dump(), "resolution": opened.data["facts"]["width"], "progress": progress}
+    makes = opened.spec.model.name in GENERATORS
+    fields = {
+        **opened.spec.data.model_dump(),
+        "resolution": opened.data["facts"]["width"],
+        "fewest_classes": 1 if makes else 2,
+        "progress": progress,
+    }
     if absolute_source(where) == opened.spec.source:
         dataset = seewhy_data.prepare(where, **fields)
         name, part = ("test", dataset.test) if dataset.test is not None and len(dataset.test) else ("val", dataset.val)
@@ -261,8 +269,8 @@ def evaluate(
         raise InputError(f"{where}: has no test or validation images to evaluate on; name another source")
     total = len(part)
     done = (lambda count: progress(count, total)) if progress is not None else None
-    if opened.spec.model.name in GENERATORS:
-        return measure_likelihood(opened, name, part, classes, samples=samples, progress=done)
+    if makes:
+        return measure_likelihood(opened, name, part, classes, where=where, samples=samples, progress=done)
     if samples is not None:
         raise InputError(
             f"samples: is for the likelihood of a vae, but {opened.folder} is a {opened.spec.model.name}; leave it out"

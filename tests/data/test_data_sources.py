@@ -150,6 +150,14 @@ def test_one_class_only(folder):
         open_source(folder({"inner/a": 1, "inner/b": 1}, name="wrapped"))
 
 
+def test_one_class_is_enough_where_it_is_asked_for(folder, tmp_path):
+    assert open_source(folder({"a": 3}), fewest_classes=1).classes == ("a",)
+    path = archive(tmp_path, images=PIXELS, labels=np.full(6, 4))
+    assert open_source(path, fewest_classes=1).classes == ("4",)
+    with pytest.raises(InputError, match="holds folders but no images"):
+        open_source(folder({"a": 0}, name="none"), fewest_classes=1)
+
+
 def test_unknown_sources_name_what_is_near(folder, monkeypatch):
     root = folder({"a": 1, "b": 1})
     with pytest.raises(

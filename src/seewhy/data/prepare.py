@@ -34,6 +34,7 @@ def prepare(
     split_seed: int = 0,
     cache: Literal["pixels", "bytes"] = "pixels",
     strict: bool = False,
+    fewest_classes: int = 2,
     cache_dir: Path | None = None,
     data_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -49,16 +50,17 @@ def prepare(
         split_seed: seed of the split.
         cache: "pixels" keeps decoded pixels, "bytes" encoded ones that are decoded for every batch.
         strict: make an unreadable file an error instead of leaving it out.
+        fewest_classes: that there must be usable images of: a recogniser needs two, a generator one.
         cache_dir: where decoded folders are kept; default: `SEEWHY_CACHE`, else the user's cache folder.
         data_dir: where built-in sets live; default: `SEEWHY_DATA`, else the user's cache folder.
         progress: called with (images done, images in all) while they are decoded.
 
     Raises:
-        InputError: the source or a value is wrong, or fewer than two classes have images.
+        InputError: the source or a value is wrong, or too few classes have images.
         RunError: the cache cannot be written.
     """
     _check_values(val_fraction, test_fraction, cache)
-    catalog = open_source(source, None if data_dir is None else Path(data_dir))
+    catalog = open_source(source, None if data_dir is None else Path(data_dir), fewest_classes)
     shape = _shape(catalog, resolution, channels)
     store: Store
     if catalog.pixels is None:
@@ -71,7 +73,7 @@ def prepare(
         raise InputError(_refusal(bad))
     part = catalog.part.copy()
     part[list(facts.bad)] = LEFT_OUT
-    labels, classes, emptied = _full_classes(catalog, part)
+    labels, classes, emptied = _full_classes(catalog, part, fewest_classes)
     same = _twins(facts, store, part)
     part = splits.assign(
         part,
@@ -198,14 +200,14 @@ def _sample(catalog: Catalog) -> list[tuple[int, int, bool]]:
     return seen
 
 
-def _full_classes(catalog: Catalog, part: Ints) -> tuple[Ints, tuple[str, ...], list[Issue]]:
+def _full_classes(catalog: Catalog, part: Ints, fewest: int) -> tuple[Ints, tuple[str, ...], list[Issue]]:
     """Leave out classes of which no image can be used."""
     used = np.bincount(catalog.labels[part != LEFT_OUT], minlength=len(catalog.classes)) > 0
     names = tuple(name for name, has in zip(catalog.classes, used, strict=True) if has)
-    if len(names) < 2:
+    if len(names) < fewest:
         raise InputError(
             f"data: {audit.count(len(names), 'class')} of {catalog.name} with usable images ({', '.join(names) or 'none'}); "
-            "a recogniser needs at least two"
+            f"{'a recogniser needs at least two' if fewest > 1 else 'there must be at least one'}"
         )
     emptied = tuple(name for name, has in zip(catalog.classes, used, strict=True) if not has)
     told = f"{audit.count(len(emptied), 'class')} without a usable image, left out: {audit.some(emptied)}"

@@ -74,6 +74,8 @@ def prepare(spec: RunSpec, emit: Emit, *, measure: bool = True) -> Prepared:
     precision = "fp32" if exact else choose_precision(spec.train.precision, device)
     engine = Engine(device=device, precision=precision, threads=spec.train.threads)
     dataset = load_data(spec, emit)
+    if spec.model.name in GENERATORS and len(dataset.train) < 2:
+        raise InputError(f"data: {spec.source} has {len(dataset.train)} training images; a generator needs at least two")
     facts = facts_of(dataset)
     spec = resolve(spec, facts).with_changes(
         {
@@ -95,8 +97,12 @@ def absolute_source(source: str) -> str:
 
 def load_data(spec: RunSpec, emit: Emit) -> Dataset:
     """Read the data set of a specification."""
-    fields = spec.data.model_dump()
-    found = seewhy_data.prepare(spec.source, **fields, progress=lambda done, total: emit(DataProgress(done, total)))
+    found = seewhy_data.prepare(
+        spec.source,
+        **spec.data.model_dump(),
+        fewest_classes=1 if spec.model.name in GENERATORS else 2,
+        progress=lambda done, total: emit(DataProgress(done, total)),
+    )
     if not spec.train.bootstrap:
         return found
     count = len(found.train)

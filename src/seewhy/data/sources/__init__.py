@@ -23,27 +23,28 @@ def is_builtin(source: str | Path) -> bool:
     return isinstance(source, str) and source in BUILTIN
 
 
-def open_source(source: str | Path, data_dir: Path | None = None) -> Catalog:
+def open_source(source: str | Path, data_dir: Path | None = None, fewest_classes: int = 2) -> Catalog:
     """List the images of a source.
 
     Args:
         source: a built-in name, a folder, or an `.npz` file.
         data_dir: where built-in sets live; default: `SEEWHY_DATA`, else the user's cache folder.
+        fewest_classes: that there must be images of.
 
     Raises:
-        InputError: there is no such source, it holds no classes, or a built-in set is not there and cannot be fetched.
+        InputError: there is no such source, it holds too few classes, or a built-in set is not there and cannot be fetched.
     """
     text = os.fspath(source)
     if is_builtin(source):
         return load_builtin(text, data_dir)
     if os.path.isdir(text):
-        return load_folder(text)
+        return load_folder(text, fewest_classes)
     if os.path.isfile(text):
         if not text.lower().endswith(".npz"):
             raise InputError(
                 f"data: {text} is a file, but not an .npz; give a folder of class folders, an .npz, or {_names()}"
             )
-        return load_npz(text)
+        return load_npz(text, fewest_classes)
     raise _not_found(text)
 
 

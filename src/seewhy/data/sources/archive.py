@@ -33,7 +33,7 @@ _WHOLE = (("images", "labels"), ("x", "y"), ("X", "Y"), ("X", "y"))
 _PAIRS = (("x_{}", "y_{}"), ("X_{}", "y_{}"), ("images_{}", "labels_{}"), ("{}_images", "{}_labels"))
 
 
-def load_npz(path: str) -> Catalog:
+def load_npz(path: str, fewest_classes: int = 2) -> Catalog:
     """Read and check an `.npz` file.
 
     Raises:
@@ -60,7 +60,7 @@ def load_npz(path: str) -> Catalog:
         raise InputError(
             f"{path}: the parts differ in shape: {sorted(shapes)}; save all of them with one height, width and channels"
         )
-    joined, names = _classes(path, labels, classes)
+    joined, names = _classes(path, labels, classes, fewest_classes)
     part = np.concatenate([np.full(len(image), p, np.int64) for (p, *_), image in zip(loaded, images, strict=True)])
     stat = os.stat(path)
     origin = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}".encode("utf-8", "replace")
@@ -166,13 +166,15 @@ def _labels(field: str, array: Array, images: int) -> Array:
     return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
 
 
-def _classes(path: str, labels: Sequence[Array], given: Sequence[str] | None) -> tuple[Ints, tuple[str, ...]]:
+def _classes(
+    path: str, labels: Sequence[Array], given: Sequence[str] | None, fewest: int
+) -> tuple[Ints, tuple[str, ...]]:
     """Number the labels of all parts together."""
     if len({array.dtype.kind == "U" for array in labels}) > 1:
         raise InputError(f"{path}: labels are texts in one part and integers in another; use one kind")
     joined = np.concatenate(labels)
     values, index = np.unique(joined, return_inverse=True)
-    if len(values) < 2:
+    if len(values) < fewest:
         raise InputError(f"{path}: has images of one class only ({values[0]}); a recogniser needs at least two")
     if joined.dtype.kind != "U":
         names = [str(value) for value in values.tolist()]

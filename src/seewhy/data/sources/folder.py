@@ -26,7 +26,7 @@ _PARTS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 _IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
-def load_folder(root: str) -> Catalog:
+def load_folder(root: str, fewest_classes: int = 2) -> Catalog:
     """List a folder of class folders, with or without parts."""
     walk = _Walk(root)
     folders, files = walk.listing("")
@@ -42,7 +42,7 @@ def load_folder(root: str) -> Catalog:
             walk.classes(name + "/", _PARTS[name.lower()])
     else:
         walk.classes("", UNDECIDED)
-    return walk.catalog()
+    return walk.catalog(fewest_classes)
 
 
 class _Walk:
@@ -112,12 +112,12 @@ class _Walk:
         for name in folders:
             self.take(f"{folder}/{name}", label, part, (*above, here))
 
-    def catalog(self) -> Catalog:
+    def catalog(self, fewest_classes: int) -> Catalog:
         """Make the catalogue of what was found."""
         self.found.sort()
         full = {label for _, label, _, _, _ in self.found}
         classes = tuple(sorted(full, key=natural_key))
-        if len(classes) < 2:
+        if len(classes) < fewest_classes:
             raise InputError(self._too_few(classes))
         index = {name: k for k, name in enumerate(classes)}
         digest = hashlib.blake2b(digest_size=16)

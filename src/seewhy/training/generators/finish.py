@@ -43,7 +43,8 @@ def finish(prepared: Prepared, job: Job, folder: Path) -> RunFolder:
             size = facts.channels * facts.height * facts.width
             results[name] = summarise(name, found, size, **estimator(spec)).to_json()
     if job.engine.is_main:
-        unseen = next(part for part in (dataset.test, dataset.val, dataset.train) if part is not None and len(part))
+        # The use of a code is told from how it differs between pictures: one is too few.
+        unseen = next(part for part in (dataset.test, dataset.val, dataset.train) if part is not None and len(part) > 1)
         use = code_use(run, model, unseen) if spec.model.name == "vae" else {}
         sheets = write_sheets(run, model, unseen, dataset.train)
         write_json(folder / "generated.json", {"sheets": sheets, **use})

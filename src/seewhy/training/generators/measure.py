@@ -17,6 +17,7 @@ def measure_likelihood(
     part: Part,
     classes: Sequence[str],
     *,
+    where: str,
     samples: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Likelihood:
@@ -27,6 +28,7 @@ def measure_likelihood(
         name: of the part.
         part: pictures of the run's size.
         classes: what the part's labels mean; matters to a generator that is told the class.
+        where: the source of the part, for messages.
         samples: codes for each picture, of a VAE; None for the usual number.
         progress: told the pictures done.
 
@@ -46,7 +48,7 @@ def measure_likelihood(
         raise bad_value("samples", samples, "at least 1")
     conditional = spec.generator.conditional
     if conditional:
-        part = replace(part, labels=run.relabel(part.labels, classes, name))
+        part = replace(part, labels=run.relabel(part.labels, classes, where))
     count = samples or SAMPLES
     found = log_likelihoods(run.engine, run.model, part, conditional=conditional, samples=count, progress=progress)
     facts = run.data["facts"]
