@@ -9,12 +9,16 @@ import pytest
 import torch
 from PIL import Image
 from test_training_resume import assert_same_bits
+from torch.nn.utils import parametrize
 
 from seewhy import api
 from seewhy.core.errors import InputError
+from seewhy.models.latent.vae import Objective
+from seewhy.training.generators.build import empty_generator
 from seewhy.training.generators.frames import moments
 from seewhy.training.loop.events import RunStarted, StepEnded
 from seewhy.training.spec import make_spec, names_of
+from seewhy.training.spec.defaults import Facts, resolve
 from seewhy.training.spec.sections import AUTOREGRESSIVE, GENERATORS, ModelName
 
 SMALL = {"width": 8, "depth": 1, "epochs": 2, "lr": 0.01, "precision": "fp32", "train.threads": 1}
@@ -171,6 +175,8 @@ def test_drawn_pictures_are_compared_with_real_ones(runs, tmp_path, capsys):
         == 0
     )
     assert json.loads(capsys.readouterr().out)["drawn"]["precision_recall"]["n_drawn"] == 100
+    assert command(["evaluate", str(run.folder), "--drawn", "99"]) == 2
+    assert "--drawn: must be at least 100" in capsys.readouterr().err
     for call, message in (
         (lambda: run.fidelity(n=50), "n: must be at least 100"),
         (lambda: run.fidelity(extractor=run, n=100), "is no recogniser"),
@@ -229,6 +235,158 @@ def test_what_cannot_be_meant_is_refused(runs, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+def test_classes_are_asked_for_by_numbers_of_any_kind(runs):
+    run = runs("gated_pixelcnn")
+    expected = run.sample(2, label=[7, 1])
+    for label in (torch.tensor([7, 1]), np.array([7, 1]), (np.int64(7), torch.tensor(1)), ["7", 1]):
+        assert torch.equal(run.sample(2, label=label), expected)
+    assert torch.equal(run.sample(2, label=np.int64(7)), run.sample(2, label=7))
+    assert torch.equal(run.sample(2, label=torch.tensor(7)), run.sample(2, label=7))
+
+
+def test_given_pixels_come_as_arrays_too(runs):
+    run, images = runs("pixelcnn"), torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
+    given = torch.rand(2, 1, 8, 8) < 0.5
+    assert torch.equal(run.complete(images, given=given.numpy()), run.complete(images, given=given))
+    assert torch.equal(run.complete(images, given=given[0, 0].tolist()), run.complete(images, given=given[0, 0]))
+
+
+def test_arguments_of_other_kinds_are_named(runs):
+    run, told, vae = runs("pixelcnn"), runs("gated_pixelcnn"), runs("vae")
+    images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    for call, message in (
+        (lambda: run.sample(2.5), r"n: must be a whole number, got 2\.5"),
+        (lambda: run.sample(True), "n: must be a whole number, got True"),
+        (lambda: run.sample(10**20), "n: must be at most 1,000,000, got 1000"),
+        (lambda: run.sample(2, temperature="warm"), "temperature: must be at least 0, got 'warm'"),
+        (lambda: run.sample(2, temperature=math.nan), "temperature: must be at least 0, got nan"),
+        (lambda: run.complete(images, temperature=math.inf), "temperature: must be at least 0, got inf"),
+        (lambda: told.sample(2, label=1.5), r"label: must be a class name, or a number from 0 to 9, got 1\.5"),
+        (lambda: told.sample(2, label=True), "label: must be a class name, or a number from 0 to 9, got True"),
+        (lambda: run.complete(images, rows=2.5), r"rows: must be a whole number, got 2\.5"),
+        (lambda: run.complete(images, given=torch.ones(7, 8, dtype=torch.bool)), r"given: must be bool \(8, 8\)"),
+        (lambda: run.complete(images, given=torch.ones(8, 8)), r"given: .* got 'torch\.float32 \(8, 8\)'"),
+        (lambda: vae.interpolate(images[0], images[1], steps=2000, label=1), "steps: must be at most 1,000, got 2000"),
+        (lambda: vae.interpolate(images[0], images[1], steps=2.5, label=1), "steps: must be a whole number"),
+        (lambda: vae.traverse(images, label=1), "traverse: starts from one picture, or from the middle, got 2"),
+        (lambda: run.fidelity(n=100.5), r"n: must be a whole number, got 100\.5"),
+        (lambda: runs("autoencoder").traverse(), "is an autoencoder, which cannot change one dimension"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+
+
+def test_a_way_depends_on_the_seed_only_where_values_are_drawn(runs, tmp_path):
+    options = {**SMALL, "epochs": 0.1, "generator.levels": 2, "generator.code": 3}
+    run = api.train("digits", out=tmp_path / "run", model="vae", **options)
+    grey = torch.full((1, 8, 8), 100, dtype=torch.uint8)
+    first, other = (run.interpolate(grey, 255 - grey, steps=2, seed=seed) for seed in (0, 1))
+    assert torch.equal(first, run.interpolate(grey, 255 - grey, steps=2, seed=0))
+    assert not torch.equal(first, other)
+    assert not torch.equal(run.traverse(grey, seed=0), run.traverse(grey, seed=1))
+    (run.folder / "generated.json").unlink()
+    with pytest.raises(InputError, match="has not ended, so that the KL of its dimensions is not known yet"):
+        run.traverse()
+
+
+def test_pictures_of_one_class_are_enough(shapes, tmp_path):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "only").symlink_to(next(path for path in sorted(shapes.iterdir()) if path.is_dir()))
+    options = {**SMALL, "epochs": 1, "resolution": 8, "generator.conditional": True}
+    run = api.train(alone, out=tmp_path / "run", model="gan", **options)
+    assert run.sample(3, label="only").shape == (3, 3, 8, 8)
+    with Image.open(run.folder / "generated" / "samples.png") as sheet:
+        assert sheet.size == (8 * 8 + 7, 8 * 8 + 7)
+    run = api.train(alone, out=tmp_path / "exact", model="pixelcnn", **{**options, "epochs": 0.2})
+    assert run.evaluate(alone).n == run.results["test"]["n"]
+    with pytest.raises(InputError, match="of one class only"):
+        api.train(alone, out=tmp_path / "recogniser", model="mlp", epochs=1)
+
+
+@pytest.mark.parametrize("name", ["vae", "autoencoder"])
+def test_a_handful_of_pictures_is_enough(name, tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (7, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", images=x, labels=np.zeros(7, int))
+    run = api.train(tmp_path / "few.npz", out=tmp_path / "run", model=name, **{**SMALL, "data.test_fraction": 0.1})
+    assert run.results["test"]["n"] == 1
+    assert run.interpolate(x[0], x[1], steps=3).shape == (3, 1, 8, 8)
+    np.savez(tmp_path / "one.npz", images=x[:1], labels=[0])
+    with pytest.raises(InputError, match="has 1 training images; a generator needs at least two"):
+        api.train(tmp_path / "one.npz", out=tmp_path / "other", model=name, **SMALL)
+    assert not (tmp_path / "other").exists()
+
+
+def test_penalties_hold_for_both_players(tmp_path):
+    options = {**SMALL, "epochs": 0.2, "train.ema": 0.0, "generator.coder": "dense", "optimizer": "momentum"}
+    plain, limited, pulled, sparse = (
+        dict(api.train("digits", out=tmp_path / name, model="gan", **options, **more).model.named_parameters())
+        for name, more in (
+            ("plain", {}),
+            ("limited", {"reg.max_norm": 0.01}),
+            ("pulled", {"reg.l2": 10.0}),
+            ("sparse", {"reg.l1": 1.0}),
+        )
+    )
+    for player in ("discriminator", "generator"):
+        names = [name for name, weight in plain.items() if name.startswith(player) and weight.dim() == 2]
+        assert max(plain[name].norm(dim=1).max() for name in names) > 0.02
+        assert max(limited[name].norm(dim=1).max() for name in names) < 0.0101
+        assert sum(pulled[name].norm() for name in names) < 0.8 * sum(plain[name].norm() for name in names)
+        assert any((sparse[name] == 0).any() for name in names)
+
+
+def test_the_report_names_the_estimator(runs):
+    for name, said in (
+        ("pixelcnn", "images: exact"),
+        ("vae", "importance-weighted bound, k = 100"),
+        ("autoencoder", "an autoencoder has no likelihood"),
+    ):
+        assert said in (runs(name).folder / "report.html").read_text()
+    assert "Test nats given the code" in (runs("autoencoder").folder / "report.html").read_text()
+
+
+def test_a_reader_of_other_classes_counts_none(runs, tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (200, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "other.npz", images=x, labels=np.arange(200) % 10 + 100)
+    reader = api.train(tmp_path / "other.npz", out=tmp_path / "reader", model="mlp", epochs=1, **{"train.threads": 1})
+    found = runs("gan").fidelity(extractor=reader, n=100)
+    assert found.classes is None
+    assert found.drawn.frechet.extractor.startswith("mlp of run reader")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"generator.beta": 3.0}, {"beta": 3.0}),
+        ({"generator.free_bits": 0.25}, {"free_bits": 0.25}),
+        ({"generator.samples": 4}, {"samples": 4}),
+    ],
+)
+def test_the_objective_is_the_specifications(options, expected):
+    facts = Facts(
+        height=8, width=8, channels=1, classes=3, train_images=90, val_images=10, test_images=10, mirrorable=False
+    )
+    objective = empty_generator(resolve(make_spec("digits", {"model": "vae", **options}), facts), facts).objective
+    assert objective == Objective(**expected)
+
+
+@pytest.mark.parametrize("coder", ["dense", "conv"])
+def test_the_hinge_has_spectral_norms_and_the_penalty_its_weight(coder):
+    facts = Facts(
+        height=8, width=8, channels=1, classes=3, train_images=90, val_images=10, test_images=10, mirrorable=False
+    )
+    common = {"model": "gan", "generator.coder": coder, "width": 10}
+    made = {
+        loss: empty_generator(resolve(make_spec("digits", {**common, "generator.loss": loss}), facts), facts)
+        for loss in ("hinge", "wasserstein")
+    }
+    normalised = [layer for layer in made["hinge"].discriminator.modules() if parametrize.is_parametrized(layer)]
+    weights = [weight for weight in made["hinge"].discriminator.parameters() if weight.dim() > 1]
+    assert len(normalised) == len(weights)
+    assert (made["wasserstein"].penalty, made["wasserstein"].turns, made["hinge"].penalty) == (10.0, 5, 0.0)
 
 
 @pytest.mark.parametrize("name", sorted(set(names_of(ModelName)) - set(GENERATORS)))
@@ -352,7 +510,24 @@ def test_the_command_line_writes_sheets_and_single_pictures(runs, tmp_path, caps
     with Image.open(tmp_path / "done.png") as sheet:
         kept = np.asarray(sheet)
     assert np.array_equal(kept[:4], kept[9:13])
+    assert (
+        command(["generate", "complete", folder, str(tmp_path / "single"), "--rows", "4", "--out", str(tmp_path / "d")])
+        == 0
+    )
+    assert len(list((tmp_path / "d").iterdir())) == 3  # those that were made, not those they were made from
+    vae = str(runs("vae").folder)
+    assert (
+        command(["generate", "traverse", vae, "--dimensions", "3", "--steps", "2", "--out", f"{tmp_path}/t.png"]) == 0
+    )
+    with Image.open(tmp_path / "t.png") as sheet:
+        assert sheet.size == (2 * 8 + 1, 3 * 8 + 2)
     for arguments, message in (
+        (["sample", folder, "-n", "0"], "-n: must be at least 1, got 0"),
+        (["sample", str(runs("gated_pixelcnn").folder), "--label", "\u00b2"], "label: '\u00b2' is not known"),
+        (["sample", folder, "-n", "99999999999999999999"], "n: must be at most 1,000,000"),
+        (["sample", folder, "--out", str(tmp_path / "sheet.png" / "x.png")], "sheet.png is no folder"),
+        (["traverse", vae, "--temperature", "2"], "--temperature: belongs to sample and complete"),
+        (["sample", folder, "--dimensions", "2"], "--dimensions: belongs to traverse"),
         (["sample", folder, "--out", str(tmp_path / "sheet.png")], "exists already and is not overwritten"),
         (["smple", folder], "must be one of sample, complete"),
         (["complete", folder], "complete: needs pictures to start from"),

@@ -13,7 +13,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.text import json_text
-from seewhy.core.errors import InputError
+from seewhy.core.errors import InputError, bad_value
 
 if TYPE_CHECKING:
     from seewhy.training.results.evaluation import Evaluation
@@ -76,12 +76,14 @@ def _is_gan(folder: str) -> bool:
 def _compare(options: argparse.Namespace) -> int:
     """Compare drawn pictures with real ones, and print."""
     from seewhy.api import Run
-    from seewhy.training.generators.faithful import in_words
+    from seewhy.training.generators.faithful import LEAST, in_words
 
     if options.source is not None or options.samples is not None:
         raise InputError(
             "DATA, --samples: are for likelihoods; drawn pictures are compared with the run's own unseen ones"
         )
+    if options.drawn is not None and options.drawn < LEAST:
+        raise bad_value("--drawn", options.drawn, f"at least {LEAST}, for figures that mean something")
     about = {} if options.drawn is None else {"n": options.drawn}
     measured = Run(options.folder).fidelity(extractor=options.extractor, **about)
     if options.json:

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 VERBS = ("sample", "complete", "reconstruct", "interpolate", "traverse")
 
+BELONGS = {
+    "n": ("sample",),
+    "temperature": ("sample", "complete"),
+    "rows": ("complete",),
+    "steps": ("interpolate", "traverse"),
+    "dimensions": ("traverse",),
+}
+"""The verbs that each option is for; the others are for all."""
+
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
@@ -34,11 +43,17 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--label", metavar="CLASS", help="class, for a generator that is told classes (default: all in turn)"
     )
     parser.add_argument(
-        "--temperature", type=float, default=1.0, metavar="X", help="below 1 likelier, above 1 more varied"
+        "--temperature",
+        type=float,
+        metavar="X",
+        help="below 1 likelier, above 1 more varied (sample, complete; default: 1)",
     )
     parser.add_argument("--rows", type=int, metavar="N", help="uppermost rows that complete keeps (default: half)")
     parser.add_argument(
         "--steps", type=int, metavar="N", help="pictures along a way (interpolate, traverse; default: 9)"
+    )
+    parser.add_argument(
+        "--dimensions", type=int, metavar="N", help="dimensions of the code that traverse changes (default: 10)"
     )
     parser.add_argument("--columns", type=int, metavar="N", help="pictures in a row of the sheet")
     parser.add_argument(
@@ -54,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     _refuse(options, out)
     from seewhy.training.generators.write import write_pictures
 
-    images, columns = _make(options)
+    images, columns = _make(options, sheet=out.suffix == ".png")
     write_pictures(images, out, options.columns or columns)
     print(out)
     return 0
@@ -66,49 +81,58 @@ def _refuse(options: argparse.Namespace, out: Path) -> None:
         raise InputError(f"--out: {out} exists already and is not overwritten; choose another name")
     if out.suffix and out.suffix != ".png":
         raise bad_value("--out", str(out), "a .png file, or a folder without a suffix")
-    belongs = {"n": ("sample",), "rows": ("complete",), "steps": ("interpolate", "traverse")}
-    for name, verbs in belongs.items():
+    above = next(folder for folder in (*out.parents, Path()) if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"--out: {out} cannot be made, since {above} is no folder; choose another name")
+    for name, verbs in BELONGS.items():
         if getattr(options, name) is not None and options.verb not in verbs:
             raise InputError(
-                f"--{name}: belongs to {' and '.join(verbs)}, but {options.verb} is asked for; leave it out"
+                f"{_flag(name)}: belongs to {' and '.join(verbs)}, but {options.verb} is asked for; leave it out"
             )
-    for name in ("n", "columns", "steps"):
+    for name in ("n", "columns", "steps", "dimensions"):
         value = getattr(options, name)
         if value is not None and value < 1:
-            raise bad_value(f"--{name}", value, "at least 1")
+            raise bad_value(_flag(name), value, "at least 1")
     if options.verb == "sample" and options.images:
         raise InputError(f"sample: starts from noise, but pictures are given: {options.images[0]}; choose another verb")
     if options.verb in ("complete", "reconstruct", "interpolate") and not options.images:
         raise InputError(f"{options.verb}: needs pictures to start from; name files, a folder or a glob")
 
 
-def _make(options: argparse.Namespace) -> tuple[Tensor, int | None]:
-    """Return the pictures and how many stand in a row of the sheet."""
+def _flag(name: str) -> str:
+    return f"-{name}" if len(name) == 1 else f"--{name}"
+
+
+def _make(options: argparse.Namespace, *, sheet: bool) -> tuple[Tensor, int | None]:
+    """Return the pictures, and how many stand in a row of the sheet."""
     import torch
 
     from seewhy.api import Run
     from seewhy.cli.commands.predict import find
 
     trained = Run(options.folder)
-    label = (
-        int(options.label)
-        if (options.label or "").isdigit() and options.label not in trained.classes
-        else options.label
-    )
+    text = options.label or ""
+    label = int(text) if text.isdecimal() and text not in trained.classes else options.label
     paths = list(find(options.images))
     about: dict[str, Any] = {"label": label, "seed": options.seed}
+    warmth = 1.0 if options.temperature is None else options.temperature
     if options.verb == "sample":
-        return trained.sample(options.n or 64, temperature=options.temperature, **about), None
-    if options.verb == "complete":
-        made = trained.complete(paths, rows=options.rows, temperature=options.temperature, **about)
-        return torch.cat([trained.read(paths), made]), len(paths)
-    if options.verb == "reconstruct":
-        return torch.cat([trained.read(paths), trained.reconstruct(paths, **about)]), len(paths)
+        return trained.sample(options.n or 64, temperature=warmth, **about), None
+    if options.verb in ("complete", "reconstruct"):
+        made = (
+            trained.reconstruct(paths, **about)
+            if options.verb == "reconstruct"
+            else trained.complete(paths, rows=options.rows, temperature=warmth, **about)
+        )
+        # A sheet shows what they were made from above them; a folder of single pictures holds those that were made.
+        return (torch.cat([trained.read(paths), made]) if sheet else made), len(paths)
     steps = options.steps or 9
     if options.verb == "interpolate":
         if len(paths) != 2:
             raise InputError(f"interpolate: goes from one picture to another, got {len(paths)} pictures; name two")
-        return trained.interpolate(paths[0], paths[1], steps=steps, label=label), steps
+        return trained.interpolate(paths[0], paths[1], steps=steps, **about), steps
     if len(paths) > 1:
         raise InputError(f"traverse: starts from one picture, or from the middle, got {len(paths)} pictures")
-    return trained.traverse(paths[0] if paths else None, steps=steps, label=label), steps
+    return trained.traverse(
+        paths[0] if paths else None, steps=steps, dimensions=options.dimensions or 10, **about
+    ), steps

@@ -13,9 +13,9 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.seeding import generator
 from seewhy.data import Part
-from seewhy.training.fidelity.extractor import INCEPTION, Extractor, inception, of_run, pixels
+from seewhy.training.fidelity.extractor import INCEPTION, Extractor, Reading, inception, of_run, pixels
 from seewhy.training.fidelity.measure import Fidelity, measure
-from seewhy.training.generators.draw import network_for
+from seewhy.training.generators.draw import MOST, network_for, whole, within
 from seewhy.training.results.folder import RunFolder
 from seewhy.training.spec.sections import AUTOREGRESSIVE
 
@@ -72,23 +72,29 @@ def fidelity(run: RunFolder, *, extractor: RunFolder | str | None = None, n: int
         InputError: the run is no generator, the extractor no recogniser or of other pictures, or there are too few pictures.
     """
     network_for(run, "draw pictures")
-    if n < LEAST:
+    if whole("n", n) < LEAST:
         raise bad_value("n", n, f"at least {LEAST}, for figures that mean something")
+    n = within("n", n, LEAST, MOST)
     facts = run.data["facts"]
     shape = (facts["channels"], facts["height"], facts["width"])
     reader = _reader(run, shape, extractor)
-    dataset = seewhy_data.prepare(run.spec.source, **{**run.spec.data.model_dump(), "resolution": facts["width"]})
+    fields = {**run.spec.data.model_dump(), "resolution": facts["width"], "fewest_classes": 1}
+    dataset = seewhy_data.prepare(run.spec.source, **fields)
     part = dataset.test if dataset.test is not None and len(dataset.test) else dataset.val
     if len(part) < LEAST:
         raise InputError(
             f"{run.spec.source}: has {len(part)} unseen pictures; at least {LEAST} are needed for figures that mean something"
         )
+    known = extractor.classes if isinstance(extractor, RunFolder) else run.classes
+    if set(known) != set(run.classes):
+        reader = _without_classes(reader)
+    counts = torch.bincount(dataset.train.labels, minlength=len(run.classes)).tolist()
     return measure(
         reader,
         _drawn(run, dataset.train, n, seed),
         _shown(run, dataset.train, TRAINING),
         _shown(run, part, n),
-        counts=torch.bincount(dataset.train.labels, minlength=len(run.classes)),
+        counts=[counts[run.classes.index(name)] if name in run.classes else 0 for name in known],
         validation=None if part is dataset.val or len(dataset.val) < LEAST else _shown(run, dataset.val, VALIDATION),
     )
 
@@ -108,6 +114,11 @@ def _reader(run: RunFolder, shape: tuple[int, int, int], extractor: RunFolder | 
             f"{extractor.folder}: looks at other pictures than {run.folder} draws; train it at the same resolution"
         )
     return reader
+
+
+def _without_classes(reader: Extractor) -> Extractor:
+    """Return an extractor of other pictures' classes, among which the drawn ones cannot be counted: its features alone."""
+    return Extractor(reader.name, lambda images: Reading(reader.read(images).features, None))
 
 
 @torch.no_grad()

@@ -98,15 +98,12 @@ def _told(run: RunFolder, count: int) -> Tensor | None:
 def _samples(run: RunFolder, model: Any) -> Made:
     classes = len(run.classes)
     told = run.spec.generator.conditional and classes <= 16
-    count = classes * max(1, SHOWN // classes) if told else SHOWN
+    columns = classes * max(1, math.isqrt(SHOWN) // classes) if told else math.isqrt(SHOWN)
+    count = columns * (SHOWN // columns)
     noise = generator(run.spec.train.seed, "samples", device=run.engine.device)
     drawn = model.sample(count, _told(run, count), generator=noise)
-    return (
-        "samples",
-        drawn,
-        classes if told else math.isqrt(count),
-        "Drawn pictures" + (", a class a column." if told else "."),
-    )
+    said = ", a class a column" if columns == classes else ", the classes in turn along each row"
+    return "samples", drawn, columns, "Drawn pictures" + (f"{said}." if told and classes > 1 else ".")
 
 
 def _nearest(drawn: Tensor, training: Part) -> Made:
@@ -132,9 +129,9 @@ def _completions(run: RunFolder, model: Any, images: Tensor, labels: Tensor | No
     return "completions", torch.cat([images, *made]), len(images), caption
 
 
-def codes_of(run: RunFolder, model: Any, images: Tensor, labels: Tensor | None) -> Tensor:
-    """Return the code of each picture, (N, D): its mean, where it has a distribution."""
-    noise = generator(run.spec.train.seed, "codes", device=images.device)
+def codes_of(run: RunFolder, model: Any, images: Tensor, labels: Tensor | None, seed: int) -> Tensor:
+    """Return the code of each picture, (N, D): its mean, where it has a distribution. The seed is of stochastic values."""
+    noise = generator(seed, "codes", device=images.device)
     if run.spec.model.name == "vae":
         return torch.as_tensor(model.posterior(images, labels, noise).mean)
     return torch.as_tensor(model.encode(images, labels, noise))
@@ -142,7 +139,7 @@ def codes_of(run: RunFolder, model: Any, images: Tensor, labels: Tensor | None) 
 
 def _ways(run: RunFolder, model: Any, images: Tensor, labels: Tensor | None) -> Made:
     """Go from each picture's code to the next one's; the class, where it is told, is that of the start."""
-    codes = codes_of(run, model, images, labels)
+    codes = codes_of(run, model, images, labels, run.spec.train.seed)
     starts, ends = codes[0::2], codes[1::2]
     path = interpolate(starts[: len(ends)], ends, STEPS).transpose(0, 1)  # (pairs, steps, D)
     told = None if labels is None else labels[0::2][: len(ends)].repeat_interleave(STEPS)

@@ -69,9 +69,21 @@ def _generated(run: RunFolder) -> GeneratedRecord | None:
     return GeneratedRecord(
         sheets=[Sheet(s.name, np.atleast_3d(s.image), s.caption) for s in sheets],
         frames=[_frame(path) for path in frames],
-        figures=[(label, value) for label, value in found.get("figures", ())],
+        figures=[*_likelihoods(run.results), *((label, value) for label, value in found.get("figures", ()))],
         kl=found.get("kl", ()),
     )
+
+
+def _likelihoods(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """Word how likely a generator finds the pictures of each part, and by what estimator."""
+    said = []
+    for part, label in PARTS.items():
+        if part in results:
+            found = results[part]
+            low, high = found["interval"]
+            nats = f"{found['nats']:.2f} nats an image [{low:.2f}, {high:.2f}], {found['bits_per_dimension']:.4f} bits a value"
+            said.append((f"{label} part", f"-log p: {nats}, of {found['n']:,} images: {found['estimator']}"))
+    return said
 
 
 def _frame(path: Path) -> Sheet:
@@ -91,7 +103,8 @@ def _summary(run: RunFolder, results: dict[str, Any], metrics: list[dict[str, fl
         if part in results:
             low, high = results[part]["interval"]
             if "nats" in results[part]:
-                tiles.append((f"{label} nats", f"{results[part]['nats']:.2f} [{low:.2f}, {high:.2f}]"))
+                given = " given the code" if run.spec.model.name == "autoencoder" else ""
+                tiles.append((f"{label} nats{given}", f"{results[part]['nats']:.2f} [{low:.2f}, {high:.2f}]"))
                 continue
             tiles.append((f"{label} accuracy", f"{results[part]['accuracy']:.1%} [{100 * low:.1f}, {100 * high:.1f}]"))
     if "weights" in results:
