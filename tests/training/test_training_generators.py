@@ -13,10 +13,14 @@ from torch.nn.utils import parametrize
 
 from seewhy import api
 from seewhy.core.errors import InputError
+from seewhy.models.latent.journeys import quantiles
 from seewhy.models.latent.vae import Objective
-from seewhy.training.generators.build import empty_generator
+from seewhy.reporting import grid
+from seewhy.training.assemble import make_optimizer
+from seewhy.training.generators.build import density, empty_generator
 from seewhy.training.generators.frames import moments
 from seewhy.training.loop.events import RunStarted, StepEnded
+from seewhy.training.results.pictures import pixels_of
 from seewhy.training.spec import make_spec, names_of
 from seewhy.training.spec.defaults import Facts, resolve
 from seewhy.training.spec.sections import AUTOREGRESSIVE, GENERATORS, ModelName
@@ -134,6 +138,16 @@ def test_dimensions_are_traversed_by_their_information(runs):
     assert run.results["code"]["kl"] == pytest.approx(sum(kept["kl"]), rel=1e-3)
     made = run.traverse(steps=3, dimensions=2, label=0)
     assert made.shape == (6, 1, 8, 8)
+    assert kept["order"] != sorted(kept["order"])
+    codes = torch.zeros(6, 3, 6)
+    for row, dimension in enumerate(kept["order"]):
+        codes[row, :, dimension] = quantiles(3)
+    expected = run.model.pictures(codes.flatten(0, 1), torch.zeros(18, dtype=torch.int64))
+    assert torch.equal(run.traverse(steps=3, label=0), expected)
+    with Image.open(run.folder / "generated" / "traversals.png") as sheet:
+        shown = np.asarray(sheet)
+    told = [grid(pixels_of(run.traverse(label=label)), columns=9)[..., 0] for label in range(10)]
+    assert any(np.array_equal(shown, each) for each in told)  # the class is that of the first picture
     assert run.traverse(torch.zeros(1, 8, 8, dtype=torch.uint8), steps=3, dimensions=1, label=0).shape == (3, 1, 8, 8)
 
 
@@ -357,6 +371,29 @@ def test_a_reader_of_other_classes_counts_none(runs, tmp_path):
     assert found.drawn.frechet.extractor.startswith("mlp of run reader")
 
 
+def test_the_weight_of_the_kl_rises_over_its_share_of_the_steps():
+    task, weights = density(make_spec("digits", {"model": "vae", "generator.kl_warmup": 0.5})), []
+
+    def network(images, labels, *, kl_weight):
+        weights.append(kl_weight)
+        return dict.fromkeys(task.columns, torch.zeros(len(images)))
+
+    for done in (0.0, 0.25, 0.5, 1.0):
+        task.losses(network, torch.zeros(2, 1, 8, 8), None, None, done)
+    assert weights == [0.0, 0.5, 1.0, 1.0]
+    assert density(make_spec("digits", {"model": "pixelcnn"})).warmup is None
+
+
+@pytest.mark.parametrize(("name", "betas"), [("gan", (0.5, 0.999)), ("vae", (0.9, 0.999))])
+def test_adam_forgets_sooner_in_a_game(name, betas):
+    facts = Facts(
+        height=8, width=8, channels=1, classes=3, train_images=90, val_images=10, test_images=10, mirrorable=False
+    )
+    spec = resolve(make_spec("digits", {"model": name, "width": 4}), facts)
+    optimizer = make_optimizer(spec, empty_generator(spec, facts))
+    assert all(group["betas"] == betas for group in optimizer.param_groups)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -521,7 +558,13 @@ def test_the_command_line_writes_sheets_and_single_pictures(runs, tmp_path, caps
     )
     with Image.open(tmp_path / "t.png") as sheet:
         assert sheet.size == (2 * 8 + 1, 3 * 8 + 2)
+    assert (
+        command(["generate", "sample", folder, "-n", "2", "--columns", f"{10**20}", "--out", f"{tmp_path}/w.png"]) == 0
+    )
+    with Image.open(tmp_path / "w.png") as sheet:
+        assert sheet.size == (2 * 8 + 1, 8)
     for arguments, message in (
+        (["sample", folder, "--out", ""], "--out: . exists already"),
         (["sample", folder, "-n", "0"], "-n: must be at least 1, got 0"),
         (["sample", str(runs("gated_pixelcnn").folder), "--label", "\u00b2"], "label: '\u00b2' is not known"),
         (["sample", folder, "-n", "99999999999999999999"], "n: must be at most 1,000,000"),

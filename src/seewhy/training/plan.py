@@ -25,7 +25,10 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     stem = f", {model.stem} stem" if model.stem else ""
     inputs = ", pixels from 0 to 1" if model.inputs == "unit" else ""
     lines = [
-        ("data", f"{dataset.name}: {sum(parts.values()):,} images in {facts.classes} classes, {shape}"),
+        (
+            "data",
+            f"{dataset.name}: {sum(parts.values()):,} images in {facts.classes} {'class' if facts.classes == 1 else 'classes'}, {shape}",
+        ),
         ("split", ", ".join(f"{name} {count:,}" if count else f"no {name}" for name, count in parts.items())),
         ("network", f"{_generator_in_words(spec)}: {models.count_parameters(prepared.model):,} parameters")
         if model.name in GENERATORS

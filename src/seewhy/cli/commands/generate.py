@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     """Make the pictures, write them, and print where."""
     if options.verb not in VERBS:
         raise InputError(f"generate: must be one of {', '.join(VERBS)}, got {options.verb!r}")
-    out = Path(options.out or f"{options.verb}.png")
+    out = Path(f"{options.verb}.png" if options.out is None else options.out)
     _refuse(options, out)
     from seewhy.training.generators.write import write_pictures
 

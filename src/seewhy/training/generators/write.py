@@ -21,7 +21,8 @@ def write_pictures(images: Tensor, out: Path, columns: int | None = None) -> Non
     with naming(out):
         if out.suffix == ".png":
             out.parent.mkdir(parents=True, exist_ok=True)
-            save_picture(grid(pixels_of(images), columns=columns), out)
+            fitting = None if columns is None else min(columns, len(images))
+            save_picture(grid(pixels_of(images), columns=fitting), out)
             return
         out.mkdir(parents=True)
         digits = len(str(len(images)))
