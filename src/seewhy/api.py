@@ -200,7 +200,7 @@ def train(
     """Train a recogniser or a generator and return its run.
 
     Args:
-        source: a folder of class folders, a built-in name (such as "digits") or an .npz file.
+        source: a folder of class folders (for a generator, any folder of pictures), a built-in name (such as "digits") or an .npz file.
         out: the run's folder, which must not exist; None makes a name under `runs/`.
         spec: a TOML file to start from; `source` and `options` override it.
         observers: callables that are given every event of the training.

@@ -158,6 +158,22 @@ def test_one_class_is_enough_where_it_is_asked_for(folder, tmp_path):
         open_source(folder({"a": 0}, name="none"), fewest_classes=1)
 
 
+def test_pictures_without_folders_are_a_class_where_one_is_enough(folder):
+    found = open_source(folder({"": 3}, name="plain"), fewest_classes=1)
+    assert (found.classes, list(found.names)) == (("plain",), ["000.jpg", "001.jpg", "002.jpg"])
+    assert set(found.part.tolist()) == {-1}
+    assert all(os.path.exists(os.path.join(found.root, path)) for path in found.paths)
+    found = open_source(folder({"train": 2, "test": 1, "test/more": 1}, name="parts"), fewest_classes=1)
+    assert found.classes == ("parts",)
+    assert dict(zip(found.names, found.part.tolist(), strict=True)) == {
+        "train/000.jpg": 0, "train/001.jpg": 0, "test/000.jpg": 2, "test/more/000.jpg": 2,
+    }  # fmt: skip
+    sorted_ = folder({"train/a": 1, "test/a": 1}, name="sorted")
+    assert open_source(sorted_, fewest_classes=1).classes == ("a",)
+    with pytest.raises(InputError, match="holds images but no class folders"):
+        open_source(folder({"": 3}, name="again"))
+
+
 def test_unknown_sources_name_what_is_near(folder, monkeypatch):
     root = folder({"a": 1, "b": 1})
     with pytest.raises(

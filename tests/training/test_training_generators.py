@@ -131,6 +131,25 @@ def test_codes_lead_from_picture_to_picture(runs):
     )
 
 
+def test_a_picture_without_a_label_is_seen_as_what_it_is_likeliest(runs, monkeypatch):
+    run = runs("vae")
+    images, told = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8), torch.tensor([7, 2, 2, 5])
+    network = run._run.model
+
+    def losses(pictures, labels):  # every picture is likeliest by the class that it is told here
+        return {"loss": (labels != told[: len(pictures)]).float() + 0.01 * labels}
+
+    expected = run.reconstruct(images, label=told)
+    monkeypatch.setattr(type(network), "forward", lambda self, *given: losses(*given))
+    assert torch.equal(run.reconstruct(images), expected)
+    way = run.interpolate(images[0], images[1], steps=3, label=[7, 2])
+    assert torch.equal(run.interpolate(images[0], images[1], steps=3), way)
+    assert torch.equal(run.traverse(images[0], steps=2), run.traverse(images[0], steps=2, label=7))
+    state = torch.random.get_rng_state()
+    run.reconstruct(images)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
 def test_dimensions_are_traversed_by_their_information(runs):
     run = runs("vae")
     kept = json.loads((run.folder / "generated.json").read_text())
@@ -318,6 +337,9 @@ def test_pictures_of_one_class_are_enough(shapes, tmp_path):
     assert run.evaluate(alone).n == run.results["test"]["n"]
     with pytest.raises(InputError, match="of one class only"):
         api.train(alone, out=tmp_path / "recogniser", model="mlp", epochs=1)
+    plain = api.train(alone / "only", out=tmp_path / "plain", model="vae", **{**options, "epochs": 0.2})
+    assert list(plain.classes) == [(alone / "only").resolve().name]
+    assert plain.evaluate(alone / "only").n == plain.results["test"]["n"]
 
 
 @pytest.mark.parametrize("name", ["vae", "autoencoder"])

@@ -75,7 +75,9 @@ def prepare(spec: RunSpec, emit: Emit, *, measure: bool = True) -> Prepared:
     engine = Engine(device=device, precision=precision, threads=spec.train.threads)
     dataset = load_data(spec, emit)
     if spec.model.name in GENERATORS and len(dataset.train) < 2:
-        raise InputError(f"data: {spec.source} has {len(dataset.train)} training images; a generator needs at least two")
+        raise InputError(
+            f"data: {spec.source} has {len(dataset.train)} training images; a generator needs at least two"
+        )
     facts = facts_of(dataset)
     spec = resolve(spec, facts).with_changes(
         {

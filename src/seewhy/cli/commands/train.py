@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
-        "source", metavar="DATA", nargs="?", help="folder of class folders, built-in name, or .npz file"
+        "source",
+        metavar="DATA",
+        nargs="?",
+        help="folder of class folders (a generator takes any pictures), built-in name, or .npz file",
     )
     parser.add_argument(
         "--out", metavar="RUN", help="the run's folder, which must not exist (default: runs/<data>-<model>-<time>)"

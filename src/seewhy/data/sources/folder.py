@@ -2,6 +2,7 @@
 
 - `train/`, `val/` (or `valid/`, `validation/`) and `test/` are parts if `train` holds folders and stands alone or beside
   another part; otherwise every folder is a class (so a class may be called "train" among buses and cars).
+- Where one class is enough, as for generators, a folder of pictures is a class, and so is a part that holds pictures and no folders.
 - A class takes the pictures of its sub-folders too. Links are followed, loops are cut.
 - Names that begin with a dot, `__MACOSX`, `Thumbs.db` and `desktop.ini` do not exist. Other files that are no pictures by their
   suffix are counted and left alone.
@@ -30,16 +31,25 @@ def load_folder(root: str, fewest_classes: int = 2) -> Catalog:
     """List a folder of class folders, with or without parts."""
     walk = _Walk(root)
     folders, files = walk.listing("")
+    one_will_do = fewest_classes == 1
+    if not folders and one_will_do and walk.pictures(files):
+        walk.unsorted("", UNDECIDED)
+        return walk.catalog(fewest_classes)
     if not folders:
-        what = "images but no class folders" if walk.pictures(files) else "no class folders"
-        raise InputError(f"data: {root} holds {what}; put the images of each class into a folder with the class's name")
+        loose = bool(walk.pictures(files))
+        raise InputError(
+            f"data: {root} holds {'images but ' * loose}no class folders; put the images of each class into a folder with the class's name"
+            + ", or train a generator, which takes them as they are" * loose
+        )
     parts = [name for name in folders if name.lower() in _PARTS]
     train = next((name for name in parts if name.lower() == "train"), None)
-    if train is not None and (len(parts) > 1 or len(folders) == 1) and walk.listing(train)[0]:
+    sorted_ = train is not None and bool(walk.listing(train)[0])
+    if train is not None and (len(parts) > 1 or len(folders) == 1) and (sorted_ or one_will_do):
         for other in (name for name in folders if name not in parts):
             walk.stray.append(other + "/")
+        take = walk.classes if sorted_ else walk.unsorted
         for name in parts:
-            walk.classes(name + "/", _PARTS[name.lower()])
+            take(name + "/", _PARTS[name.lower()])
     else:
         walk.classes("", UNDECIDED)
     return walk.catalog(fewest_classes)
@@ -87,6 +97,12 @@ class _Walk:
             self.class_names.add(name)
             self.take(prefix + name, name, part, ())
 
+    def unsorted(self, prefix: str, part: int) -> None:
+        """Take everything below `prefix` as a class of `part`, named after the root."""
+        label = os.path.basename(os.path.realpath(self.root))
+        self.class_names.add(label)
+        self.take(prefix.rstrip("/"), label, part, ())
+
     def take(self, folder: str, label: str, part: int, above: tuple[tuple[int, int], ...]) -> None:
         """Take the pictures of a folder and of those below it; `above` are the folders that lead here."""
         try:
@@ -100,7 +116,7 @@ class _Walk:
             return
         folders, files = self.listing(folder)
         for entry in files:
-            path = f"{folder}/{entry.name}"
+            path = _below(folder, entry.name)
             if not is_image_name(entry.name):
                 self.stray.append(path)
                 continue
@@ -110,7 +126,7 @@ class _Walk:
             except OSError:  # a broken link: reading it will say so
                 self.found.append((path, label, part, -1, -1))
         for name in folders:
-            self.take(f"{folder}/{name}", label, part, (*above, here))
+            self.take(_below(folder, name), label, part, (*above, here))
 
     def catalog(self, fewest_classes: int) -> Catalog:
         """Make the catalogue of what was found."""
@@ -165,6 +181,11 @@ class _Walk:
             told = f"{count(len(names), 'file')} left alone that {'is' if len(names) == 1 else 'are'} no picture of a class: {some(names)}"
             issues.append(Issue("stray_files", "note", told, names))
         return issues
+
+
+def _below(folder: str, name: str) -> str:
+    """Return the path of what a folder holds, relative to the root, which is ""."""
+    return f"{folder}/{name}" if folder else name
 
 
 def _shown(path: str) -> str:

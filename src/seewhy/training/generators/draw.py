@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value, unknown_name
-from seewhy.core.seeding import generator
+from seewhy.core.seeding import derive, generator, seed_global
 from seewhy.models.latent import journeys
 from seewhy.training.generators.sheets import codes_of
 from seewhy.training.results.folder import RunFolder
@@ -89,6 +89,28 @@ def labels_of(run: RunFolder, label: Label, count: int) -> Tensor | None:
         raise bad_value("label", given, f"one class, or one for each of {count} pictures")
     places = torch.tensor([_place(run, one) for one in given])
     return places.expand(count) if len(given) == 1 else places
+
+
+def labels_seen(run: RunFolder, model: Any, images: Tensor, label: Label, seed: int) -> Tensor | None:
+    """Return what `labels_of` does, but where no class is given that of each picture by which the network loses least: of the greatest bound.
+
+    Args:
+        run: of an autoencoder or VAE.
+        model: its network.
+        images: uint8 (N, C, H, W).
+        label: as in `labels_of`.
+        seed: of codes and stochastic values, the same for every class.
+    """
+    device = images.device
+    labels = labels_of(run, label, len(images))
+    if label is not None or labels is None:
+        return None if labels is None else labels.to(device)
+    losses = []
+    with torch.random.fork_rng(devices=[] if device.type == "cpu" else None):
+        for place in range(len(run.classes)):
+            seed_global(derive(seed, "classes"), device)
+            losses.append(model(images, torch.full((len(images),), place, device=device))["loss"])
+    return torch.stack(losses).argmin(0)
 
 
 def _place(run: RunFolder, label: Any) -> int:
@@ -216,17 +238,17 @@ def reconstruct(run: RunFolder, images: Any, *, label: Label = None, seed: int =
     Args:
         run: of an autoencoder or VAE.
         images: a path, a PIL picture, an array, a tensor, or a list of such.
-        label: as in `sample`.
+        label: as in `sample`; None: the class by which each picture is likeliest.
         seed: of the codes' noise.
 
     Raises:
         InputError: the run is of another kind, or an argument is wrong.
     """
     model = network_for(run, "reconstruct pictures", LATENT)
-    pixels, device = read(run, images), run.engine.device
-    labels = _on(labels_of(run, label, len(pixels)), device)
+    pixels, device = read(run, images).to(run.engine.device), run.engine.device
+    labels = labels_seen(run, model, pixels, label, seed)
     noise = generator(seed, "reconstruct", device=device)
-    made = model.reconstruct(pixels.to(device), labels, generator=noise)
+    made = model.reconstruct(pixels, labels, generator=noise)
     return torch.as_tensor(made).cpu()
 
 
@@ -248,7 +270,7 @@ def way(
         start: a path, a PIL picture, an array or a tensor.
         end: likewise.
         steps: from 2 to 1,000, both ends included.
-        label: a class, where the generator is told classes.
+        label: a class, where the generator is told classes; None: that by which each picture is likeliest, and the first one's on the way.
         path: "spherical" or "linear".
         seed: of black and white values that are drawn from the pictures' brightness.
 
@@ -260,7 +282,7 @@ def way(
     images = torch.cat([read(run, start), read(run, end)]).to(device)
     if len(images) != 2:
         raise InputError(f"interpolate: goes from one picture to another, got {len(images)} pictures")
-    labels = _on(labels_of(run, label, 2), device)
+    labels = labels_seen(run, model, images, label, seed)
     codes = codes_of(run, model, images, labels, seed)
     found = journeys.interpolate(codes[:1], codes[1:], steps, path=path)[:, 0]
     made = model.coders.pictures(found, None if labels is None else labels[:1].expand(steps))
@@ -278,7 +300,7 @@ def along_dimensions(
         image: where to start; None for the middle of the codes.
         steps: places along each dimension, from its 2% to its 98% quantile; up to 1,000.
         dimensions: how many, those of the most KL (on the run's own unseen pictures) first; all where the code has fewer.
-        label: a class, where the generator is told classes.
+        label: a class, where the generator is told classes; None: that by which the picture is likeliest, the first without one.
         seed: of black and white values that are drawn from the picture's brightness.
 
     Raises:
@@ -299,6 +321,7 @@ def along_dimensions(
         images = read(run, image).to(device)
         if len(images) != 1:
             raise InputError(f"traverse: starts from one picture, or from the middle, got {len(images)} pictures")
+        labels = labels_seen(run, model, images, label, seed)
         start = codes_of(run, model, images, labels, seed)[0]
     codes = journeys.traverse(start, order, journeys.quantiles(steps))
     made = journeys.shown(codes, model.pictures, None if labels is None else int(labels[0]))
