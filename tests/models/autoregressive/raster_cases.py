@@ -3,7 +3,10 @@
 import itertools
 
 import torch
+from scipy import stats
 from torch import Tensor
+
+from seewhy.models.autoregressive.raster import draw
 
 RASTERS = {
     "sequence": ((1, 7), 3, None),
@@ -81,3 +84,24 @@ def probabilities(net, label=None) -> tuple[Tensor, Tensor]:
     for place in places:
         product *= chances[(slice(None), slice(None), *place)].gather(1, rasters[(slice(None), *place)][:, None])[:, 0]
     return rasters, product
+
+
+def drawn_as_enumerated(net, label) -> float:
+    """Return the p-value of the chi-square test of 6,000 drawn rasters of a class against the probabilities of all that there are."""
+    rasters, chances = probabilities(net, label=label)
+    n = 6000
+    drawn = draw(
+        net,
+        torch.zeros(n, *net.shape, dtype=torch.int64),
+        labels=torch.full((n,), label),
+        generator=torch.Generator().manual_seed(5),
+    )
+    same = (drawn[:, None] == rasters[None]).flatten(2).all(2)
+    counts = same.sum(0).double()
+    assert counts.sum() == n
+    expected = n * chances
+    enough = expected >= 5
+    counts = torch.cat([counts[enough], counts[~enough].sum()[None]])
+    expected = torch.cat([expected[enough], expected[~enough].sum()[None]])
+    kept = expected > 0
+    return float(stats.chisquare(counts[kept], expected[kept] * n / expected[kept].sum()).pvalue)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from raster_cases import RASTERS, dependence, probabilities, random_values, randomised, some_labels
+from raster_cases import RASTERS, dependence, drawn_as_enumerated, probabilities, random_values, randomised, some_labels
 
 from seewhy.core.errors import InputError
 from seewhy.models.autoregressive import lstm_net
@@ -69,6 +69,12 @@ def test_drawing_is_the_same_the_cached_and_the_plain_way(name, raster):
     assert torch.equal(cached[given], values[given])
     other = draw(net, values, given, labels, generator=torch.Generator().manual_seed(2))
     assert not torch.equal(cached, other)
+
+
+@every_network
+def test_samples_follow_the_enumerated_distribution(name):
+    net = randomised(NETWORKS[name]((2, 2, 2), 2, classes=2, width=4, depth=1, kernel=3), seed=1, scale=0.7)
+    assert drawn_as_enumerated(net, label=1) > 1e-3
 
 
 @pytest.mark.parametrize("order", [rows, diagonals])
