@@ -6,6 +6,7 @@ torchrun would have put there.
     python parallel_server.py FOLDER DATA     writes into FOLDER, prints {scenario: [exit code of rank 0, of rank 1]} as JSON
 """
 
+import atexit
 import json
 import os
 import signal
@@ -39,7 +40,11 @@ def small_batch(rank: int, source: str) -> None:
 def own_name(rank: int, source: str) -> None:
     """Leave the folder's name to the program, on processes that would choose differently."""
     training.free_name = lambda _: Path("runs") / f"named-by-{rank}"
-    main(["train", source, *WORDS])
+    try:
+        main(["train", source, *WORDS])
+    finally:
+        atexit._run_exitfuncs()  # as at an interpreter's end, which a forked child does not reach
+        print("in a group:", torch.distributed.is_initialized())
 
 
 def interrupted(rank: int, source: str) -> None:

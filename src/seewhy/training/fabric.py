@@ -6,6 +6,7 @@ whole network, takes its share of each batch, and gradients are averaged (DDP; g
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import logging
 import os
@@ -90,6 +91,12 @@ def keep_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
+def _leave() -> None:
+    """Take this process out of its group, and end the group's threads."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 class Engine:
     """Where and how precisely a run computes, and how its processes speak to each other."""
 
@@ -132,6 +139,9 @@ class Engine:
                 precision="bf16-mixed" if self._precision == "bf16" else "32-true",
             )
             fabric.launch()
+        if many:
+            # Left to the interpreter's end, the group's threads may still run when their owner is gone, which aborts the process.
+            atexit.register(_leave)
         return fabric
 
     @property
