@@ -56,8 +56,10 @@ def test_it_learns_and_is_measured(runs, name):
     page = (run.folder / "report.html").read_text()
     assert "Through training" in page
     assert "samples" in page
+    assert "has not ended" not in page
     if name == "gan":
         assert run.metrics[-1]["train_generator_loss"] > 0
+        assert "compares them with real ones" in page
         with pytest.raises(InputError, match="is a gan, which has no likelihood"):
             run.evaluate()
         return

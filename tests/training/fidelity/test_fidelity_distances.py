@@ -8,7 +8,14 @@ import torch
 from scipy.linalg import sqrtm
 
 from seewhy.core.errors import InputError
-from seewhy.training.fidelity.distances import frechet_distance, gaussian_distance, kernel_distance, squared_mmd
+from seewhy.training.fidelity.distances import (
+    distance_of_points,
+    frechet_distance,
+    gaussian_distance,
+    kernel_distance,
+    moments,
+    squared_mmd,
+)
 
 
 def covariance(size, seed, rank=None):
@@ -60,6 +67,17 @@ def test_fewer_points_than_features_will_do():
     x = points(5, 20, 0)
     assert frechet_distance(x, x, extractor="t").fid == pytest.approx(0.0, abs=1e-6)
     assert frechet_distance(x, x + 1, extractor="t").fid == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(("n", "m", "size"), [(12, 9, 30), (30, 12, 20), (40, 50, 4)])
+def test_points_give_the_distance_of_their_moments(n, m, size, monkeypatch):
+    x, y = points(n, size, 0), points(m, size, 1, 0.5) * 2
+    wanted = gaussian_distance(*moments(x), *moments(y))
+    assert distance_of_points(x, y) == pytest.approx(wanted, rel=1e-6)
+    assert distance_of_points(x, x) == pytest.approx(0.0, abs=1e-9)
+    # As many features as a colour picture of 64 x 64 has, whose covariances would fill a gigabyte, are never squared.
+    monkeypatch.setattr("seewhy.training.fidelity.distances.moments", lambda _: pytest.fail("covariances were made"))
+    assert frechet_distance(points(5, 12288, 0), points(4, 12288, 1), extractor="t").fid > 0
 
 
 def test_features_of_dead_units_do_no_harm():

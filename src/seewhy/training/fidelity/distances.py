@@ -78,6 +78,8 @@ class Kernel:
 def frechet_distance(real: Tensor, drawn: Tensor, *, extractor: str) -> Frechet:
     """Measure FID between two samples.
 
+    Where there are more features than points, as with pixels, the work is that of the points: see `distance_of_points`.
+
     Args:
         real: features (N, F) or pictures.
         drawn: features (M, F) or pictures.
@@ -87,7 +89,22 @@ def frechet_distance(real: Tensor, drawn: Tensor, *, extractor: str) -> Frechet:
         InputError: a sample has fewer than 2 points, or features do not fit.
     """
     x, y = pair(("real", "drawn"), real, drawn, least=2)
-    return Frechet(gaussian_distance(*moments(x), *moments(y)), len(x), len(y), x.shape[1], extractor)
+    few = min(len(x), len(y)) < x.shape[1]
+    fid = distance_of_points(x, y) if few else gaussian_distance(*moments(x), *moments(y))
+    return Frechet(fid, len(x), len(y), x.shape[1], extractor)
+
+
+def distance_of_points(x: Tensor, y: Tensor) -> float:
+    """Return `gaussian_distance` of the moments of points (N, F) and (M, F), without covariances (F, F).
+
+    With centred points X, Y the covariances are S = X'X / (N - 1) and T = Y'Y / (M - 1), and Tr (S T)^(1/2) is the sum of the singular values of
+    S^(1/2) T^(1/2), which are those of X Y' / sqrt((N - 1) (M - 1)).
+    """
+    mean, other = x.mean(0), y.mean(0)
+    a, b = (x - mean) / math.sqrt(len(x) - 1), (y - other) / math.sqrt(len(y) - 1)
+    apart = (mean - other).square().sum()
+    shared = torch.linalg.svdvals(a @ b.T).sum()
+    return max(0.0, float(apart + a.square().sum() + b.square().sum() - 2.0 * shared))
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,17 +29,22 @@ def record_of(run: RunFolder) -> ReportRecord:
     """Gather what the report shows; parts that the run has not reached are left out and said."""
     evaluation = run.read_json("evaluation.json")
     results, metrics = run.results, run.metrics
-    notes = [] if results else ["This run has not ended: there is no final evaluation yet."]
+    ended = (run.folder / "results.json").is_file()
+    notes = [] if ended else ["This run has not ended: there is no final evaluation yet."]
+    if ended and run.spec.model.name == "gan":
+        notes.append(
+            f"The losses of a game tell nothing of its pictures: `seewhy evaluate {run.folder}` compares them with real ones."
+        )
     if "weights" in results:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in results["weights"]["layers"].items())
         notes.append(f"Weights at exactly zero, by layer: {shares}.")
     last = next(path for name in ("metrics.csv", "spec.toml") if (path := run.folder / name).exists())
-    ended = datetime.datetime.fromtimestamp(last.stat().st_mtime).astimezone()
+    written = datetime.datetime.fromtimestamp(last.stat().st_mtime).astimezone()
     python = f'import seewhy\n\nrun = seewhy.Run("{run.folder}")\n'
     return ReportRecord(
         title=_title(run),
         run_name=run.folder.resolve().name,
-        created=ended.isoformat(timespec="seconds"),
+        created=written.isoformat(timespec="seconds"),
         summary=_summary(run, results, metrics),
         command=f"seewhy train --spec {run.folder / 'spec.toml'}",
         python=python + ("run.sample(16)" if run.spec.model.name in GENERATORS else 'run.predict("picture.jpg")'),
