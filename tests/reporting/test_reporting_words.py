@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from seewhy.reporting.words import breakable, clean, count, finite, number, percent, shorten
+from seewhy.reporting.words import breakable, clean, count, finite, heading, number, percent, shorten
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,12 @@ def test_clean_keeps_markup_and_numbers() -> None:
 
 def test_breakable_names_are_escaped() -> None:
     assert breakable("<a>/b_c") == Markup("&lt;a&gt;/<wbr>b_<wbr>c")
+
+
+def test_headings_say_what_a_figure_is():
+    assert [heading(name) for name in ("kl", "lr", "generator_loss", "fake")] == [
+        "KL",
+        "Learning rate",
+        "Generator loss",
+        "Discriminator, drawn pictures",
+    ]

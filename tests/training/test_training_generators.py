@@ -59,7 +59,7 @@ def test_it_learns_and_is_measured(runs, name):
     assert "has not ended" not in page
     if name == "gan":
         assert run.metrics[-1]["train_generator_loss"] > 0
-        assert "compares them with real ones" in page
+        assert "to compare them with real ones: seewhy evaluate" in page
         with pytest.raises(InputError, match="is a gan, which has no likelihood"):
             run.evaluate()
         return

@@ -19,7 +19,7 @@ from seewhy.core.errors import bad_value
 from seewhy.core.files import write_atomic
 from seewhy.reporting.palette import LIGHT
 from seewhy.reporting.records import EvaluationRecord
-from seewhy.reporting.words import count, finite, number, percent, shorten
+from seewhy.reporting.words import count, finite, heading, number, percent, shorten
 
 Row = dict[str, Any]
 Metrics = Sequence[Mapping[str, float | None]]
@@ -151,8 +151,9 @@ def _panels(metrics: Metrics) -> dict[str, Any]:
     for name in _others(metrics):
         rows = _series(metrics, {"training": f"train_{name}", "validation": f"val_{name}"})
         if rows:
-            title = name.replace("_", " ").capitalize()
-            panels[name] = _curve(rows, title=title, scale=alt.Scale(zero=False), form="~r", show=number, dashes=_BOTH)
+            panels[name] = _curve(
+                rows, title=heading(name), scale=alt.Scale(zero=False), form="~r", show=number, dashes=_BOTH
+            )
     rate = _series(metrics, {"learning rate": "lr"})
     if rate:
         scale = alt.Scale(zero=True)

@@ -19,7 +19,7 @@ from seewhy.reporting.palette import DARK, LIGHT, figure_rules, variables
 from seewhy.reporting.records import EvaluationRecord, ReportRecord
 from seewhy.reporting.svg import inline_svg
 from seewhy.reporting.template import environment, script_hash, source
-from seewhy.reporting.words import count, finite, number, percent
+from seewhy.reporting.words import count, finite, heading, number, percent
 
 MISTAKES_UP_TO = 36
 PATHS_UP_TO = 50
@@ -97,7 +97,6 @@ def _loss(value: object) -> str:
 
 
 def _curves(metrics: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
-    spoken = {"lr": "Learning rate"}
     panels = figures.curve_panels(metrics)
     fields: list[tuple[str, str, Callable[[object], str]]] = [
         ("epoch", "Epoch", number),
@@ -112,10 +111,7 @@ def _curves(metrics: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
     measured = [field for field in fields if any(metric.get(field[0]) is not None for metric in metrics)]
     step = max(1, -(-len(metrics) // EPOCHS_UP_TO))
     return {
-        "svgs": [
-            inline_svg(panel, f"{spoken.get(name, name.replace('_', ' ').capitalize())} over epochs", grow=1.3)
-            for name, panel in panels.items()
-        ],
+        "svgs": [inline_svg(panel, f"{heading(name)} over epochs", grow=1.3) for name, panel in panels.items()],
         "reading": reading.of_curves(metrics),
         "broken": reading.not_finite(metrics),
         "heads": [head for _, head, _ in measured],

@@ -43,6 +43,20 @@ def percent(value: object, digits: int = 1) -> str:
     return "–" if known is None else f"{100 * known:.{digits}f}%"
 
 
+FIGURES = {
+    "lr": "Learning rate",
+    "kl": "KL",
+    "real": "Discriminator, real pictures",
+    "fake": "Discriminator, drawn pictures",
+}
+"""Figures of an epoch whose names do not say what they are."""
+
+
+def heading(name: str) -> str:
+    """Return the name of a figure of an epoch as a heading: "Generator loss" of generator_loss."""
+    return FIGURES.get(name, name.replace("_", " ").capitalize())
+
+
 def count(n: int, one: str, many: str | None = None) -> str:
     """Return "1 image", "2 images"."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"

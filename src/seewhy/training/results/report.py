@@ -33,7 +33,7 @@ def record_of(run: RunFolder) -> ReportRecord:
     notes = [] if ended else ["This run has not ended: there is no final evaluation yet."]
     if ended and run.spec.model.name == "gan":
         notes.append(
-            f"The losses of a game tell nothing of its pictures: `seewhy evaluate {run.folder}` compares them with real ones."
+            f"The losses of a game tell nothing of its pictures; to compare them with real ones: seewhy evaluate {run.folder}"
         )
     if "weights" in results:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in results["weights"]["layers"].items())
