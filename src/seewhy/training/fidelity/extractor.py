@@ -97,18 +97,15 @@ def of_run(run: RunFolder) -> Extractor:
     return Extractor(found.name, read)
 
 
-def inception(weights: Path | None = None) -> Extractor:
+def inception() -> Extractor:
     """Make the extractor of published FIDs: the 2,048 pooled features of TensorFlow's Inception of 2015, by torchmetrics (Heusel et al. 2017).
 
-    Nothing is downloaded. Grey pictures are read as three equal channels.
-
-    Args:
-        weights: torch-fidelity's file of them; None for its place in torch's hub folder.
+    Its weights are torch-fidelity's file in torch's hub folder; nothing is downloaded. Grey pictures are read as three equal channels.
 
     Raises:
         InputError: the file or a package is not there, or the file holds more than weights.
     """
-    file = weights or Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_WEIGHTS
+    file = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_WEIGHTS
     if not file.is_file():
         raise InputError(
             f"extractor: '{INCEPTION}' needs the weights of torch-fidelity, but there is no {file}; put them there, "
