@@ -8,35 +8,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seewhy import data, models, nn, optim
-    from seewhy.api import Run, check, evaluate, resume, train
+    from seewhy import data, metrics, models, nn, optim, spec
+    from seewhy.api import check, resume, train
     from seewhy.core.errors import InputError, RunError
-    from seewhy.training.spec import RunSpec
+    from seewhy.runs.run import Run
+    from seewhy.spec import Request, RunSpec
 
 __version__ = "0.1.0"
 
 __all__ = [
     "InputError",
+    "Request",
     "Run",
     "RunError",
     "RunSpec",
     "check",
     "data",
-    "evaluate",
+    "metrics",
     "models",
     "nn",
     "optim",
     "resume",
+    "spec",
     "train",
 ]
 
 _HOMES = {
     "InputError": "seewhy.core.errors",
-    "Run": "seewhy.api",
+    "Request": "seewhy.spec",
+    "Run": "seewhy.runs.run",
     "RunError": "seewhy.core.errors",
-    "RunSpec": "seewhy.training.spec",
+    "RunSpec": "seewhy.spec",
     "check": "seewhy.api",
-    "evaluate": "seewhy.api",
     "resume": "seewhy.api",
     "train": "seewhy.api",
 }

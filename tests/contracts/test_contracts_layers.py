@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seewhy.nn import ACTIVATIONS, INITS, NORMS, activation, norm
+from seewhy.nn import ACTIVATIONS, INITS, NORMS, activation, norm, variant
 
 SHAPES = [(6, 16), (6, 16, 5, 4)]
 """What comes out; where an activation has k pieces, k times the features go in."""
@@ -19,10 +19,10 @@ CASES = [
 
 def make(family, name, shape):
     """Return the layer and the shape of its input."""
-    n, features, *places = shape
+    n, features, *sides = shape
     if family == "activation":
-        return activation(name, features=features), (n, features * ACTIVATIONS[name].factory.pieces, *places)
-    return norm(name, features, dims=2 if places else 1), shape
+        return activation(name, features=features), (n, features * variant(name).pieces, *sides)
+    return norm(name, features, dims=2 if sides else 1), shape
 
 
 @pytest.mark.parametrize(("family", "name", "shape"), CASES)
@@ -80,4 +80,4 @@ def test_state_dict_round_trip(family, name, shape):
 @pytest.mark.parametrize("technique", [*ACTIVATIONS, *INITS, *NORMS], ids=lambda technique: technique.name)
 def test_record_is_complete(technique):
     assert all((technique.summary, technique.formula, technique.source, technique.good_for, technique.bad_for))
-    assert technique.lives_in.startswith(("seewhy.nn.", "torch.nn."))
+    assert technique.qualified_name.startswith(("seewhy.nn.", "torch.nn."))

@@ -1,4 +1,4 @@
-"""Quasi-Newton methods on the problems of More, Garbow & Hillstrom (1981), and on the quadratic that tells BFGS from DFP."""
+"""Quasi-Newton methods on the problems of More, Garbow & Hillstrom (1981), and on the quadratic that distinguishes BFGS from DFP."""
 
 import importlib.util
 import math
@@ -68,11 +68,11 @@ def test_there_are_eighteen_with_the_papers_minima():
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_they_are_solved_from_the_standard_start(name, method):
     problem = PROBLEMS[name]
-    found = minimize(problem.value, problem.from_start(1.0), method, gtol=1e-7)
-    assert found.success or found.message.startswith("The value cannot fall further"), found.message
+    result = minimize(problem.value, problem.from_start(1.0), method, gtol=1e-7)
+    assert result.success or result.message.startswith("The value cannot fall further"), result.message
     known = [0.0] if name in ZEROS else []
     known += [LEAST[name]] if name in LEAST else []
-    assert min(abs(found.fun - value) / max(value, 1e-3) for value in known) < 1e-4, found.fun
+    assert min(abs(result.fun - value) / max(value, 1e-3) for value in known) < 1e-4, result.fun
 
 
 def _angles(k, method, degrees):
@@ -83,14 +83,14 @@ def _angles(k, method, degrees):
         angle = torch.tensor(math.radians(degree), dtype=torch.float64)
         start = torch.stack([angle.cos(), angle.sin()])
         options = {"D0": D0, "line_search": "none", "gtol": 1e-4, "norm": 2, "max_iter": 20_000}
-        found = minimize(lambda x: 0.5 * x.square().sum(), start, method, **options)
-        assert found.success
-        counts.append(found.nit)
+        result = minimize(lambda x: 0.5 * x.square().sum(), start, method, **options)
+        assert result.success
+        counts.append(result.nit)
     return max(counts)
 
 
 @pytest.mark.parametrize(("k", "most"), [(1, 8), (2, 10), (3, 12), (4, 15)])
-def test_bfgs_mends_a_bad_matrix(k, most):
+def test_bfgs_corrects_a_bad_matrix(k, most):
     """The 45 angles are the odd degrees below 90 (Powell 1986; Byrd, Nocedal & Yuan 1987: unit steps, a quadratic)."""
     assert _angles(k, "bfgs", range(1, 90, 2)) == most
 
@@ -105,10 +105,10 @@ def test_dfp_hardly_does(k, degrees, most):
 @settings(deadline=None, max_examples=25)
 def test_every_accepted_pair_leaves_a_definite_matrix_that_maps_y_to_s(seed, n, kind, scaled):
     """On f = 1/2 x'Hx + 1/4 sum x^4 from a random point, H indefinite: pairs without curvature have to be left out."""
-    generator = torch.Generator().manual_seed(seed)
-    A = torch.randn(n, n, dtype=torch.float64, generator=generator)
+    rng = torch.Generator().manual_seed(seed)
+    A = torch.randn(n, n, dtype=torch.float64, generator=rng)
     D0 = None if scaled else torch.eye(n, dtype=torch.float64)
-    x = nn.Parameter(torch.randn(n, dtype=torch.float64, generator=generator))
+    x = nn.Parameter(torch.randn(n, dtype=torch.float64, generator=rng))
     optimiser = kind([x], max_iter=1, D0=D0)
 
     def closure():

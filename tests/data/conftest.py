@@ -1,4 +1,4 @@
-"""Small picture folders, and a cache of their own for every test."""
+"""Small image folders, and a cache of their own for every test."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def picture() -> Callable[..., Image.Image]:
-    """A smooth random picture: `picture(seed, size=(w, h), mode="RGB")`."""
+def make_image() -> Callable[..., Image.Image]:
+    """A smooth random image: `make_image(seed, size=(w, h), mode="RGB")`."""
 
     def make(seed: int, size: tuple[int, int] = (16, 16), mode: str = "RGB") -> Image.Image:
         coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
@@ -31,14 +31,14 @@ def picture() -> Callable[..., Image.Image]:
 
 
 @pytest.fixture(scope="session")
-def encoded(picture: Callable[..., Image.Image]) -> Callable[..., bytes]:
-    """Encoded bytes of a picture: `encoded(seed, "JPEG", size=..., mode=..., **save_options)`."""
+def encoded(make_image: Callable[..., Image.Image]) -> Callable[..., bytes]:
+    """Encoded bytes of an image: `encoded(seed, "JPEG", size=..., mode=..., **save_options)`."""
 
     def make(
         seed: int, form: str = "JPEG", size: tuple[int, int] = (16, 16), mode: str = "RGB", **options: Any
     ) -> bytes:
         buffer = io.BytesIO()
-        picture(seed, size, mode).save(buffer, form, **options)
+        make_image(seed, size, mode).save(buffer, form, **options)
         return buffer.getvalue()
 
     return make
@@ -46,16 +46,16 @@ def encoded(picture: Callable[..., Image.Image]) -> Callable[..., bytes]:
 
 @pytest.fixture
 def folder(tmp_path: Path, encoded: Callable[..., bytes]) -> Callable[..., Path]:
-    """A folder of class folders: `folder({"train/cat": 5, "train/dog": 4}, size=(16, 16))`; every picture differs."""
+    """A folder of class folders: `folder({"train/cat": 5, "train/dog": 4}, size=(16, 16))`; every image differs."""
 
-    def make(counts: dict[str, int], name: str = "pictures", **options: Any) -> Path:
+    def make(counts: dict[str, int], name: str = "images", **options: Any) -> Path:
         seed = 0
         for where, count in counts.items():
-            place = tmp_path / name / where
-            place.mkdir(parents=True)
+            home = tmp_path / name / where
+            home.mkdir(parents=True)
             for i in range(count):
                 seed += 1
-                (place / f"{i:03}.jpg").write_bytes(encoded(seed, **options))
+                (home / f"{i:03}.jpg").write_bytes(encoded(seed, **options))
         return tmp_path / name
 
     return make

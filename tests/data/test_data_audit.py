@@ -4,7 +4,7 @@ import numpy as np
 
 from seewhy.data import audit
 from seewhy.data.audit import Issue, collect, count, some
-from seewhy.data.splits import LEFT_OUT
+from seewhy.data.split_rules import LEFT_OUT
 
 
 def ints(*values: int) -> np.ndarray:
@@ -19,11 +19,11 @@ def test_words():
 
 
 def test_errors_come_first_and_travel_as_json():
-    found = collect([Issue("b", "note", "n"), Issue("a", "error", "e", ("p",)), Issue("c", "warning", "w")], "sum")
-    assert [issue.severity for issue in found.issues] == ["error", "warning", "note"]
-    assert found.to_json()[0] == {"kind": "a", "severity": "error", "message": "e", "paths": ["p"]}
-    assert found.of("c")[0].message == "w"
-    assert found.summary == "sum"
+    report = collect([Issue("b", "note", "n"), Issue("a", "error", "e", ("p",)), Issue("c", "warning", "w")], "sum")
+    assert [issue.severity for issue in report.issues] == ["error", "warning", "note"]
+    assert report.to_json()[0] == {"kind": "a", "severity": "error", "message": "e", "paths": ["p"]}
+    assert report.of("c")[0].message == "w"
+    assert report.summary == "sum"
 
 
 def test_unreadable_files():
@@ -35,41 +35,44 @@ def test_unreadable_files():
 
 
 def test_classes_that_are_single_or_missing():
-    labels, part = ints(0, 0, 0, 1, 2, 2, 3, 3), ints(0, 1, 2, 0, 0, 2, 2, 2)
-    found = {(issue.kind, issue.paths): issue.message for issue in audit.classes(labels, part, "abcd")}
-    assert found == {
+    labels, splits = ints(0, 0, 0, 1, 2, 2, 3, 3), ints(0, 1, 2, 0, 0, 2, 2, 2)
+    issues = {(issue.kind, issue.paths): issue.message for issue in audit.classes(labels, splits, "abcd")}
+    assert issues == {
         ("one_image_class", ("b",)): "1 class with a single image, which cannot be split: b",
-        ("missing_class", ("d",)): "1 class without images in the train part, can never be recognised: d",
-        ("missing_class", ("c", "d")): "2 classes without images in the val part, are not examined there: c, d",
+        ("missing_class", ("d",)): "1 class without images in the train split, can never be recognised: d",
+        ("missing_class", ("c", "d")): "2 classes without images in the val split, are not evaluated there: c, d",
     }
 
 
-def test_imbalance_is_measured_on_the_training_part():
+def test_imbalance_is_measured_on_the_training_split():
     assert audit.classes(np.repeat([0, 1], [100, 10]), np.zeros(110, np.int64), "ab") == []
     (issue,) = audit.classes(np.repeat([0, 1], [101, 10]), np.zeros(111, np.int64), "ab")
     assert issue.kind == "imbalance"
-    assert issue.message.startswith("classes are unbalanced in the train part: a has 101 images, b 10;")
+    assert issue.message.startswith("classes are unbalanced in the train split: a has 101 images, b 10;")
     tested = np.repeat([0, 2, 0], [100, 10, 2])
-    found = audit.classes(np.repeat([0, 0, 1], [100, 10, 2]), tested, "ab")
-    assert sorted(issue.kind for issue in found) == ["imbalance", "missing_class"]
+    issues = audit.classes(np.repeat([0, 0, 1], [100, 10, 2]), tested, "ab")
+    assert sorted(issue.kind for issue in issues) == ["imbalance", "missing_class"]
 
 
-def test_copies_leaks_and_conflicts():
+def test_duplicates_leaks_and_conflicts():
     names = [f"p{i}" for i in range(10)]
-    same = ints(0, 0, 0, 3, 3, 5, 6, 6, 8, 8)
+    first = ints(0, 0, 0, 3, 3, 5, 6, 6, 8, 8)
     labels = ints(0, 0, 0, 1, 0, 1, 1, 1, 0, 0)
-    part = ints(0, 0, 2, 0, 1, 2, 1, 2, 0, LEFT_OUT)
-    found = {(issue.kind, issue.paths): issue.message for issue in audit.twins(same, labels, part, names, "ab")}
-    assert found == {
-        ("leakage", ("p4",)): "1 image of the val part also in the train part, so its figures flatter: p4; remove the copies",
-        ("leakage", ("p2", "p7")): "2 images of the test part also in the train or val part, so its figures flatter: p2, p7; remove the copies",
-        ("conflicting_labels", ("p3", "p4")): "1 picture under more than one class: p3 (a and b); keep the right one",
-        ("duplicate", ("p1",)): "1 image of the train part is a copy of another: p1",
+    splits = ints(0, 0, 2, 0, 1, 2, 1, 2, 0, LEFT_OUT)
+    issues = {
+        (issue.kind, issue.paths): issue.message for issue in audit.duplicates(first, labels, splits, names, "ab")
+    }
+    assert issues == {
+        ("leakage", ("p4",)): "1 image of the val split also in the train split, so its figures flatter: p4; remove the duplicates",
+        ("leakage", ("p2", "p7")): "2 images of the test split also in the train or val split, so its figures flatter: p2, p7; "
+        "remove the duplicates",
+        ("conflicting_labels", ("p3", "p4")): "1 image under more than one class: p3 (a and b); keep the right one",
+        ("duplicate", ("p1",)): "1 image of the train split is a duplicate of another: p1",
     }  # fmt: skip
 
 
-def test_no_copies_no_issue():
-    assert audit.twins(np.arange(4), ints(0, 1, 0, 1), ints(0, 0, 1, 2), list("abcd"), "xy") == []
+def test_no_duplicates_no_issue():
+    assert audit.duplicates(np.arange(4), ints(0, 1, 0, 1), ints(0, 0, 1, 2), list("abcd"), "xy") == []
 
 
 def test_sizes():
@@ -90,4 +93,4 @@ def test_colour_lost():
     assert audit.colours(grey, 3, asked=False) == []
     assert audit.colours(grey, 1, asked=True) == []
     (issue,) = audit.colours(grey, 1, asked=False)
-    assert issue.message.startswith("1 colour picture among grey ones")
+    assert issue.message.startswith("1 colour image among grey ones")

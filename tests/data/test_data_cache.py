@@ -15,16 +15,18 @@ import torch
 
 from seewhy.core.errors import RunError
 from seewhy.data import cache
-from seewhy.data.cache import Facts, fingerprint, from_arrays, from_files, pixel_hash
+from seewhy.data.cache import cached, fingerprint
+from seewhy.data.codec import decode_file
 from seewhy.data.dataset import ByteStore, PixelStore
-from seewhy.data.decode import decode_file
-from seewhy.data.sources import open_source
+from seewhy.data.decoding import DecodeOptions, decode
+from seewhy.data.facts import ImageFacts, pixel_hash
+from seewhy.data.sources import list_images
 
 SHAPE = (16, 16, 3)
 
 
 def read(root, *, encoded=False, home=None, progress=None, shape=SHAPE):
-    return from_files(open_source(root), shape, encoded=encoded, cache_dir=home, progress=progress)
+    return cached(list_images(root), shape, encoded=encoded, cache_dir=home, progress=progress)
 
 
 def entries(home: Path) -> list[str]:
@@ -32,7 +34,7 @@ def entries(home: Path) -> list[str]:
 
 
 def counting(monkeypatch) -> list[int]:
-    """Count the pictures that are decoded from now on."""
+    """Count the images that are decoded from now on."""
     calls: list[int] = []
     plain = cache.decode_into
     monkeypatch.setattr(cache, "decode_into", lambda data, row: calls.append(1) or plain(data, row))
@@ -46,12 +48,12 @@ def test_the_cache_holds_what_the_files_hold(folder, as_bytes):
     assert isinstance(store, ByteStore if as_bytes else PixelStore)
     images = store.images(torch.arange(12))
     assert images.is_contiguous(memory_format=torch.channels_last)
-    catalog = open_source(root)
+    catalog = list_images(root)
     for row, path in enumerate(catalog.paths):
         assert torch.equal(images[row], decode_file(root / path, resolution=16, channels=3))
     assert facts.sizes.tolist() == [[16, 16]] * 12
     assert not facts.grey.any()
-    assert facts.bad == {}
+    assert facts.unreadable == {}
     wide = images.to(torch.int64)
     assert facts.sums.tolist() == wide.sum((2, 3)).tolist()
     assert facts.squares.tolist() == (wide * wide).sum((2, 3)).tolist()
@@ -82,7 +84,7 @@ def test_a_changed_file_makes_a_new_entry_and_the_outgrown_one_goes(folder, own_
     assert torch.equal(store.images(torch.tensor([1]))[0], decode_file(path, resolution=16, channels=3))
     after = entries(own_cache)
     assert len(after) == 2
-    assert len(set(after) & set(before)) == 1, "the entry with other settings stays"
+    assert len(set(after) & set(before)) == 1, "the entry with other options stays"
     assert other.images(torch.tensor([0])).shape == (1, 3, 8, 8)
 
 
@@ -95,14 +97,14 @@ def test_a_touched_file_is_decoded_again(folder, monkeypatch):
     assert len(calls) == 6
 
 
-def test_settings_are_part_of_the_fingerprint():
-    found = {
+def test_options_are_part_of_the_fingerprint():
+    names = {
         fingerprint(content, shape, encoded=encoded)
         for content in ("x", "y")
         for shape in (SHAPE, (16, 16, 1), (8, 16, 3))
         for encoded in (False, True)
     }
-    assert len(found) == 12
+    assert len(names) == 12
 
 
 def test_bad_files_are_remembered(folder, monkeypatch):
@@ -114,9 +116,9 @@ def test_bad_files_are_remembered(folder, monkeypatch):
         calls = counting(monkeypatch)
         store, again = read(root, encoded=encoded)
         assert not calls
-        assert list(facts.bad) == [4]
-        assert again.bad == facts.bad
-        assert "truncated" in facts.bad[4]
+        assert list(facts.unreadable) == [4]
+        assert again.unreadable == facts.unreadable
+        assert "truncated" in facts.unreadable[4]
         assert store.images(torch.tensor([0, 5])).shape == (2, 3, 16, 16)
 
 
@@ -141,9 +143,9 @@ def test_the_cache_may_be_read_only(folder, own_cache):
 
 
 def test_progress_counts_to_the_end(folder):
-    seen = []
-    read(folder({"a": 300, "b": 30}), progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(256, 330), (330, 330)]
+    calls = []
+    read(folder({"a": 300, "b": 30}), progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(256, 330), (330, 330)]
 
 
 @pytest.mark.parametrize("call", ["posix_fallocate", "pwrite", "fsync", "rename"])
@@ -163,7 +165,7 @@ def test_an_unusable_cache_folder_is_an_error_that_names_it(folder, tmp_path):
         read(folder({"a": 3, "b": 3}), home=tmp_path / "file" / "cache")
 
 
-def test_a_system_that_writes_in_pieces(folder, monkeypatch):
+def test_a_system_that_writes_in_chunks(folder, monkeypatch):
     plain = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda handle, data, offset: plain(handle, data[:1000], offset))
     root = folder({"a": 3, "b": 3})
@@ -172,12 +174,21 @@ def test_a_system_that_writes_in_pieces(folder, monkeypatch):
     assert torch.equal(store.images(torch.tensor([5]))[0], decode_file(path, resolution=16, channels=3))
 
 
+def test_a_system_without_writes_by_position(folder, monkeypatch):
+    monkeypatch.delattr(os, "pwrite")
+    monkeypatch.delattr(os, "posix_fallocate")
+    root = folder({"a": 200, "b": 100})
+    store, _ = read(root)
+    for row, path in ((0, root / "a" / "000.jpg"), (299, root / "b" / "099.jpg")):
+        assert torch.equal(store.images(torch.tensor([row]))[0], decode_file(path, resolution=16, channels=3))
+
+
 BUILDER = """
 import sys, time
 from pathlib import Path
 import torch
 from seewhy.data import cache
-from seewhy.data.sources import open_source
+from seewhy.data.sources import list_images
 calls, plain = [], cache.decode_into
 def slow(data, row):
     calls.append(1)
@@ -185,7 +196,7 @@ def slow(data, row):
     return plain(data, row)
 cache.decode_into = slow
 print("ready", flush=True)
-store, facts = cache.from_files(open_source(sys.argv[1]), (16, 16, 3), encoded=False, cache_dir=None, progress=None)
+store, facts = cache.cached(list_images(sys.argv[1]), (16, 16, 3), encoded=False, cache_dir=None, progress=None)
 images = store.images(torch.arange(len(facts.hashes)))
 print(len(calls), int(images.long().sum()), flush=True)
 """
@@ -236,12 +247,13 @@ def test_damaged_encoded_bytes_are_an_error_that_names_the_file(folder, own_cach
 
 
 def test_arrays_stay_in_memory(own_cache):
-    catalog = open_source("digits")
-    store, facts = from_arrays(catalog, (8, 8, 1), None)
+    catalog = list_images("digits")
+    decoded = decode(catalog)
+    store, facts = decoded.store, decoded.facts
     assert store.pixels.data_ptr() == catalog.pixels.ctypes.data, "and are not copied"
     assert not own_cache.exists()
     assert facts.sums[:, 0].tolist() == catalog.pixels.astype(np.int64).sum((1, 2, 3)).tolist()
-    larger, _ = from_arrays(catalog, (16, 16, 3), None)
+    larger = decode(catalog, DecodeOptions(resolution=16, channels=3)).store
     assert larger.images(torch.tensor([3])).shape == (1, 3, 16, 16)
     small, big = store.images(torch.tensor([3])).float(), larger.images(torch.tensor([3])).float()
     twin = torch.nn.functional.interpolate(small, 16, mode="bilinear", antialias=True)
@@ -258,8 +270,8 @@ def test_pixel_hashes_differ_where_pixels_do():
     assert len(set(hashes.tolist())) == 75 * 8 + 1
 
 
-def test_sums_are_exact_for_white_pictures_of_any_size():
-    facts = Facts.empty(1, 3)
+def test_sums_are_exact_for_white_images_of_any_size():
+    facts = ImageFacts.empty(1, 3)
     facts.measure(slice(0, 1), np.full((1, 700, 500, 3), 255, np.uint8))
     assert facts.sums.tolist() == [[700 * 500 * 255] * 3]
     assert facts.squares.tolist() == [[700 * 500 * 255**2] * 3]

@@ -9,14 +9,14 @@ from torchvision.transforms.v2 import RandomResizedCrop
 from torchvision.transforms.v2 import functional as V
 
 from seewhy.core.errors import InputError
-from seewhy.data.boxes import Boxes
-from seewhy.data.crop import ResizedCrop, at_once, one_by_one, resample
+from seewhy.data.augmentation.boxes import Boxes
+from seewhy.data.augmentation.crop import ResizedCrop, resample, resample_each, resample_together
 
 BYTES = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") or platform.machine() in ("aarch64", "arm64")
 """Whether torchvision resamples bytes here by PyTorch's kernel for them, or as floating point."""
 
 
-def pictures(count, shape, *, seed=0):
+def sample_images(count, shape, *, seed=0):
     random = torch.Generator().manual_seed(seed)
     smooth = torch.rand(count, shape[0], 4, 5, generator=random)
     images = torch.nn.functional.interpolate(smooth, size=shape[1:], mode="bilinear") * 300 - 20
@@ -36,10 +36,10 @@ def boxes_of(count, height, width, *, seed=0):
 
 
 def twin(images, boxes, shape, *, antialias=True):
-    places = zip(
+    windows = zip(
         images, boxes.top.tolist(), boxes.left.tolist(), boxes.height.tolist(), boxes.width.tolist(), strict=True
     )
-    return torch.stack([V.resized_crop(*place, list(shape), antialias=antialias) for place in places])
+    return torch.stack([V.resized_crop(*window, list(shape), antialias=antialias) for window in windows])
 
 
 @pytest.mark.parametrize("antialias", [True, False])
@@ -55,19 +55,19 @@ def twin(images, boxes, shape, *, antialias=True):
     ],
 )
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-@pytest.mark.parametrize("how", [one_by_one, at_once])
+@pytest.mark.parametrize("how", [resample_each, resample_together])
 def test_windows_equal_the_twin(source, shape, antialias, layout, how):
     """Bit for bit by the same kernel; by a gather, as on other devices, within one level."""
-    images, boxes = pictures(24, source), boxes_of(24, *source[1:])
+    images, boxes = sample_images(24, source), boxes_of(24, *source[1:])
     batch = how(images.contiguous(memory_format=layout), boxes, shape, antialias, None)
     assert batch.is_contiguous(memory_format=torch.channels_last)
-    apart = (batch.int() - twin(images, boxes, shape, antialias=antialias).int()).abs()
-    assert apart.max() <= (0 if how is one_by_one and BYTES else 1)
-    assert (apart > 0).float().mean() < 0.05
+    difference = (batch.int() - twin(images, boxes, shape, antialias=antialias).int()).abs()
+    assert difference.max() <= (0 if how is resample_each and BYTES else 1)
+    assert (difference > 0).float().mean() < 0.05
 
 
-def test_antialiasing_matters_where_windows_are_shrunk_alone():
-    images = pictures(8, (3, 40, 40))
+def test_antialiasing_matters_where_windows_are_downsampled_alone():
+    images = sample_images(8, (3, 40, 40))
     boxes = boxes_of(8, 40, 40)
     for side, same in ((40, True), (10, False)):
         smooth, sharp = (resample(images, boxes, (side, side), antialias=choice) for choice in (True, False))
@@ -75,36 +75,36 @@ def test_antialiasing_matters_where_windows_are_shrunk_alone():
 
 
 def test_a_window_as_large_as_the_result_is_cut_out_unchanged():
-    images = pictures(6, (3, 12, 14))
+    images = sample_images(6, (3, 12, 14))
     boxes = Boxes(*(torch.full((6,), value) for value in (3, 2, 8, 9)))
     assert torch.equal(resample(images, boxes, (8, 9)), images[:, :, 3:11, 2:11])
 
 
 @pytest.mark.parametrize("shape", [(7, 20), (1, 1)])
-@pytest.mark.parametrize("how", [one_by_one, at_once])
+@pytest.mark.parametrize("how", [resample_each, resample_together])
 def test_mirrored_images_are_mirrored_before_the_window_is_cut(how, shape):
-    images, boxes = pictures(10, (3, 11, 13)), boxes_of(10, 11, 13)
-    mirrored = torch.arange(10) % 2 == 1
-    turned = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-    assert torch.equal(how(images, boxes, shape, True, mirrored), how(turned, boxes, shape, True, None))
+    images, boxes = sample_images(10, (3, 11, 13)), boxes_of(10, 11, 13)
+    flipped = torch.arange(10) % 2 == 1
+    turned = torch.where(flipped[:, None, None, None], images.flip(3), images)
+    assert torch.equal(how(images, boxes, shape, True, flipped), how(turned, boxes, shape, True, None))
 
 
 def test_no_images_give_no_images():
-    images, none = pictures(2, (3, 11, 13))[:0], torch.zeros(0, dtype=torch.int64)
-    assert ResizedCrop(side=4)(images, none, seed=0, epoch=0).shape == (0, 3, 4, 4)
+    images, none = sample_images(2, (3, 11, 13))[:0], torch.zeros(0, dtype=torch.int64)
+    assert ResizedCrop(size=4)(images, none, seed=0, epoch=0).shape == (0, 3, 4, 4)
 
 
 def test_an_image_is_treated_alike_alone_and_in_any_batch():
-    images, keys = pictures(9, (3, 16, 12)), torch.arange(9) * 5
-    crop = ResizedCrop(side=10)
-    together = crop(images, keys, seed=1, epoch=2)
+    images, sample_ids = sample_images(9, (3, 16, 12)), torch.arange(9) * 5
+    crop = ResizedCrop(size=10)
+    together = crop(images, sample_ids, seed=1, epoch=2)
     assert together.shape == (9, 3, 10, 10)
     for i in (0, 4, 8):
-        assert torch.equal(crop(images[i : i + 1], keys[i : i + 1], seed=1, epoch=2)[0], together[i])
-    assert not torch.equal(crop(images, keys, seed=1, epoch=3), together)
+        assert torch.equal(crop(images[i : i + 1], sample_ids[i : i + 1], seed=1, epoch=2)[0], together[i])
+    assert not torch.equal(crop(images, sample_ids, seed=1, epoch=3), together)
 
 
-def test_windows_are_drawn_like_torchvisions():
+def test_windows_are_sampled_like_torchvisions():
     count, (height, width) = 4000, (60, 45)
     crop = ResizedCrop(scale=(0.2, 0.8), ratio=(0.5, 2.0))
     boxes = crop.boxes(torch.arange(count), (height, width), seed=0, epoch=0)
@@ -113,14 +113,14 @@ def test_windows_are_drawn_like_torchvisions():
     ours = torch.stack([boxes.height, boxes.width, boxes.top, boxes.left], dim=1).double()
     torch.manual_seed(0)
     theirs = RandomResizedCrop(1, scale=(0.2, 0.8), ratio=(0.5, 2.0))
-    drawn = [theirs.make_params([torch.empty(1, height, width)]) for _ in range(count)]
-    other = torch.tensor([[box[name] for name in ("height", "width", "top", "left")] for box in drawn]).double()
+    sampled = [theirs.make_params([torch.empty(1, height, width)]) for _ in range(count)]
+    other = torch.tensor([[box[name] for name in ("height", "width", "top", "left")] for box in sampled]).double()
     error = (ours.var(dim=0) / count + other.var(dim=0) / count).sqrt()
     assert torch.all((ours.mean(dim=0) - other.mean(dim=0)).abs() < 4 * error)
     assert torch.all((ours.std(dim=0) / other.std(dim=0) - 1).abs() < 0.06)
 
 
-def test_every_place_that_holds_a_window_is_equally_likely():
+def test_every_position_that_holds_a_window_is_equally_likely():
     boxes = ResizedCrop(scale=(0.25, 0.25), ratio=(1.0, 1.0)).boxes(torch.arange(5000), (8, 8), seed=0, epoch=0)
     counts = torch.bincount(boxes.top * 5 + boxes.left, minlength=25)
     assert len(counts) == 25
@@ -138,7 +138,7 @@ def test_every_place_that_holds_a_window_is_equally_likely():
 )
 def test_where_no_window_fits_the_largest_central_one_is_taken(shape, options, expected):
     boxes = ResizedCrop(**options).boxes(torch.arange(3), shape, seed=0, epoch=0)
-    assert expected == tuple(int(part[2]) for part in (boxes.top, boxes.left, boxes.height, boxes.width))
+    assert expected == tuple(int(column[2]) for column in (boxes.top, boxes.left, boxes.height, boxes.width))
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ def test_where_no_window_fits_the_largest_central_one_is_taken(shape, options, e
     [
         (
             {"scale": (0.0, 1.0)},
-            "ResizedCrop.scale: must be two ascending shares above 0 and at most 1, got (0.0, 1.0)",
+            "scale: must be two ascending shares above 0 and at most 1, got (0.0, 1.0)",
         ),
-        ({"scale": (0.5, 0.2)}, "ResizedCrop.scale: must be two ascending shares"),
-        ({"ratio": (0.5, math.inf)}, "ResizedCrop.ratio: must be two ascending ratios above 0"),
-        ({"side": 0}, "ResizedCrop.side: must be at least 1 pixel, got 0"),
+        ({"scale": (0.5, 0.2)}, "scale: must be two ascending shares"),
+        ({"ratio": (0.5, math.inf)}, "ratio: must be two ascending ratios above 0"),
+        ({"size": 0}, "size: must be at least 1 pixel, got 0"),
     ],
 )
 def test_bad_numbers_are_refused(options, message):

@@ -7,7 +7,7 @@ from scipy import stats
 from torch.nn import functional as F
 
 from seewhy.core.errors import InputError
-from seewhy.data.mix import Mix, symmetric_beta
+from seewhy.data.augmentation.mix import Mix, symmetric_beta
 
 
 def batch(count, shape=(3, 9, 8), *, seed=0):
@@ -23,25 +23,29 @@ def test_shares_follow_the_beta_distribution(alpha):
     assert weight.max() <= 1
     bounds = np.array([0, 1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1 - 1e-4, 1])
     expected = 8000 * np.diff(stats.beta.cdf(bounds, alpha, alpha))
-    found = np.histogram(weight.double().numpy(), bounds)[0]
-    kept = expected > 5
-    rest = [[values[~kept].sum()] if not kept.all() else [] for values in (found, expected)]
-    pairs = [np.concatenate([values[kept], more]) for values, more in zip((found, expected), rest, strict=True)]
+    counts = np.histogram(weight.double().numpy(), bounds)[0]
+    enough = expected > 5
+    rest = [[values[~enough].sum()] if not enough.all() else [] for values in (counts, expected)]
+    pairs = [np.concatenate([values[enough], more]) for values, more in zip((counts, expected), rest, strict=True)]
     assert stats.chisquare(*pairs).pvalue > 0.001
 
 
 def test_shares_differ_between_images_epochs_and_seeds():
-    keys = torch.arange(4000)
-    first = symmetric_beta(keys, 1.0, seed=0, epoch=0)
-    others = [symmetric_beta(keys, 1.0, seed=1, epoch=0), symmetric_beta(keys, 1.0, seed=0, epoch=1), first.roll(1)]
+    sample_ids = torch.arange(4000)
+    first = symmetric_beta(sample_ids, 1.0, seed=0, epoch=0)
+    others = [
+        symmetric_beta(sample_ids, 1.0, seed=1, epoch=0),
+        symmetric_beta(sample_ids, 1.0, seed=0, epoch=1),
+        first.roll(1),
+    ]
     for other in others:
         assert abs(torch.corrcoef(torch.stack([first, other]))[0, 1]) < 0.06
 
 
 @pytest.mark.parametrize("shape", [(3, 9, 8), (1, 5, 5)])
 def test_mixup_blends_each_image_with_its_partner_and_rounds(shape):
-    images, labels, keys = batch(20, shape)
-    mixed = Mix(alpha=1.0)(images, labels, keys, seed=0, epoch=3)
+    images, labels, sample_ids = batch(20, shape)
+    mixed = Mix(alpha=1.0)(images, labels, sample_ids, seed=0, epoch=3)
     assert mixed.images.dtype == torch.uint8
     assert mixed.images.is_contiguous(memory_format=torch.channels_last)
     for i in range(20):
@@ -52,9 +56,9 @@ def test_mixup_blends_each_image_with_its_partner_and_rounds(shape):
 
 
 def test_cutmix_pastes_a_window_of_the_partner_and_counts_what_is_left():
-    images, labels, keys = batch(200)
+    images, labels, sample_ids = batch(200)
     images = labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 9, 8)
-    mixed = Mix(alpha=1.0, kind="cutmix")(images, labels, keys, seed=0, epoch=0)
+    mixed = Mix(alpha=1.0, kind="cutmix")(images, labels, sample_ids, seed=0, epoch=0)
     own, other = mixed.images[:, 0] == labels.view(-1, 1, 1), mixed.images[:, 0] == mixed.labels_b.view(-1, 1, 1)
     assert torch.all(own ^ other)
     assert torch.allclose(own.double().mean(dim=(1, 2)), mixed.weight.double(), atol=1e-6)
@@ -65,39 +69,39 @@ def test_cutmix_pastes_a_window_of_the_partner_and_counts_what_is_left():
 
 
 def test_cutmix_windows_have_the_expected_area():
-    images, labels, keys = batch(1000, (1, 64, 64))
-    weight = Mix(alpha=1.0, kind="cutmix")(images, labels, keys, seed=0, epoch=0).weight
+    images, labels, sample_ids = batch(1000, (1, 64, 64))
+    weight = Mix(alpha=1.0, kind="cutmix")(images, labels, sample_ids, seed=0, epoch=0).weight
     # A side s = sqrt(1 - lambda) loses s^2 / 4 beyond the border on average; rounding down takes a little more.
     assert abs((1 - weight).mean() - (1 / 2 - 1 / 5 + 1 / 48)) < 0.04
 
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
-def test_the_draw_belongs_to_the_images_whatever_their_order_in_the_batch(kind):
-    images, labels, keys = batch(12)
+def test_the_mixture_belongs_to_the_images_whatever_their_order_in_the_batch(kind):
+    images, labels, sample_ids = batch(12)
     mix = Mix(alpha=0.5, kind=kind)
-    first = mix(images, labels, keys, seed=2, epoch=1)
+    first = mix(images, labels, sample_ids, seed=2, epoch=1)
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
-    again = mix(images[order], labels[order], keys[order], seed=2, epoch=1)
+    again = mix(images[order], labels[order], sample_ids[order], seed=2, epoch=1)
     for one, other in zip(first, again, strict=True):
         assert torch.equal(one[order], other)
-    other = mix(images, labels, keys, seed=2, epoch=2)
+    other = mix(images, labels, sample_ids, seed=2, epoch=2)
     assert not torch.equal(first.labels_b, other.labels_b)
     assert not torch.equal(first.weight, other.weight)
 
 
 def test_partners_are_a_permutation_without_a_fixed_point():
-    images, labels, keys = batch(17)
+    images, labels, sample_ids = batch(17)
     for epoch in range(20):
-        partners = Mix()(images, labels, keys, seed=0, epoch=epoch).labels_b
+        partners = Mix()(images, labels, sample_ids, seed=0, epoch=epoch).labels_b
         assert torch.equal(partners.sort().values, labels)
         assert not torch.any(partners == labels)
-    alone = Mix()(images[:1], labels[:1], keys[:1], seed=0, epoch=0)
+    alone = Mix()(images[:1], labels[:1], sample_ids[:1], seed=0, epoch=0)
     assert torch.equal(alone.images, images[:1])
 
 
 def test_targets_give_the_loss_of_the_two_labels():
-    images, labels, keys = batch(10)
-    mixed = Mix(alpha=1.0)(images, labels, keys, seed=0, epoch=0)
+    images, labels, sample_ids = batch(10)
+    mixed = Mix(alpha=1.0)(images, labels, sample_ids, seed=0, epoch=0)
     logits = torch.randn(10, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     first, second = (F.cross_entropy(logits, y, reduction="none") for y in (mixed.labels_a, mixed.labels_b))
     expected = (mixed.weight * first + (1 - mixed.weight) * second).mean()
@@ -109,8 +113,8 @@ def test_targets_give_the_loss_of_the_two_labels():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"alpha": 0.0}, "Mix.alpha: must be above 0 and finite, got 0.0"),
-        ({"kind": "mixupp"}, "Mix.kind: 'mixupp' is not known; allowed: mixup, cutmix; did you mean 'mixup'?"),
+        ({"alpha": 0.0}, "alpha: must be above 0 and finite, got 0.0"),
+        ({"kind": "mixupp"}, "kind: 'mixupp' is not known; allowed: mixup, cutmix; did you mean 'mixup'?"),
     ],
 )
 def test_bad_choices_are_refused(options, message):

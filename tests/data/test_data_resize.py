@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from seewhy.data import shrink
+from seewhy.data import downsample
 
 
-def test_shrink_is_pillows_bilinear():
+def test_downsample_is_pillows_bilinear():
     images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     images = images.contiguous(memory_format=torch.channels_last)
-    small = shrink(images, 24)
+    small = downsample(images, 24)
     assert small.shape == (3, 3, 24, 24)
     assert small.is_contiguous(memory_format=torch.channels_last)
     for got, image in zip(small, images, strict=True):

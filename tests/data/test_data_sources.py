@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seewhy.core.errors import InputError
-from seewhy.data.sources import BUILTIN, builtin, is_builtin, open_source
+from seewhy.data.sources import BUILTIN, builtin, is_builtin, list_images
 from seewhy.data.sources.catalog import Numbered, natural_key
 
 
@@ -17,39 +17,39 @@ def kinds(catalog) -> dict[str, str]:
     return {issue.kind: issue.message for issue in catalog.issues}
 
 
-def test_class_folders_without_parts(folder):
-    found = open_source(folder({"b": 2, "a": 3}))
-    assert found.classes == ("a", "b")
-    assert list(found.names) == ["a/000.jpg", "a/001.jpg", "a/002.jpg", "b/000.jpg", "b/001.jpg"]
-    assert found.labels.tolist() == [0, 0, 0, 1, 1]
-    assert set(found.part.tolist()) == {-1}
-    assert (found.kind, found.name, found.issues) == ("folder", "pictures", ())
+def test_class_folders_without_splits(folder):
+    catalog = list_images(folder({"b": 2, "a": 3}))
+    assert catalog.classes == ("a", "b")
+    assert list(catalog.names) == ["a/000.jpg", "a/001.jpg", "a/002.jpg", "b/000.jpg", "b/001.jpg"]
+    assert catalog.labels.tolist() == [0, 0, 0, 1, 1]
+    assert set(catalog.splits.tolist()) == {-1}
+    assert (catalog.kind, catalog.name, catalog.issues) == ("folder", "images", ())
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
-def test_parts_by_name(folder, val):
+def test_splits_by_name(folder, val):
     root = folder({"train/a": 2, "train/b": 1, f"{val}/a": 1, "test/b": 1, "test/c": 1})
-    found = open_source(root)
-    assert found.classes == ("a", "b", "c"), "the union over the parts"
-    assert dict(zip(found.names, found.part.tolist(), strict=True)) == {
+    catalog = list_images(root)
+    assert catalog.classes == ("a", "b", "c"), "the union over the splits"
+    assert dict(zip(catalog.names, catalog.splits.tolist(), strict=True)) == {
         "train/a/000.jpg": 0, "train/a/001.jpg": 0, "train/b/000.jpg": 0,
         f"{val}/a/000.jpg": 1, "test/b/000.jpg": 2, "test/c/000.jpg": 2,
     }  # fmt: skip
 
 
 def test_a_class_may_be_called_train(folder):
-    assert open_source(folder({"train": 2, "bus": 2, "car": 2})).classes == ("bus", "car", "train")
-    assert open_source(folder({"train/old": 2, "bus": 2}, name="deep")).classes == ("bus", "train")
+    assert list_images(folder({"train": 2, "bus": 2, "car": 2})).classes == ("bus", "car", "train")
+    assert list_images(folder({"train/old": 2, "bus": 2}, name="deep")).classes == ("bus", "train")
 
 
-def test_other_folders_beside_parts_are_left_alone(folder):
-    found = open_source(folder({"train/a": 2, "train/b": 2, "test/a": 1, "extra/x": 3}))
-    assert found.classes == ("a", "b")
-    assert kinds(found)["stray_files"].endswith(": extra/")
+def test_other_folders_beside_splits_are_left_alone(folder):
+    catalog = list_images(folder({"train/a": 2, "train/b": 2, "test/a": 1, "extra/x": 3}))
+    assert catalog.classes == ("a", "b")
+    assert kinds(catalog)["stray_files"].endswith(": extra/")
 
 
 def test_classes_are_sorted_naturally(folder):
-    assert open_source(folder({"10": 1, "9": 1, "100": 1})).classes == ("9", "10", "100")
+    assert list_images(folder({"10": 1, "9": 1, "100": 1})).classes == ("9", "10", "100")
     assert sorted(["img10", "img2", "Img1"], key=natural_key) == ["Img1", "img2", "img10"]
 
 
@@ -61,27 +61,27 @@ def test_rubbish_is_ignored_or_counted(folder):
     (root / ".git").mkdir()
     (root / "readme.txt").write_text("x")
     (root / "b" / "labels.csv").write_text("x")
-    found = open_source(root)
-    assert len(found.names) == 4
-    assert kinds(found) == {
-        "stray_files": "2 files left alone that are no picture of a class: b/labels.csv, readme.txt"
+    catalog = list_images(root)
+    assert len(catalog.names) == 4
+    assert kinds(catalog) == {
+        "stray_files": "2 files left alone that are no image of a class: b/labels.csv, readme.txt"
     }
 
 
 def test_folders_inside_a_class_belong_to_it(folder):
-    found = open_source(folder({"a/x/y": 2, "a/z": 1, "b": 1}))
-    assert found.classes == ("a", "b")
-    assert found.labels.tolist() == [0, 0, 0, 1]
+    catalog = list_images(folder({"a/x/y": 2, "a/z": 1, "b": 1}))
+    assert catalog.classes == ("a", "b")
+    assert catalog.labels.tolist() == [0, 0, 0, 1]
 
 
 def test_links_are_followed_and_loops_cut(folder):
     root = folder({"a/deep": 2, "b": 1})
     (root / "a" / "deep" / "up").symlink_to(root / "a")
     (root / "c").symlink_to(root / "b")
-    found = open_source(root)
-    assert found.classes == ("a", "b", "c")
-    assert len(found.names) == 4
-    assert kinds(found) == {"link_loop": "1 link to a folder above, not followed: a/deep/up"}
+    catalog = list_images(root)
+    assert catalog.classes == ("a", "b", "c")
+    assert len(catalog.names) == 4
+    assert kinds(catalog) == {"link_loop": "1 link to a folder above, not followed: a/deep/up"}
 
 
 def test_unicode_very_long_and_undecodable_names(folder, encoded):
@@ -90,36 +90,36 @@ def test_unicode_very_long_and_undecodable_names(folder, encoded):
     (root / "b" / "täst 🐈.JPEG").write_bytes(encoded(51))
     with open(os.fsencode(root / "b") + b"/\xff\xfe.png", "wb") as file:
         file.write(encoded(52, "PNG"))
-    found = open_source(root)
-    assert found.classes == ("b", "größe 大")
-    assert len(found.names) == 5
-    assert "b/täst 🐈.JPEG" in found.names
-    assert "b/\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}.png" in found.names
-    "".join(found.names).encode()
+    catalog = list_images(root)
+    assert catalog.classes == ("b", "größe 大")
+    assert len(catalog.names) == 5
+    assert "b/täst 🐈.JPEG" in catalog.names
+    assert "b/\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}.png" in catalog.names
+    "".join(catalog.names).encode()
 
 
 def test_empty_classes_are_reported_and_left_out(folder):
     root = folder({"a": 2, "b": 2})
     (root / "nothing").mkdir()
-    found = open_source(root)
-    assert found.classes == ("a", "b")
-    assert kinds(found) == {"empty_class": "1 class without images, left out: nothing"}
+    catalog = list_images(root)
+    assert catalog.classes == ("a", "b")
+    assert kinds(catalog) == {"empty_class": "1 class without images, left out: nothing"}
 
 
 def test_a_broken_link_is_listed_so_that_reading_it_reports_it(folder):
     root = folder({"a": 2, "b": 2})
     (root / "a" / "gone.jpg").symlink_to(root / "nowhere")
-    assert "a/gone.jpg" in open_source(root).names
+    assert "a/gone.jpg" in list_images(root).names
 
 
 def test_the_content_changes_with_the_files(folder, encoded):
     root = folder({"a": 2, "b": 2})
-    before = open_source(root).content
-    assert open_source(root).content == before
+    before = list_images(root).content
+    assert list_images(root).content == before
     (root / "a" / "000.jpg").write_bytes(encoded(77))
-    changed = open_source(root).content
+    changed = list_images(root).content
     os.rename(root / "b" / "000.jpg", root / "b" / "new.jpg")
-    assert len({before, changed, open_source(root).content}) == 3
+    assert len({before, changed, list_images(root).content}) == 3
 
 
 @pytest.mark.parametrize(
@@ -138,40 +138,40 @@ def test_folders_that_cannot_be_used(tmp_path, make, message):
     root.mkdir()
     make(root)
     with pytest.raises(InputError, match=message):
-        open_source(root)
+        list_images(root)
 
 
 def test_one_class_only(folder):
     with pytest.raises(
-        InputError, match=r"images of one class only \(a\); a recogniser needs at least two class folders$"
+        InputError, match=r"images of one class only \(a\); a classifier needs at least two class folders$"
     ):
-        open_source(folder({"a": 3}))
+        list_images(folder({"a": 3}))
     with pytest.raises(InputError, match=r"did you mean '.*wrapped/inner'\?"):
-        open_source(folder({"inner/a": 1, "inner/b": 1}, name="wrapped"))
+        list_images(folder({"inner/a": 1, "inner/b": 1}, name="wrapped"))
 
 
 def test_one_class_is_enough_where_it_is_asked_for(folder, tmp_path):
-    assert open_source(folder({"a": 3}), fewest_classes=1).classes == ("a",)
+    assert list_images(folder({"a": 3}), labels="optional").classes == ("a",)
     path = archive(tmp_path, images=PIXELS, labels=np.full(6, 4))
-    assert open_source(path, fewest_classes=1).classes == ("4",)
+    assert list_images(path, labels="optional").classes == ("4",)
     with pytest.raises(InputError, match="holds folders but no images"):
-        open_source(folder({"a": 0}, name="none"), fewest_classes=1)
+        list_images(folder({"a": 0}, name="none"), labels="optional")
 
 
-def test_pictures_without_folders_are_a_class_where_one_is_enough(folder):
-    found = open_source(folder({"": 3}, name="plain"), fewest_classes=1)
-    assert (found.classes, list(found.names)) == (("plain",), ["000.jpg", "001.jpg", "002.jpg"])
-    assert set(found.part.tolist()) == {-1}
-    assert all(os.path.exists(os.path.join(found.root, path)) for path in found.paths)
-    found = open_source(folder({"train": 2, "test": 1, "test/more": 1}, name="parts"), fewest_classes=1)
-    assert found.classes == ("parts",)
-    assert dict(zip(found.names, found.part.tolist(), strict=True)) == {
+def test_images_without_folders_are_a_class_where_one_is_enough(folder):
+    catalog = list_images(folder({"": 3}, name="plain"), labels="optional")
+    assert (catalog.classes, list(catalog.names)) == (("plain",), ["000.jpg", "001.jpg", "002.jpg"])
+    assert set(catalog.splits.tolist()) == {-1}
+    assert all(os.path.exists(os.path.join(catalog.root, path)) for path in catalog.paths)
+    catalog = list_images(folder({"train": 2, "test": 1, "test/more": 1}, name="splits"), labels="optional")
+    assert catalog.classes == ("splits",)
+    assert dict(zip(catalog.names, catalog.splits.tolist(), strict=True)) == {
         "train/000.jpg": 0, "train/001.jpg": 0, "test/000.jpg": 2, "test/more/000.jpg": 2,
     }  # fmt: skip
     sorted_ = folder({"train/a": 1, "test/a": 1}, name="sorted")
-    assert open_source(sorted_, fewest_classes=1).classes == ("a",)
+    assert list_images(sorted_, labels="optional").classes == ("a",)
     with pytest.raises(InputError, match="holds images but no class folders"):
-        open_source(folder({"": 3}, name="again"))
+        list_images(folder({"": 3}, name="again"))
 
 
 def test_unknown_sources_name_what_is_near(folder, monkeypatch):
@@ -180,21 +180,21 @@ def test_unknown_sources_name_what_is_near(folder, monkeypatch):
         InputError,
         match=r"'mnst' is neither a folder, nor an \.npz file, nor a built-in name \(digits, .*did you mean 'mnist'",
     ):
-        open_source("mnst")
-    with pytest.raises(InputError, match=r"did you mean '.*/pictures'"):
-        open_source(str(root.parent / "pictuers"))
+        list_images("mnst")
+    with pytest.raises(InputError, match=r"did you mean '.*/images'"):
+        list_images(str(root.parent / "iamges"))
     with pytest.raises(InputError, match="there is no folder /absent"):
-        open_source("/absent/place")
+        list_images("/absent/place")
     with pytest.raises(InputError, match=r"is a file, but not an \.npz"):
-        open_source(root / "a" / "000.jpg")
+        list_images(root / "a" / "000.jpg")
 
 
 def test_a_built_in_name_wins_over_a_folder_unless_written_as_a_path(folder, monkeypatch):
     root = folder({"a": 1, "b": 1}, name="digits")
     monkeypatch.chdir(root.parent)
-    assert open_source("digits").kind == "builtin"
-    assert open_source("./digits").kind == "folder"
-    assert open_source(Path("digits")).kind == "folder"
+    assert list_images("digits").kind == "builtin"
+    assert list_images("./digits").kind == "folder"
+    assert list_images(Path("digits")).kind == "folder"
     assert is_builtin("digits")
     assert not is_builtin("./digits")
 
@@ -221,34 +221,34 @@ LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 
 def test_npz_of_images_and_labels(tmp_path):
-    found = open_source(archive(tmp_path, images=PIXELS, labels=LABELS))
-    assert np.array_equal(found.pixels, PIXELS)
-    assert found.labels.tolist() == LABELS.tolist()
-    assert (found.kind, found.name, found.classes) == ("npz", "set", ("0", "1", "2"))
-    assert found.names[2] == "images/2"
+    catalog = list_images(archive(tmp_path, images=PIXELS, labels=LABELS))
+    assert np.array_equal(catalog.pixels, PIXELS)
+    assert catalog.labels.tolist() == LABELS.tolist()
+    assert (catalog.kind, catalog.name, catalog.classes) == ("npz", "set", ("0", "1", "2"))
+    assert catalog.names[2] == "images/2"
 
 
 @pytest.mark.parametrize("keys", ["x_{}|y_{}", "X_{}|y_{}", "images_{}|labels_{}", "{}_images|{}_labels"])
-def test_npz_of_parts(tmp_path, keys):
+def test_npz_of_splits(tmp_path, keys):
     image, label = keys.split("|")
     arrays = {image.format("train"): PIXELS[:4, ..., 0], label.format("train"): LABELS[:4, None]}
     arrays |= {image.format("test"): PIXELS[4:, ..., 0], label.format("test"): LABELS[4:, None]}
-    found = open_source(archive(tmp_path, **arrays))
-    assert found.pixels.shape == (6, 5, 5, 1)
-    assert found.part.tolist() == [0, 0, 0, 0, 2, 2]
-    assert list(found.names)[3:] == ["train/3", "test/0", "test/1"]
+    catalog = list_images(archive(tmp_path, **arrays))
+    assert catalog.pixels.shape == (6, 5, 5, 1)
+    assert catalog.splits.tolist() == [0, 0, 0, 0, 2, 2]
+    assert list(catalog.names)[3:] == ["train/3", "test/0", "test/1"]
 
 
 def test_npz_of_texts_is_sorted_naturally(tmp_path):
-    found = open_source(archive(tmp_path, images=PIXELS, labels=np.array(["c10", "c9", "a", "c9", "a", "c10"])))
-    assert found.classes == ("a", "c9", "c10")
-    assert found.labels.tolist() == [2, 1, 0, 1, 0, 2]
-    assert open_source(archive(tmp_path, images=PIXELS, labels=np.array([b"x", b"y"] * 3))).classes == ("x", "y")
+    catalog = list_images(archive(tmp_path, images=PIXELS, labels=np.array(["c10", "c9", "a", "c9", "a", "c10"])))
+    assert catalog.classes == ("a", "c9", "c10")
+    assert catalog.labels.tolist() == [2, 1, 0, 1, 0, 2]
+    assert list_images(archive(tmp_path, images=PIXELS, labels=np.array([b"x", b"y"] * 3))).classes == ("x", "y")
 
 
 def test_npz_with_class_names(tmp_path):
-    found = open_source(archive(tmp_path, images=PIXELS, labels=LABELS, classes=np.array(["ant", "bee", "cow"])))
-    assert found.classes == ("ant", "bee", "cow")
+    catalog = list_images(archive(tmp_path, images=PIXELS, labels=LABELS, classes=np.array(["ant", "bee", "cow"])))
+    assert catalog.classes == ("ant", "bee", "cow")
 
 
 @pytest.mark.parametrize(
@@ -261,21 +261,21 @@ def test_npz_with_class_names(tmp_path):
     ],
 )
 def test_npz_conversions(tmp_path, images, expected):
-    found = open_source(archive(tmp_path, images=images.reshape(4, 1, 1), labels=np.array([0, 1, 0, 1])))
-    assert found.pixels.ravel().tolist() == expected
+    catalog = list_images(archive(tmp_path, images=images.reshape(4, 1, 1), labels=np.array([0, 1, 0, 1])))
+    assert catalog.pixels.ravel().tolist() == expected
 
 
 def test_npz_alpha_is_laid_on_white(tmp_path):
     pixels = np.array([[[[10, 20, 30, 255]]], [[[10, 20, 30, 0]]]], np.uint8)
-    found = open_source(archive(tmp_path, images=pixels, labels=np.array([0, 1])))
-    assert found.pixels.reshape(2, 3).tolist() == [[10, 20, 30], [255, 255, 255]]
+    catalog = list_images(archive(tmp_path, images=pixels, labels=np.array([0, 1])))
+    assert catalog.pixels.reshape(2, 3).tolist() == [[10, 20, 30], [255, 255, 255]]
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
         ({"pixels": PIXELS}, r"must hold images and labels, or x_train, y_train and so on, got pixels; save it"),
-        ({"x_test": PIXELS, "y_test": LABELS}, r"has no train part"),
+        ({"x_test": PIXELS, "y_test": LABELS}, r"has no train split"),
         ({"images": PIXELS.astype(np.float32), "labels": LABELS}, r"must be uint8, or floating .* got float32 between 0 and 255; undo"),
         ({"images": np.full((6, 2, 2), np.nan), "labels": LABELS}, r"got float64 between nan and nan"),
         ({"images": PIXELS.astype(np.int32) - 1, "labels": LABELS}, r"integers must lie in 0\.\.255"),
@@ -286,14 +286,14 @@ def test_npz_alpha_is_laid_on_white(tmp_path):
         ({"images": PIXELS, "labels": LABELS / 2}, r"must be \[N\] integers or texts, one for each image, got float64"),
         ({"images": PIXELS, "labels": np.zeros(6, int)}, r"has images of one class only \(0\)"),
         ({"images": PIXELS, "labels": LABELS, "classes": np.array(["a"])}, r"classes names 1 labels, 0 to 0, got labels 0 to 2"),
-        ({"x_train": PIXELS, "y_train": LABELS, "x_test": PIXELS[:, :4], "y_test": LABELS}, r"the parts differ in shape"),
-        ({"x_train": PIXELS, "y_train": LABELS, "x_test": PIXELS, "y_test": LABELS.astype(str)}, r"texts in one part and integers in another"),
+        ({"x_train": PIXELS, "y_train": LABELS, "x_test": PIXELS[:, :4], "y_test": LABELS}, r"the splits differ in shape"),
+        ({"x_train": PIXELS, "y_train": LABELS, "x_test": PIXELS, "y_test": LABELS.astype(str)}, r"texts in one split and integers in another"),
         ({"images": PIXELS, "labels": np.array([{}] * 6)}, r"labels holds Python objects, which are not loaded"),
     ],
 )  # fmt: skip
 def test_npz_refusals(tmp_path, arrays, message):
     with pytest.raises(InputError, match=message):
-        open_source(archive(tmp_path, **arrays))
+        list_images(archive(tmp_path, **arrays))
 
 
 def test_a_damaged_npz(tmp_path):
@@ -302,29 +302,29 @@ def test_a_damaged_npz(tmp_path):
     for data in (b"", b"no archive", whole[:300], whole[:100] + b"\xff" * 50 + whole[150:]):
         path.write_bytes(data)
         with pytest.raises(InputError, match=r"set\.npz"):
-            open_source(path)
+            list_images(path)
 
 
 # built-in
 
 
 def test_digits_are_embedded():
-    found = open_source("digits")
-    assert found.pixels.shape == (1797, 8, 8, 1)
-    assert (found.pixels.min(), found.pixels.max()) == (0, 255)
-    assert found.classes == tuple("0123456789")
-    assert np.bincount(found.labels).sum() == 1797
+    catalog = list_images("digits")
+    assert catalog.pixels.shape == (1797, 8, 8, 1)
+    assert (catalog.pixels.min(), catalog.pixels.max()) == (0, 255)
+    assert catalog.classes == tuple("0123456789")
+    assert np.bincount(catalog.labels).sum() == 1797
 
 
 def test_mnist_is_found_in_the_data_folder():
     home = os.environ.get("SEEWHY_DATA")
     if not home or not (Path(home) / "MNIST" / "raw").is_dir():
         pytest.skip("SEEWHY_DATA names no folder with MNIST/raw")
-    found = open_source("mnist")
-    assert found.pixels.shape == (70_000, 28, 28, 1)
-    assert (np.bincount(found.part, minlength=3) == [60_000, 0, 10_000]).all()
-    assert found.classes == tuple("0123456789")
-    assert found.labels[:5].tolist() == [5, 0, 4, 1, 9]
+    catalog = list_images("mnist")
+    assert catalog.pixels.shape == (70_000, 28, 28, 1)
+    assert (np.bincount(catalog.splits, minlength=3) == [60_000, 0, 10_000]).all()
+    assert catalog.classes == tuple("0123456789")
+    assert catalog.labels[:5].tolist() == [5, 0, 4, 1, 9]
 
 
 @pytest.mark.parametrize("name", [name for name in BUILTIN if name != "digits"])
@@ -335,12 +335,12 @@ def test_a_missing_set_offline_says_where_its_files_belong(name, tmp_path, monke
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     monkeypatch.setenv("SEEWHY_DATA", str(tmp_path / "data"))
     with pytest.raises(InputError) as caught:
-        open_source(name)
+        list_images(name)
     place = tmp_path / "data" / BUILTIN[name].where
-    assert f"data: {name!r} is not in {place} and cannot be downloaded" in str(caught.value)
+    assert f"source: {name!r} is not in {place} and cannot be downloaded" in str(caught.value)
     assert "SEEWHY_DATA" in str(caught.value)
     assert capfd.readouterr().out == ""
-    assert socket.getdefaulttimeout() is None, "the patience of the rest of the program is as it was"
+    assert socket.getdefaulttimeout() is None, "the timeout of the rest of the program is as it was"
 
 
 def test_a_data_folder_that_cannot_be_made(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 from seewhy import optim
 from seewhy.core.errors import InputError
 from seewhy.nn import ACTIVATIONS, activation, gain
-from seewhy.nn.activations import MAXOUT, OUTPUTS, softmax, variant
+from seewhy.nn.activations import OUTPUTS, softmax, variant
 
 FORMULAS = {
     "relu": lambda x: np.maximum(0, x),
@@ -23,9 +23,13 @@ FORMULAS = {
     "silu": lambda x: x / (1 + np.exp(-x)),
 }
 
-RECORDS = {technique.name: technique for technique in (*ACTIVATIONS, MAXOUT)}
-FACTORIES = {name: technique.factory for name, technique in RECORDS.items()}
-FACTORIES |= {"maxout of 3": variant(MAXOUT.factory, pieces=3), "shared prelu": variant("prelu", shared=True)}
+VARIANTS = {name: variant(name) for name in ACTIVATIONS.names()}
+VARIANTS |= {
+    "maxout of 3": variant("maxout", pieces=3),
+    "shared prelu": variant("prelu", shared=True),
+    "steep elu": variant("elu", alpha=1.5),
+    "leaky relu of 0.2": variant("leaky_relu", slope=0.2),
+}
 SHAPES = [(6, 12), (3, 12, 5, 4)]
 
 
@@ -51,14 +55,14 @@ def test_gain_of_maxout_keeps_the_mean_square(pieces):
         return pieces * stats.norm.pdf(x) * stats.norm.cdf(x) ** (pieces - 1)
 
     square = integrate.quad(lambda x: x * x * density(x), -np.inf, np.inf)[0]
-    assert gain(MAXOUT.factory, pieces=pieces) == pytest.approx(square**-0.5, rel=1e-7)
+    assert gain("maxout", pieces=pieces) == pytest.approx(square**-0.5, rel=1e-7)
 
 
 def test_customary_gains():
     assert gain("tanh") == pytest.approx(torch.nn.init.calculate_gain("tanh"))
     assert gain("sigmoid") == 1.0
     assert gain(None) == 1.0
-    assert gain(MAXOUT.factory) == pytest.approx(1.0)
+    assert gain("maxout") == pytest.approx(1.0)
 
 
 def test_prelu_has_a_slope_for_each_feature_or_one():
@@ -74,7 +78,7 @@ def test_slopes_do_not_decay(shared):
     slope = activation("prelu", features=3, shared=shared)
     layer = torch.nn.Linear(3, 3)
     named = [*layer.named_parameters(), ("slope", slope.weight)]
-    rule = optim.build("sgd", named, weight_decay=0.1)
+    rule = optim.build("sgd", named, lr=0.1, weight_decay=0.1)
     decays = {id(p): group["weight_decay"] for group in rule.param_groups for p in group["params"]}
     assert decays[id(slope.weight)] == 0.0
     assert decays[id(layer.weight)] == 0.1
@@ -83,8 +87,8 @@ def test_slopes_do_not_decay(shared):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("rellu",), r"model.activation: 'rellu' is not known.*did you mean 'relu'"),
-        (("softmax",), r"model.activation: 'softmax' is for the output alone; choose one of relu, "),
+        (("rellu",), r"activation: 'rellu' is not known.*did you mean 'relu'"),
+        (("softmax",), r"activation: 'softmax' is for the output alone; choose one of relu, "),
     ],
 )
 def test_unknown_names_and_outputs_are_refused(arguments, message):
@@ -93,12 +97,52 @@ def test_unknown_names_and_outputs_are_refused(arguments, message):
 
 
 def test_options_of_other_activations_are_refused():
-    with pytest.raises(InputError, match=r"model.pieces: only maxout has pieces, got 3 with 'relu'; leave it out"):
+    with pytest.raises(InputError, match=r"pieces: is an option of maxout, got 3 with 'relu'; leave it out"):
         variant("relu", pieces=3)
-    with pytest.raises(InputError, match=r"model.pieces: must be at least 2, got 1"):
-        variant(MAXOUT.factory, pieces=1)
-    with pytest.raises(InputError, match=r"model.shared: only prelu has a slope to share"):
+    with pytest.raises(InputError, match=r"shared: is an option of prelu, got True with 'relu'; leave it out"):
         variant("relu", shared=True)
+    with pytest.raises(InputError, match=r"beta: no option of activations; elu has alpha; leave it out"):
+        variant("elu", beta=1.0)
+    with pytest.raises(InputError, match=r"alpha: elu has its options already"):
+        variant(variant("elu"), alpha=2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("maxout", {"pieces": 1}, r"pieces: must be 2 to 255, got 1"),
+        ("elu", {"alpha": 0.0}, r"alpha: must be more than 0 and finite, got 0\.0"),
+        ("leaky_relu", {"slope": -0.1}, r"slope: must be at least 0 and finite, got -0\.1"),
+        ("prelu", {"init": math.nan}, r"init: must be finite, got nan"),
+    ],
+)
+def test_options_out_of_range_are_refused(name, options, message):
+    with pytest.raises(InputError, match=message):
+        variant(name, **options)
+
+
+OPTIONS = [
+    ("elu", {"alpha": 0.3}, lambda x: np.where(x > 0, x, 0.3 * (np.exp(np.minimum(x, 0)) - 1))),
+    ("elu", {"alpha": 2.5}, lambda x: np.where(x > 0, x, 2.5 * (np.exp(np.minimum(x, 0)) - 1))),
+    ("leaky_relu", {"slope": 0.3}, lambda x: np.where(x > 0, x, 0.3 * x)),
+    ("leaky_relu", {"slope": 0.0}, lambda x: np.maximum(x, 0)),
+    ("prelu", {"init": -0.5}, lambda x: np.where(x > 0, x, -0.5 * x)),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "formula"), OPTIONS)
+def test_values_and_gains_follow_the_options(name, options, formula):
+    x = torch.linspace(-6, 6, 60, dtype=torch.float64).reshape(5, 12)
+    act = variant(name, **options)
+    np.testing.assert_allclose(act(features=12).double()(x).detach().numpy(), formula(x.numpy()), rtol=1e-7, atol=1e-9)
+    halves = ((-40, 0), (0, 40))
+    square = sum(
+        integrate.quad(lambda x: formula(x) ** 2 * stats.norm.pdf(x), *half, epsabs=1e-13)[0] for half in halves
+    )
+    assert act.gain == gain(name, **options) == pytest.approx(square**-0.5, rel=1e-7)
+    assert act.maximum_slope == pytest.approx(
+        np.abs(np.gradient(formula(np.linspace(-8, 8, 160001)), 1e-4)).max(), rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -115,15 +159,15 @@ def test_softmax_is_stable(dtype):
     assert OUTPUTS["softmax"].factory is softmax
 
 
-@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_contract_shape_dtype_layout_and_modes(name, shape, dtype):
-    factory = FACTORIES[name]
-    module = activation(factory, features=12 // factory.pieces).to(dtype)
+    act = VARIANTS[name]
+    module = activation(act, features=12 // act.pieces).to(dtype)
     x = torch.randn(shape).to(dtype)
     y = module(x)
-    assert y.shape == (shape[0], 12 // factory.pieces, *shape[2:])
+    assert y.shape == (shape[0], 12 // act.pieces, *shape[2:])
     assert y.dtype == dtype
     assert torch.equal(module.eval()(x), y)
     if len(shape) == 4:
@@ -132,20 +176,20 @@ def test_contract_shape_dtype_layout_and_modes(name, shape, dtype):
         torch.testing.assert_close(last, y)
 
 
-@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_contract_gradients_twice(name):
     torch.manual_seed(0)
-    factory = FACTORIES[name]
-    module = activation(factory, features=6 // factory.pieces).double()
+    act = VARIANTS[name]
+    module = activation(act, features=6 // act.pieces).double()
     x = torch.randn(3, 6, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(module, (x,))
     assert torch.autograd.gradgradcheck(module, (x,))
 
 
-@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_contract_state_compile_and_export(name):
-    factory = FACTORIES[name]
-    module, copy = (activation(factory, features=6 // factory.pieces) for _ in range(2))
+    act = VARIANTS[name]
+    module, copy = (activation(act, features=6 // act.pieces) for _ in range(2))
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.uniform_(0.1, 0.9)
@@ -159,11 +203,12 @@ def test_contract_state_compile_and_export(name):
 
 
 def test_records_are_complete():
-    for technique in (*RECORDS.values(), *OUTPUTS):
+    for technique in (*ACTIVATIONS, *OUTPUTS):
         assert all((technique.summary, technique.formula, technique.source, technique.good_for, technique.bad_for))
-        assert technique.lives_in.startswith(("seewhy.nn.", "torch.nn."))
+        assert technique.qualified_name.startswith(("seewhy.nn.", "torch.nn."))
 
 
 def test_gain_constants_are_to_ten_figures():
     assert gain("relu") == math.sqrt(2)
+    assert gain("elu") == 1.2451983007
     assert gain("prelu") == pytest.approx(math.sqrt(2 / (1 + 1 / 16)), rel=1e-15)

@@ -50,7 +50,7 @@ def test_inserting_leaves_the_function_of_a_trained_network(name):
         expected, elsewhere = net(x), net(other)
     inserted = insert_batch_norm(net, [x])
     assert inserted == (("1.norm", "3.0.norm") if name == "dense" else ("2.norm", "4.norm"))
-    assert all(isinstance(net.get_submodule(place), BatchNorm) for place in inserted)
+    assert all(isinstance(net.get_submodule(name), BatchNorm) for name in inserted)
     with torch.no_grad():
         assert (net.eval()(x) - expected).abs().max() < 1e-5
         assert (net(other) - elsewhere).abs().max() < 1e-5
@@ -58,7 +58,7 @@ def test_inserting_leaves_the_function_of_a_trained_network(name):
     # It is a normalisation from now on: another batch is normalised by its own statistics in training.
     assert (net(other) - elsewhere).abs().max() > 1e-2
     net(x).sum().backward()
-    assert all(net.get_submodule(place).weight.grad is not None for place in inserted)
+    assert all(net.get_submodule(name).weight.grad is not None for name in inserted)
     with pytest.raises(InputError, match="must have activations without a normalisation"):
         insert_batch_norm(net, [x])
 
@@ -92,8 +92,8 @@ def test_large_means_do_not_swallow_small_variances():
     torch.testing.assert_close(norm.running_var, x.double().var(0, correction=0).float(), rtol=1e-3, atol=0)
 
 
-def test_identity_needs_scale_data_and_places_of_their_own():
-    with pytest.raises(InputError, match=r"model.norm_init: 'identity' needs a learned scale and shift, which 1 lacks"):
+def test_identity_needs_scale_data_and_activations_of_their_own():
+    with pytest.raises(InputError, match=r"norm_init: 'identity' needs a learned scale and shift, which 1 lacks"):
         start_as_identity(nn.Sequential(nn.Linear(2, 2), BatchNorm(2, scale=False)), [torch.randn(4, 2)])
     with pytest.raises(InputError, match="batches: must reach every batch normalisation, but '1' was given nothing"):
         start_as_identity(nn.Sequential(nn.Linear(2, 2), BatchNorm(2)), [])
@@ -109,7 +109,7 @@ def test_identity_needs_scale_data_and_places_of_their_own():
         def forward(self, x):
             return self.act(self.layer(self.act(x)))
 
-    with pytest.raises(InputError, match="module: act is used at several places"):
+    with pytest.raises(InputError, match="module: act is used several times"):
         insert_batch_norm(Twice(), [torch.randn(4, 2)])
 
 
@@ -173,4 +173,4 @@ def test_processes_pool_their_batches(tmp_path):
 def test_records_are_complete():
     for technique in NORM_INITS:
         assert all((technique.summary, technique.formula, technique.source, technique.good_for, technique.bad_for))
-        assert technique.lives_in.startswith("seewhy.nn.")
+        assert technique.qualified_name.startswith("seewhy.nn.")

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from seewhy.core.errors import InputError
 from seewhy.nn import NORMS, ConvNormAct, Parts, ResidualBlock
 
 
@@ -33,6 +34,16 @@ def test_block_can_start_as_its_shortcut(norm, stride):
     if norm == "none":
         shortcut = shortcut + block.conv2.bias.view(1, -1, 1, 1)
     torch.testing.assert_close(block(x), torch.nn.functional.elu(shortcut))
+
+
+def test_parts_carry_options_of_the_normalisation():
+    assert Parts("relu", "batch", momentum=0.4).normalise(4, dims=2).momentum == 0.4
+    layer = Parts("relu", "batch", {"momentum": 0.2, "eps": 1e-3}, momentum=0.4).normalise(4, dims=2)
+    assert (layer.momentum, layer.eps) == (0.2, 1e-3)
+    assert Parts("relu", "batch", {"momentum": None}, momentum=0.4).normalise(4, dims=2).momentum == 0.4
+    assert Parts("relu", "group", {"groups": 2}, momentum=0.4).normalise(4, dims=2).num_groups == 2
+    with pytest.raises(InputError, match="groups: is an option of group, got 2 with 'batch'"):
+        Parts("relu", "batch", {"groups": 2}).normalise(4, dims=2)
 
 
 def test_biases_only_where_nothing_normalises():

@@ -29,15 +29,15 @@ def masked(layer, x, seed):
 @pytest.mark.parametrize("keep", [0.5, 0.2, 0.9])
 def test_masks_keep_the_right_share_and_are_independent(keep):
     count, weights = 400, 1003
-    kept = (masks(torch.tensor(11), 0, count, weights, keep) != 0).double()
+    stays = (masks(torch.tensor(11), 0, count, weights, keep) != 0).double()
     error = math.sqrt(keep * (1 - keep))
-    assert abs(kept.mean() - keep) < 4 * error / math.sqrt(count * weights)
-    centred = (kept - keep) / error
+    assert abs(stays.mean() - keep) < 4 * error / math.sqrt(count * weights)
+    centred = (stays - keep) / error
     for by in (centred @ centred.T / weights, centred.T @ centred / count):
         size, trials = len(by), by.shape[0] if by is None else (weights if len(by) == count else count)
-        apart = by[~torch.eye(size, dtype=torch.bool)]
-        assert apart.abs().max() < 6 / math.sqrt(trials)
-        assert abs(apart.mean()) < 6 / math.sqrt(trials * size)
+        others = by[~torch.eye(size, dtype=torch.bool)]
+        assert others.abs().max() < 6 / math.sqrt(trials)
+        assert abs(others.mean()) < 6 / math.sqrt(trials * size)
 
 
 def test_masks_depend_on_seed_and_example_alone():
@@ -51,8 +51,8 @@ def test_a_linear_layer_is_its_formula():
     layer, x = DropConnectLinear(7, 5, drop=0.3), torch.randn(6, 7)
     y = masked(layer, x, 1)
     torch.manual_seed(1)
-    kept = (masks(torch.randint(0, 1 << 62, ()), 0, 6, 40, 0.7) != 0).float().view(6, 5, 8)
-    expected = torch.einsum("noi,ni->no", kept[..., :7] * layer.weight, x) + kept[..., 7] * layer.bias
+    stays = (masks(torch.randint(0, 1 << 62, ()), 0, 6, 40, 0.7) != 0).float().view(6, 5, 8)
+    expected = torch.einsum("noi,ni->no", stays[..., :7] * layer.weight, x) + stays[..., 7] * layer.bias
     torch.testing.assert_close(y, expected)
 
 
@@ -60,8 +60,8 @@ def test_a_convolution_is_its_formula():
     layer, x = conv(drop=0.3), torch.randn(6, 3, 5, 4)
     y = masked(layer, x, 1)
     torch.manual_seed(1)
-    kept = (masks(torch.randint(0, 1 << 62, ()), 0, 6, layer.weight.numel(), 0.7) != 0).float()
-    filters = kept.view(6, *layer.weight.shape) * layer.weight
+    stays = (masks(torch.randint(0, 1 << 62, ()), 0, 6, layer.weight.numel(), 0.7) != 0).float()
+    filters = stays.view(6, *layer.weight.shape) * layer.weight
     expected = torch.cat(
         [F.conv2d(one[None], each, layer.bias, padding=1) for one, each in zip(x, filters, strict=True)]
     )
@@ -88,20 +88,22 @@ def test_gradients(kind, shared):
 @pytest.mark.parametrize("drop", [0.5, 0.3])
 def test_products_in_half_precision_have_the_same_masks(kind, drop, monkeypatch):
     make, shape = LAYERS[kind]
-    layer, x, found = make(drop=drop), torch.randn(40, *shape[1:]), []
+    layer, x, results = make(drop=drop), torch.randn(40, *shape[1:]), []
     g = torch.randn_like(layer(x))
     for half in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             y = masked(layer, x, 7)
         assert y.dtype == (torch.bfloat16 if half else torch.float32)
-        found.append([y.float(), *torch.autograd.grad(y, list(layer.parameters()), g.to(y.dtype))])
-    for half, whole in zip(found[1], found[0], strict=True):
+        results.append([y.float(), *torch.autograd.grad(y, list(layer.parameters()), g.to(y.dtype))])
+    for half, whole in zip(results[1], results[0], strict=True):
         assert half.dtype == torch.float32
         assert (half - whole).norm() < 0.01 * whole.norm()
-    monkeypatch.setattr(module, "AT_ONCE", 1)  # sums over many pieces keep the weights' precision
+    monkeypatch.setattr(module, "CHUNK_WEIGHTS", 1)  # sums over many chunks keep the weights' precision
     with torch.autocast("cpu", torch.bfloat16):
         y = masked(layer, x, 7)
-    for half, whole in zip(torch.autograd.grad(y, list(layer.parameters()), g.to(y.dtype)), found[0][1:], strict=True):
+    for half, whole in zip(
+        torch.autograd.grad(y, list(layer.parameters()), g.to(y.dtype)), results[0][1:], strict=True
+    ):
         assert (half - whole).norm() < 0.01 * whole.norm()
 
 
@@ -109,19 +111,19 @@ def test_products_in_half_precision_have_the_same_masks(kind, drop, monkeypatch)
 def test_second_derivatives(kind):
     """Newton's methods differentiate gradients, one row at a time or many; float32 masks by bits, float64 by products."""
     make, shape = LAYERS[kind]
-    layer, x, found = make(drop=0.4), torch.randn(shape), []
+    layer, x, results = make(drop=0.4), torch.randn(shape), []
     for dtype in (torch.float32, torch.float64):
         layer.to(dtype)
         y = masked(layer, x.to(dtype), 7)
         (slope,) = torch.autograd.grad(y.pow(3).sum(), layer.weight, create_graph=True)
         rows = torch.eye(slope.numel(), dtype=dtype)[:12]
         each = [torch.autograd.grad(slope.flatten() @ row, layer.weight, retain_graph=True)[0] for row in rows]
-        found.append(torch.stack(each))
+        results.append(torch.stack(each))
         if kind == "linear":  # convolutions are differentiated for many rows by a slow path, of which torch warns
             (many,) = torch.autograd.grad(slope.flatten(), layer.weight, rows, is_grads_batched=True)
-            torch.testing.assert_close(many, found[-1])
-    assert found[1].abs().max() > 0.1
-    torch.testing.assert_close(found[0].double(), found[1], rtol=1e-3, atol=1e-3)
+            torch.testing.assert_close(many, results[-1])
+    assert results[1].abs().max() > 0.1
+    torch.testing.assert_close(results[0].double(), results[1], rtol=1e-3, atol=1e-3)
     layer, exact = make(drop=0.4).double(), torch.randn((2, *shape[1:]), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda x: masked(layer, x, 5), (exact,))
 
@@ -132,7 +134,7 @@ def test_pieces_are_the_whole(kind, monkeypatch):
     layer, x = make(), torch.randn(shape, requires_grad=True)
     y = masked(layer, x, 2)
     expected = torch.autograd.grad(y.square().sum(), [x, layer.weight])
-    monkeypatch.setattr(module, "AT_ONCE", 1)
+    monkeypatch.setattr(module, "CHUNK_WEIGHTS", 1)
     again = masked(layer, x, 2)
     torch.testing.assert_close(again, y)
     torch.testing.assert_close(torch.autograd.grad(again.square().sum(), [x, layer.weight]), expected)
@@ -156,12 +158,12 @@ def test_evaluation_is_the_mean_over_masks(kind):
     layer, x = make(drop=0.3), torch.randn(1, *shape[1:])
     torch.manual_seed(0)
     with torch.no_grad():
-        drawn = layer(x.expand(20000, *shape[1:]))
-        error = drawn.std(0) / math.sqrt(len(drawn))
+        samples = layer(x.expand(20000, *shape[1:]))
+        error = samples.std(0) / math.sqrt(len(samples))
         mean = layer.eval()(x)[0]
     if kind == "conv":  # a bias stays
         torch.testing.assert_close(layer.bias[:, None, None] + 0.7 * F.conv2d(x, layer.weight, padding=1)[0], mean)
-    assert ((drawn.mean(0) - mean).abs() < 5 * error + 1e-6).all()
+    assert ((samples.mean(0) - mean).abs() < 5 * error + 1e-6).all()
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh(), nn.Sigmoid()])
@@ -172,12 +174,12 @@ def test_evaluation_behind_an_activation_is_that_of_the_gaussian(activation):
     with torch.no_grad():
         layer.weight.mul_(8)
         x = torch.randn(1, 400)
-        drawn = layer(x.expand(20000, 400))
-        got, spread = layer.eval()(x)[0], drawn.std(0)
-        error = spread / math.sqrt(len(drawn))
+        samples = layer(x.expand(20000, 400))
+        got, std = layer.eval()(x)[0], samples.std(0)
+        error = std / math.sqrt(len(samples))
         plain = activation(0.5 * F.linear(x, layer.weight, layer.bias))[0]
-    assert ((drawn.mean(0) - got).abs() < 5 * error + 0.02 * spread).all()
-    assert ((drawn.mean(0) - plain).abs() > 5 * error).any()  # the activation of the mean is another thing
+    assert ((samples.mean(0) - got).abs() < 5 * error + 0.02 * std).all()
+    assert ((samples.mean(0) - plain).abs() > 5 * error).any()  # the activation of the mean is another thing
 
 
 @both
@@ -222,7 +224,7 @@ def test_it_folds_a_normalisation_behind_it():
         net(torch.randn(6, 3, 5, 4))
     x = torch.randn(6, 3, 5, 4)
     folded = fold(net.eval())
-    assert folded.kept or not folded.folded or torch.allclose(folded.module(x), net(x), atol=1e-4)
+    assert folded.unfolded or not folded.folded or torch.allclose(folded.module(x), net(x), atol=1e-4)
 
 
 @pytest.mark.parametrize(

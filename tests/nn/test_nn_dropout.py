@@ -1,4 +1,4 @@
-"""Dropout's two forms, and predictions averaged over draws."""
+"""Dropout's two forms, and predictions averaged over stochastic forward passes."""
 
 import copy
 import math
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from seewhy.core.errors import InputError
-from seewhy.nn import DROPOUTS, DropConnectLinear, Dropout, FractionalMaxPool2d, drawing, monte_carlo
+from seewhy.nn import DROPOUTS, DropConnectLinear, Dropout, FractionalMaxPool2d, monte_carlo, stochastic_inference
 
 
 @pytest.mark.parametrize("p", [0.2, 0.5])
@@ -16,12 +16,12 @@ from seewhy.nn import DROPOUTS, DropConnectLinear, Dropout, FractionalMaxPool2d,
 def test_the_mean_in_training_is_what_evaluation_gives(kind, p):
     torch.manual_seed(0)
     layer, x = Dropout(p, kind=kind), torch.rand(1, 50) + 0.5
-    drawn = layer(x.expand(20000, 50))
-    error = drawn.std(0) / math.sqrt(len(drawn))
-    assert ((drawn.mean(0) - layer.eval()(x)[0]).abs() < 4.5 * error).all()
-    kept = (drawn != 0).double()
-    assert abs(kept.mean() - (1 - p)) < 4 * math.sqrt(p * (1 - p) / kept.numel())
-    rows = (kept - (1 - p)) / math.sqrt(p * (1 - p))
+    samples = layer(x.expand(20000, 50))
+    error = samples.std(0) / math.sqrt(len(samples))
+    assert ((samples.mean(0) - layer.eval()(x)[0]).abs() < 4.5 * error).all()
+    stays = (samples != 0).double()
+    assert abs(stays.mean() - (1 - p)) < 4 * math.sqrt(p * (1 - p) / stays.numel())
+    rows = (stays - (1 - p)) / math.sqrt(p * (1 - p))
     assert (rows.T @ rows / len(rows) - torch.eye(50)).abs().max() < 6 / math.sqrt(len(rows))  # units are independent
     examples = rows[:200]
     assert abs((examples @ examples.T / 50)[~torch.eye(200, dtype=torch.bool)].mean()) < 0.01  # and examples
@@ -85,7 +85,7 @@ def test_contract(kind):
 def test_what_cannot_be_meant_is_refused():
     with pytest.raises(InputError, match="p: must be at least 0 and less than 1, got 1"):
         Dropout(1.0)
-    with pytest.raises(InputError, match=r"reg\.dropout_kind: 'invert' is not known; .*did you mean 'inverted'"):
+    with pytest.raises(InputError, match=r"kind: 'invert' is not known; .*did you mean 'inverted'"):
         Dropout(0.5, kind="invert")
 
 
@@ -95,23 +95,23 @@ def net():
     return nn.Sequential(nn.Linear(6, 32), nn.BatchNorm1d(32), nn.ReLU(), Dropout(0.5), nn.Linear(32, 4))
 
 
-def test_draws_are_averaged_and_told_apart(net):
+def test_passes_are_averaged_and_their_differences_measured(net):
     x = torch.randn(10, 6)
-    found = monte_carlo(net, x, 40, seed=3)
-    assert found.draws.shape == (40, 10, 4)
-    torch.testing.assert_close(found.mean, found.draws.mean(0))
-    torch.testing.assert_close(found.deviation, found.draws.std(0, correction=0))
-    torch.testing.assert_close(found.mean.sum(1), torch.ones(10))
-    entropy = -(found.mean * found.mean.log()).sum(1)
-    torch.testing.assert_close(found.uncertainty, entropy)
-    each = -(found.draws * found.draws.log()).sum(2).mean(0)
-    torch.testing.assert_close(found.disagreement, entropy - each, atol=1e-6, rtol=0)
-    assert (found.disagreement > 1e-4).all()
-    assert torch.equal(monte_carlo(net, x, 40, seed=3).mean, found.mean)
-    assert not torch.equal(monte_carlo(net, x, 40, seed=4).mean, found.mean)
+    result = monte_carlo(net, x, 40, seed=3)
+    assert result.samples.shape == (40, 10, 4)
+    torch.testing.assert_close(result.mean, result.samples.mean(0))
+    torch.testing.assert_close(result.std, result.samples.std(0, correction=0))
+    torch.testing.assert_close(result.mean.sum(1), torch.ones(10))
+    entropy = -(result.mean * result.mean.log()).sum(1)
+    torch.testing.assert_close(result.entropy, entropy)
+    each = -(result.samples * result.samples.log()).sum(2).mean(0)
+    torch.testing.assert_close(result.mutual_information, entropy - each, atol=1e-6, rtol=0)
+    assert (result.mutual_information > 1e-4).all()
+    assert torch.equal(monte_carlo(net, x, 40, seed=3).mean, result.mean)
+    assert not torch.equal(monte_carlo(net, x, 40, seed=4).mean, result.mean)
 
 
-def test_the_network_and_the_generators_are_left_alone(net):
+def test_the_network_and_the_global_random_state_are_left_alone(net):
     net.train()
     net[1].eval()
     before, modes, state = (
@@ -119,7 +119,7 @@ def test_the_network_and_the_generators_are_left_alone(net):
         [part.training for part in net.modules()],
         torch.get_rng_state(),
     )
-    monte_carlo(net, torch.randn(3, 6), 2)  # the draw of x is not the network's
+    monte_carlo(net, torch.randn(3, 6), 2)  # the random x is not the network's
     torch.set_rng_state(state)
     monte_carlo(net, torch.ones(3, 6), 2)
     assert torch.equal(torch.get_rng_state(), state)
@@ -128,17 +128,20 @@ def test_the_network_and_the_generators_are_left_alone(net):
 
 
 @pytest.mark.parametrize("part", [nn.Dropout2d(0.5), FractionalMaxPool2d(1.5), nn.Flatten()])
-def test_everything_that_draws_draws(part):
+def test_everything_that_is_random_in_training_is_random(part):
     net = nn.Sequential(
         part, nn.Flatten(), DropConnectLinear(27 if isinstance(part, (nn.Dropout2d, nn.Flatten)) else 12, 5)
     )
-    found = monte_carlo(net.eval(), torch.randn(4, 3, 3, 3), 5)
-    assert found.deviation.min() > 0
+    result = monte_carlo(net.eval(), torch.randn(4, 3, 3, 3), 5)
+    assert result.std.min() > 0
     assert not net.training
 
 
 def test_a_network_without_randomness_is_refused():
-    with pytest.raises(InputError, match="draws: the network draws nothing"), drawing(nn.Linear(2, 2)):
+    with (
+        pytest.raises(InputError, match="module: nothing in the network is random"),
+        stochastic_inference(nn.Linear(2, 2)),
+    ):
         pass
-    with pytest.raises(InputError, match="draws: must be at least 2, got 1"):
+    with pytest.raises(InputError, match="samples: must be at least 2, got 1"):
         monte_carlo(nn.Linear(2, 2), torch.ones(1, 2), 1)

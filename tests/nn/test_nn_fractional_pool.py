@@ -46,10 +46,10 @@ def test_it_is_the_maximum_over_its_regions(regions, overlapping):
 
 
 @pytest.mark.parametrize(("regions", "overlapping"), KINDS)
-def test_training_draws_and_evaluation_does_not(regions, overlapping):
+def test_training_samples_and_evaluation_does_not(regions, overlapping):
     pool, x = FractionalMaxPool2d(1.5, regions=regions, overlapping=overlapping), torch.randn(2, 3, 25, 25)
-    drawn = [pool(x) for _ in range(4)]
-    assert any(not torch.equal(drawn[0], other) for other in drawn[1:])
+    samples = [pool(x) for _ in range(4)]
+    assert any(not torch.equal(samples[0], other) for other in samples[1:])
     pool.eval()
     assert torch.equal(pool(x), pool(x))
     assert torch.equal(pool(x[:1]), pool(x)[:1])
@@ -58,8 +58,8 @@ def test_training_draws_and_evaluation_does_not(regions, overlapping):
 def test_random_steps_are_in_every_order():
     torch.manual_seed(0)
     pool = FractionalMaxPool2d(1.5, regions="random", overlapping=False)
-    seen = {tuple(pool._edges(6, 4).diff().tolist()) for _ in range(200)}
-    assert len(seen) == 6  # ways to place two steps of 2 among four
+    patterns = {tuple(pool._edges(6, 4).diff().tolist()) for _ in range(200)}
+    assert len(patterns) == 6  # ways to put two steps of 2 among four
 
 
 def test_pseudorandom_steps_are_even():

@@ -8,31 +8,31 @@ from torch import nn
 
 from seewhy.core.errors import InputError
 from seewhy.nn import BatchNorm, ConvNormAct, DropConnectLinear, Parts, ResidualBlock
-from seewhy.nn.init import LAYERS
+from seewhy.nn.initialisation import LAYERS
 from seewhy.nn.lsuv import lsuv_
 from seewhy.nn.maxout import MaxoutConv2d, MaxoutLinear
 
 
-def generator(seed=0):
+def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
 def variances(net, x):
     """The variance of each layer's output, by hooks of the test's own."""
-    found, hooks = {}, []
+    measured, hooks = {}, []
     for name, layer in net.named_modules():
         if isinstance(layer, LAYERS):
 
             def note(layer, inputs, y, name=name):
                 affine = layer.affine(*inputs) if isinstance(layer, MaxoutLinear | MaxoutConv2d) else y
-                found[name] = affine.var(correction=0).item()
+                measured[name] = affine.var(correction=0).item()
 
             hooks.append(layer.register_forward_hook(note))
     with torch.no_grad():
         net(x)
     for hook in hooks:
         hook.remove()
-    return found
+    return measured
 
 
 NETWORKS = {
@@ -57,12 +57,12 @@ def test_every_layer_has_variance_one(name):
     torch.manual_seed(0)
     make, shape = NETWORKS[name]
     net, x = make(), torch.randn(shape) * 3 + 1
-    records = lsuv_(net, x, generator=generator())
-    found = variances(net, x)
-    assert sorted(record.layer for record in records) == sorted(found)
+    records = lsuv_(net, x, rng=rng())
+    measured = variances(net, x)
+    assert sorted(record.layer for record in records) == sorted(measured)
     for record in records:
-        assert found[record.layer] == pytest.approx(1.0, abs=0.02)
-        assert record.after == pytest.approx(found[record.layer], rel=1e-4)
+        assert measured[record.layer] == pytest.approx(1.0, abs=0.02)
+        assert record.after == pytest.approx(measured[record.layer], rel=1e-4)
         assert record.iterations <= 2  # without biases the first division is exact
 
 
@@ -72,7 +72,7 @@ def test_orthogonal_comes_first_and_only_if_wanted():
     lsuv_(net, torch.randn(50, 6))
     ratio = net.weight.detach() / start
     torch.testing.assert_close(ratio, ratio[0, 0].expand_as(ratio))
-    lsuv_(net, torch.randn(50, 6), generator=generator())
+    lsuv_(net, torch.randn(50, 6), rng=rng())
     square = net.weight.detach() @ net.weight.detach().T
     torch.testing.assert_close(square / square[0, 0], torch.eye(6), atol=1e-5, rtol=0)
 
@@ -82,7 +82,7 @@ def test_biases_stay_and_are_reckoned_with():
     with torch.no_grad():
         net.bias.copy_(torch.tensor([-0.5, -0.2, 0.2, 0.5]))
     x = torch.randn(200, 20)
-    (record,) = lsuv_(net, x, tolerance=1e-3, iterations=60)
+    (record,) = lsuv_(net, x, tolerance=1e-3, max_iter=60)
     assert record.iterations > 1
     assert net(x).var(correction=0).item() == pytest.approx(1.0, abs=1e-3)
     torch.testing.assert_close(net.bias.detach(), torch.tensor([-0.5, -0.2, 0.2, 0.5]))
@@ -132,8 +132,8 @@ def test_modes_statistics_hooks_and_random_state_are_restored():
     modes = [part.training for part in net.modules()]
     buffers = {key: value.clone() for key, value in net.named_buffers()}
     state = torch.get_rng_state()
-    x = torch.randn(8, 2, 6, 6, generator=generator(1)) * 5
-    lsuv_(net, x, generator=generator())
+    x = torch.randn(8, 2, 6, 6, generator=rng(1)) * 5
+    lsuv_(net, x, rng=rng())
     assert torch.equal(torch.get_rng_state(), state)
     assert [part.training for part in net.modules()] == modes
     assert all(torch.equal(value, buffers[key]) for key, value in net.named_buffers())
@@ -149,8 +149,8 @@ def test_modes_statistics_hooks_and_random_state_are_restored():
 def test_bad_numbers_are_refused():
     with pytest.raises(InputError, match="tolerance: must be more than 0 and less than 1, got 0"):
         lsuv_(nn.Linear(2, 2), torch.zeros(3, 2), tolerance=0)
-    with pytest.raises(InputError, match="iterations: must be at least 1, got 0"):
-        lsuv_(nn.Linear(2, 2), torch.zeros(3, 2), iterations=0)
+    with pytest.raises(InputError, match="max_iter: must be at least 1, got 0"):
+        lsuv_(nn.Linear(2, 2), torch.zeros(3, 2), max_iter=0)
 
 
 def test_dropconnect_is_scaled_before_the_activation_inside():
@@ -158,7 +158,7 @@ def test_dropconnect_is_scaled_before_the_activation_inside():
     layers = [DropConnectLinear(40, 40, activation=nn.Sigmoid()) for _ in range(3)]
     net = nn.Sequential(*layers)
     x = torch.randn(256, 40)
-    records = lsuv_(net, x, generator=generator())
+    records = lsuv_(net, x, rng=rng())
     assert [record.after for record in records] == pytest.approx([1.0] * 3, abs=0.02)
     for layer in layers:
         assert layer.affine(x).var(correction=0).item() == pytest.approx(1.0, abs=0.02)

@@ -24,17 +24,17 @@ def obvious(x, pieces):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_is_the_obvious_spelling(pieces, shape, dtype):
     torch.manual_seed(0)
-    mine = torch.randn(shape).to(dtype).requires_grad_()
-    theirs = mine.detach().clone().requires_grad_()
-    y, expected = maxout(mine, pieces), obvious(theirs, pieces)
+    ours = torch.randn(shape).to(dtype).requires_grad_()
+    theirs = ours.detach().clone().requires_grad_()
+    y, expected = maxout(ours, pieces), obvious(theirs, pieces)
     assert torch.equal(y, expected)
     weights = torch.randn(y.shape).to(dtype)
     (y * weights).sum().backward()
     (expected * weights).sum().backward()
     # Equal values, which rounding makes in bf16, may choose different pieces; the sum over pieces is the same.
     if dtype == torch.float32:
-        assert torch.equal(mine.grad, theirs.grad)
-    summed = mine.grad.unflatten(1, (pieces, -1)).sum(1)
+        assert torch.equal(ours.grad, theirs.grad)
+    summed = ours.grad.unflatten(1, (pieces, -1)).sum(1)
     assert torch.equal(summed, theirs.grad.unflatten(1, (pieces, -1)).sum(1))
 
 
@@ -45,9 +45,9 @@ def test_equal_pieces_share_one_gradient():
 
 
 def test_not_a_number_is_passed_on():
-    for place in range(3):
+    for index in range(3):
         x = torch.zeros(1, 3)
-        x[0, place] = math.nan
+        x[0, index] = math.nan
         assert maxout(x, 3).isnan().all()
 
 

@@ -15,10 +15,10 @@ class Counted(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.linear, self.seen = nn.Linear(3, 3), 0
+        self.linear, self.count = nn.Linear(3, 3), 0
 
     def forward(self, x):
-        self.seen += len(x)
+        self.count += len(x)
         return self.linear(x)
 
 
@@ -35,10 +35,10 @@ def test_skipped_branches_cost_nothing(mode):
     branch, depth, x = Counted(), StochasticDepth(0.6, mode=mode), torch.randn(10, 3)
     for _ in range(400):
         depth(x, branch, x)
-    share = branch.seen / 4000
+    share = branch.count / 4000
     assert abs(share - 0.6) < 4 * math.sqrt(0.24 / (400 if mode == "batch" else 4000))
     if mode == "batch":
-        assert branch.seen % 10 == 0
+        assert branch.count % 10 == 0
 
 
 def test_a_skipped_branch_has_no_gradient_and_the_shortcut_keeps_its_own():
@@ -56,10 +56,10 @@ def test_evaluation_is_the_mean_over_coins(mode):
     torch.manual_seed(0)
     branch, depth, x = Counted(), StochasticDepth(0.7, mode=mode), torch.randn(5, 3)
     with torch.no_grad():
-        drawn = torch.stack([depth(x, branch, x) for _ in range(4000)])
+        samples = torch.stack([depth(x, branch, x) for _ in range(4000)])
         expected = x + 0.7 * branch(x)
         torch.testing.assert_close(depth.eval()(x, branch, x), expected)
-    assert ((drawn.mean(0) - expected).abs() < 5 * drawn.std(0) / math.sqrt(4000) + 1e-6).all()
+    assert ((samples.mean(0) - expected).abs() < 5 * samples.std(0) / math.sqrt(4000) + 1e-6).all()
 
 
 def test_rows_have_coins_of_their_own_and_exact_gradients():

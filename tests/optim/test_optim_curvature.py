@@ -22,7 +22,7 @@ TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-11}
 DTYPES = list(TOLERANCE)
 
 
-def draw(*shape, seed=0, dtype=torch.float64):
+def random(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
@@ -38,7 +38,7 @@ def network(dtype=torch.float64):
 
 def cross_entropy(dtype=torch.float64):
     net = network(dtype)
-    outputs = net(draw(7, 3, dtype=dtype))
+    outputs = net(random(7, 3, dtype=dtype))
     loss = F.cross_entropy(outputs, torch.tensor([0, 1, 2, 0, 1, 2, 0]))
     return net, outputs, loss
 
@@ -50,7 +50,7 @@ def as_functions(net):
     def outputs(w):
         parts = w.split([shape.numel() for shape in shapes.values()])
         weights = {name: part.view(shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)}
-        return torch.func.functional_call(net, weights, (draw(7, 3, dtype=w.dtype),))
+        return torch.func.functional_call(net, weights, (random(7, 3, dtype=w.dtype),))
 
     def loss(z):
         return F.cross_entropy(z, torch.tensor([0, 1, 2, 0, 1, 2, 0]))
@@ -61,13 +61,13 @@ def as_functions(net):
 
 def spectrum(*values, seed=0, dtype=torch.float64):
     """A symmetric matrix with these eigenvalues."""
-    q = torch.linalg.qr(draw(len(values), len(values), seed=seed))[0]
+    q = torch.linalg.qr(random(len(values), len(values), seed=seed))[0]
     return ((q * torch.tensor(values, dtype=torch.float64)) @ q.T).to(dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_functions_agree_with_autograds_hessian(dtype):
-    x, v = draw(6, dtype=dtype), draw(6, seed=1, dtype=dtype)
+    x, v = random(6, dtype=dtype), random(6, seed=1, dtype=dtype)
     matrix = torch.autograd.functional.hessian(bumpy, x)
     assert torch.linalg.eigvalsh(matrix)[0] < 0 < torch.linalg.eigvalsh(matrix)[-1]
     torch.testing.assert_close(hessian(bumpy, x), matrix, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
@@ -81,14 +81,14 @@ def test_graphs_agree_with_autograds_hessian(dtype):
     outputs, inner, w = as_functions(net)
     matrix = torch.autograd.functional.hessian(lambda w: inner(outputs(w)), w)
     slope = torch.autograd.functional.jacobian(lambda w: inner(outputs(w)), w)
-    v = draw(len(w), seed=1, dtype=dtype)
+    v = random(len(w), seed=1, dtype=dtype)
     g, product = hessian_product(loss, list(net.parameters()))
     close = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]}
     torch.testing.assert_close(g, slope, **close)
     torch.testing.assert_close(product(v), matrix @ v, **close)
-    g, found = hessian_matrix(loss, list(net.parameters()))
+    g, solution = hessian_matrix(loss, list(net.parameters()))
     torch.testing.assert_close(g, slope, **close)
-    torch.testing.assert_close(found, matrix, **close)
+    torch.testing.assert_close(solution, matrix, **close)
     assert product(v).dtype == dtype
 
 
@@ -98,18 +98,18 @@ def test_gauss_newton_is_the_product_of_its_three_factors(dtype):
     z, inner, w = as_functions(net)
     J = torch.autograd.functional.jacobian(z, w).reshape(21, -1)
     H = torch.autograd.functional.hessian(inner, z(w)).reshape(21, 21)
-    v = draw(len(w), seed=1, dtype=dtype)
+    v = random(len(w), seed=1, dtype=dtype)
     close = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]}
     g, product = gauss_newton_product(loss, outputs, list(net.parameters()))
     torch.testing.assert_close(product(v), J.T @ (H @ (J @ v)), **close)
     torch.testing.assert_close(gauss_newton_vector(z, inner, w, v), J.T @ (H @ (J @ v)), **close)
     torch.testing.assert_close(g, torch.autograd.functional.jacobian(lambda w: inner(z(w)), w), **close)
     true = torch.autograd.functional.hessian(lambda w: inner(z(w)), w)
-    assert (J.T @ H @ J - true).norm() > 0.05 * true.norm()  # the two products are told apart
+    assert (J.T @ H @ J - true).norm() > 0.05 * true.norm()  # the two products differ
 
 
 def test_hessian_of_more_rows_than_are_differentiated_at_once():
-    x = nn.Parameter(draw(300))
+    x = nn.Parameter(random(300))
     d = torch.arange(1.0, 301.0, dtype=torch.float64)
     _, matrix = hessian_matrix((d * x**4).sum() + (x[0] * x[299]), [x])
     expected = torch.diag(12 * d * x.detach() ** 2)
@@ -118,7 +118,7 @@ def test_hessian_of_more_rows_than_are_differentiated_at_once():
 
 
 def test_unused_linear_and_shared_parameters():
-    a, b, unused = (nn.Parameter(draw(3, seed=k)) for k in range(3))
+    a, b, unused = (nn.Parameter(random(3, seed=k)) for k in range(3))
     matrices = [hessian_matrix(loss, [a, b, unused])[1] for loss in ((a * b).sum(), a.sum())]
     expected = torch.zeros(9, 9, dtype=torch.float64)
     expected[:3, 3:6] = expected[3:6, :3] = torch.eye(3)
@@ -131,13 +131,13 @@ def test_unused_linear_and_shared_parameters():
 
 def test_half_linear_losses():
     """One gradient is constant, the other has a graph."""
-    a, b = nn.Parameter(draw(2)), nn.Parameter(draw(2, seed=1))
+    a, b = nn.Parameter(random(2)), nn.Parameter(random(2, seed=1))
     _, product = hessian_product(a.sum() + (b**2).sum(), [a, b])
     assert product(torch.ones(4, dtype=torch.float64)).tolist() == [0, 0, 2, 2]
 
 
 def test_closures_that_cannot_be_used_are_refused():
-    x = nn.Parameter(draw(3))
+    x = nn.Parameter(random(3))
     spent = (x**2).sum()
     spent.backward()
     with pytest.raises(InputError, match="closure: must not call backward"):
@@ -157,35 +157,35 @@ def test_closures_that_cannot_be_used_are_refused():
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_conjugate_gradients_solve(dtype):
     A = spectrum(*torch.linspace(1, 50, 12).tolist(), dtype=dtype)
-    b = draw(12, dtype=dtype)
-    found = conjugate_gradients(lambda v: A @ v, b, max_iter=40, rtol=10 * torch.finfo(dtype).eps)
-    assert found.reason == "residual"
+    b = random(12, dtype=dtype)
+    solution = conjugate_gradients(lambda v: A @ v, b, max_iter=40, rtol=10 * torch.finfo(dtype).eps)
+    assert solution.reason == "residual"
     close = {"rtol": 50 * TOLERANCE[dtype], "atol": 50 * TOLERANCE[dtype]}
-    torch.testing.assert_close(found.x, torch.linalg.solve(A, b), **close)
-    assert found.model == pytest.approx(float(-b @ torch.linalg.solve(A, b) / 2), rel=1e-4)
+    torch.testing.assert_close(solution.x, torch.linalg.solve(A, b), **close)
+    assert solution.model == pytest.approx(float(-b @ torch.linalg.solve(A, b) / 2), rel=1e-4)
 
 
 def test_conjugate_gradients_end_after_as_many_steps_as_there_are_eigenvalues():
     A = spectrum(1, 1, 1, 5, 5, 5, 9, 9)
-    found = conjugate_gradients(lambda v: A @ v, draw(8), max_iter=40, rtol=1e-10)
-    assert found.iterations == 3
+    solution = conjugate_gradients(lambda v: A @ v, random(8), max_iter=40, rtol=1e-10)
+    assert solution.iterations == 3
 
 
 def test_a_good_start_and_a_good_preconditioner_save_iterations():
     d = torch.logspace(0, 4, 30, dtype=torch.float64)
-    b, options = draw(30), {"max_iter": 500, "rtol": 1e-8}
+    b, options = random(30), {"max_iter": 500, "rtol": 1e-8}
     plain = conjugate_gradients(lambda v: d * v, b, **options)
     assert plain.iterations > 20
-    scaled = conjugate_gradients(lambda v: d * v, b, scale=d * (1 + 0.01 * draw(30, seed=1)), **options)
+    scaled = conjugate_gradients(lambda v: d * v, b, scale=d * (1 + 0.01 * random(30, seed=1)), **options)
     assert scaled.iterations < 12
     near = conjugate_gradients(lambda v: d * v, b, start=b / d * (1 + 1e-9), **options)
     assert near.iterations <= 1
-    for found in (scaled, near):
-        torch.testing.assert_close(found.x, b / d, rtol=1e-4, atol=1e-6)
+    for solution in (scaled, near):
+        torch.testing.assert_close(solution.x, b / d, rtol=1e-4, atol=1e-6)
 
 
 def test_a_start_that_the_model_does_not_like_is_dropped():
-    A, b = spectrum(1, 2, 3), draw(3)
+    A, b = spectrum(1, 2, 3), random(3)
     bad = conjugate_gradients(lambda v: A @ v, b, start=-b, max_iter=2)
     torch.testing.assert_close(bad.x, conjugate_gradients(lambda v: A @ v, b, max_iter=2).x)
 
@@ -193,56 +193,56 @@ def test_a_start_that_the_model_does_not_like_is_dropped():
 @pytest.mark.parametrize("seed", range(5))
 def test_negative_curvature_is_met_and_measured(seed):
     A = spectrum(-0.5, 1, 2, 3, 4, 5, seed=seed)
-    found = conjugate_gradients(lambda v: A @ v, draw(6, seed=seed + 10), max_iter=20, rtol=1e-12)
-    assert found.reason == "negative_curvature"
-    d = found.negative
-    assert float(d @ A @ d) == pytest.approx(found.bend, rel=1e-9)
-    assert found.bend < 0 < found.slope
-    if found.iterations:
-        assert found.model < 0
+    solution = conjugate_gradients(lambda v: A @ v, random(6, seed=seed + 10), max_iter=20, rtol=1e-12)
+    assert solution.reason == "negative_curvature"
+    d = solution.negative
+    assert float(d @ A @ d) == pytest.approx(solution.curvature, rel=1e-9)
+    assert solution.curvature < 0 < solution.slope
+    if solution.iterations:
+        assert solution.model < 0
 
 
 def test_the_model_falls_along_the_iterates():
-    A, b = spectrum(*torch.logspace(-3, 1, 40).tolist()), draw(40)
-    found = conjugate_gradients(lambda v: A @ v, b, max_iter=35)
-    assert found.reason == "limit"
-    models = [q for _, _, q in found.iterates]
-    assert models == pytest.approx([float(x @ A @ x / 2 - b @ x) for _, x, _ in found.iterates])
+    A, b = spectrum(*torch.logspace(-3, 1, 40).tolist()), random(40)
+    solution = conjugate_gradients(lambda v: A @ v, b, max_iter=35)
+    assert solution.reason == "limit"
+    models = [q for _, _, q in solution.iterates]
+    assert models == pytest.approx([float(x @ A @ x / 2 - b @ x) for _, x, _ in solution.iterates])
     assert models == sorted(models, reverse=True)
-    assert [i for i, _, _ in found.iterates][:4] == [1, 2, 3, 4]
-    assert found.iterates[-1][0] == 35
-    assert torch.equal(found.iterates[-1][1], found.x)
+    assert [i for i, _, _ in solution.iterates][:4] == [1, 2, 3, 4]
+    assert solution.iterates[-1][0] == 35
+    assert torch.equal(solution.iterates[-1][1], solution.x)
 
 
 def test_relative_progress_stops_as_martens_says():
     """The rule written out over the models of all iterations, each from a run that ends there."""
-    A, b = spectrum(*torch.logspace(-2, 1, 60).tolist()), draw(60)
+    A, b = spectrum(*torch.logspace(-2, 1, 60).tolist()), random(60)
     models = [0.0] + [conjugate_gradients(lambda v: A @ v, b, max_iter=i).model for i in range(1, 60)]
     epsilon = 5e-3
     expected = next(
         i for i in range(1, 60)
         if i > max(10, 0.1 * i) and models[i] < 0 and (models[i] - models[i - 10]) / models[i] < 10 * epsilon
     )  # fmt: skip
-    found = conjugate_gradients(lambda v: A @ v, b, max_iter=60, progress=epsilon)
-    assert (found.reason, found.iterations) == ("progress", expected)
+    solution = conjugate_gradients(lambda v: A @ v, b, max_iter=60, progress=epsilon)
+    assert (solution.reason, solution.iterations) == ("progress", expected)
 
 
 def test_hidden_negative_curvature_is_found():
     """The gradient at a saddle shows none; a random vector does."""
     A = spectrum(-0.1, *range(1, 30))
-    d, bend = most_negative(lambda v: A @ v, draw(30), max_iter=60)
+    d, curvature = most_negative(lambda v: A @ v, random(30), max_iter=60)
     assert float(d.norm()) == pytest.approx(1.0)
-    assert float(d @ A @ d) == pytest.approx(bend, rel=1e-6)
-    assert bend < 0
+    assert float(d @ A @ d) == pytest.approx(curvature, rel=1e-6)
+    assert curvature < 0
     positive = spectrum(0.1, *range(1, 30))
-    assert most_negative(lambda v: positive @ v, draw(30), max_iter=60) is None
-    assert most_negative(torch.zeros_like, draw(30), max_iter=60) is None
+    assert most_negative(lambda v: positive @ v, random(30), max_iter=60) is None
+    assert most_negative(torch.zeros_like, random(30), max_iter=60) is None
 
 
 @pytest.mark.parametrize("damping", [0.0, 0.7])
 def test_the_absolute_solve(damping):
     """Against the matrix function written out; where A is positive definite it is the plain solve."""
-    g, eye = draw(5), torch.eye(5, dtype=torch.float64)
+    g, eye = random(5), torch.eye(5, dtype=torch.float64)
     positive, indefinite = spectrum(0.5, 1, 2, 3, 4), spectrum(-3, -0.5, 1, 2, 4)
     torch.testing.assert_close(absolute_solve(positive, g, damping), -torch.linalg.solve(positive + damping * eye, g))
     absolute = spectrum(3, 0.5, 1, 2, 4) + damping * eye

@@ -74,7 +74,7 @@ def test_steps_equal_the_formula(name):
     curve = np.array([[1.0, 4.0], [0.2, 2.0]])
     weight = nn.Parameter(torch.tensor(start))
     takes_momentum = name in ("momentum", "nesterov", "rmsprop")
-    optimiser = build(name, [("w", weight)], lr=LR, momentum=RHO if takes_momentum else None, weight_decay=DECAY)
+    optimiser = build(name, [("w", weight)], lr=LR, weight_decay=DECAY, **({"momentum": RHO} if takes_momentum else {}))
     w, state = start, {}
     decay = 0.0 if name == "adamw" else DECAY  # all others add it to the gradient
     for t in range(1, 11):
@@ -107,7 +107,7 @@ def test_nesterov_is_the_look_ahead_after_a_change_of_variable():
 def test_weight_decay_spares_vectors_and_frozen_parameters_are_left_out(name):
     net = nn.Sequential(nn.Linear(3, 4), nn.PReLU(4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     net[0].weight.requires_grad_(False)
-    optimiser = build(name, net.named_parameters(), weight_decay=0.1)
+    optimiser = build(name, net.named_parameters(), lr=LR, weight_decay=0.1)
     decayed = {id(p) for group in optimiser.param_groups if group["weight_decay"] for p in group["params"]}
     held = {id(p) for group in optimiser.param_groups for p in group["params"]}
     assert decayed == {id(net[3].weight)}
@@ -117,7 +117,7 @@ def test_weight_decay_spares_vectors_and_frozen_parameters_are_left_out(name):
 @pytest.mark.parametrize("name", ["nesterov", "momentum", "rmsprop", "muon"])
 def test_momentum_may_be_zero(name):
     weight = nn.Parameter(torch.ones(2, 2))
-    optimiser = build(name, [("w", weight)], momentum=0.0)
+    optimiser = build(name, [("w", weight)], lr=LR, momentum=0.0)
     weight.sum().backward()
     optimiser.step()
     assert (weight < 1).all()
@@ -131,7 +131,7 @@ def test_memory_format_of_weights_does_not_matter(name, layout):
     def steps(layout):
         torch.manual_seed(0)
         net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Conv2d(5, 2, 1)).to(memory_format=layout)
-        optimiser = build(name, net.named_parameters())
+        optimiser = build(name, net.named_parameters(), lr=LR)
         x = torch.randn(2, 3, 6, 6)
         for _ in range(3):
             optimiser.zero_grad()
@@ -146,16 +146,39 @@ def test_memory_format_of_weights_does_not_matter(name, layout):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("sgd", {"lr": 0.0}, "optim.lr: must be more than 0 and finite, got 0.0"),
-        ("adam", {"lr": float("nan")}, "optim.lr: must be more than 0 and finite, got nan"),
-        ("muon", {"lr": -1.0}, "optim.lr: must be more than 0 and finite, got -1.0"),
-        ("adam", {"momentum": 0.9}, "optim.momentum: adam has none, got 0.9; leave it out"),
-        ("momentum", {"momentum": 1.0}, "optim.momentum: must be at least 0 and less than 1, got 1.0"),
-        ("sgd", {"weight_decay": -1.0}, "optim.weight_decay: must be at least 0 and finite, got -1.0"),
+        ("sgd", {"lr": 0.0}, "lr: must be more than 0 and finite, got 0.0"),
+        ("adam", {"lr": float("nan")}, "lr: must be more than 0 and finite, got nan"),
+        ("muon", {"lr": -1.0}, "lr: must be more than 0 and finite, got -1.0"),
+        ("adam", {}, "lr: adam needs a learning rate, got None; give one"),
+        (
+            "adam",
+            {"momentum": 0.9},
+            "momentum: is an option of muon, momentum, nesterov, rmsprop, got 0.9 with 'adam'; leave it out",
+        ),
+        ("adam", {"beta": 0.9}, "beta: no option of optimisers; adam has betas, eps; leave it out"),
+        ("momentum", {"lr": 0.1, "momentum": 1.0}, "momentum: must be at least 0 and less than 1, got 1.0"),
+        ("muon", {"lr": 0.1, "momentum": 1.0}, "momentum: must be at least 0 and less than 1, got 1.0"),
+        ("muon", {"lr": 0.1, "steps": 0}, "steps: must be at least 1, got 0"),
+        ("rmsprop", {"lr": 0.1, "alpha": 1.0}, "alpha: must be at least 0 and less than 1, got 1.0"),
+        ("adagrad", {"lr": 0.1, "eps": 0.0}, "eps: must be more than 0 and finite, got 0.0"),
+        (
+            "adamw",
+            {"lr": 0.1, "betas": (0.9, 1.0)},
+            "betas: must be two numbers of at least 0 and less than 1, got (0.9, 1.0)",
+        ),
+        ("newton", {"max_cg": 0}, "max_cg: must be at least 1 and finite, got 0"),
+        ("damped_newton", {"levenberg": 0.0}, "levenberg: must be more than 0 and finite, got 0.0"),
+        ("lbfgs", {"history": 0}, "history: must be at least 1, got 0; 10 is usual"),
+        (
+            "bfgs",
+            {"line_search": "wolfe"},
+            "line_search: 'wolfe' is not known; allowed: strong_wolfe, backtracking, none",
+        ),
+        ("sgd", {"lr": 0.1, "weight_decay": -1.0}, "weight_decay: must be at least 0 and finite, got -1.0"),
         (
             "adan",
             {},
-            "optim.name: 'adan' is not known; allowed: " + ", ".join(OPTIMISERS.names()) + "; did you mean 'adam'?",
+            "optimizer: 'adan' is not known; allowed: " + ", ".join(OPTIMISERS.names()) + "; did you mean 'adam'?",
         ),
     ],
 )
@@ -167,4 +190,42 @@ def test_bad_input_is_refused(name, options, message):
 
 def test_nothing_to_train_is_refused():
     with pytest.raises(InputError, match="at least one parameter"):
-        build("sgd", [("w", nn.Parameter(torch.ones(1), requires_grad=False))])
+        build("sgd", [("w", nn.Parameter(torch.ones(1), requires_grad=False))], lr=LR)
+
+
+OPTIONS = {
+    "muon": {"momentum": 0.7, "steps": 5},
+    "momentum": {"momentum": 0.7},
+    "nesterov": {"momentum": 0.7},
+    "adagrad": {"eps": 1e-3},
+    "rmsprop": {"alpha": 0.7, "momentum": 0.3, "eps": 1e-3},
+    "adam": {"betas": (0.5, 0.9), "eps": 1e-3},
+    "adamw": {"betas": (0.5, 0.9), "eps": 1e-3},
+    "newton": {"max_cg": 7},
+    "damped_newton": {"max_cg": 7, "levenberg": 3.0},
+    "dfp": {"line_search": "backtracking", "c1": 1e-3, "c2": 0.5},
+    "bfgs": {"line_search": "backtracking", "c1": 1e-3, "c2": 0.5},
+    "lbfgs": {"history": 4, "line_search": "backtracking", "c1": 1e-3, "c2": 0.5},
+}
+
+
+@pytest.mark.parametrize("technique", list(OPTIMISERS), ids=lambda technique: technique.name)
+def test_hyperparameters_arrive(technique):
+    options = OPTIONS.get(technique.name, {})
+    assert set(technique.hyperparameters) == set(options)
+    optimiser = build(technique.name, [("w", nn.Parameter(torch.ones(3, 3)))], lr=LR, **options)
+    (group,) = [group for group in optimiser.param_groups if group["params"]]
+    options = {key: value for key, value in options.items() if key not in ("levenberg", "history")}
+    if technique.name == "muon":  # the only matrix is the output layer
+        assert optimiser.defaults["momentum"] == options.pop("momentum")
+    assert {key: group[key] for key in options} == options
+    assert group["lr"] == LR or technique.name == "muon"
+
+
+def test_state_of_second_order_options():
+    weight = [("w", nn.Parameter(torch.ones(3)))]
+    assert build("lbfgs", weight, history=4)._memory.m == 4
+    newton = build("damped_newton", weight, levenberg=3.0)
+    assert newton._memory["damping"] == 3.0
+    assert newton.param_groups[0]["lr"] == 1.0
+    assert newton.param_groups[0]["max_cg"] == 30

@@ -37,7 +37,7 @@ def test_a_vector_is_the_parameters_in_their_order(kinds, seed):
     flat.write(expected + 1)
     assert torch.equal(flat.read(flat.empty()), expected + 1)
     assert [tensor.stride() for tensor in tensors] == strides
-    assert [tensor.data_ptr() for tensor in tensors] == addresses  # in place: views and sharers see it
+    assert [tensor.data_ptr() for tensor in tensors] == addresses  # in place: views and sharers change too
 
 
 def test_writing_leaves_the_rest_of_the_storage_alone():
@@ -113,5 +113,5 @@ def test_groups_are_one_list_unless_they_have_options():
 def test_the_room_stands_alone():
     rooms = "models", "training", "data", "reporting", "nn", "api", "cli"
     code = f"import sys, seewhy.optim; print([room for room in {rooms} if 'seewhy.' + room in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -33,12 +33,12 @@ def phi_of(name, calls):
 def test_strong_wolfe_holds(name, step, c2):
     calls = []
     phi, value, slope = phi_of(name, calls)
-    found = strong_wolfe(phi, value, slope, step=step, c2=c2, max_eval=60)
-    assert found.met, found
-    assert found.value <= value + 1e-4 * found.step * slope
-    assert abs(found.slope) <= c2 * -slope
-    assert (found.value, found.slope) == phi(found.step)
-    assert found.evaluations == len(calls) - 1
+    result = strong_wolfe(phi, value, slope, step=step, c2=c2, max_eval=60)
+    assert result.met, result
+    assert result.value <= value + 1e-4 * result.step * slope
+    assert abs(result.slope) <= c2 * -slope
+    assert (result.value, result.slope) == phi(result.step)
+    assert result.evaluations == len(calls) - 1
 
 
 @given(
@@ -59,19 +59,19 @@ def test_strong_wolfe_holds_on_random_quartics(coefficients, step, c2):
     if slope > -1e-3:
         assert strong_wolfe(phi, 0.0, 0.0).reason == "not_descent"
         return
-    found = strong_wolfe(phi, 0.0, slope, step=step, c2=c2, max_eval=80)
-    assert found.met
-    assert found.value <= 1e-4 * found.step * slope
-    assert abs(found.slope) <= c2 * -slope
+    result = strong_wolfe(phi, 0.0, slope, step=step, c2=c2, max_eval=80)
+    assert result.met
+    assert result.value <= 1e-4 * result.step * slope
+    assert abs(result.slope) <= c2 * -slope
 
 
 def test_armijo_is_met_by_halving():
     calls = []
     phi, value, slope = phi_of("parabola", calls)
-    found = backtracking(phi, value, slope, step=100.0)
-    assert found.met
-    assert found.value <= value + 1e-4 * found.step * slope
-    assert found.evaluations == len(calls) > 1
+    result = backtracking(phi, value, slope, step=100.0)
+    assert result.met
+    assert result.value <= value + 1e-4 * result.step * slope
+    assert result.evaluations == len(calls) > 1
 
 
 @pytest.mark.parametrize("search", [strong_wolfe, backtracking])
@@ -79,9 +79,9 @@ def test_too_far_is_not_finite_and_comes_back(search):
     def phi(t):
         return (math.nan, math.nan) if t > 0.5 else ((t - 0.4) ** 2, 2 * (t - 0.4))
 
-    found = search(phi, 0.16, -0.8, step=8.0, max_eval=60)
-    assert found.met
-    assert 0 < found.step <= 0.5
+    result = search(phi, 0.16, -0.8, step=8.0, max_eval=60)
+    assert result.met
+    assert 0 < result.step <= 0.5
 
 
 @pytest.mark.parametrize("search", [strong_wolfe, backtracking])
@@ -94,12 +94,12 @@ def test_uphill_is_refused_and_a_limit_is_kept(search):
         calls.append(t)
         return 1.0, 1.0
 
-    found = search(lying, 0.0, -1.0, max_eval=7)
-    assert not found.met
+    result = search(lying, 0.0, -1.0, max_eval=7)
+    assert not result.met
     assert len(calls) <= 7
 
 
 def test_a_function_without_end_is_followed_a_long_way():
-    found = strong_wolfe(lambda t: (-t, -1.0), 0.0, -1.0, max_eval=10)
-    assert not found.met
-    assert found.step > 1e4
+    result = strong_wolfe(lambda t: (-t, -1.0), 0.0, -1.0, max_eval=10)
+    assert not result.met
+    assert result.step > 1e4

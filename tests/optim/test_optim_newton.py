@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from seewhy.core.errors import InputError
-from seewhy.optim.newton import EXACT_UP_TO, Newton, adapted
+from seewhy.optim.newton import EXACT_UP_TO, Newton
+from seewhy.optim.newton_search import adapted
 
 EVERY = [(c, d) for c in ("exact", "hessian", "gauss_newton") for d in (None, "line_search", "levenberg")]
 GUARDED = [(c, d) for c, d in EVERY if d is not None]
@@ -261,11 +262,11 @@ def test_nothing_that_is_not_finite_enters_the_parameters(curvature, damping, ba
 
     def closure():
         nonlocal calls
-        found = honest()
+        result = honest()
         calls += 1
         if calls - 1 != call:
-            return found
-        return (found[0] * bad, found[1]) if curvature == "gauss_newton" else found * bad
+            return result
+        return (result[0] * bad, result[1]) if curvature == "gauss_newton" else result * bad
 
     optimiser = Newton(net.parameters(), curvature=curvature, damping=damping)
     before, reasons = weights(net), []
@@ -381,3 +382,48 @@ def test_bad_parameters_and_half_precision_are_refused():
     p = point(1.0)
     with torch.autocast("cpu", torch.float16), pytest.raises(InputError, match="autocast: must not be float16"):
         Newton([p]).step(lambda: (p**2).sum())
+
+
+@pytest.mark.parametrize("curvature", ["exact", "hessian", "gauss_newton"])
+@pytest.mark.parametrize("damping", [None, "line_search", "levenberg"])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_on_gradient_is_called_once_a_step_before_anything_moves(curvature, damping, maximize):
+    sign = -1 if maximize else 1
+    x = nn.Parameter(torch.tensor([1.5, -0.5, 2.0]))
+    optimiser = Newton([x], curvature=curvature, damping=damping, maximize=maximize)
+
+    def closure():
+        z = x**2
+        loss = sign * (z.square().sum() + z.sum())
+        return (loss, z) if curvature == "gauss_newton" else loss
+
+    records = []
+    for _ in range(3):
+        before = x.detach().clone()
+        optimiser.step(closure, lambda: records.append((x.detach().clone(), x.grad.clone())))
+        ((at, gradient),) = records
+        records.clear()
+        assert torch.equal(at, before)
+        torch.testing.assert_close(gradient, sign * (4 * before**3 + 2 * before))
+        assert not torch.equal(x, before)
+
+
+@pytest.mark.parametrize("start", [0.0, math.nan])
+def test_on_gradient_is_called_where_the_step_leads_nowhere(start):
+    x = nn.Parameter(torch.tensor([start]))
+    optimiser, count = Newton([x]), []
+    optimiser.step(lambda: x.square().sum(), lambda: count.append(x.grad.clone()))
+    assert len(count) == 1
+    assert optimiser.status.reason == ("converged" if start == 0 else "not_finite")
+
+
+def test_watching_changes_nothing():
+    ends = []
+    for on_gradient in (None, lambda: None):
+        x = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
+        optimiser = Newton([x], damping="levenberg")
+        for _ in range(5):
+            optimiser.step(lambda x=x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2, on_gradient)
+        ends.append((x.detach(), optimiser.status))
+    assert torch.equal(ends[0][0], ends[1][0])
+    assert ends[0][1] == ends[1][1]

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from seewhy.core.errors import InputError
-from seewhy.nn import MaxoutLinear
+from seewhy.nn import MaxoutLinear, incoming_views, penalised_weights
 from seewhy.optim.penalties import PENALTIES, Penalties, add_l2_, max_norm_, soft_threshold_, sparsity
 
 
@@ -39,7 +40,7 @@ def test_proximal_steps_find_the_lasso_of_an_orthogonal_design():
     design, target = torch.linalg.qr(torch.randn(20, 6, dtype=torch.float64))[0], torch.randn(20, dtype=torch.float64)
     weight = nn.Parameter(torch.randn(1, 6, dtype=torch.float64))
     optimizer = torch.optim.SGD([weight], lr=0.3)
-    penalties = Penalties(nn.ParameterList([weight]), optimizer, l1=0.4)
+    penalties = Penalties([("w", weight)], optimizer, l1=0.4)
     for _ in range(200):
         optimizer.zero_grad()
         (0.5 * (design @ weight[0] - target).square().sum()).backward()
@@ -56,7 +57,7 @@ def test_l2_before_the_step_is_l2_in_the_loss():
     net = network()
     twin = copy.deepcopy(net)
     optimizers = [torch.optim.Adam(one.parameters(), lr=0.01) for one in (net, twin)]
-    penalties = Penalties(net, optimizers[0], l2=0.3)
+    penalties = Penalties(penalised_weights(net).items(), optimizers[0], l2=0.3)
     for _ in range(5):
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -66,10 +67,10 @@ def test_l2_before_the_step_is_l2_in_the_loss():
         (loss_of(twin) + 0.15 * squares).backward()
         for optimizer in optimizers:
             optimizer.step()
-    for mine, other in zip(net.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(mine, other)
+    for ours, other in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, other)
     torch.testing.assert_close(
-        Penalties(twin, optimizers[1], l2=0.3).loss(),
+        Penalties(penalised_weights(twin).items(), optimizers[1], l2=0.3).loss(),
         0.15 * sum(w.square().sum() for w in (twin[0].weight, twin[4].weight)),
     )
 
@@ -78,7 +79,7 @@ def test_coupled_and_decoupled_are_one_under_plain_sgd():
     net = network()
     twin = copy.deepcopy(net)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    penalties = Penalties(net, optimizer, l2=0.2)
+    penalties = Penalties(penalised_weights(net).items(), optimizer, l2=0.2)
     decayed = torch.optim.SGD(twin.parameters(), lr=0.1)
     loss_of(net).backward()
     penalties.before_step()
@@ -88,8 +89,8 @@ def test_coupled_and_decoupled_are_one_under_plain_sgd():
         for weight in (twin[0].weight, twin[4].weight):
             weight.mul_(1 - 0.1 * 0.2)
     decayed.step()
-    for mine, other in zip(net.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(mine, other)
+    for ours, other in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, other)
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -97,7 +98,9 @@ def test_norms_of_transposed_convolutions_are_those_of_their_outputs(groups):
     """All that comes into an output, seen as the gradient of a pixel that no stride hides, has the norm that is asked for."""
     torch.manual_seed(0)
     layer = nn.ConvTranspose2d(4, 6, 3, groups=groups, bias=False).double()
-    Penalties(layer, torch.optim.SGD(layer.parameters(), lr=1.0), max_norm=0.25).after_step()
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    named = penalised_weights(layer).items()
+    Penalties(named, optimizer, max_norm=0.25, limited=partial(incoming_views, layer)).after_step()
     for output in range(6):
         x = torch.zeros(1, 4, 7, 7, dtype=torch.float64, requires_grad=True)
         (incoming,) = torch.autograd.grad(layer(x)[0, output, 4, 4], x)
@@ -109,7 +112,7 @@ def test_what_has_no_units_or_no_optimiser_is_refused():
         max_norm_([torch.ones(3)], 1.0)
     net = network()
     with pytest.raises(InputError, match=r"optimizer: must hold every weight that is penalised, but lacks 0\.weight"):
-        Penalties(net, torch.optim.SGD(net[4].parameters(), lr=0.1), l1=0.1)
+        Penalties(penalised_weights(net).items(), torch.optim.SGD(net[4].parameters(), lr=0.1), l1=0.1)
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -117,7 +120,8 @@ def test_vectors_are_spared_unless_asked_for(everything):
     net = network()
     before = copy.deepcopy(net.state_dict())
     optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
-    Penalties(net, optimizer, l1=0.01, everything=everything).after_step()
+    named = penalised_weights(net, everything=everything).items()
+    Penalties(named, optimizer, l1=0.01).after_step()
     changed = {name for name, weight in net.named_parameters() if not torch.equal(weight, before[name])}
     matrices = {"0.weight", "4.weight"}
     assert changed == (matrices | {"0.bias", "1.weight", "2.weight", "4.bias"} if everything else matrices)
@@ -132,15 +136,15 @@ def test_processes_that_average_their_gradients_are_penalised_like_one():
     parts = [slice(0, 8), slice(0, 4), slice(4, 8)]
     optimizers = [torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9) for net in nets]
     penalties = [
-        Penalties(net, optimizer, l1=0.2, l2=0.05, max_norm=0.3)
+        Penalties(penalised_weights(net).items(), optimizer, l1=0.2, l2=0.05, max_norm=0.3)
         for net, optimizer in zip(nets, optimizers, strict=True)
     ]
     for _ in range(20):
         for net, optimizer, part in zip(nets, optimizers, parts, strict=True):
             optimizer.zero_grad()
             (net(x[part]) - y[part]).square().mean().backward()
-        for mine, other in zip(nets[1].parameters(), nets[2].parameters(), strict=True):
-            mine.grad = other.grad = (mine.grad + other.grad) / 2
+        for ours, other in zip(nets[1].parameters(), nets[2].parameters(), strict=True):
+            ours.grad = other.grad = (ours.grad + other.grad) / 2
             other.grad = other.grad.clone()
         for penalty, optimizer in zip(penalties, optimizers, strict=True):
             penalty.before_step()
@@ -155,7 +159,7 @@ def test_processes_that_average_their_gradients_are_penalised_like_one():
 def test_the_learning_rate_of_a_group_is_its_threshold():
     slow, fast = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
     optimizer = torch.optim.SGD([{"params": [slow], "lr": 0.1}, {"params": [fast], "lr": 0.5}])
-    penalties = Penalties(nn.ParameterList([slow, fast]), optimizer, l1=1.0)
+    penalties = Penalties([("slow", slow), ("fast", fast)], optimizer, l1=1.0)
     optimizer.param_groups[0]["lr"] = 0.2  # as a schedule does
     penalties.after_step()
     assert slow.detach().unique().tolist() == pytest.approx([0.8])
@@ -165,7 +169,7 @@ def test_the_learning_rate_of_a_group_is_its_threshold():
 def test_the_learning_rate_is_followed_after_a_state_is_loaded():
     weight = nn.Parameter(torch.ones(2, 2))
     optimizer = torch.optim.SGD([weight], lr=0.1)
-    penalties = Penalties(nn.ParameterList([weight]), optimizer, l1=1.0)
+    penalties = Penalties([("w", weight)], optimizer, l1=1.0)
     optimizer.load_state_dict(optimizer.state_dict())
     optimizer.param_groups[0]["lr"] = 0.4
     penalties.after_step()
@@ -191,8 +195,8 @@ def test_norms_of_units_are_limited_and_smaller_ones_left_alone():
 @pytest.mark.parametrize("technique", list(PENALTIES), ids=lambda technique: technique.name)
 def test_record_is_complete(technique):
     assert all((technique.summary, technique.formula, technique.source, technique.good_for, technique.bad_for))
-    assert technique.choose.startswith(("--reg.", "--optim."))
-    assert technique.lives_in.startswith(("seewhy.optim.penalties.", "torch.optim."))
+    assert technique.example.startswith(("--reg.", "--optim."))
+    assert technique.qualified_name.startswith(("seewhy.optim.penalties.", "torch.optim."))
 
 
 def test_weights_without_a_gradient_are_left_out():
@@ -206,21 +210,21 @@ def test_weights_without_a_gradient_are_left_out():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"l1": -1.0}, r"reg\.l1: must be at least 0 and finite, got -1\.0"),
-        ({"l2": float("inf")}, r"reg\.l2: must be at least 0 and finite, got inf"),
-        ({"max_norm": 0.0}, r"reg\.max_norm: must be more than 0 and finite, got 0\.0"),
+        ({"l1": -1.0}, r"l1: must be at least 0 and finite, got -1\.0"),
+        ({"l2": float("inf")}, r"l2: must be at least 0 and finite, got inf"),
+        ({"max_norm": 0.0}, r"max_norm: must be more than 0 and finite, got 0\.0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, message):
     net = network()
     with pytest.raises(InputError, match=message):
-        Penalties(net, torch.optim.SGD(net.parameters()), **options)
+        Penalties(penalised_weights(net).items(), torch.optim.SGD(net.parameters()), **options)
 
 
 def test_frozen_weights_stay_as_they_are():
     net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    penalties = Penalties(net, optimizer, l1=0.5, l2=0.5, max_norm=0.1)
+    penalties = Penalties(penalised_weights(net).items(), optimizer, l1=0.5, l2=0.5, max_norm=0.1)
     before = [weight.detach().clone() for weight in net.parameters()]
     net[1].requires_grad_(False)
     net(torch.ones(1, 3)).sum().backward()

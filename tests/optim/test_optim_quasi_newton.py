@@ -10,6 +10,7 @@ from torch import nn
 
 from seewhy.core.errors import InputError
 from seewhy.optim import BFGS, DFP, LBFGS, strong_wolfe
+from seewhy.optim.line_search import Search
 
 KINDS = {"bfgs": BFGS, "dfp": DFP, "lbfgs": LBFGS}
 each = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -30,21 +31,19 @@ def closure_of(optimiser, loss):
 
 
 def quadratic(n, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    A = torch.randn(n, n, dtype=dtype, generator=generator)
-    return A @ A.T + torch.eye(n, dtype=dtype), torch.randn(n, dtype=dtype, generator=generator)
+    rng = torch.Generator().manual_seed(seed)
+    A = torch.randn(n, n, dtype=dtype, generator=rng)
+    return A @ A.T + torch.eye(n, dtype=dtype), torch.randn(n, dtype=dtype, generator=rng)
 
 
 def exact(H):
     """Return a search that goes to the minimum of a quadratic along the line."""
 
-    def search(phi, value, slope, *, step, noise, max_eval):
+    def search(phi, value, slope, *, step, noise, max_eval, **_):
         _, slope_at = phi(step)
         best = step * slope / (slope - slope_at)
         value_best, slope_best = phi(best)
         return Search(best, value_best, slope_best, 2, "met")
-
-    from seewhy.optim.line_search import Search
 
     return search
 
@@ -53,7 +52,7 @@ def exact(H):
 def test_n_steps_end_an_n_dimensional_quadratic_with_exact_search(kind):
     H, b = quadratic(6)
     x = nn.Parameter(torch.zeros(6, dtype=torch.float64))
-    options = {"m": 6} if kind is LBFGS else {}
+    options = {"history": 6} if kind is LBFGS else {}
     optimiser = kind([x], line_search=exact(H), max_iter=6, gtol=0.0, **options)
     optimiser.step(closure_of(optimiser, lambda: 0.5 * x @ H @ x - b @ x))
     torch.testing.assert_close(x.detach(), torch.linalg.solve(H, b), rtol=1e-7, atol=1e-8)
@@ -62,21 +61,21 @@ def test_n_steps_end_an_n_dimensional_quadratic_with_exact_search(kind):
 
 @each
 def test_steps_meet_the_strong_wolfe_conditions(kind):
-    seen = []
+    searches = []
 
     def watched(phi, value, slope, **options):
-        found = strong_wolfe(phi, value, slope, **options)
-        seen.append((found, value, slope))
-        return found
+        result = strong_wolfe(phi, value, slope, **options)
+        searches.append((result, value, slope))
+        return result
 
     x = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
     optimiser = kind([x], line_search=watched, max_iter=30)
     optimiser.step(closure_of(optimiser, lambda: rosenbrock(x)))
-    assert len(seen) > 20
-    for found, value, slope in seen:
-        assert found.met
-        assert found.value <= value + 1e-4 * found.step * slope + 1e-12
-        assert abs(found.slope) <= 0.9 * -slope
+    assert len(searches) > 20
+    for result, value, slope in searches:
+        assert result.met
+        assert result.value <= value + 1e-4 * result.step * slope + 1e-12
+        assert abs(result.slope) <= 0.9 * -slope
 
 
 @each
@@ -107,14 +106,14 @@ def test_history_is_float32_where_weights_are_bf16_or_where_asked_for():
 
 @each
 def test_maximising_is_minimising_the_negative(kind):
-    ways = []
+    ends = []
     for sign in (1, -1):
         x = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
         optimiser = kind([x], maximize=sign < 0, max_iter=12)
         optimiser.step(closure_of(optimiser, lambda x=x, sign=sign: sign * rosenbrock(x)))
-        ways.append(x.detach().clone())
+        ends.append(x.detach().clone())
         assert optimiser.status.value == pytest.approx(sign * rosenbrock(x).item())
-    assert torch.equal(*ways)
+    assert torch.equal(*ends)
 
 
 @each
@@ -152,7 +151,7 @@ def test_a_start_that_is_not_finite_is_left_as_it_is(kind):
 
 
 @each
-def test_a_closure_that_is_not_one_function_is_told(kind):
+def test_a_closure_that_is_not_one_function_is_reported(kind):
     torch.manual_seed(0)
     x = nn.Parameter(torch.ones(3))
     optimiser = kind([x])
@@ -279,7 +278,7 @@ def test_multi_batch_pairs_come_from_the_overlap():
     torch.manual_seed(0)
     target = torch.randn(6, dtype=torch.float64)
     w = nn.Parameter(torch.zeros(6, dtype=torch.float64))
-    optimiser = LBFGS([w], m=5)
+    optimiser = LBFGS([w], history=5)
     data = torch.randn(4000, 6, dtype=torch.float64)
     answers = data @ target + 0.1 * torch.randn(4000, dtype=torch.float64)
 
@@ -302,7 +301,7 @@ def test_multi_batch_pairs_come_from_the_overlap():
             lambda: LBFGS([{"params": [nn.Parameter(torch.zeros(2))], "lr": 0.1}]),
             "groups cannot have options of their own",
         ),
-        (lambda: LBFGS([nn.Parameter(torch.zeros(2))], m=0), "m: must be at least 1, got 0"),
+        (lambda: LBFGS([nn.Parameter(torch.zeros(2))], history=0), "history: must be at least 1, got 0"),
         (lambda: LBFGS([nn.Parameter(torch.zeros(2))], lr=0.0), "lr: must be more than 0 and finite, got 0"),
         (lambda: LBFGS([nn.Parameter(torch.zeros(2))], line_search="wolfe"), "line_search: 'wolfe' is not known"),
         (lambda: BFGS([nn.Parameter(torch.zeros(300, 300))]), "at most 40,000 parameters, got 90,000; use LBFGS"),
@@ -336,7 +335,7 @@ def test_a_second_group_is_refused():
         optimiser.add_param_group({"params": [nn.Parameter(torch.zeros(2))]})
 
 
-def test_a_direction_orthogonal_to_the_gradient_ends_a_limited_memory():
+def test_a_direction_orthogonal_to_the_gradient_clears_a_limited_memory():
     """Powell's badly scaled function leads L-BFGS to angles whose cosines are lost in rounding; 219 evaluations go by without a new start."""
 
     def f(x):
@@ -348,3 +347,102 @@ def test_a_direction_orthogonal_to_the_gradient_ends_a_limited_memory():
     assert optimiser.status.reason == "converged"
     assert optimiser.status.restarts > 0
     assert optimiser.status.evaluations < 150
+
+
+@each
+@pytest.mark.parametrize("line_search", ["strong_wolfe", "backtracking", "none"])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_on_gradient_is_called_once_a_step_before_anything_moves(kind, line_search, maximize):
+    x = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
+    optimiser = kind(
+        [x], line_search=line_search, lr=1.0 if line_search != "none" else 0.1, max_iter=3, maximize=maximize
+    )
+    sign = -1 if maximize else 1
+    records = []
+
+    def observe():
+        records.append((x.detach().clone(), x.grad.clone()))
+
+    for _ in range(4):
+        before = x.detach().clone()
+        optimiser.step(closure_of(optimiser, lambda: sign * rosenbrock(x)), on_gradient=observe)
+        at, gradient = records.pop()
+        assert not records
+        assert torch.equal(at, before)
+        point = before.clone().requires_grad_()
+        torch.testing.assert_close(gradient, torch.autograd.grad(sign * rosenbrock(point), point)[0], rtol=0, atol=0)
+        assert not torch.equal(x, before)
+
+
+@each
+def test_on_gradient_is_given_the_gradient_of_a_known_start_too(kind):
+    x = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
+    unused = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    optimiser = kind([x, unused], max_iter=1)
+    closure = closure_of(optimiser, lambda: rosenbrock(x))
+    optimiser.step(closure, fresh=False)
+    count, gradients = optimiser.status.evaluations, []
+    point = x.detach().clone().requires_grad_()
+    optimiser.zero_grad()
+    optimiser.step(
+        closure, on_gradient=lambda: gradients.append((x.grad.clone(), optimiser.status.evaluations)), fresh=False
+    )
+    ((gradient, evaluations),) = gradients
+    assert evaluations == count
+    torch.testing.assert_close(gradient, torch.autograd.grad(rosenbrock(point), point)[0])
+
+
+def test_on_gradient_is_given_the_gradient_of_the_batch_not_of_the_overlap():
+    w = nn.Parameter(torch.tensor([1.0, 2.0], dtype=torch.float64))
+    optimiser, gradients = LBFGS([w]), []
+    batch = closure_of(optimiser, lambda: (w * torch.tensor([3.0, 1.0])).square().sum())
+    overlap = closure_of(optimiser, lambda: (w * torch.tensor([3.0, 1.5])).square().sum())
+    optimiser.step(batch, overlap, lambda: gradients.append(w.grad.clone()))
+    assert [gradient.tolist() for gradient in gradients] == [[18.0, 4.0]]
+
+
+@each
+def test_watching_changes_nothing(kind):
+    ends = []
+    for on_gradient in (None, lambda: None):
+        x = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
+        optimiser = kind([x], max_iter=2)
+        for _ in range(4):
+            optimiser.step(closure_of(optimiser, lambda x=x: rosenbrock(x)), on_gradient=on_gradient)
+        ends.append((x.detach(), optimiser.status))
+    assert torch.equal(ends[0][0], ends[1][0])
+    assert ends[0][1] == ends[1][1]
+
+
+@each
+def test_constants_of_the_search_are_options(kind):
+    constants = []
+
+    def watched(phi, value, slope, **options):
+        constants.append((options["c1"], options["c2"]))
+        return strong_wolfe(phi, value, slope, **options)
+
+    x = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
+    optimiser = kind([x], line_search=watched, c1=1e-3, c2=0.1, max_iter=5)
+    optimiser.step(closure_of(optimiser, lambda: rosenbrock(x)))
+    assert set(constants) == {(1e-3, 0.1)}
+    counts = []
+    for c2 in (0.9, 0.01):
+        x = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
+        optimiser = kind([x], c2=c2, max_iter=10)
+        optimiser.step(closure_of(optimiser, lambda x=x: rosenbrock(x)))
+        counts.append(optimiser.status.evaluations / optimiser.status.iterations)
+    assert counts[1] > counts[0]  # nearly exact searches evaluate more often
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"c1": 0.0}, r"c1: must be more than 0 and less than 1, got 0\.0"),
+        ({"c2": 1.0}, r"c2: must be more than c1, 0\.0001, and less than 1, got 1\.0"),
+        ({"c1": 0.5, "c2": 0.4}, r"c2: must be more than c1, 0\.5, and less than 1, got 0\.4"),
+    ],
+)
+def test_constants_out_of_range_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        BFGS([nn.Parameter(torch.zeros(2))], **options)

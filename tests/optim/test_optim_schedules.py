@@ -67,9 +67,9 @@ def test_constant_is_one():
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(InputError, match=r"optim.schedule: 'cosin' is not known.*did you mean 'cosine'"):
+    with pytest.raises(InputError, match=r"schedule: 'cosin' is not known.*did you mean 'cosine'"):
         schedule("cosin", total_steps=3)
     with pytest.raises(InputError, match="total_steps: must be at least 1, got 0"):
         schedule("linear", total_steps=0)
-    with pytest.raises(InputError, match=r"optim.warmup: must be at least 0 and less than 1, got 1.0"):
+    with pytest.raises(InputError, match=r"warmup: must be at least 0 and less than 1, got 1.0"):
         schedule("linear", total_steps=3, warmup=1.0)

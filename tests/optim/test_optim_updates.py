@@ -16,22 +16,22 @@ seeds = st.integers(0, 10**6)
 quiet = settings(deadline=None)
 
 
-def definite(n, generator):
-    A = torch.randn(n, n, dtype=torch.float64, generator=generator)
+def definite(n, rng):
+    A = torch.randn(n, n, dtype=torch.float64, generator=rng)
     square = A @ A.T + 0.1 * torch.eye(n, dtype=torch.float64)
     return (square + square.T) / 2
 
 
 def pair(n, seed):
-    generator = torch.Generator().manual_seed(seed)
-    D, H = definite(n, generator), definite(n, generator)
-    s = torch.randn(n, dtype=torch.float64, generator=generator)
+    rng = torch.Generator().manual_seed(seed)
+    D, H = definite(n, rng), definite(n, rng)
+    s = torch.randn(n, dtype=torch.float64, generator=rng)
     return D, s, H @ s
 
 
-def looked(memory, g):
-    found = memory.look(g)
-    return np.empty(0) if found is None else found.double().numpy()
+def projections(memory, g):
+    products = memory.project(g)
+    return np.empty(0) if products is None else products.double().numpy()
 
 
 @quiet
@@ -64,48 +64,48 @@ def test_large_matrices_are_updated_in_blocks(update, monkeypatch):
 @given(seeds, st.integers(1, 7), st.integers(0, 12))
 @settings(max_examples=60, deadline=None)
 def test_the_compact_form_is_the_two_loops_and_bfgs(seed, m, count):
-    n, generator = 9, torch.Generator().manual_seed(seed)
-    H = definite(n, generator)
+    n, rng = 9, torch.Generator().manual_seed(seed)
+    H = definite(n, rng)
     pairs = Pairs(m, n, dtype=torch.float64, device=torch.device("cpu"))
-    kept = []
+    pairs_added = []
     for _ in range(count):
-        s = torch.randn(n, dtype=torch.float64, generator=generator)
+        s = torch.randn(n, dtype=torch.float64, generator=rng)
         pairs.add(s, H @ s)
-        kept.append((s, H @ s))
-    g = torch.randn(n, dtype=torch.float64, generator=generator)
-    got = -pairs.descend(g, looked(pairs, g))
+        pairs_added.append((s, H @ s))
+    g = torch.randn(n, dtype=torch.float64, generator=rng)
+    got = -pairs.direction(g, projections(pairs, g))
     torch.testing.assert_close(got, two_loop(pairs, g), rtol=1e-8, atol=1e-9)
     D = torch.eye(n, dtype=torch.float64)
-    if kept:
-        s, y = kept[-1]
+    if pairs_added:
+        s, y = pairs_added[-1]
         D *= torch.dot(s, y) / torch.dot(y, y)
-    for s, y in kept[-m:]:
+    for s, y in pairs_added[-m:]:
         D = bfgs(D, s, y)
     torch.testing.assert_close(got, D @ g, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_products_by_differences_are_the_products(dtype):
-    """y is the difference of two gradients that were looked at, so its products with the older rows are differences too."""
-    n, m, generator = 20, 4, torch.Generator().manual_seed(0)
-    H = definite(n, generator)
+    """y is the difference of two gradients with known projections, so its products with the older rows are differences too."""
+    n, m, rng = 20, 4, torch.Generator().manual_seed(0)
+    H = definite(n, rng)
     lazy, eager = (Pairs(m, n, dtype=dtype, device=torch.device("cpu")) for _ in range(2))
-    w = torch.randn(n, dtype=torch.float64, generator=generator)
+    w = torch.randn(n, dtype=torch.float64, generator=rng)
     g = H @ w
-    seen = looked(lazy, g)
+    known = projections(lazy, g)
     close = {"rtol": 1e-9, "atol": 1e-10} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-4}
     for _ in range(11):
-        d, twin = lazy.descend(g, seen).clone(), eager.descend(g, looked(eager, g))
+        d, twin = lazy.direction(g, known).clone(), eager.direction(g, projections(eager, g))
         torch.testing.assert_close(d, twin, **close)
         s = 0.3 * d.double()
         after = g + H @ s
-        of_g, y = looked(lazy, after), after - g
-        row_s, row_y = lazy.room()
+        of_g, y = projections(lazy, after), after - g
+        row_s, row_y = lazy.buffers()
         row_s.copy_(s)
         row_y.copy_(y)
-        seen = lazy.learn(Change(after, of_g, of_g - seen, float(s @ y), float(s @ after)))
+        known = lazy.update(Change(after, of_g, of_g - known, float(s @ y), float(s @ after)))
         eager.add(s, y)
-        np.testing.assert_allclose(seen, looked(lazy, after), **close)
+        np.testing.assert_allclose(known, projections(lazy, after), **close)
         w, g = w + s, after
 
 
@@ -114,20 +114,20 @@ def test_a_memory_survives_being_saved():
         lambda: Pairs(3, 5, dtype=torch.float64, device=torch.device("cpu")),
         lambda: Dense(5, bfgs, dtype=torch.float64, device=torch.device("cpu")),
     ):
-        memory, generator = make(), torch.Generator().manual_seed(1)
+        memory, rng = make(), torch.Generator().manual_seed(1)
         for _ in range(5):
-            row_s, row_y = memory.room()
-            s = torch.randn(5, dtype=torch.float64, generator=generator)
-            of_y = looked(memory, 2 * s)
+            row_s, row_y = memory.buffers()
+            s = torch.randn(5, dtype=torch.float64, generator=rng)
+            y_projections = projections(memory, 2 * s)
             row_s.copy_(s)
             row_y.copy_(2 * s)
-            memory.learn(Change(row_y, of_y, of_y))
+            memory.update(Change(row_y, y_projections, y_projections))
         copy = make()
         copy.load(memory.state())
-        g = torch.randn(5, dtype=torch.float64, generator=generator)
-        assert torch.equal(copy.descend(g, looked(copy, g)), memory.descend(g, looked(memory, g)))
+        g = torch.randn(5, dtype=torch.float64, generator=rng)
+        assert torch.equal(copy.direction(g, projections(copy, g)), memory.direction(g, projections(memory, g)))
         memory.clear()
-        assert torch.equal(memory.descend(g, looked(memory, g)), -g)
+        assert torch.equal(memory.direction(g, projections(memory, g)), -g)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 1e-200])
@@ -135,10 +135,10 @@ def test_a_pair_that_is_not_a_pair_empties_the_memory(bad):
     memory = Pairs(3, 5, dtype=torch.float64, device=torch.device("cpu"))
     memory.add(torch.ones(5, dtype=torch.float64), torch.ones(5, dtype=torch.float64))
     g = torch.full((5,), bad, dtype=torch.float64)
-    of_g = looked(memory, g)
-    for row in memory.room():
+    of_g = projections(memory, g)
+    for row in memory.buffers():
         row.copy_(g)
-    assert memory.learn(Change(g, of_g, of_g)) is None
+    assert memory.update(Change(g, of_g, of_g)) is None
     assert memory.empty
 
 
@@ -146,10 +146,10 @@ def test_a_pair_that_is_not_a_pair_empties_the_memory(bad):
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
 def test_long_vectors_are_taken_in_pieces(n, kind):
     """Twins in float64 without pieces; sizes that do and do not divide among the cores."""
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(5, n, dtype=kind, generator=generator)
-    g, x = torch.randn(2, n, dtype=torch.float64, generator=generator)
-    c = torch.randn(5, dtype=kind, generator=generator)
+    rng = torch.Generator().manual_seed(0)
+    rows = torch.randn(5, n, dtype=kind, generator=rng)
+    g, x = torch.randn(2, n, dtype=torch.float64, generator=rng)
+    c = torch.randn(5, dtype=kind, generator=rng)
     close = {"rtol": 1e-9, "atol": 1e-9} if kind == torch.float64 else {"rtol": 1e-4, "atol": 2e-2}
     torch.testing.assert_close(vectors.times(rows, g.to(kind)).double(), rows.double() @ g, **close)
     torch.testing.assert_close(
@@ -164,9 +164,9 @@ def test_long_vectors_are_taken_in_pieces(n, kind):
 @quiet
 @given(seeds)
 def test_damping_leaves_just_enough_curvature(seed):
-    generator = torch.Generator().manual_seed(seed)
-    s, y = torch.randn(2, 6, dtype=torch.float64, generator=generator)
-    B = definite(6, generator)
+    rng = torch.Generator().manual_seed(seed)
+    s, y = torch.randn(2, 6, dtype=torch.float64, generator=rng)
+    B = definite(6, rng)
     sy, sBs = float(s @ y), float(s @ B @ s)
     if sy < 0.2 * sBs:
         assert float(s @ damped(y, B @ s, sy, sBs)) == pytest.approx(0.2 * sBs)

@@ -1,6 +1,5 @@
 """Ensembles: members' specifications, figures against their formulas, training in processes, going on, predicting."""
 
-import itertools
 import json
 import shlex
 import shutil
@@ -15,12 +14,10 @@ import seewhy
 from seewhy.cli.main import run as main
 from seewhy.cli.progress import Reporter
 from seewhy.core.errors import InputError
-from seewhy.training.ensemble.evaluate import by_number, compare
 from seewhy.training.ensemble.members import member_specs
 from seewhy.training.ensemble.techniques import ENSEMBLES
 from seewhy.training.ensemble.train import _say_end, resume, start
 from seewhy.training.loop.events import MemberEnded, Planned
-from seewhy.training.results.evaluation import disagreement, evaluate, log_loss
 from seewhy.training.spec import make_spec
 
 
@@ -98,47 +95,6 @@ def test_the_first_edit_stays_with_its_members(tmp_path):
         (1, "bf16"),
         (5, "fp32"),
     ]
-
-
-@pytest.fixture
-def predictions():
-    torch.manual_seed(0)
-    labels = torch.randint(0, 3, (50,))
-    logits = torch.randn(4, 50, 3)
-    logits[:, torch.arange(50), labels] += 0.7
-    return logits.softmax(2), labels
-
-
-def test_disagreement_is_the_mutual_information(predictions):
-    members, _ = predictions
-    # The joint distribution of member and class, image by image: I = sum p(m, k) log p(m, k) / (p(m) p(k)).
-    joint = members.double() / len(members)
-    expected = (joint * (joint / (joint.sum(0, keepdim=True) * joint.sum(2, keepdim=True))).log()).sum((0, 2))
-    torch.testing.assert_close(disagreement(members).double(), expected, atol=1e-6, rtol=1e-5)
-    assert disagreement(members[:1].expand(3, -1, -1)).max() < 1e-6
-
-
-def test_gain_and_its_interval_are_those_of_the_paired_differences(predictions):
-    members, labels = predictions
-    found = compare("test", ("a", "b", "c"), members, labels, evaluate("test", "abc", members.mean(0), labels))
-    single = [row["accuracy"] for row in found["members"]]
-    together = (members.mean(0).argmax(1) == labels).double().mean().item()
-    assert found["gain"] == pytest.approx(together - np.mean(single), abs=1e-6)
-    per_image = [
-        float(members.mean(0)[i].argmax() == labels[i]) - np.mean([float(p[i].argmax() == labels[i]) for p in members])
-        for i in range(50)
-    ]
-    half = 1.959964 * np.std(per_image, ddof=1) / np.sqrt(50)
-    assert found["gain_interval"] == pytest.approx([found["gain"] - half, found["gain"] + half], abs=1e-6)
-
-
-def test_figures_by_number_are_means_over_subsets(predictions):
-    members, labels = predictions
-    rows = by_number(members, labels)
-    assert [row["members"] for row in rows] == [1, 2, 3, 4]
-    pairs = [log_loss(members[list(pair)].mean(0), labels) for pair in itertools.combinations(range(4), 2)]
-    assert rows[1]["log_loss"] == pytest.approx(np.mean(pairs))
-    assert rows[0]["log_loss"] > rows[-1]["log_loss"]
 
 
 def test_a_bootstrap_sample_repeats_images_and_belongs_to_the_seed(tmp_path):

@@ -19,13 +19,13 @@ from seewhy.core.errors import InputError, RunError, nearest
 
 COMMANDS = {
     "demo": "train on the embedded digits, write and print the report: about a minute",
-    "train": "train a recogniser or a generator on a folder of pictures, or go on with a run",
-    "evaluate": "accuracy, per-class figures, confusion and calibration of a run",
-    "predict": "what a run says of pictures: a table, --json or --csv",
-    "generate": "draw, complete, reconstruct, interpolate pictures with a run of a generator",
+    "train": "train a classifier or a generative model on a folder of images, or go on with a run",
+    "evaluate": "accuracy, per-class figures, confusion and calibration of a run; likelihood or sample quality of a generative model",
+    "predict": "classes of images: a table, --json or --csv",
+    "generate": "sample, complete, reconstruct, interpolate images with a generative model",
     "check": "what is wrong with the images and the split, before any training",
-    "techniques": "what can be chosen: formula, source, where it lives",
-    "report": "draw a run's HTML report anew",
+    "techniques": "what can be chosen: formula, source, options",
+    "report": "rebuild a run's HTML report",
 }
 
 
@@ -95,7 +95,7 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
         formatter_class=Help,
         allow_abbrev=False,
     )
-    module.describe(parser)
+    module.describe(parser, arguments)
     options = parser.parse_args(_switched(parser, arguments))
     try:
         code: int = module.run(options)

@@ -1,63 +1,81 @@
 """Command-line options made from the fields of the specification.
 
-`--train.epochs 3` and its short form `--epochs 3` come from `RunSpec` itself: names, help and types have one home. Values are read
+`--train.epochs 3` and its short form `--epochs 3` come from the specification itself: names, help and types have one home. Values are read
 here only as far as text becomes a number or a truth value; what is allowed is decided by the specification, whose errors name the field.
+
+Every field of every model and optimiser is understood, so that one that does not belong is refused by name; help lists those of the model and the
+optimiser that are asked for.
 """
 
 from __future__ import annotations
 
 import argparse
 import types
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal, Union, get_args, get_origin
 
-from seewhy.core.spec import fields_of
-from seewhy.training.spec import ALIASES, RunSpec
+from seewhy.spec import model_names
+from seewhy.spec.options import OptionField, all_options, options_for
+from seewhy.spec.sections import SECTION_TITLES, Values
+from seewhy.spec.tree import UNSET, owners
 
-SECTIONS = {
-    "data": "data",
-    "model": "network",
-    "generator": "generator (for the networks that make pictures)",
-    "reg": "against overfitting",
-    "optim": "optimiser",
-    "train": "training",
-    "ensemble": "ensemble",
+CHOOSERS = {
+    "--model": "model",
+    "--model.name": "model",
+    "--optimizer": "optim",
+    "--optim.name": "optim",
 }
-SHORT = {"model.name": "model"}
+"""Options whose value decides which fields there are."""
 
 
-def add_spec_options(parser: argparse.ArgumentParser, sections: tuple[str, ...] = tuple(SECTIONS)) -> None:
-    """Add an option for every field of the named sections, with its short form."""
-    short: dict[str, list[str]] = {}
-    for alias, path in (*ALIASES.items(), *((alias, path) for path, alias in SHORT.items())):
-        short.setdefault(path, []).append(alias)
-    groups = {name: parser.add_argument_group(SECTIONS[name]) for name in sections}
-    for path, info in fields_of(RunSpec).items():
-        group = groups.get(path.split(".")[0])
-        if group is None:
-            continue
-        names = [f"--{alias.replace('_', '-')}" for alias in short.get(path, [])] + [f"--{path.replace('_', '-')}"]
-        names += [f"--{path}"] if "_" in path else []
-        flag = info.annotation is bool
-        extra: dict[str, Any] = {"nargs": "?", "const": "true"} if flag else {}
-        group.add_argument(
-            *names,
-            dest=path,
-            default=argparse.SUPPRESS,
-            metavar=_metavar(info.annotation),
-            help=_help(info),
-            **extra,
-        )
+def add_spec_options(
+    parser: argparse.ArgumentParser, arguments: Sequence[str], sections: Sequence[str] = tuple(SECTION_TITLES)
+) -> None:
+    """Add an option for every field of the named sections, with its short form.
+
+    Args:
+        parser: of the command.
+        arguments: what was given, of which the model and the optimiser decide what help lists.
+        sections: those whose fields are options.
+    """
+    shown = {each.path for each in options_for(_named(arguments))}
+    groups = {name: parser.add_argument_group(SECTION_TITLES[name]) for name in sections}
+    for each in all_options():
+        if each.section in groups:
+            _add(groups[each.section], each, shown=each.path in shown)
+
+
+def _named(arguments: Sequence[str]) -> Values:
+    """Return the model and the optimiser that arguments name; one that there is not is refused later."""
+    values: Values = {}
+    known = {"model": model_names(), "optim": tuple(owners("optim"))}
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        section = CHOOSERS.get(option)
+        name = value if equals else after
+        if section is not None and name in known[section]:
+            values[section] = {"name": name}
+    return values
+
+
+def _add(group: Any, each: OptionField, *, shown: bool) -> None:
+    path = each.path
+    names = [f"--{alias.replace('_', '-')}" for alias in each.aliases] + [f"--{path.replace('_', '-')}"]
+    names += [f"--{path}"] if "_" in path else []
+    flag = each.annotation is bool
+    extra: dict[str, Any] = {"nargs": "?", "const": "true"} if flag else {}
+    help_text = _help(each) if shown else argparse.SUPPRESS
+    group.add_argument(
+        *names, dest=path, default=argparse.SUPPRESS, metavar=_metavar(each), help=help_text, **extra
+    )
 
 
 def spec_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the fields that the user gave, by dotted path, as values of the fields' types."""
-    fields = fields_of(RunSpec)
-    return {
-        path: _value(text, fields[path].annotation)
-        for path, text in vars(options).items()
-        if path in fields and "." in path
-    }
+    """Return the fields that the user gave, by dotted path, as values of the fields' types; None for "default"."""
+    fields = {each.path: each for each in all_options()}
+    given = {path: text for path, text in vars(options).items() if path in fields}
+    return {path: None if text == UNSET else _value(text, fields[path].annotation) for path, text in given.items()}
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
@@ -69,36 +87,50 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-def _choices(annotation: Any) -> tuple[Any, ...]:
+def _literals(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) is tuple:
         return ()
     if get_origin(annotation) is Literal:
         return get_args(annotation)
-    return tuple(choice for part in get_args(annotation) for choice in _choices(part))
+    return tuple(choice for part in get_args(annotation) for choice in _literals(part))
 
 
-def _metavar(annotation: Any) -> str:
-    if get_origin(annotation) is tuple:
-        return "TEXT; TEXT"
-    choices = _choices(annotation)
+def _metavar(each: OptionField) -> str:
+    if get_origin(each.annotation) is tuple:
+        return "TEXT; TEXT" if get_args(each.annotation)[0] is str else "X,X"
+    choices = each.names or _literals(each.annotation)
     if choices:
         return "{" + ",".join(map(str, choices)) + "}"
-    return {int: "N", float: "X", bool: "true|false", str: "NAME"}[_kinds(annotation)[0]]
+    return {int: "N", float: "X", bool: "true|false", str: "NAME"}[_kinds(each.annotation)[0]]
 
 
-def _help(info: Any) -> str:
-    text = str(info.description).replace("%", "%%")
-    return text if info.default in (None, ()) or info.annotation is bool else f"{text} Default: {info.default}."
+def _help(each: OptionField) -> str:
+    text = str(each.info.description).replace("%", "%%")
+    if each.belongs:
+        text = f"({', '.join(each.belongs)}) {text}"
+    default = each.default
+    if default in (None, ()) or each.annotation is bool:
+        return text
+    said = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    return f"{text} Default: {f'{said:.4g}' if isinstance(said, float) else said}."
 
 
 def _value(text: str, annotation: Any) -> Any:
     """Read a text as the field's type; a text that does not fit stays one, and the specification refuses it by name."""
     if get_origin(annotation) is tuple:
-        return tuple(part.strip() for part in text.split(";") if part.strip())
-    for kind in _kinds(annotation):
-        if kind is bool and text.lower() in ("true", "false", "yes", "no", "1", "0"):
-            return text.lower() in ("true", "yes", "1")
-        for read in (int, float) if kind in (int, float) else ():
+        if get_args(annotation)[0] is str:
+            return tuple(part.strip() for part in text.split(";") if part.strip())
+        numbers = [_number(part, (float,)) for part in text.split(",")]
+        return numbers[0] if len(numbers) == 1 else tuple(numbers)
+    kinds = _kinds(annotation)
+    if bool in kinds and text.lower() in ("true", "false", "yes", "no", "1", "0"):
+        return text.lower() in ("true", "yes", "1")
+    return _number(text, kinds)
+
+
+def _number(text: str, kinds: Sequence[Any]) -> Any:
+    if int in kinds or float in kinds:
+        for read in (int, float):
             with suppress(ValueError):
                 return read(text)
     return text

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from seewhy.training.loop.events import (
+from seewhy.training.events import (
     DataProgress,
     EpochEnded,
     Event,
@@ -63,9 +63,9 @@ class Reporter:
                 if event.done:
                     self.console.print(f"{event.done} of {event.total} members have ended before")
             case MemberEnded():
-                part = "validation" if event.part == "val" else event.part
-                said = "trained" if event.accuracy is None else f"{part} accuracy {event.accuracy:.2%}"
-                self.console.print(f"member {event.index:>3}/{event.total}  {said}")
+                split = "validation" if event.split == "val" else event.split
+                figure = "trained" if event.accuracy is None else f"{split} accuracy {event.accuracy:.2%}"
+                self.console.print(f"member {event.index:>3}/{event.total}  {figure}")
             case StepEnded():
                 self._step(event)
             case EpochEnded():
@@ -73,7 +73,7 @@ class Reporter:
             case RunEnded():
                 self._close()
                 if event.reason == "early stop":
-                    self.console.print(f"stopped early at step {event.step:,}: validation accuracy no longer rises")
+                    self.console.print(f"stopped early at step {event.step:,}: validation no longer gets better")
                 if event.reason != "interrupted" and self.console.is_terminal:
                     self.console.print("evaluating the best checkpoint")
 
@@ -127,7 +127,7 @@ class Reporter:
         if self._bar is None or self._task is None:
             return
         speed = self._images / max(time.perf_counter() - self._since, 1e-9)
-        note = "  ".join((*(_told(name, value, 3) for name, value in event.means.items()), f"{speed:,.0f} images/s"))
+        note = "  ".join((*(_format_metric(name, value, 3) for name, value in event.metrics.items()), f"{speed:,.0f} images/s"))
         self._bar.update(self._task, completed=event.step, note=note)
 
     def _epoch(self, event: EpochEnded) -> None:
@@ -136,16 +136,20 @@ class Reporter:
         parts = [
             f"epoch {event.epoch + 1:>3}/{epochs}",
         ]
-        for part, words in (("train_", ""), ("val_", "validation ")):
-            told = [_told(name.removeprefix(part), value, 4) for name, value in row.items() if name.startswith(part)]
-            parts += [words + told[0], *told[1:]] if told else []
+        for prefix, word in (("train_", ""), ("val_", "validation ")):
+            metrics = [
+                _format_metric(name.removeprefix(prefix), value, 4)
+                for name, value in row.items()
+                if name.startswith(prefix)
+            ]
+            parts += [word + metrics[0], *metrics[1:]] if metrics else []
         parts += [f"{row['images_per_second']:,.0f} images/s", f"{row['seconds']:.0f} s"]
         self.console.print("  ".join(parts) + ("  *" if event.best else ""))
         self._since, self._images = time.perf_counter(), 0
 
 
-def _told(name: str, value: float, digits: int) -> str:
-    """Word a figure: shares in percent, the rest as they are."""
+def _format_metric(name: str, value: float, digits: int) -> str:
+    """Word a metric: shares in percent, the rest as they are."""
     shown = f"{value:.{digits - 2}%}" if name == "accuracy" else f"{value:.{digits}f}"
     return f"{name.replace('_', ' ')} {shown}"
 

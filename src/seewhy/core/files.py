@@ -46,6 +46,12 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def is_inside(folder: Path, name: str) -> bool:
+    """Whether `name` is a file within a folder; names from records must not lead out of it."""
+    path = (folder / name).resolve()
+    return path.is_relative_to(folder.resolve()) and path.is_file()
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that a killed process left; call it only while nobody else writes there."""
     for path in folder.glob(".*.tmp"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Generic, TypeVar
 
 from seewhy.core.errors import unknown_name
@@ -28,7 +29,9 @@ class Technique(Generic[Factory]):
         good_for: when to choose it.
         bad_for: when not to.
         claims: the canon's claims that measure it, such as `("C05", "C06")`.
-        choose: the options that choose it, where the family has no field that takes its name.
+        example: the options that choose it, where the family has no field that takes its name.
+        qualified_name: the dotted name of what does the work; empty for a function or class, whose own name it is.
+        hyperparameters: the factory's keyword arguments that the source names.
     """
 
     name: str
@@ -39,15 +42,14 @@ class Technique(Generic[Factory]):
     good_for: str = ""
     bad_for: str = ""
     claims: tuple[str, ...] = ()
-    choose: str = ""
+    example: str = ""
+    qualified_name: str = ""
+    hyperparameters: tuple[str, ...] = ()
 
-    @property
-    def lives_in(self) -> str:
-        """The dotted name of what does the work: the factory's own word, or its name."""
-        return (
-            getattr(self.factory, "lives_in", "")
-            or f"{self.factory.__module__}.{getattr(self.factory, '__qualname__', self.name)}"
-        )
+    def __post_init__(self) -> None:
+        if not self.qualified_name:
+            assert isinstance(self.factory, (type, FunctionType)), f"{self.name}: say where its factory's work is done"
+            object.__setattr__(self, "qualified_name", f"{self.factory.__module__}.{self.factory.__qualname__}")
 
 
 class Registry(Generic[Factory]):

@@ -1,20 +1,24 @@
-"""Pictures in, batches out: sources, decoding, the cache, splits, the audit, augmentation and the order of an epoch.
+"""Images in, batches out: sources, decoding, the cache, splits, the audit, augmentation and the order of an epoch.
 
-`prepare` makes a `Dataset` of a folder, a built-in name or an `.npz` file; `batches` walks through a `Part` of it.
+`load_dataset` makes a `Dataset` of a folder, a built-in name or an `.npz` file, in three steps that can be taken one by one: `list_images`,
+`decode` and `split`. `batches` walks through a `Split` of it.
 """
 
 from seewhy.data.audit import Audit, Issue
-from seewhy.data.augment import Augment
-from seewhy.data.augmentations import AUGMENTATIONS
-from seewhy.data.crop import ResizedCrop
-from seewhy.data.dataset import Dataset, Part
-from seewhy.data.decode import BadImageError, decode_file, decode_many, from_pixels, is_image_name
-from seewhy.data.erase import Cutout, RandomErasing
-from seewhy.data.loader import Batch, batch_bounds, batches, order
-from seewhy.data.mix import Mix, Mixed
-from seewhy.data.prepare import check, prepare, prepare_all
-from seewhy.data.resize import shrink
-from seewhy.data.sources import BUILTIN, is_builtin
+from seewhy.data.augmentation.augment import Augment
+from seewhy.data.augmentation.crop import ResizedCrop
+from seewhy.data.augmentation.erase import Cutout, RandomErasing
+from seewhy.data.augmentation.mix import Mix, Mixed
+from seewhy.data.augmentation.resize import downsample
+from seewhy.data.augmentation.techniques import AUGMENTATIONS
+from seewhy.data.batching import Batch, batch_bounds, batches, order
+from seewhy.data.codec import BadImageError, decode_file, decode_many, from_pixels, is_image_name
+from seewhy.data.dataset import Dataset, Split
+from seewhy.data.decoding import Decoded, DecodeOptions, decode
+from seewhy.data.facts import ImageFacts
+from seewhy.data.load import check_dataset, load_dataset, load_for_evaluation
+from seewhy.data.sources import BUILTIN, Catalog, is_builtin, list_images
+from seewhy.data.splitting import SplitOptions, split
 
 __all__ = [
     "AUGMENTATIONS",
@@ -23,24 +27,32 @@ __all__ = [
     "Augment",
     "BadImageError",
     "Batch",
+    "Catalog",
     "Cutout",
     "Dataset",
+    "DecodeOptions",
+    "Decoded",
+    "ImageFacts",
     "Issue",
     "Mix",
     "Mixed",
-    "Part",
     "RandomErasing",
     "ResizedCrop",
+    "Split",
+    "SplitOptions",
     "batch_bounds",
     "batches",
-    "check",
+    "check_dataset",
+    "decode",
     "decode_file",
     "decode_many",
+    "downsample",
     "from_pixels",
     "is_builtin",
     "is_image_name",
+    "list_images",
+    "load_dataset",
+    "load_for_evaluation",
     "order",
-    "prepare",
-    "prepare_all",
-    "shrink",
+    "split",
 ]

@@ -1,4 +1,4 @@
-"""What is wrong with the images and the split, told before any training.
+"""What is wrong with the images and the split, reported before any training.
 
 An `Issue` is one line for people with counts and a few names, and the whole list of paths for machines. Errors are files that were
 left out; warnings are facts that make results worse or figures dishonest; notes are worth knowing.
@@ -6,19 +6,18 @@ left out; warnings are facts that make results worse or figures dishonest; notes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from seewhy.data.splits import LEFT_OUT, PART_NAMES
+from seewhy.data.split_rules import LEFT_OUT, SPLIT_NAMES, TEST, TRAIN, VAL, Ints
 
-Ints = npt.NDArray[np.int64]
 Severity = Literal["error", "warning", "note"]
 
-IMBALANCE = 10  # images of the largest class for each one of the smallest, in the training part
+IMBALANCE = 10  # images of the largest class for each one of the smallest, in the training split
 SHOWN = 3
 
 
@@ -44,7 +43,7 @@ class Audit:
     """All findings, errors first.
 
     Attributes:
-        summary: the data set in a line, and the images of every class by part in a table.
+        summary: the data set in a line, and the images of every class by split in a table.
     """
 
     issues: tuple[Issue, ...] = ()
@@ -77,117 +76,137 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun if n == 1 else plural}"
 
 
-def unreadable(bad: Sequence[tuple[str, str]]) -> list[Issue]:
+def unreadable(files: Sequence[tuple[str, str]]) -> list[Issue]:
     """Report files that were left out, as (name, reason)."""
-    if not bad:
+    if not files:
         return []
-    told = some([f"{name} ({reason})" if len(name) < 60 else name for name, reason in bad])
-    message = f"{count(len(bad), 'file')} cannot be used and {'is' if len(bad) == 1 else 'are'} left out: {told}"
-    return [Issue("unreadable", "error", message, tuple(name for name, _ in bad))]
+    shown = some([f"{name} ({reason})" if len(name) < 60 else name for name, reason in files])
+    message = f"{count(len(files), 'file')} cannot be used and {'is' if len(files) == 1 else 'are'} left out: {shown}"
+    return [Issue("unreadable", "error", message, tuple(name for name, _ in files))]
 
 
-def classes(labels: Ints, part: Ints, names: Sequence[str]) -> list[Issue]:
-    """Report empty-handed, single, missing and unbalanced classes; classes are those that have images at all."""
+def emptied_classes(names: Sequence[str]) -> list[Issue]:
+    """Report classes that were left out because all of their files are unreadable."""
+    if not names:
+        return []
+    message = f"{count(len(names), 'class')} without a usable image, left out: {some(names)}"
+    return [Issue("empty_class", "warning", message, tuple(names))]
+
+
+def classes(labels: Ints, splits: Ints, names: Sequence[str]) -> list[Issue]:
+    """Report single-image, missing and unbalanced classes; classes are those that have images at all."""
     issues = []
-    present = [p for p in range(len(PART_NAMES)) if (part == p).any()]
-    table = np.stack([np.bincount(labels[part == p], minlength=len(names)) for p in range(len(PART_NAMES))])
+    table = np.stack([np.bincount(labels[splits == p], minlength=len(names)) for p in range(len(SPLIT_NAMES))])
     single = [names[k] for k in np.flatnonzero(table.sum(0) == 1).tolist()]
     if single:
-        told = f"{count(len(single), 'class')} with a single image, which cannot be split: {some(single)}"
-        issues.append(Issue("one_image_class", "warning", told, tuple(single)))
-    for p in present:
-        missing = [names[k] for k in np.flatnonzero(table[p] == 0).tolist() if names[k] not in single]
-        if not missing:
+        message = f"{count(len(single), 'class')} with a single image, which cannot be split: {some(single)}"
+        issues.append(Issue("one_image_class", "warning", message, tuple(single)))
+    for split, counts in zip(SPLIT_NAMES, table, strict=True):
+        missing = [names[k] for k in np.flatnonzero(counts == 0).tolist() if names[k] not in single]
+        if not missing or not counts.any():
             continue
-        effect = (
-            "can never be recognised"
-            if p == 0
-            else "is not examined there"
-            if len(missing) == 1
-            else "are not examined there"
-        )
-        told = f"{count(len(missing), 'class')} without images in the {PART_NAMES[p]} part, {effect}: {some(missing)}"
-        issues.append(Issue("missing_class", "warning", told, tuple(missing)))
-    train = table[0]
-    most, least = int(train.argmax()), int(np.where(train > 0, train, train.max() + 1).argmin())
-    if train[most] > IMBALANCE * train[least]:
-        told = (
-            f"classes are unbalanced in the train part: {names[most]} has {count(int(train[most]), 'image')}, "
-            f"{names[least]} {train[least]:,}; look at per-class recall, not only at accuracy"
-        )
-        issues.append(Issue("imbalance", "warning", told, (names[most], names[least])))
-    return issues
+        verb = "is" if len(missing) == 1 else "are"
+        effect = "can never be recognised" if split == "train" else f"{verb} not evaluated there"
+        message = f"{count(len(missing), 'class')} without images in the {split} split, {effect}: {some(missing)}"
+        issues.append(Issue("missing_class", "warning", message, tuple(missing)))
+    return issues + _imbalance(table[0], names)
 
 
-def twins(same: Ints, labels: Ints, part: Ints, names: Sequence[str], classes: Sequence[str]) -> list[Issue]:
-    """Report identical pictures within the training part, across parts, and under different classes.
+def _imbalance(counts: Ints, names: Sequence[str]) -> list[Issue]:
+    """Report classes of very different sizes, int64 [K], in the training split."""
+    most, least = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
+    if counts[most] <= IMBALANCE * counts[least]:
+        return []
+    message = (
+        f"classes are unbalanced in the train split: {names[most]} has {count(int(counts[most]), 'image')}, "
+        f"{names[least]} {counts[least]:,}; look at per-class recall, not only at accuracy"
+    )
+    return [Issue("imbalance", "warning", message, (names[most], names[least]))]
+
+
+def duplicates(first: Ints, labels: Ints, splits: Ints, names: Sequence[str], classes: Sequence[str]) -> list[Issue]:
+    """Report identical images within the training split, across splits, and under different classes.
 
     Args:
-        same: int64 [N], the row of the first picture with the same pixels (the row itself if it is the first).
+        first: int64 [N], the row of the first image with the same pixels (the row itself if it is the first).
         labels: int64 [N].
-        part: int64 [N]; rows that are LEFT_OUT do not count.
+        splits: int64 [N]; rows that are LEFT_OUT do not count.
         names: N names.
         classes: the class names.
     """
-    used = np.flatnonzero(part != LEFT_OUT)
-    size = np.bincount(same[used], minlength=len(same))
-    rows = used[size[same[used]] > 1]
-    groups: dict[int, list[int]] = {}
-    for row in rows.tolist():
-        groups.setdefault(int(same[row]), []).append(row)
     extra: list[str] = []
-    leaked: dict[int, list[str]] = {1: [], 2: []}
+    leaked: dict[int, list[str]] = {VAL: [], TEST: []}
     conflicts: list[str] = []
     pairs: list[str] = []
-    for group in groups.values():
-        by_part = {p: [row for row in group if part[row] == p] for p in range(len(PART_NAMES))}
-        extra.extend(names[row] for row in by_part[0][1:])
-        for p, others in ((1, by_part[0]), (2, by_part[0] + by_part[1])):
+    for group in _groups(first, splits):
+        by_split = {p: [row for row in group if splits[row] == p] for p in (TRAIN, VAL, TEST)}
+        extra.extend(names[row] for row in by_split[TRAIN][1:])
+        for p, others in ((VAL, by_split[TRAIN]), (TEST, by_split[TRAIN] + by_split[VAL])):
             if others:
-                leaked[p].extend(names[row] for row in by_part[p])
+                leaked[p].extend(names[row] for row in by_split[p])
         kinds = sorted({int(labels[row]) for row in group})
         if len(kinds) > 1:
             conflicts.extend(names[row] for row in group)
             pairs.append(f"{names[group[0]]} ({' and '.join(classes[k] for k in kinds[:3])})")
-    return _twin_issues(extra, leaked, conflicts, pairs)
+    return [*_leakage(leaked), *_conflicts(pairs, conflicts), *_extra(extra)]
 
 
-def _twin_issues(extra: list[str], leaked: dict[int, list[str]], conflicts: list[str], pairs: list[str]) -> list[Issue]:
-    """Word what `twins` found."""
+def _groups(first: Ints, splits: Ints) -> Iterable[list[int]]:
+    """Return the rows of identical images, where there are two at least."""
+    used = np.flatnonzero(splits != LEFT_OUT)
+    size = np.bincount(first[used], minlength=len(first))
+    groups: dict[int, list[int]] = {}
+    for row in used[size[first[used]] > 1].tolist():
+        groups.setdefault(int(first[row]), []).append(row)
+    return groups.values()
+
+
+def _leakage(leaked: Mapping[int, Sequence[str]]) -> list[Issue]:
     issues = []
-    for p, found in leaked.items():
-        if found:
-            where = "the train part" if p == 1 else "the train or val part"
-            told = (
-                f"{count(len(found), 'image')} of the {PART_NAMES[p]} part also in {where}, so its figures flatter: "
-                f"{some(found)}; remove the copies"
+    for split, names in leaked.items():
+        if names:
+            where = "the train split" if split == VAL else "the train or val split"
+            message = (
+                f"{count(len(names), 'image')} of the {SPLIT_NAMES[split]} split also in {where}, so its figures flatter: "
+                f"{some(names)}; remove the duplicates"
             )
-            issues.append(Issue("leakage", "warning", told, tuple(sorted(found))))
-    if conflicts:
-        told = f"{count(len(pairs), 'picture')} under more than one class: {some(pairs)}; keep the right one"
-        issues.append(Issue("conflicting_labels", "warning", told, tuple(sorted(conflicts))))
-    if extra:
-        told = f"{count(len(extra), 'image')} of the train part {'is a copy' if len(extra) == 1 else 'are copies'} of another: {some(extra)}"
-        issues.append(Issue("duplicate", "warning", told, tuple(sorted(extra))))
+            issues.append(Issue("leakage", "warning", message, tuple(sorted(names))))
     return issues
 
 
-def sizes(natural: Ints, frame: tuple[int, int, int]) -> list[Issue]:
-    """Report mixed sizes; `natural` is int64 [n, 2] (height, width) of the used pictures."""
+def _conflicts(pairs: Sequence[str], names: Sequence[str]) -> list[Issue]:
+    if not pairs:
+        return []
+    message = f"{count(len(pairs), 'image')} under more than one class: {some(pairs)}; keep the right one"
+    return [Issue("conflicting_labels", "warning", message, tuple(sorted(names)))]
+
+
+def _extra(names: Sequence[str]) -> list[Issue]:
+    if not names:
+        return []
+    verb = "is a duplicate" if len(names) == 1 else "are duplicates"
+    message = f"{count(len(names), 'image')} of the train split {verb} of another: {some(names)}"
+    return [Issue("duplicate", "warning", message, tuple(sorted(names)))]
+
+
+def sizes(natural: Ints, shape: tuple[int, int, int]) -> list[Issue]:
+    """Report mixed sizes; `natural` is int64 [n, 2] (height, width) of the used images, `shape` (H, W, C) of the decoded ones."""
     low, high = natural.min(0).tolist(), natural.max(0).tolist()
-    effect = f"each is scaled to cover {frame[1]} x {frame[0]} and cut at the centre"
+    effect = f"each is scaled to cover {shape[1]} x {shape[0]} and cut at the centre"
     if low != high:
-        told = f"sizes are mixed: {low[1]} to {high[1]} pixels wide, {low[0]} to {high[0]} high; {effect}"
-        return [Issue("mixed_sizes", "note", told)]
-    if low[0] * frame[1] != low[1] * frame[0]:
-        return [Issue("cut", "note", f"pictures are not square: {low[1]} x {low[0]} pixels; {effect}")]
+        message = f"sizes are mixed: {low[1]} to {high[1]} pixels wide, {low[0]} to {high[0]} high; {effect}"
+        return [Issue("mixed_sizes", "note", message)]
+    if low[0] * shape[1] != low[1] * shape[0]:
+        return [Issue("cut", "note", f"images are not square: {low[1]} x {low[0]} pixels; {effect}")]
     return []
 
 
 def colours(grey: npt.NDArray[np.bool_], channels: int, *, asked: bool) -> list[Issue]:
-    """Report colour pictures that are turned to grey without having been asked for."""
+    """Report colour images that are turned to grey without having been asked for."""
     lost = int((~grey).sum())
     if channels == 3 or not lost or asked:
         return []
-    told = f"{count(lost, 'colour picture')} among grey ones, turned to grey; set data.channels to 3 to keep the colour"
-    return [Issue("colour_as_grey", "warning", told)]
+    message = (
+        f"{count(lost, 'colour image')} among grey ones, turned to grey; set data.channels to 3 to keep the colour"
+    )
+    return [Issue("colour_as_grey", "warning", message)]

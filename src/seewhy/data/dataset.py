@@ -1,6 +1,6 @@
-"""A prepared data set: three parts that are row numbers into one store of pixels.
+"""A data set: three splits that are row numbers into one store of pixels.
 
-Legend: N images, C channels, H height, W width; pixels are uint8, stored [N, H, W, C], handed out [n, C, H, W] in
+Letters: N images, C channels, H height, W width; pixels are uint8, stored [N, H, W, C], handed out [n, C, H, W] in
 channels_last memory (the same bytes, another view).
 """
 
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core.errors import RunError
-from seewhy.data.audit import Audit
-from seewhy.data.decode import decode_many
+from seewhy.data.audit import Audit, count
+from seewhy.data.codec import decode_many
 from seewhy.data.sources import SourceKind
 
 
@@ -54,12 +54,12 @@ class PixelStore:
 
 @dataclass(frozen=True)
 class ByteStore:
-    """Encoded pictures in a memory map, decoded for every batch in threads.
+    """Encoded images in a memory map, decoded for every batch in threads.
 
     Attributes:
         blob: uint8, all files one after the other.
         offsets: int64 [N + 1], where each begins.
-        shape: (H, W, C) of the decoded pictures.
+        shape: (H, W, C) of the decoded images.
         names: N names, for errors.
     """
 
@@ -75,48 +75,48 @@ class ByteStore:
 
     def images(self, rows: Tensor) -> Tensor:
         """Decode rows; they were decoded once before, so a failure means that the cache was damaged since."""
-        chosen: list[Any] = rows.tolist()
-        encoded = [self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes() for row in chosen]
-        images, bad = decode_many(encoded, resolution=self.shape[:2], channels=self.shape[2])
-        if bad:
-            place, reason = bad[0]
+        numbers: list[Any] = rows.tolist()
+        encoded = [self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes() for row in numbers]
+        images, failures = decode_many(encoded, resolution=self.shape[:2], channels=self.shape[2])
+        if failures:
+            position, reason = failures[0]
             raise RunError(
-                f"{self.names[chosen[place]]} in the cache {reason}; remove the cache folder and start again"
+                f"{self.names[numbers[position]]} in the cache {reason}; remove the cache folder and start again"
             )
         return images
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """The training, validation or test images: rows of a shared store.
 
     Attributes:
-        keys: int64 [n], the images' rows in the whole data set; the address of their random draws.
+        sample_ids: int64 [n], the images' rows in the whole data set; the address of their random numbers.
         labels: int64 [n], index into the data set's classes.
         names: file path relative to the source, or such as "train/123".
     """
 
-    keys: Tensor
+    sample_ids: Tensor
     labels: Tensor
     names: Sequence[str]
     store: Store = field(repr=False)
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.sample_ids)
 
     @property
     def decodes(self) -> bool:
         """Whether `images` decodes files (`cache="bytes"`)."""
         return self.store.decodes
 
-    def take(self, indices: Tensor) -> Part:
-        """Return the part that holds the images at int64 positions [n], which may repeat."""
-        names = [self.names[place] for place in indices.tolist()]
-        return Part(self.keys[indices], self.labels[indices], names, self.store)
+    def take(self, indices: Tensor) -> Split:
+        """Return the split that holds the images at int64 positions [n], which may repeat."""
+        names = [self.names[position] for position in indices.tolist()]
+        return Split(self.sample_ids[indices], self.labels[indices], names, self.store)
 
     def images(self, indices: Tensor) -> Tensor:
-        """Return the images at int64 positions [n] of this part: uint8 [n, C, H, W], channels_last."""
-        return self.store.images(self.keys[indices])
+        """Return the images at int64 positions [n] of this split: uint8 [n, C, H, W], channels_last."""
+        return self.store.images(self.sample_ids[indices])
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ class Dataset:
     """Images, labels, classes and what is known about them before training.
 
     Attributes:
-        mean: per channel, of the training part only, in units where 255 is 1.
+        mean: per channel, of the training split only, in units where 255 is 1.
         std: likewise, at least 1/255 so that constant images can be normalised.
-        mirrorable: whether a mirrored picture is as likely as the original (false for digits, letters and grey images).
-        fingerprint: hash of the files (path, size, modification time) or arrays, and the decode settings.
+        flip_invariant: whether a flipped image is as likely as the original (false for digits, letters and grey images).
+        fingerprint: hash of the files (path, size, modification time) or arrays, and the decode options.
     """
 
     name: str
@@ -135,31 +135,31 @@ class Dataset:
     channels: int
     height: int
     width: int
-    train: Part
-    val: Part
-    test: Part | None
+    train: Split
+    val: Split
+    test: Split | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     audit: Audit
     fingerprint: str
     source_kind: SourceKind
-    mirrorable: bool
+    flip_invariant: bool
 
     @property
-    def parts(self) -> dict[str, Part]:
-        """The parts by name, without a missing test part."""
-        parts = {"train": self.train, "val": self.val}
-        return parts if self.test is None else {**parts, "test": self.test}
+    def splits(self) -> dict[str, Split]:
+        """The splits by name, without a missing test split."""
+        splits = {"train": self.train, "val": self.val}
+        return splits if self.test is None else {**splits, "test": self.test}
 
     def counts(self) -> dict[str, tuple[int, ...]]:
-        """Images of every class, by part."""
+        """Images of every class, by split."""
         return {
-            name: tuple(torch.bincount(part.labels, minlength=len(self.classes)).tolist())
-            for name, part in self.parts.items()
+            name: tuple(torch.bincount(split.labels, minlength=len(self.classes)).tolist())
+            for name, split in self.splits.items()
         }
 
     def table(self, most: int = 100) -> str:
-        """Lines for people: the images of every class (up to `most` classes) by part."""
+        """Lines for people: the images of every class (up to `most` classes) by split."""
         counts = self.counts()
         width = max(5, *(len(name) for name in self.classes[:most]))
         lines = [" ".join([f"{'class':<{width}}", *(f"{name:>9}" for name in counts)])]
@@ -171,6 +171,8 @@ class Dataset:
 
     def summary(self) -> str:
         """One line for people: how many images of what, and how they are split."""
-        sizes = ", ".join(f"{len(part):,} {name}" for name, part in self.parts.items())
+        sizes = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
         colour = "grey" if self.channels == 1 else "colour"
-        return f"{self.name}: {sizes}; {len(self.classes)} classes; {self.width} x {self.height} pixels, {colour}"
+        return (
+            f"{self.name}: {sizes}; {count(len(self.classes), 'class')}; {self.width} x {self.height} pixels, {colour}"
+        )

@@ -1,19 +1,58 @@
-"""Recognisers and generators, built by name from the parts of `seewhy.nn`."""
+"""Classifiers and generative models, built from the parts of `seewhy.nn`: one package for each family.
 
-from seewhy.models.build import MODELS, STEMS, build
-from seewhy.models.design import Design
-from seewhy.models.generators import GENERATORS, GeneratorDesign, build_generator
-from seewhy.models.recogniser import Recogniser, count_parameters, prepare
+classifiers      mlp, convnet, resnet
+autoregressive   pixelcnn, gated_pixelcnn, row_lstm, diagonal_bilstm
+latent           autoencoder, vae
+adversarial      gan
+"""
+
+from seewhy.models.adversarial import GAN, AdversarialDesign, build_gan
+from seewhy.models.autoregressive import (
+    AUTOREGRESSIVE,
+    AutoregressiveDesign,
+    RasterGenerator,
+    build_autoregressive,
+)
+from seewhy.models.choices import Choice
+from seewhy.models.classifiers import (
+    CLASSIFIERS,
+    STEMS,
+    Classifier,
+    ClassifierDesign,
+    Regularisers,
+    build_classifier,
+    prepare_classifier,
+)
+from seewhy.models.intensity import IntensityLevels
+from seewhy.models.latent import VAE, Autoencoder, BoundOptions, LatentDesign, build_autoencoder, build_vae
+from seewhy.models.weights import count_parameters, seeded_weights
+
+from seewhy.models.predictor import Predictor
 
 __all__ = [
-    "GENERATORS",
-    "MODELS",
+    "AUTOREGRESSIVE",
+    "CLASSIFIERS",
+    "GAN",
     "STEMS",
-    "Design",
-    "GeneratorDesign",
-    "Recogniser",
-    "build",
-    "build_generator",
+    "VAE",
+    "AdversarialDesign",
+    "Autoencoder",
+    "AutoregressiveDesign",
+    "BoundOptions",
+    "Choice",
+    "Classifier",
+    "ClassifierDesign",
+    "IntensityLevels",
+    "LatentDesign",
+    "Predictor",
+    "RasterGenerator",
+    "Regularisers",
+    "build_autoencoder",
+    "build_autoregressive",
+    "build_classifier",
+    "build_gan",
+    "build_vae",
     "count_parameters",
-    "prepare",
+    "prepare_classifier",
+    "seeded_weights",
 ]

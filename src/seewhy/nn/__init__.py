@@ -1,5 +1,6 @@
 """Parts of networks, each usable alone in any PyTorch program: activations, initialisations, normalisations, blocks."""
 
+from seewhy.nn.activation_statistics import LayerStatistics, layer_statistics
 from seewhy.nn.activations import ACTIVATIONS, OUTPUTS, Activation, activation, gain, softmax, variant
 from seewhy.nn.batch_statistics import (
     NORM_INITS,
@@ -11,17 +12,17 @@ from seewhy.nn.batch_statistics import (
 from seewhy.nn.blocks import ConvNormAct, Parts, ResidualBlock
 from seewhy.nn.dropconnect import DropConnectConv2d, DropConnectLinear
 from seewhy.nn.dropout import DROPOUTS, Dropout
-from seewhy.nn.fold import Folded, fold
-from seewhy.nn.fractional_pool import POOLINGS, FractionalMaxPool2d
-from seewhy.nn.health import UnitHealth, derivative, unit_health
-from seewhy.nn.init import INITS, fans, init_, layer_fans
+from seewhy.nn.folding import Folded, fold
+from seewhy.nn.fractional_pool import POOLINGS, FractionalMaxPool2d, pooling
+from seewhy.nn.initialisation import INITS, fans, init_, layer_fans
 from seewhy.nn.lsuv import Rescaled, lsuv_
 from seewhy.nn.maxout import Maxout, MaxoutConv2d, MaxoutLinear, maxout_width
-from seewhy.nn.monte_carlo import MonteCarlo, drawing, monte_carlo
-from seewhy.nn.norm import NORMS, BatchNorm, InstanceNorm, norm
+from seewhy.nn.normalisation import NORMS, BatchNorm, InstanceNorm, norm
 from seewhy.nn.regularisers import REGULARISERS
-from seewhy.nn.spread import LayerSpread, spread
+from seewhy.nn.saturation import SaturationStatistics, derivative, saturation_statistics
+from seewhy.nn.stochastic import MonteCarlo, monte_carlo, stochastic_inference
 from seewhy.nn.stochastic_depth import StochasticDepth, survival_rates
+from seewhy.nn.weights import incoming_views, penalised_weights
 
 __all__ = [
     "ACTIVATIONS",
@@ -41,7 +42,7 @@ __all__ = [
     "Folded",
     "FractionalMaxPool2d",
     "InstanceNorm",
-    "LayerSpread",
+    "LayerStatistics",
     "Maxout",
     "MaxoutConv2d",
     "MaxoutLinear",
@@ -49,27 +50,30 @@ __all__ = [
     "Parts",
     "Rescaled",
     "ResidualBlock",
+    "SaturationStatistics",
     "StochasticDepth",
-    "UnitHealth",
     "activation",
     "derivative",
-    "drawing",
     "fans",
     "fold",
     "gain",
+    "incoming_views",
     "init_",
     "insert_batch_norm",
     "layer_fans",
+    "layer_statistics",
     "lsuv_",
     "maxout_width",
     "monte_carlo",
     "norm",
+    "penalised_weights",
+    "pooling",
     "recompute_statistics",
+    "saturation_statistics",
     "softmax",
-    "spread",
     "start_as_identity",
     "start_as_standard",
+    "stochastic_inference",
     "survival_rates",
-    "unit_health",
     "variant",
 ]

@@ -1,4 +1,4 @@
-"""Batch normalisation that starts as the identity, and running statistics computed anew.
+"""Batch normalisation that starts as the identity, and running statistics recomputed from data.
 
 With gamma = sqrt(var + eps) and beta = mean, mean and var those of the layer's own input,
 
@@ -21,14 +21,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from seewhy.core.errors import InputError
 from seewhy.core.registry import Registry, Technique
-from seewhy.nn.health import is_activation
-from seewhy.nn.norm import BatchNorm, InstanceNorm
+from seewhy.nn.normalisation import BatchNorm, InstanceNorm
 from seewhy.nn.observe import BATCH_NORMS, observed
+from seewhy.nn.saturation import is_activation
 
 NormInit = Callable[[nn.Module, Iterable[Any]], None]
 """`f(module, batches)` sets gamma and beta of every batch normalisation inside `module`, in place."""
 
-NORM_INITS: Registry[NormInit] = Registry("normalisation starts", "model.norm_init")
+NORM_INITS: Registry[NormInit] = Registry("normalisation starts", "norm_init")
 
 Norm = BatchNorm | _BatchNorm
 
@@ -55,13 +55,13 @@ class Moments:
         self.merge(Moments(count, mean.double(), var.double() * count))
 
     def merge(self, other: Moments) -> None:
-        """Take in the values that another has seen."""
+        """Take in the values that another has counted."""
         total = self.count + other.count
         if not other.count:
             return
-        apart = other.mean - self.mean
-        self.mean = self.mean + apart * (other.count / total)
-        self.squares = self.squares + other.squares + apart.square() * (self.count * other.count / total)
+        difference = other.mean - self.mean
+        self.mean = self.mean + difference * (other.count / total)
+        self.squares = self.squares + other.squares + difference.square() * (self.count * other.count / total)
         self.count = total
 
     def over_processes(self) -> Moments:
@@ -120,20 +120,22 @@ def insert_batch_norm(module: nn.Module, batches: Iterable[Any]) -> tuple[str, .
         The names of the new normalisations.
 
     Raises:
-        InputError: an activation is used at several places, the network has none to normalise, or there is no batch.
+        InputError: an activation is used several times, the network has none to normalise, or there is no batch.
     """
     batches = list(batches)
     if not batches:
         raise InputError("batches: must hold at least one batch, got none")
-    places = _places(module, batches[0])
-    if not places:
-        raise InputError("module: must have activations without a normalisation before them, as submodules; found none")
-    for name, (features, device) in places.items():
+    targets = _activations_to_normalise(module, batches[0])
+    if not targets:
+        raise InputError(
+            "module: must have activations without a normalisation before them, as submodules; it has none"
+        )
+    for name, (features, device) in targets.items():
         parent, act = module.get_submodule(name.rpartition(".")[0]), module.get_submodule(name)
         norm = BatchNorm(features).to(device)
         pair = nn.Sequential(OrderedDict(norm=norm, act=act)).train(act.training)
         setattr(parent, name.rpartition(".")[2], pair)
-    new = {f"{name}.norm" for name in places}
+    new = {f"{name}.norm" for name in targets}
     with torch.no_grad():
         _start(module, {name: norm for name, norm in _norms(module).items() if name in new}, batches)
     return tuple(sorted(new))
@@ -161,15 +163,15 @@ def recompute_statistics(module: nn.Module, batches: Iterable[Any]) -> None:
 
 def _norms(module: nn.Module) -> dict[str, Norm]:
     """Return the batch normalisations that keep running statistics, by name."""
-    found = {name: part for name, part in module.named_modules() if isinstance(part, BATCH_NORMS)}
-    return {name: part for name, part in found.items() if part.running_mean is not None}
+    norms = {name: part for name, part in module.named_modules() if isinstance(part, BATCH_NORMS)}
+    return {name: part for name, part in norms.items() if part.running_mean is not None}
 
 
 def _start(module: nn.Module, norms: dict[str, Norm], batches: Iterable[Any]) -> None:
     for name, norm in norms.items():
         if norm.weight is None or norm.bias is None:
             raise InputError(
-                f"model.norm_init: 'identity' needs a learned scale and shift, which {name or 'the normalisation'} lacks; "
+                f"norm_init: 'identity' needs a learned scale and shift, which {name or 'the normalisation'} lacks; "
                 "choose 'standard', or give it a scale"
             )
     for name, moments in _measured(module, norms, batches, bypass=True).items():
@@ -182,13 +184,13 @@ def _start(module: nn.Module, norms: dict[str, Norm], batches: Iterable[Any]) ->
 
 def _measured(module: nn.Module, norms: dict[str, Norm], batches: Iterable[Any], *, bypass: bool) -> dict[str, Moments]:
     """Return the moments of what each normalisation is given; with `bypass` they pass it on unchanged."""
-    found = {
+    moments = {
         name: Moments.empty(_of(norm.running_mean).numel(), _of(norm.running_mean).device)
         for name, norm in norms.items()
     }
 
     def measure(name: str) -> Callable[..., None]:
-        return lambda _, inputs: found[name].add(inputs[0])
+        return lambda _, inputs: moments[name].add(inputs[0])
 
     with observed(module) as until_done:
         for name, norm in norms.items():
@@ -197,13 +199,13 @@ def _measured(module: nn.Module, norms: dict[str, Norm], batches: Iterable[Any],
                 until_done(norm.register_forward_hook(lambda _, inputs, __: inputs[0]))
         for batch in batches:
             module(batch)
-    found = {name: moments.over_processes() for name, moments in found.items()}
-    missed = [name for name, moments in found.items() if not moments.count]
+    moments = {name: values.over_processes() for name, values in moments.items()}
+    missed = [name for name, values in moments.items() if not values.count]
     if missed:
         raise InputError(
             f"batches: must reach every batch normalisation, but {missed[0]!r} was given nothing; give one batch or more"
         )
-    return found
+    return moments
 
 
 def _set_statistics(norm: Norm, mean: Tensor, var: Tensor) -> None:
@@ -216,19 +218,19 @@ def _of(tensor: Tensor | None) -> Tensor:
     return tensor
 
 
-def _places(module: nn.Module, batch: Any) -> dict[str, tuple[int, torch.device]]:
+def _activations_to_normalise(module: nn.Module, batch: Any) -> dict[str, tuple[int, torch.device]]:
     """Return the number of features that come, and where, to each activation without a normalisation before it, by the activation's name."""
-    found: dict[str, tuple[int, torch.device]] = {}
+    features: dict[str, tuple[int, torch.device]] = {}
     normalised: list[Tensor] = []
-    seen: set[str] = set()
+    used: set[str] = set()
 
     def before(name: str) -> Callable[..., None]:
         def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            if name in seen:
-                raise InputError(f"module: {name} is used at several places; give each a module of its own")
-            seen.add(name)
+            if name in used:
+                raise InputError(f"module: {name} is used several times; give each use a module of its own")
+            used.add(name)
             if not any(inputs[0] is y for y in normalised):
-                found[name] = (inputs[0].shape[1], inputs[0].device)
+                features[name] = (inputs[0].shape[1], inputs[0].device)
 
         return note
 
@@ -239,14 +241,14 @@ def _places(module: nn.Module, batch: Any) -> dict[str, tuple[int, torch.device]
             elif isinstance(part, (*BATCH_NORMS, InstanceNorm, nn.LayerNorm, nn.GroupNorm)):
                 until_done(part.register_forward_hook(lambda _, __, y: normalised.append(y)))
         module(batch)
-    return found
+    return features
 
 
 NORM_INITS.add(
     Technique(
         name="standard",
         factory=start_as_standard,
-        summary="features start with mean 0 and deviation 1",
+        summary="features start with mean 0 and standard deviation 1",
         formula="gamma = 1, beta = 0",
         source="Ioffe & Szegedy 2015, 1502.03167",
         good_for="training from the beginning",
@@ -261,7 +263,8 @@ NORM_INITS.add(
         formula="gamma = sqrt(var + eps), beta = mean, measured on the first batches: y = x",
         source="Ioffe & Szegedy 2015, 1502.03167, section 3",
         good_for="putting batch normalisation into a trained network",
-        bad_for="mending a bad initialisation: it keeps the scale that it finds",
+        bad_for="repairing a bad initialisation: it keeps the scale that there is",
         claims=("C11",),
+        example="--model.norm.init identity",
     )
 )

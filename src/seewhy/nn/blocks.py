@@ -6,14 +6,16 @@ features, its normalisation brings each to the same scale, and the activation gi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seewhy.nn.activations import Activation, variant
 from seewhy.nn.dropconnect import DropConnectConv2d, DropConnectLinear
-from seewhy.nn.norm import BatchNorm, norm
+from seewhy.nn.normalisation import BatchNorm, norm
 from seewhy.nn.stochastic_depth import StochasticDepth
 
 
@@ -22,20 +24,22 @@ class Parts:
     """The named choices that every block of a network shares.
 
     Attributes:
-        activation: one of `ACTIVATIONS`, or its factory.
+        activation: one of `ACTIVATIONS`, or what `variant` returns.
         norm: one of `NORMS`; a layer has a bias only where nothing normalises its output.
+        norm_options: hyper-parameters of the normalisation, as in `norm`; None stands for the usual value.
         scale: whether batch normalisation learns a scale.
-        momentum: share of the newest batch in batch normalisation's running statistics.
+        momentum: of batch normalisation's running statistics, where the options give none.
         dropconnect: probability with which a weight is dropped in training.
-        shared: examples that share DropConnect's mask.
+        dropconnect_shared: examples that share DropConnect's mask.
     """
 
     activation: str | Activation
     norm: str
+    norm_options: Mapping[str, Any] = field(default_factory=dict)
     scale: bool = True
     momentum: float = 0.1
     dropconnect: float = 0.0
-    shared: int = 1
+    dropconnect_shared: int = 1
 
     @property
     def pieces(self) -> int:
@@ -55,14 +59,16 @@ class Parts:
             padding=padding,
             bias=bias,
             drop=self.dropconnect,
-            shared=self.shared,
+            shared=self.dropconnect_shared,
         )
 
     def linear(self, features_in: int, features_out: int) -> nn.Linear:
         """Return a linear layer in front of an activation with `features_out` outputs."""
         wide, bias = self.pieces * features_out, self.norm == "none"
         if self.dropconnect:
-            return DropConnectLinear(features_in, wide, bias=bias, drop=self.dropconnect, shared=self.shared)
+            return DropConnectLinear(
+                features_in, wide, bias=bias, drop=self.dropconnect, shared=self.dropconnect_shared
+            )
         return nn.Linear(features_in, wide, bias=bias)
 
     def hidden(self, features_in: int, features_out: int) -> list[nn.Module]:
@@ -79,7 +85,10 @@ class Parts:
 
     def normalise(self, features: int, *, dims: int) -> nn.Module:
         """Return the normalisation alone."""
-        return norm(self.norm, features, dims=dims, scale=self.scale, momentum=self.momentum)
+        options = {name: value for name, value in self.norm_options.items() if value is not None}
+        if self.norm == "batch":
+            options.setdefault("momentum", self.momentum)
+        return norm(self.norm, features, dims=dims, scale=self.scale, **options)
 
 
 class ConvNormAct(nn.Sequential):
@@ -131,7 +140,7 @@ class ResidualBlock(nn.Module):
         shortcut, survival = self.shortcut(x), self.depth.survival
         if self.depth.training and survival < 1.0:
             y = self.depth(x, self._branch, shortcut)
-        else:  # spelt out, so that a trace sees it
+        else:  # written out, so that a trace records it
             y = self._branch(x) + shortcut if survival == 1.0 else survival * self._branch(x) + shortcut
         result: Tensor = self.act2(y) if self.pieces == 1 else y
         return result

@@ -11,18 +11,17 @@ smaller in training, so that weights come out larger by 1 / (1 - p), and a penal
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seewhy.core.errors import bad_value
 from seewhy.core.registry import Registry, Technique
+from seewhy.core.seeding import random_bits16
 
 RARE = 2.0**-10
-"""Probabilities closer to 0 or 1 than this are torch's to draw: 2^-16 is too coarse for them."""
+"""Probabilities closer to 0 or 1 than this are left to torch's own dropout: 2^-16 is too coarse for them."""
 
 
 class Dropout(nn.Module):
@@ -58,19 +57,14 @@ class Dropout(nn.Module):
         scale = 1.0 if self.kind == "classic" else 1.0 / keep
         if x.device.type == "cpu" and RARE <= self.p <= 1.0 - RARE:
             shape = (*x.shape[:2], *[1] * (x.ndim - 2)) if self.channels else x.shape
-            return x * (kept(shape, self.p) * scale).to(x.dtype)
+            return x * (stays(shape, self.p) * scale).to(x.dtype)
         y = F.dropout2d(x, self.p) if self.channels else F.dropout(x, self.p)
         return y * keep if self.kind == "classic" else y
 
 
-def kept(shape: Sequence[int], p: float) -> Tensor:
-    """Return which elements stay, bool: each with probability 1 - p to 2^-16, from torch's CPU generator.
-
-    Four elements share a draw of 64 bits, which takes a third of the time of torch's own draw for each.
-    """
-    count = math.prod(shape)
-    bits = torch.randint(-(2**63), 2**63 - 1, (-(-count // 4),)).view(torch.int16)
-    return bits[:count].view(shape) >= round(p * 2**16) - 2**15
+def stays(shape: Sequence[int], p: float) -> Tensor:
+    """Return which elements stay, bool: each with probability 1 - p to 2^-16, from torch's global source of random numbers on the CPU."""
+    return random_bits16(shape) >= round(p * 2**16) - 2**15
 
 
 def inverted(*, p: float) -> Dropout:
@@ -83,7 +77,7 @@ def classic(*, p: float) -> Dropout:
     return Dropout(p, kind="classic")
 
 
-DROPOUTS: Registry[Callable[..., Dropout]] = Registry("dropouts", "reg.dropout_kind")
+DROPOUTS: Registry[Callable[..., Dropout]] = Registry("dropouts", "kind")
 DROPOUTS.add(
     Technique(
         name="inverted",
@@ -94,6 +88,7 @@ DROPOUTS.add(
         good_for="large dense layers that overfit; Monte-Carlo prediction",
         bad_for="short runs; before batch normalisation, whose statistics it spoils",
         claims=("C21",),
+        hyperparameters=("p",),
     )
 )
 DROPOUTS.add(
@@ -106,6 +101,7 @@ DROPOUTS.add(
         good_for="repeating the papers, whose norm limits belong to it",
         bad_for="changing p later: the weights are made for one p",
         claims=("C21",),
-        choose="--reg.dropout_kind classic --reg.dropout 0.5",
+        example="--reg.dropout_kind classic --reg.dropout 0.5",
+        hyperparameters=("p",),
     )
 )

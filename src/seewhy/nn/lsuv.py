@@ -1,8 +1,8 @@
 """Layer-sequential unit-variance initialisation (Mishkin & Matas 2016, 1511.06422).
 
-Weights start orthogonal; then, from the first layer to the last, each is divided by the deviation of its output on a batch of data, so that
-every layer gives variance 1 to its successor, whatever the activations, pooling and shortcuts between them do to it. Since a layer is linear,
-its new output is known at once, and one pass through the network suffices: each layer is scaled before its output is handed on.
+Weights start orthogonal; then, from the first layer to the last, each is divided by the standard deviation of its output on a batch of data, so
+that every layer gives variance 1 to its successor, whatever the activations, pooling and shortcuts between them do to it. Since a layer is
+linear, its new output is known at once, and one pass through the network suffices: each layer is scaled before its output is handed on.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from seewhy.core.errors import bad_value
 from seewhy.nn.activations import Activation
 from seewhy.nn.dropconnect import DropConnectConv2d, DropConnectLinear
-from seewhy.nn.init import LAYERS, Layer, init_
+from seewhy.nn.initialisation import LAYERS, LSUV_MAX_ITER, LSUV_TOLERANCE, Layer, init_, validate_lsuv
 from seewhy.nn.maxout import MaxoutConv2d, MaxoutLinear
 from seewhy.nn.observe import observed
 
-BEFORE_MORE = (MaxoutLinear, MaxoutConv2d, DropConnectLinear, DropConnectConv2d)
-"""Layers that do more than their affine map."""
+WITH_AFFINE = (MaxoutLinear, MaxoutConv2d, DropConnectLinear, DropConnectConv2d)
+"""Layers that do more than their affine map, which they give by `affine`."""
 
 LEAST_VARIANCE = 1e-24
 """Below this, an output is taken for constant."""
@@ -50,10 +49,10 @@ class Rescaled:
 def lsuv_(
     module: nn.Module,
     *batch: Any,
-    generator: torch.Generator | None = None,
+    rng: torch.Generator | None = None,
     activation: str | Activation | None = None,
-    tolerance: float = 0.02,
-    iterations: int = 10,
+    tolerance: float = LSUV_TOLERANCE,
+    max_iter: int = LSUV_MAX_ITER,
     skip: Collection[nn.Module] = (),
 ) -> tuple[Rescaled, ...]:
     """Scale each linear and convolution layer, in place, so that its output has variance 1 on a batch.
@@ -66,41 +65,38 @@ def lsuv_(
     Args:
         module: the network; it runs as described in `observed`.
         batch: what the network is called with, some hundred examples as training gives them.
-        generator: source of orthogonal weights for all layers, which are drawn first; None to scale the weights as they are.
+        rng: source of orthogonal weights for all layers, which are filled first; None to scale the weights as they are.
         activation: that follows the layers, whose gain the orthogonal weights have; of no consequence for the result but for `skip`.
         tolerance: largest difference of the variance from 1. A bias needs several divisions.
-        iterations: most divisions of a layer's weights.
+        max_iter: most divisions of a layer's weights.
         skip: layers to leave alone, such as an output layer that starts small.
 
     Returns:
         A record for each layer, in the order of use; those that were left as they are with `iterations` 0.
 
     Raises:
-        InputError: `tolerance` or `iterations` is out of range.
+        InputError: `tolerance` or `max_iter` is out of range.
     """
-    if not 0 < tolerance < 1:
-        raise bad_value("tolerance", tolerance, "more than 0 and less than 1")
-    if iterations < 1:
-        raise bad_value("iterations", iterations, "at least 1")
-    scaled = _Scaler(tolerance, iterations)
+    validate_lsuv(tolerance, max_iter)
+    scaler = _Scaler(tolerance, max_iter)
     with observed(module) as until_done:
         for name, layer in module.named_modules():
             if not isinstance(layer, LAYERS) or any(layer is other for other in skip):
                 continue
             if not layer.weight.requires_grad or parametrize.is_parametrized(layer):
                 continue
-            if generator is not None:
-                init_(layer, "orthogonal", activation=activation, generator=generator)
-            until_done(layer.register_forward_hook(scaled.hook(name)))
+            if rng is not None:
+                init_(layer, "orthogonal", activation=activation, rng=rng)
+            until_done(layer.register_forward_hook(scaler.hook(name)))
         module(*batch)
-    return tuple(scaled.records.values())
+    return tuple(scaler.records.values())
 
 
 class _Scaler:
-    """Scales layers as they are first used, and remembers what it did."""
+    """Scales layers as they are first used, and records what it did."""
 
-    def __init__(self, tolerance: float, iterations: int) -> None:
-        self.tolerance, self.iterations = tolerance, iterations
+    def __init__(self, tolerance: float, max_iter: int) -> None:
+        self.tolerance, self.max_iter = tolerance, max_iter
         self.records: dict[str, Rescaled] = {}
 
     def hook(self, name: str) -> Any:
@@ -117,18 +113,18 @@ class _Scaler:
     def scale(self, name: str, layer: Layer, inputs: tuple[Any, ...]) -> Rescaled:
         """Divide the weights of `layer` until its output varies by 1 on these inputs."""
         before = after = _variance(_affine(layer, inputs))
-        done = 0
+        iterations = 0
         if layer.bias is not None and layer.bias.numel() > 1 and _variance(layer.bias) >= 1:
-            return Rescaled(name, before, after, done)
-        while LEAST_VARIANCE < after < float("inf") and abs(after - 1) > self.tolerance and done < self.iterations:
+            return Rescaled(name, before, after, iterations)
+        while LEAST_VARIANCE < after < float("inf") and abs(after - 1) > self.tolerance and iterations < self.max_iter:
             layer.weight.div_(after**0.5)
             after = _variance(_affine(layer, inputs))
-            done += 1
-        return Rescaled(name, before, after, done)
+            iterations += 1
+        return Rescaled(name, before, after, iterations)
 
 
 def _affine(layer: Layer, inputs: tuple[Any, ...]) -> Tensor:
-    y: Tensor = layer.affine(*inputs) if isinstance(layer, BEFORE_MORE) else layer.forward(*inputs)
+    y: Tensor = layer.affine(*inputs) if isinstance(layer, WITH_AFFINE) else layer.forward(*inputs)
     return y
 
 

@@ -91,7 +91,7 @@ def maxout_gain(pieces: int) -> float:
     E m^2 = integral of x^2 k phi(x) Phi(x)^(k - 1), by the trapezoidal rule, exact to rounding for such functions; 1 for two pieces.
     """
     step = 0.01
-    points = [step * place for place in range(-1000, 1001)]
+    points = [step * index for index in range(-1000, 1001)]
     density = [math.exp(-x * x / 2) / math.sqrt(2 * math.pi) for x in points]
     below = [math.erfc(-x / math.sqrt(2)) / 2 for x in points]
     square = step * sum(x * x * pieces * d * b ** (pieces - 1) for x, d, b in zip(points, density, below, strict=True))
@@ -120,7 +120,7 @@ class Maxout(nn.Module):
 
     def __init__(self, features: int, pieces: int = 2) -> None:
         super().__init__()
-        _check_pieces(pieces)
+        validate_pieces(pieces)
         self.features, self.pieces = features, pieces
 
     def extra_repr(self) -> str:
@@ -158,7 +158,7 @@ class MaxoutLinear(nn.Module):
         self, in_features: int, out_features: int, pieces: int = 2, *, keep_parameters: bool = False, bias: bool = True
     ) -> None:
         super().__init__()
-        _check_sizes(pieces, in_features=in_features, out_features=out_features)
+        _validate_sizes(pieces, in_features=in_features, out_features=out_features)
         self.in_features, self.pieces = in_features, pieces
         self.out_features = maxout_width(out_features, pieces) if keep_parameters else out_features
         self.weight = nn.Parameter(torch.empty(pieces * self.out_features, in_features))
@@ -209,7 +209,9 @@ class MaxoutConv2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        _check_sizes(pieces, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, stride=stride)
+        _validate_sizes(
+            pieces, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, stride=stride
+        )
         self.in_channels, self.kernel_size, self.pieces = in_channels, kernel_size, pieces
         self.stride, self.padding = stride, padding
         self.out_channels = maxout_width(out_channels, pieces) if keep_parameters else out_channels
@@ -234,13 +236,14 @@ class MaxoutConv2d(nn.Module):
         return maxout(self.affine(x), self.pieces)
 
 
-def _check_pieces(pieces: int) -> None:
+def validate_pieces(pieces: int) -> None:
+    """Raise InputError for a number of pieces that is out of range."""
     if not 2 <= pieces <= MOST_PIECES:
         raise bad_value("pieces", pieces, f"2 to {MOST_PIECES}")
 
 
-def _check_sizes(pieces: int, **sizes: int) -> None:
-    _check_pieces(pieces)
+def _validate_sizes(pieces: int, **sizes: int) -> None:
+    validate_pieces(pieces)
     for name, size in sizes.items():
         if size < 1:
             raise bad_value(name, size, "at least 1")

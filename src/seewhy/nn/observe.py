@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
-from seewhy.nn.norm import BatchNorm
+from seewhy.nn.normalisation import BatchNorm
 
 BATCH_NORMS = (BatchNorm, _BatchNorm)
 """Batch normalisation of this package and of torch."""
@@ -21,7 +21,7 @@ def observed(module: nn.Module) -> Iterator[Callable[[RemovableHandle], None]]:
     """Set up `module` for runs that only observe, and restore it afterwards, whatever happens.
 
     Inside, batch normalisation uses the statistics of the batch, as it will in training, and everything else behaves as in evaluation, so that
-    nothing is drawn at random. Afterwards modes and buffers (running statistics) are what they were, and all hooks that were handed to the
+    nothing is random. Afterwards modes and buffers (running statistics) are what they were, and all hooks that were handed to the
     yielded function are gone.
     """
     modes = [(part, part.training) for part in module.modules()]

@@ -1,4 +1,4 @@
-"""What holds a network back from learning its training images by heart, inside it or in its loss: records of what is chosen by a number.
+"""What keeps a network from memorising its training images, inside it or in its loss: records of what is chosen by a number.
 
 Dropout's kinds, poolings, penalties and augmentations have families of their own.
 """
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from seewhy.core.registry import Registry, Technique
 from seewhy.nn.dropconnect import DropConnectLinear
 from seewhy.nn.dropout import Dropout
-from seewhy.nn.monte_carlo import monte_carlo
+from seewhy.nn.stochastic import monte_carlo
 from seewhy.nn.stochastic_depth import StochasticDepth
 
 REGULARISERS: Registry[Callable[..., Any]] = Registry("regularisers", "")
@@ -21,38 +21,41 @@ REGULARISERS.add(
     Technique(
         name="dropout",
         factory=Dropout,
-        summary="units zeroed at random in training: in hidden layers, in front of the output, in the picture",
+        summary="units zeroed at random in training: in hidden layers, in front of the output, in the image",
         formula="y = m x, m_i ~ Bernoulli(1 - p)",
         source="Hinton et al. 2012, 1207.0580; Srivastava et al. 2014",
         good_for="large dense layers that overfit",
         bad_for="short runs; convolutional networks with batch normalisation",
         claims=("C21",),
-        choose="--reg.dropout 0.5 --reg.input_dropout 0.2",
+        example="--reg.dropout 0.5 --reg.input_dropout 0.2",
+        hyperparameters=("p", "kind"),
     )
 )
 REGULARISERS.add(
     Technique(
         name="monte_carlo_dropout",
         factory=monte_carlo,
-        summary="predictions averaged over draws of dropout and its kin, with how far they lie apart",
-        formula="p = mean of p_t over draws t; disagreement H(p) - mean H(p_t)",
+        summary="predictions averaged over stochastic forward passes of dropout and related layers, and how much they differ",
+        formula="p = mean of p_t over passes t; mutual information H(p) - mean H(p_t)",
         source="Gal & Ghahramani 2016, 1506.02142",
         good_for="telling what a network does not know, from one training",
-        bad_for="time: as many predictions as draws; ensembles know better",
-        choose="seewhy predict RUN PICTURES --draws 20",
+        bad_for="time: as many predictions as passes; ensembles know better",
+        example="seewhy predict RUN IMAGES --samples 20",
+        hyperparameters=("samples",),
     )
 )
 REGULARISERS.add(
     Technique(
         name="dropconnect",
         factory=DropConnectLinear,
-        summary="weights zeroed at random in training, by masks of the images' own",
+        summary="weights zeroed at random in training, with masks of its own for each image",
         formula="training y = (M * W) x, M_ij ~ Bernoulli(q); evaluation E a(u), u ~ N(q W x, q (1 - q) (W * W) (x * x))",
         source="Wan et al. 2013",
         good_for="large dense layers that overfit",
         bad_for="time: as many masks as images, unless some share one",
         claims=("C23",),
-        choose="--reg.dropconnect 0.5",
+        example="--reg.dropconnect 0.5",
+        hyperparameters=("drop",),
     )
 )
 REGULARISERS.add(
@@ -65,18 +68,20 @@ REGULARISERS.add(
         good_for="deep residual networks; a skipped block costs no time",
         bad_for="shallow ones",
         claims=("C23",),
-        choose="--model resnet --reg.stochastic_depth 0.5",
+        example="--model resnet --model.stochastic_depth 0.5",
+        hyperparameters=("survival",),
     )
 )
 REGULARISERS.add(
     Technique(
         name="label_smoothing",
         factory=F.cross_entropy,
-        summary="a part of each target spread over all classes",
+        summary="a share of each target distributed over all classes",
         formula="q = (1 - s) onehot(y) + s / K; loss -sum q log p",
         source="Szegedy et al. 2016, 1512.00567",
         good_for="accuracy in short and long runs, large steps",
         bad_for="calibration by itself: the network learns to doubt",
-        choose="--reg.label_smoothing 0.1",
+        example="--reg.label_smoothing 0.1",
+        hyperparameters=("label_smoothing",),
     )
 )

@@ -1,6 +1,6 @@
 """Stochastic depth: residual branches are skipped at random while a network trains (Huang et al. 2016, 1603.09382).
 
-Letters: F a residual branch, s its shortcut, p_l the probability with which branch l of L survives, b its coin.
+Letters: F a residual branch, s its shortcut, p_l the probability with which branch l of L survives, b its coin, 0 or 1.
 
     training     y = s(x) + b F(x), b ~ Bernoulli(p_l)
     evaluation   y = s(x) + p_l F(x)
@@ -37,7 +37,7 @@ def survival_rates(count: int, last: float) -> list[float]:
         raise bad_value("count", count, "at least 1")
     if not 0 < last <= 1:
         raise bad_value("last", last, "more than 0 and at most 1")
-    return [1.0 - place / count * (1.0 - last) for place in range(1, count + 1)]
+    return [1.0 - index / count * (1.0 - last) for index in range(1, count + 1)]
 
 
 class StochasticDepth(nn.Module):
@@ -48,7 +48,7 @@ class StochasticDepth(nn.Module):
 
     Args:
         survival: p_l, in (0, 1].
-        mode: "batch": one coin a batch, as in the paper; "row": one an image, and the branch sees the surviving images alone.
+        mode: "batch": one coin per batch, as in the paper; "row": one per image, and the branch is given the surviving images alone.
 
     Where several processes train together, a skipped branch is computed and multiplied by 0 instead, for all of them wait for all gradients;
     so it is where torch compiles or exports a module in training, since a graph does not branch on values.
@@ -82,15 +82,15 @@ class StochasticDepth(nn.Module):
         if not self.training:
             return shortcut + self.survival * branch(x)
         rows = 1 if self.mode == "batch" else len(x)
-        kept = torch.rand(rows) < self.survival
+        survives = torch.rand(rows) < self.survival
         if torch.compiler.is_compiling() or (distributed.is_initialized() and distributed.get_world_size() > 1):
-            coins = kept.to(device=x.device, dtype=shortcut.dtype).view(-1, *[1] * (shortcut.dim() - 1))
+            coins = survives.to(device=x.device, dtype=shortcut.dtype).view(-1, *[1] * (shortcut.dim() - 1))
             return shortcut + coins * branch(x)
-        if bool(kept.all()):
+        if bool(survives.all()):
             return shortcut + branch(x)
-        if not bool(kept.any()):
+        if not bool(survives.any()):
             return shortcut
-        chosen = kept.nonzero().flatten().to(x.device)
-        part = branch(x.index_select(0, chosen))
+        survivors = survives.nonzero().flatten().to(x.device)
+        branched = branch(x.index_select(0, survivors))
         # In place, which keeps the memory format.
-        return shortcut.clone().index_add_(0, chosen, part.to(shortcut.dtype))
+        return shortcut.clone().index_add_(0, survivors, branched.to(shortcut.dtype))

@@ -3,7 +3,7 @@
 from seewhy.optim import second_order  # noqa: F401  registers its methods
 from seewhy.optim.first_order import OPTIMISERS, build
 from seewhy.optim.line_search import backtracking, strong_wolfe
-from seewhy.optim.minimize import minimize
+from seewhy.optim.minimization import minimize
 from seewhy.optim.muon import Muon
 from seewhy.optim.newton import Newton
 from seewhy.optim.penalties import PENALTIES, Penalties

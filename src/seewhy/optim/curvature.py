@@ -9,7 +9,7 @@ z(w) (m numbers) and the loss is L = l(z); J = dz/dw (m, n), H_l = d2l/dz2 (m, m
 G leaves out the sum of dl/dz times d2z/dw2. Where l is convex (squared error, cross-entropy) G has no negative eigenvalue, wherever w is.
 Either product costs a small multiple of a gradient and n numbers of memory (Pearlmutter 1994; Schraudolph 2002).
 
-There are two doors. `hessian`, `hessian_vector` and `gauss_newton_vector` take functions and use torch.func. `hessian_product`,
+There are two interfaces. `hessian`, `hessian_vector` and `gauss_newton_vector` take functions and use torch.func. `hessian_product`,
 `gauss_newton_product` and `hessian_matrix` take the loss of a closure with its graph, and differentiate that graph once more.
 """
 
@@ -84,7 +84,7 @@ def _split(v: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     return [part.view(tensor.shape).to(tensor.dtype) for part, tensor in zip(parts, like, strict=True)]
 
 
-def _differentiable(loss: Tensor) -> None:
+def _validate_differentiable(loss: Tensor) -> None:
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         came = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise InputError(f"closure: must return the loss as a tensor of one number, got {came}; return its mean or sum")
@@ -107,18 +107,18 @@ def _derivative(outputs: Sequence[Tensor], inputs: Sequence[Tensor], along: Sequ
 
 def _gradient(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return the gradient as a function of the parameters."""
-    _differentiable(loss)
+    _validate_differentiable(loss)
     try:
-        found = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
+        gradients = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
     except RuntimeError as error:
         if "second time" not in str(error):
             raise
         raise InputError(
             "closure: must not call backward, which frees the graph that curvature is computed from; only return the loss"
         ) from error
-    if any(part.layout != torch.strided for part in found):
+    if any(part.layout != torch.strided for part in gradients):
         raise InputError("params: must have dense gradients, got a sparse one; make the embedding with sparse=False")
-    return found
+    return gradients
 
 
 def hessian_product(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, Product]:
@@ -189,11 +189,11 @@ def hessian_matrix(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, 
     if flat.requires_grad:
         for first in range(0, n, FEW_ROWS):
             last = min(n, first + FEW_ROWS)
-            chosen = torch.zeros(last - first, n, dtype=flat.dtype, device=flat.device)
-            chosen[:, first:last].fill_diagonal_(1.0)
+            units = torch.zeros(last - first, n, dtype=flat.dtype, device=flat.device)
+            units[:, first:last].fill_diagonal_(1.0)
             try:
-                found = torch.autograd.grad(
-                    flat, parameters, chosen, retain_graph=True, is_grads_batched=True, allow_unused=True
+                derivatives = torch.autograd.grad(
+                    flat, parameters, units, retain_graph=True, is_grads_batched=True, allow_unused=True
                 )
             except RuntimeError as error:
                 raise InputError(
@@ -201,7 +201,7 @@ def hessian_matrix(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, 
                     "choose curvature='hessian'"
                 ) from error
             columns = 0
-            for part, parameter in zip(found, parameters, strict=True):
+            for part, parameter in zip(derivatives, parameters, strict=True):
                 if part is not None:  # the loss depends on this parameter
                     rows[first:last, columns : columns + parameter.numel()] = part.reshape(last - first, -1)
                 columns += parameter.numel()
@@ -244,7 +244,7 @@ class Solution:
         iterations: products with A, without the one that a start needs.
         model: q(x) = x'Ax/2 - b'x.
         negative: the search direction d (n) along which d'Ad <= 0, or None.
-        bend: d'Ad of that direction.
+        curvature: d'Ad of that direction.
         slope: d'r of that direction, r = b - A x.
         iterates: (iteration, x, q(x)) at the iterations 1, 2, 3, 4, 6, 8, 11, ... (each about 1.3 times the one before) and the last.
     """
@@ -254,7 +254,7 @@ class Solution:
     iterations: int
     model: float
     negative: Tensor | None = None
-    bend: float = 0.0
+    curvature: float = 0.0
     slope: float = 0.0
     iterates: list[tuple[int, Tensor, float]] = field(default_factory=list)
 
@@ -281,7 +281,7 @@ def conjugate_gradients(
         max_iter: the most iterations.
         rtol: of the residual r = b - A x.
         progress: Martens' constant, 5e-4 in his paper; None leaves his rule out.
-        start: x to start from, (n); zeros by default. A start that q does not like (q > 0) is dropped for zeros.
+        start: x to start from, (n); zeros by default. A start with q > 0 is replaced by zeros.
         scale: the diagonal of a preconditioner, (n), positive: A is nearly diag(scale).
 
     Returns:
@@ -294,23 +294,23 @@ def conjugate_gradients(
     d, rho = z.clone(), float(r @ z)
     iterates: list[tuple[int, Tensor, float]] = []
     reason: Reason = "limit"
-    kept, i = 1, 0
+    following, i = 1, 0
     while i < max_iter:
         if float(r.norm()) <= goal or rho <= 0.0:
             reason = "residual"
             break
         Ad = product(d)
-        bend = float(d @ Ad)
-        if not bend > 0.0:
-            return Solution(x, "negative_curvature", i, models[-1], d, bend, rho, iterates)
+        curvature = float(d @ Ad)
+        if not curvature > 0.0:
+            return Solution(x, "negative_curvature", i, models[-1], d, curvature, rho, iterates)
         i += 1
-        alpha = rho / bend
+        alpha = rho / curvature
         x = x + alpha * d
         r = r - alpha * Ad
         models.append(-0.5 * float(x @ (b + r)))
-        if i >= kept:
+        if i >= following:
             iterates.append((i, x, models[-1]))
-            kept = max(i + 1, math.ceil(1.3 * kept))
+            following = max(i + 1, math.ceil(1.3 * following))
         if progress is not None and _stalled(models, progress):
             reason = "progress"
             break
@@ -339,7 +339,7 @@ def _stalled(models: list[float], progress: float) -> bool:
 
 
 def most_negative(product: Product, like: Tensor, *, max_iter: int, seed: int = 0) -> tuple[Tensor, float] | None:
-    """Look for a direction of negative curvature where the gradient shows none, as at a saddle.
+    """Return a direction of negative curvature where the gradient shows none, as at a saddle.
 
     Conjugate gradients for A x = b with a random b of length 1 meet d'Ad <= 0 within n iterations if A has a negative eigenvalue, and with
     high probability much sooner (Royer, O'Neill & Wright 2020).
@@ -353,11 +353,11 @@ def most_negative(product: Product, like: Tensor, *, max_iter: int, seed: int = 
     Returns:
         (unit vector d (n), d'Ad < 0), or None where none was met.
     """
-    random = torch.Generator().manual_seed(seed)
-    b = torch.randn(like.shape, generator=random, dtype=like.dtype).to(like.device)
-    found = conjugate_gradients(product, b / b.norm(), max_iter=max_iter, rtol=100 * torch.finfo(like.dtype).eps)
-    if found.negative is None:
+    rng = torch.Generator().manual_seed(seed)
+    b = torch.randn(like.shape, generator=rng, dtype=like.dtype).to(like.device)
+    solution = conjugate_gradients(product, b / b.norm(), max_iter=max_iter, rtol=100 * torch.finfo(like.dtype).eps)
+    if solution.negative is None:
         return None
-    length = float(found.negative.norm())
-    bend = found.bend / length**2
-    return (found.negative / length, bend) if bend < 0.0 else None
+    length = float(solution.negative.norm())
+    curvature = solution.curvature / length**2
+    return (solution.negative / length, curvature) if curvature < 0.0 else None

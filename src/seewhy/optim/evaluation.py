@@ -1,4 +1,4 @@
-"""A closure seen as a function of one vector: its value, its gradient, and what a search wants to know, fetched together.
+"""A closure as a function of one vector: its value, its gradient, and what a search needs, fetched together.
 
 A closure clears the gradients, computes the loss, calls backward and returns the loss, as for `torch.optim.LBFGS`. On an accelerator each number
 that the host reads waits for all work that is queued; here one evaluation waits once.
@@ -32,14 +32,14 @@ class Point:
         g: the gradient of what is minimised, (n).
         value: of what is minimised; infinite until it is measured.
         norm: Euclidean, of g.
-        looked: what the memory knows about g.
+        projections: products of the memory's rows with g.
     """
 
     x: Tensor
     g: Tensor
     value: float = math.inf
     norm: float = math.inf
-    looked: Products = field(default_factory=lambda: EMPTY)
+    projections: Products = field(default_factory=lambda: EMPTY)
     _largest: float | None = math.inf
 
     @property
@@ -55,7 +55,7 @@ class Point:
         self._largest = value
 
     def within(self, bound: float) -> bool:
-        """Whether no entry of g is larger than the bound, without a look at each where its norm tells that some must be."""
+        """Whether no entry of g is larger than the bound, without reading each where its norm shows that some must be."""
         return self.norm <= bound * math.sqrt(len(self.g)) * (1.0 + 1e-6) and self.largest <= bound
 
     @property
@@ -93,12 +93,12 @@ class Evaluator:
         Args:
             closure: see the module.
             point: to fill.
-            memory: looks at the gradient.
-            along: d (n), whose product with the gradient is wanted.
+            memory: gives the projections of the gradient.
+            along: d (n), whose product with the gradient is needed.
             ready: further numbers to fetch.
 
         Returns:
-            The product, if it is wanted, then the numbers.
+            The product, if it is needed, then the numbers.
 
         Raises:
             InputError: the loss is not one real number of at least bf16, or a gradient is sparse.
@@ -109,20 +109,20 @@ class Evaluator:
         g = self.flat.gather_grads(point.g)
         if self.sign < 0.0:
             g.neg_()
-        wanted = [torch.dot(g, g)]
+        numbers = [torch.dot(g, g)]
         if along is not None:
-            wanted.append(torch.dot(g, along))
-        wanted += ready
+            numbers.append(torch.dot(g, along))
+        numbers += ready
         waits = not g.is_cpu  # then everything is fetched now, even what may not be needed
         if waits:
-            wanted += reversed(torch.aminmax(g))
+            numbers += reversed(torch.aminmax(g))
         if isinstance(loss, Tensor):
             loss = _number(loss)
             self.eps = EPS[loss.dtype]
-            wanted.append(loss)
-        found, point.looked = fetch(wanted, None if memory is None else memory.look(g))
-        value = found.pop() if isinstance(loss, Tensor) else float(loss)
-        squared, *rest = found
+            numbers.append(loss)
+        fetched, point.projections = fetch(numbers, None if memory is None else memory.project(g))
+        value = fetched.pop() if isinstance(loss, Tensor) else float(loss)
+        squared, *rest = fetched
         point.value, point.largest = self.sign * value, None
         if waits:
             point.largest = max(-rest.pop(), rest.pop())
@@ -134,11 +134,11 @@ class Evaluator:
         return 10.0 * self.eps * abs(point.value)
 
 
-def refuse_half(device: torch.device) -> None:
+def validate_autocast(device: torch.device) -> None:
     """Raise InputError in fp16 autocast."""
     if torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.float16:
         raise InputError(
-            "autocast: fp16 loses the differences that curvature is learnt from, and its loss scaling breaks line searches; "
+            "autocast: fp16 loses the differences that curvature is estimated from, and its loss scaling breaks line searches; "
             "use torch.bfloat16 or leave autocast"
         )
 

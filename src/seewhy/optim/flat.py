@@ -1,4 +1,4 @@
-"""Parameters seen as one vector.
+"""Parameters as one vector.
 
 Second-order methods work with one vector w of n numbers; networks hold many tensors. `Flat` copies between the two, in the order of the
 parameters. Frozen parameters are left out, a parameter that is listed twice counts once, and tensors of any strides are written in place, so
@@ -49,11 +49,11 @@ class Flat:
     def __init__(self, parameters: Iterable[Tensor]) -> None:
         """Raises InputError unless at least one parameter takes part, and all are dense and real, of float32, float64 or bf16."""
         self.tensors: list[Tensor] = []
-        seen: set[int] = set()
+        listed: set[int] = set()
         for parameter in parameters:
-            if parameter.requires_grad and id(parameter) not in seen:
-                seen.add(id(parameter))
-                self.tensors.append(_checked(parameter))
+            if parameter.requires_grad and id(parameter) not in listed:
+                listed.add(id(parameter))
+                self.tensors.append(_validated(parameter))
         if not self.tensors:
             raise InputError("params: must hold at least one parameter that requires a gradient, got none")
         if len({tensor.device for tensor in self.tensors}) > 1:
@@ -78,8 +78,8 @@ class Flat:
         if len(self.tensors) == 1:
             shape = self.tensors[0].shape
             return [vector if vector.shape == shape else vector.view(shape)]
-        pieces = torch.split(vector, self.sizes)
-        return [piece.view(tensor.shape) for piece, tensor in zip(pieces, self.tensors, strict=True)]
+        chunks = torch.split(vector, self.sizes)
+        return [chunk.view(tensor.shape) for chunk, tensor in zip(chunks, self.tensors, strict=True)]
 
     @_without_grad
     def read(self, out: Tensor) -> Tensor:
@@ -115,6 +115,12 @@ class Flat:
         return out
 
     @_without_grad
+    def assign_grads(self, vector: Tensor) -> None:
+        """Give every parameter its part of a copy of the vector (n) as its gradient."""
+        for part, tensor in zip(self.parts(vector.clone()), self.tensors, strict=True):
+            tensor.grad = part.to(tensor.dtype)
+
+    @_without_grad
     def set_grads(self, vector: Tensor) -> None:
         """Copy a vector (n) into the gradients that exist."""
         for part, tensor in zip(self.parts(vector), self.tensors, strict=True):
@@ -122,7 +128,7 @@ class Flat:
                 tensor.grad.copy_(part)
 
 
-def _checked(parameter: Tensor) -> Tensor:
+def _validated(parameter: Tensor) -> Tensor:
     if parameter.layout != torch.strided:
         raise InputError(
             f"params: must be dense, got a sparse one of shape {tuple(parameter.shape)}; use parameter.to_dense()"

@@ -1,6 +1,6 @@
 """The loss surface of a network on the plane that its trajectory lies in best.
 
-Letters: w_0 .. w_T weights along the way (n numbers each), w_T the last. The plane goes through w_T along the first two principal
+Letters: w_0 .. w_T weights along the trajectory (n numbers each), w_T the last. The plane goes through w_T along the first two principal
 components of w_t - w_T (Li et al. 2018, 1712.09913, who also show that random directions hide the trajectory: most of its variation lies in a
 few dimensions).
 """
@@ -22,12 +22,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """A plane in weight space, and the trajectory seen on it.
+    """A plane in weight space, and the trajectory projected on it.
 
     Attributes:
         origin: w_T, (n).
         axes: two orthonormal vectors, (2, n).
-        path: [T + 1, 2], the places of the weights on the plane.
+        path: [T + 1, 2], the positions of the weights on the plane.
         explained: shares of the trajectory's variation about w_T along the two axes, in [0, 1].
     """
 
@@ -37,7 +37,7 @@ class Plane:
     explained: tuple[float, float]
 
     def weights(self, x: float, y: float) -> Tensor:
-        """Return the weights at a place of the plane, (n)."""
+        """Return the weights at a position of the plane, (n)."""
         return self.origin + x * self.axes[0] + y * self.axes[1]
 
 
@@ -46,7 +46,7 @@ class Surface:
     """Losses on a grid of a plane.
 
     Attributes:
-        x: places along the first axis, ascending, [W].
+        x: positions along the first axis, ascending, [W].
         y: along the second, [H].
         values: the loss there, [H, W].
     """
@@ -73,12 +73,12 @@ def plane(weights: Sequence[Tensor]) -> Plane:
     origin = weights[-1].detach()
     differences = torch.stack([w.detach().reshape(-1) - origin.reshape(-1) for w in weights]).double()
     values, vectors = torch.linalg.eigh(differences @ differences.T)
-    total, chosen = float(values.clamp(min=0).sum()), values[-2:].flip(0)
-    if not float(chosen[1]) > 1e-12 * total:
-        raise bad_value("weights", "points on one line", "spread over a plane", "record more of the trajectory")
-    axes = (vectors[:, -2:].T.flip(0) @ differences) / chosen.sqrt()[:, None]
+    total, largest = float(values.clamp(min=0).sum()), values[-2:].flip(0)
+    if not float(largest[1]) > 1e-12 * total:
+        raise bad_value("weights", "points on one line", "points that span a plane", "record more of the trajectory")
+    axes = (vectors[:, -2:].T.flip(0) @ differences) / largest.sqrt()[:, None]
     path = (differences @ axes.T).cpu().numpy()
-    shares = (chosen / total).tolist()
+    shares = (largest / total).tolist()
     return Plane(origin.reshape(-1), axes.to(origin.dtype), path, (shares[0], shares[1]))
 
 
@@ -90,7 +90,7 @@ def surface(
     Args:
         loss: weights (n) -> the loss; called without gradients.
         plane: from `plane`.
-        resolution: places along either axis.
+        resolution: positions along either axis.
         margin: how far the grid reaches beyond the trajectory, as a share of its extent.
 
     Raises:

@@ -26,7 +26,7 @@ class Search(NamedTuple):
     """Where a line search ended.
 
     Attributes:
-        step: t; the lowest point that was found if the conditions are not met, 0 if none is lower than the start.
+        step: t; the lowest point that was evaluated if the conditions are not met, 0 if none is lower than the start.
         value: phi(t).
         slope: phi'(t).
         evaluations: of phi.
@@ -73,13 +73,13 @@ def backtracking(
         return Search(0.0, value, slope, 0, "not_descent")
     t = step
     for count in range(1, max_eval + 1):
-        found, its_slope = phi(t)
-        if math.isfinite(found) and found <= value + c1 * t * slope + noise:
-            return Search(t, found, its_slope, count, "met")
+        there, slope_there = phi(t)
+        if math.isfinite(there) and there <= value + c1 * t * slope + noise:
+            return Search(t, there, slope_there, count, "met")
         shorter = 0.1 * t
-        if math.isfinite(found):
-            bend = 2.0 * (found - value - slope * t)
-            shorter = -slope * t * t / bend if bend > 0.0 else 0.5 * t
+        if math.isfinite(there):
+            curvature = 2.0 * (there - value - slope * t)  # times t^2
+            shorter = -slope * t * t / curvature if curvature > 0.0 else 0.5 * t
         t = min(max(shorter, 0.1 * t), 0.5 * t)
         if t == 0.0:
             return Search(0.0, value, slope, count, "interval")
@@ -99,7 +99,7 @@ class _Point(NamedTuple):
 
 
 class _Interval(NamedTuple):
-    """What the search knows: x, the best point; y, the other end; whether a minimum lies between them; the next t."""
+    """The state of the search: x, the best point; y, the other end; whether a minimum lies between them; the next t."""
 
     x: _Point
     y: _Point
@@ -129,8 +129,8 @@ def strong_wolfe(
 ) -> Search:
     """Find a step with sufficient decrease and a small slope (More & Thuente 1994, ACM Transactions on Mathematical Software 20, 286-307).
 
-    An interval is kept that holds such steps. A trial step minimises the cubic or the parabola through two points, safeguarded: it stays
-    inside the interval, which shrinks by a third over any two trials. Until a step has decreased sufficiently, the interval is that of
+    An interval that holds such steps is maintained. A trial step minimises the cubic or the parabola through two points, safeguarded: it stays
+    inside the interval, whose width falls by a third over any two trials. Until a step has decreased sufficiently, the interval is that of
     psi(t) = phi(t) - c1 phi'(0) t. As long as phi only falls, the steps grow, at most fivefold.
 
     Args:
@@ -207,7 +207,7 @@ def _inside(now: _Interval, new: _Point, cubic: float, secant: float) -> float:
     """Return the nearer of the two, at most two thirds of the way to y."""
     onward = (new.t - now.x.t) * (cubic - new.t) > 0.0
     low, high = min(now.x.t, now.y.t), max(now.x.t, now.y.t)
-    if not onward:  # the cubic falls for ever on that side, or has no minimum
+    if not onward:  # the cubic falls without end on that side, or has no minimum
         cubic = high if new.t > now.x.t else low
     t = cubic if abs(cubic - new.t) < abs(secant - new.t) else secant
     end = new.t + 0.66 * (now.y.t - new.t)
@@ -232,8 +232,8 @@ def _reach(now: _Interval, new: _Point, roof: float) -> float:
 
 def _secant(a: _Point, b: _Point) -> float:
     """Return where the line through the slopes at a and b vanishes; infinite where they are equal."""
-    bend = b.slope - a.slope
-    return b.t - (b.t - a.t) * b.slope / bend if bend != 0.0 else math.inf
+    change = b.slope - a.slope
+    return b.t - (b.t - a.t) * b.slope / change if change != 0.0 else math.inf
 
 
 def _cubic(a: _Point, b: _Point) -> float:

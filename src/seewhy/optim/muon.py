@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrices are made orthogonal (Jordan et al. 2024; for image recognition in their airbench94).
+"""Muon: momentum whose matrices are made orthogonal (Jordan et al. 2024; for image classification in their airbench94).
 
 Letters: W a matrix or filter bank with rows = outputs, G its gradient, V its velocity, rho the momentum, eta the learning rate.
 
@@ -86,7 +86,7 @@ class Muon(optim.Optimizer):
         self,
         params: Iterable[Any],
         *,
-        lr: float = 0.24,
+        lr: float = 0.17,
         momentum: float = 0.6,
         weight_decay: float = 0.0,
         steps: int = 3,
@@ -94,7 +94,7 @@ class Muon(optim.Optimizer):
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "steps": steps, "orthogonal": None}
         super().__init__(params, defaults)
         for group in self.param_groups:
-            _check(group)
+            _validate(group)
             matrices = all(parameter.dim() >= 2 for parameter in group["params"])
             if group["orthogonal"] is None:
                 group["orthogonal"] = matrices
@@ -138,19 +138,19 @@ class Muon(optim.Optimizer):
         return list(torch._foreach_add(gradients, velocities, alpha=group["momentum"]))
 
 
-def _check(group: dict[str, Any]) -> None:
+def _validate(group: dict[str, Any]) -> None:
     if not 0 < group["lr"] < float("inf"):
-        raise bad_value("optim.lr", group["lr"], "more than 0 and finite")
+        raise bad_value("lr", group["lr"], "more than 0 and finite")
     if not 0 <= group["momentum"] < 1:
-        raise bad_value("optim.momentum", group["momentum"], "at least 0 and less than 1")
+        raise bad_value("momentum", group["momentum"], "at least 0 and less than 1")
     if not 0 <= group["weight_decay"] < float("inf"):
-        raise bad_value("optim.weight_decay", group["weight_decay"], "at least 0 and finite")
+        raise bad_value("weight_decay", group["weight_decay"], "at least 0 and finite")
     if group["steps"] < 1:
         raise bad_value("steps", group["steps"], "at least 1")
 
 
 REST_MOMENTUM = 0.85
-"""Momentum of what is not a hidden matrix, unless a momentum is asked for."""
+"""Momentum of what is not a hidden matrix."""
 
 VECTOR_STEP = 0.25
 """Root mean square step of biases, scales and shifts, as a share of the matrices' learning rate."""

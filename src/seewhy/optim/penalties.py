@@ -6,12 +6,12 @@ Letters: w a weight matrix or filter bank (out, ...), eta the learning rate of t
     L1, proximal        w <- sign(w) max(|w| - eta lambda, 0)                                  (`soft_threshold_`, after the step)
     max-norm            w_i <- w_i min(1, c / |w_i|) for the weights w_i that come into unit i    (`max_norm_`, after the step)
 
-The proximal step, not the subgradient lambda sign(w), gives exact zeros: a weight whose pull is weaker than lambda ends at 0 and stays there
-(Daubechies et al. 2004; Duchi & Singer 2009). Weight decay of `adamw` and others is decoupled: w <- (1 - eta lambda) w beside the step
+The proximal step, not the subgradient lambda sign(w), gives exact zeros: a weight whose gradient is smaller than lambda ends at 0 and stays
+there (Daubechies et al. 2004; Duchi & Singer 2009). Weight decay of `adamw` and others is decoupled: w <- (1 - eta lambda) w beside the step
 (Loshchilov & Hutter 2019); under plain SGD it equals L2 in the loss, under adaptive methods it does not.
 
-`Penalties` holds the three for the weights of a network. Biases, scales and shifts of normalisations and PReLU's slopes (fewer than two
-dimensions) are left alone unless asked for.
+`Penalties` holds the three for named weights. Which weights of a network are meant is its caller's choice: `seewhy.nn.penalised_weights` leaves
+biases, scales and shifts of normalisations and PReLU's slopes (fewer than two dimensions) alone unless asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.registry import Registry, Technique
@@ -34,9 +34,9 @@ def add_l2_(weights: Sequence[Tensor], strength: float) -> None:
         weights: of any shapes.
         strength: lambda.
     """
-    pulled = [weight for weight in weights if weight.grad is not None]
-    if pulled:
-        torch._foreach_add_([weight.grad for weight in pulled], pulled, alpha=strength)  # type: ignore[misc]
+    present = [weight for weight in weights if weight.grad is not None]
+    if present:
+        torch._foreach_add_([weight.grad for weight in present], present, alpha=strength)  # type: ignore[misc]
 
 
 @torch.no_grad()
@@ -57,10 +57,10 @@ def soft_threshold_(weights: Sequence[Tensor], thresholds: Sequence[float]) -> N
 
 @torch.no_grad()
 def max_norm_(weights: Sequence[Tensor], limit: float) -> None:
-    """Shrink the weights that come into a unit to a Euclidean norm of at most c, in place (Srebro & Shraibman 2005; Srivastava et al. 2014).
+    """Scale the weights that come into a unit to a Euclidean norm of at most c, in place (Srebro & Shraibman 2005; Srivastava et al. 2014).
 
     Args:
-        weights: (out, ...) each: rows of a linear layer (a maxout unit has one a piece), filters of a convolution. Those of a transposed
+        weights: (out, ...) each: rows of a linear layer (a maxout unit has one per piece), filters of a convolution. Those of a transposed
             convolution (in, out, ...) are handed over as `weight.transpose(0, 1)`.
         limit: c.
 
@@ -85,31 +85,10 @@ def sparsity(weights: Iterable[Tensor]) -> float:
     return sum(zeros for _, zeros in counts) / total if total else 0.0
 
 
-def penalised(model: nn.Module, *, everything: bool = False) -> dict[str, nn.Parameter]:
-    """Return by name the trainable weights that a penalty is meant for: those of two dimensions and more, or all.
-
-    Args:
-        model: any.
-        everything: also biases, scales and shifts of normalisations, PReLU's slopes.
-    """
-    named = model.named_parameters()
-    return {name: weight for name, weight in named if weight.requires_grad and (everything or weight.dim() >= 2)}
-
-
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-
-
-def _incoming(layer: nn.Module, weight: Tensor) -> list[Tensor]:
-    """Return views (out, ...) of the weights that come into the units of a layer: of a transposed convolution, one a group."""
-    if not isinstance(layer, TRANSPOSED):
-        return [weight]
-    return [group.transpose(0, 1) for group in weight.detach().chunk(layer.groups)]
-
-
 class Penalties:
-    """L1, L2 and max-norm over the weights of an optimiser, without a state of their own.
+    """L1, L2 and max-norm over named weights, without a state of their own.
 
-        penalties = Penalties(model, optimizer, l1=1e-5)
+        penalties = Penalties(penalised_weights(model).items(), optimizer, l1=1e-5)       (`seewhy.nn.penalised_weights`)
         loss.backward()
         penalties.before_step()
         optimizer.step()
@@ -118,17 +97,19 @@ class Penalties:
     Eta is the optimiser's learning rate of the moment, group by group, so the pull of L1 follows its schedule. Under methods that scale their
     steps (Adam, Muon) the threshold is eta lambda all the same, unlike the proximal map in the method's own metric. Adam moves a weight by about
     eta a step, so lambda is there a share of a step, not of a gradient: zeros begin near 0.1. Muon gives a matrix a fixed norm, so that L1 there
-    chooses which weights are 0 and does not shrink the others.
+    selects which weights are 0 and does not shrink the others.
 
     A moving average of weights that are 0 only now is not 0: `names` tells whose zeros it has to take over.
 
     Args:
-        model: whose trainable weights are meant.
-        optimizer: the one that moves them; every weight that is meant must be in it.
+        named_weights: the weights that are penalised.
+        optimizer: the one that moves them; every weight that is penalised must be in it.
         l1: strength of L1.
         l2: strength of L2 in the loss.
         max_norm: c; None for no limit.
-        everything: also biases, scales and shifts (max-norm keeps to matrices and filters, whose rows it is about).
+        limited: returns the views (out, ...) whose rows max-norm is about, called after each step, such as
+            `partial(seewhy.nn.incoming_views, model)`, which knows of transposed convolutions; None for the named weights of two dimensions and
+            more that require a gradient, as they are.
 
     Raises:
         InputError: a number is out of range, or a weight is not in the optimiser.
@@ -136,33 +117,35 @@ class Penalties:
 
     def __init__(
         self,
-        model: nn.Module,
+        named_weights: Iterable[tuple[str, Tensor]],
         optimizer: torch.optim.Optimizer,
         *,
         l1: float = 0.0,
         l2: float = 0.0,
         max_norm: float | None = None,
-        everything: bool = False,
+        limited: Callable[[], Sequence[Tensor]] | None = None,
     ) -> None:
         for name, value in (("l1", l1), ("l2", l2)):
             if not 0 <= value < float("inf"):
-                raise bad_value(f"reg.{name}", value, "at least 0 and finite")
+                raise bad_value(name, value, "at least 0 and finite")
         if max_norm is not None and not 0 < max_norm < float("inf"):
-            raise bad_value("reg.max_norm", max_norm, "more than 0 and finite")
+            raise bad_value("max_norm", max_norm, "more than 0 and finite")
         self.l1, self.l2, self.max_norm = l1, l2, max_norm
-        owners = {id(weight): layer for layer in model.modules() for weight in layer.parameters(recurse=False)}
-        self._limited = [(owners[id(weight)], weight) for weight in penalised(model).values()]
-        chosen = penalised(model, everything=everything)
-        self.names, self.weights = tuple(chosen), list(chosen.values())
-        places = {id(weight): place for place, group in enumerate(optimizer.param_groups) for weight in group["params"]}
-        missing = [name for name, weight in chosen.items() if id(weight) not in places]
+        named = dict(named_weights)
+        self.names, self.weights = tuple(named), list(named.values())
+        self._limited = limited or self._matrices
+        owners = {id(weight): index for index, group in enumerate(optimizer.param_groups) for weight in group["params"]}
+        missing = [name for name, weight in named.items() if id(weight) not in owners]
         if missing:
             raise InputError(
                 f"optimizer: must hold every weight that is penalised, but lacks {missing[0]}; "
                 "hand it over, or freeze it with requires_grad_(False)"
             )
-        # Places, not the groups themselves: load_state_dict puts new groups in.
-        self._optimizer, self._places = optimizer, [places[id(weight)] for weight in self.weights]
+        # Indices, not the groups themselves: load_state_dict puts new groups in.
+        self._optimizer, self._groups = optimizer, [owners[id(weight)] for weight in self.weights]
+
+    def _matrices(self) -> list[Tensor]:
+        return [weight for weight in self.weights if weight.requires_grad and weight.dim() >= 2]
 
     def loss(self) -> Tensor:
         """Return (lambda / 2) |w|^2 with its graph, for optimisers that search along the loss."""
@@ -178,11 +161,10 @@ class Penalties:
         """Apply L1's proximal step, then the limit of norms; weights that are frozen now stay as they are."""
         if self.l1:
             rates = [group["lr"] for group in self._optimizer.param_groups]
-            moving = [pair for pair in zip(self.weights, self._places, strict=True) if pair[0].requires_grad]
-            soft_threshold_([weight for weight, _ in moving], [rates[place] * self.l1 for _, place in moving])
+            moving = [pair for pair in zip(self.weights, self._groups, strict=True) if pair[0].requires_grad]
+            soft_threshold_([weight for weight, _ in moving], [rates[group] * self.l1 for _, group in moving])
         if self.max_norm is not None:
-            limited = [pair for pair in self._limited if pair[1].requires_grad]
-            max_norm_([part for layer, weight in limited for part in _incoming(layer, weight)], self.max_norm)
+            max_norm_(self._limited(), self.max_norm)
 
     @property
     def sparsity(self) -> float:
@@ -194,27 +176,31 @@ PENALTIES: Registry[Callable[..., Any]] = Registry("penalties", "")
 PENALTIES.add(
     Technique(
         name="l1",
-        factory=soft_threshold_,
+        factory=Penalties,
         summary="pulls every weight towards 0 with one force; small ones end at exactly 0",
         formula="f + lambda |w|_1; after each step w <- sign(w) max(|w| - eta lambda, 0)",
         source="Tibshirani 1996; Daubechies et al. 2004",
         good_for="sparse weights, finding inputs that do not matter",
         bad_for="accuracy by itself",
         claims=("C19",),
-        choose="--reg.l1 1e-4",
+        example="--reg.l1 1e-4",
+        qualified_name="seewhy.optim.penalties.soft_threshold_",
+        hyperparameters=("l1",),
     )
 )
 PENALTIES.add(
     Technique(
         name="l2",
-        factory=add_l2_,
+        factory=Penalties,
         summary="pulls weights towards 0 in proportion to their size, through the gradient",
         formula="f + (lambda / 2) |w|^2; g <- g + lambda w",
         source="Hoerl & Kennard 1970; Krogh & Hertz 1991",
         good_for="SGD and momentum; optimisers that search along the loss",
         bad_for="Adam, which scales the pull away: see weight_decay",
         claims=("C19",),
-        choose="--reg.l2 1e-4",
+        example="--reg.l2 1e-4",
+        qualified_name="seewhy.optim.penalties.add_l2_",
+        hyperparameters=("l2",),
     )
 )
 PENALTIES.add(
@@ -227,19 +213,22 @@ PENALTIES.add(
         good_for="adaptive optimisers, long runs",
         bad_for="short runs, which do not overfit",
         claims=("C19",),
-        choose="--optim.weight_decay 5e-4",
+        example="--optim.weight_decay 5e-4",
+        hyperparameters=("weight_decay",),
     )
 )
 PENALTIES.add(
     Technique(
         name="max_norm",
-        factory=max_norm_,
+        factory=Penalties,
         summary="limits the norm of the weights that come into a unit",
         formula="after each step w_i <- w_i min(1, c / |w_i|)",
         source="Srebro & Shraibman 2005; Srivastava et al. 2014",
         good_for="dropout at high learning rates, maxout",
         bad_for="layers that a normalisation follows, whose scale means nothing",
         claims=("C21",),
-        choose="--reg.max_norm 2",
+        example="--reg.max_norm 2",
+        qualified_name="seewhy.optim.penalties.max_norm_",
+        hyperparameters=("max_norm",),
     )
 )

@@ -1,4 +1,4 @@
-"""BFGS, DFP and L-BFGS as torch optimisers: one step loop (`seewhy.optim.step_loop`), and three ways to remember curvature."""
+"""BFGS, DFP and L-BFGS as torch optimisers: one step loop (`seewhy.optim.step_loop`), and their memories of curvature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from seewhy.core.errors import InputError, bad_value
 from seewhy.optim.flat import Flat
 from seewhy.optim.pairs import Pairs
-from seewhy.optim.step_loop import LineSearch, QuasiNewton, chosen
+from seewhy.optim.step_loop import LineSearch, QuasiNewton, StepOptions
 from seewhy.optim.updates import Dense, Memory, Update, bfgs, dfp
 
 DENSE_LIMIT = 40_000
@@ -26,7 +26,9 @@ class BFGS(QuasiNewton):
     Args:
         params: parameters in one group; float32, float64 or bf16 (then D is float32).
         lr: the first t that a search tries.
-        line_search: "strong_wolfe", "backtracking", "none" (t = lr), or a function with the arguments of `strong_wolfe`.
+        line_search: "strong_wolfe", "backtracking", "none" (t = lr), or a function that is called as `strong_wolfe` is.
+        c1: of the sufficient decrease that a search asks for.
+        c2: of the slope that a strong Wolfe search leaves at most, as a share; more than c1.
         max_iter: iterations a step.
         max_eval: evaluations a step; None for any number.
         gtol: the step ends where no entry of the gradient is larger.
@@ -43,20 +45,23 @@ class BFGS(QuasiNewton):
         *,
         lr: float = 1.0,
         line_search: str | LineSearch = "strong_wolfe",
+        c1: float = 1e-4,
+        c2: float = 0.9,
         max_iter: int = 20,
         max_eval: int | None = None,
         gtol: float = 1e-7,
         maximize: bool = False,
         D0: Tensor | None = None,
     ) -> None:
-        super().__init__(params, chosen(locals()), lambda flat: _dense(flat, bfgs, D0))
+        options = StepOptions(lr, line_search, c1, c2, max_iter, max_eval, gtol, maximize)
+        super().__init__(params, options, lambda flat: _dense(flat, bfgs, D0))
 
 
 @final
 class DFP(QuasiNewton):
     """Davidon's (1959), Fletcher and Powell's (1963) method: as `BFGS`, with D <- D + s s'/(s'y) - D y y'D/(y'D y).
 
-    It recovers much more slowly than BFGS from a bad D; it is here to show that.
+    It recovers much more slowly than BFGS from a bad D; it is here for comparison.
     """
 
     def __init__(
@@ -65,13 +70,16 @@ class DFP(QuasiNewton):
         *,
         lr: float = 1.0,
         line_search: str | LineSearch = "strong_wolfe",
+        c1: float = 1e-4,
+        c2: float = 0.9,
         max_iter: int = 20,
         max_eval: int | None = None,
         gtol: float = 1e-7,
         maximize: bool = False,
         D0: Tensor | None = None,
     ) -> None:
-        super().__init__(params, chosen(locals()), lambda flat: _dense(flat, dfp, D0))
+        options = StepOptions(lr, line_search, c1, c2, max_iter, max_eval, gtol, maximize)
+        super().__init__(params, options, lambda flat: _dense(flat, dfp, D0))
 
 
 @final
@@ -83,8 +91,10 @@ class LBFGS(QuasiNewton):
     Args:
         params: see `BFGS`.
         lr: see `BFGS`.
-        m: pairs kept.
+        history: m, the most pairs.
         line_search: see `BFGS`.
+        c1: see `BFGS`.
+        c2: see `BFGS`.
         max_iter: see `BFGS`.
         max_eval: see `BFGS`.
         gtol: see `BFGS`.
@@ -97,22 +107,24 @@ class LBFGS(QuasiNewton):
         params: Iterable[Any],
         *,
         lr: float = 1.0,
-        m: int = 10,
+        history: int = 10,
         line_search: str | LineSearch = "strong_wolfe",
+        c1: float = 1e-4,
+        c2: float = 0.9,
         max_iter: int = 20,
         max_eval: int | None = None,
         gtol: float = 1e-7,
         maximize: bool = False,
         history_dtype: torch.dtype | None = None,
     ) -> None:
-        if m < 1:
-            raise bad_value("m", m, "at least 1", "10 is usual")
+        if history < 1:
+            raise bad_value("history", history, "at least 1", "10 is usual")
         if history_dtype not in (None, torch.float32, torch.float64):
             raise bad_value("history_dtype", history_dtype, "torch.float32, torch.float64 or None")
         super().__init__(
             params,
-            chosen(locals()),
-            lambda flat: Pairs(m, flat.n, dtype=history_dtype or flat.dtype, device=flat.device),
+            StepOptions(lr, line_search, c1, c2, max_iter, max_eval, gtol, maximize),
+            lambda flat: Pairs(history, flat.n, dtype=history_dtype or flat.dtype, device=flat.device),
         )
 
 

@@ -26,7 +26,7 @@ Schedule = Callable[[int], float]
 Shape = Callable[..., float]
 """`f(step, *, total_steps, warmup)`: the multiplier at `step`, `warmup` being a share of the steps or None for the usual one."""
 
-SCHEDULES: Registry[Shape] = Registry("schedules", "optim.schedule")
+SCHEDULES: Registry[Shape] = Registry("schedules", "schedule")
 
 
 def schedule(name: str, *, total_steps: int, warmup: float | None = None) -> Schedule:
@@ -47,7 +47,7 @@ def schedule(name: str, *, total_steps: int, warmup: float | None = None) -> Sch
     if total_steps < 1:
         raise bad_value("total_steps", total_steps, "at least 1")
     if warmup is not None and not 0 <= warmup < 1:
-        raise bad_value("optim.warmup", warmup, "at least 0 and less than 1", "it is a share of the steps")
+        raise bad_value("warmup", warmup, "at least 0 and less than 1", "it is a share of the steps")
 
     def multiplier(step: int) -> float:
         return shape(min(max(step, 0), total_steps - 1), total_steps=total_steps, warmup=warmup)
@@ -56,7 +56,7 @@ def schedule(name: str, *, total_steps: int, warmup: float | None = None) -> Sch
 
 
 def in_cycles(one: Schedule, bounds: Sequence[int]) -> Schedule:
-    """Return a schedule that begins anew after each bound: the multiplier of `one` at the step of the present cycle.
+    """Return a schedule that starts again after each bound: the multiplier of `one` at the step of the present cycle.
 
     Snapshot ensembles let the rate fall to almost 0 in each of M cycles (Huang et al. 2017, 1704.00109).
 
@@ -133,6 +133,7 @@ SCHEDULES.add(
         source="Smith 2017, 1506.01186; Jordan 2024, 2404.00498",
         good_for="short runs at a large learning rate",
         bad_for="adaptive optimisers in long runs",
+        hyperparameters=("warmup",),
     )
 )
 SCHEDULES.add(
@@ -144,6 +145,7 @@ SCHEDULES.add(
         source="Smith & Topin 2018, 1708.07120",
         good_for="a first choice with any optimiser",
         bad_for="runs whose length is not known beforehand",
+        hyperparameters=("warmup",),
     )
 )
 SCHEDULES.add(
@@ -155,6 +157,7 @@ SCHEDULES.add(
         source="Loshchilov & Hutter 2017, 1608.03983",
         good_for="long runs",
         bad_for="runs whose length is not known beforehand",
+        hyperparameters=("warmup",),
     )
 )
 SCHEDULES.add(
@@ -166,6 +169,7 @@ SCHEDULES.add(
         source="classical; Defazio et al. 2023, 2310.07831",
         good_for="short runs, Muon",
         bad_for="runs whose length is not known beforehand",
+        hyperparameters=("warmup",),
     )
 )
 SCHEDULES.add(
@@ -177,5 +181,6 @@ SCHEDULES.add(
         source="classical",
         good_for="comparing optimisers; runs of open length",
         bad_for="final accuracy: the noise of the gradient does not die down",
+        hyperparameters=("warmup",),
     )
 )

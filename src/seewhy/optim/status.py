@@ -1,7 +1,7 @@
-"""What an optimiser says after a step, and what a minimisation returns.
+"""What an optimiser reports after a step, and what a minimisation returns.
 
 Every second-order optimiser of this room carries `.status`, replaced after each `step`. Progress bars and diagnosis read it; nothing in it
-holds a tensor, so reading never waits for a device.
+holds a tensor, so reading it never waits for a device.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ CODES: dict[Reason, int] = {
 
 @dataclass(frozen=True)
 class Status:
-    """What an optimiser found and did.
+    """The outcome of an optimiser's steps.
 
     Attributes:
         value: f at the parameters as the step left them (what is maximised keeps its sign).
@@ -92,7 +92,7 @@ class Status:
 
 @dataclass
 class Result:
-    """What a minimisation found, with the names of `scipy.optimize.OptimizeResult`.
+    """The outcome of a minimisation, with the names of `scipy.optimize.OptimizeResult`.
 
     Attributes:
         x: the best point, with the shape of the start.

@@ -1,18 +1,18 @@
-"""The step loop of quasi-Newton methods, whatever remembers their curvature.
+"""The step loop of quasi-Newton methods, whatever their memory of curvature is.
 
 An iteration at w with gradient g: d = -D g; a line search finds t; w <- w + t d; the pair s = t d, y = g(w + t d) - g(w) updates D
-(`seewhy.optim.updates`). While nothing is learnt D = I, and the first step is tried with length lr min(|g|, 1).
+(`seewhy.optim.updates`). While there is no pair D = I, and the first step is tried with length lr min(|g|, 1).
 
 **One function.** A line search compares values, so the closure must be the same function throughout a `step`: the whole data, or one batch held
-fixed, without dropout drawn anew. The function may be accumulated over batches inside the closure; nothing here needs it in one graph.
+fixed, with the same masks of dropout. The function may be accumulated over batches inside the closure; nothing here needs it in one graph.
 
 **Mini-batches.** The noise between two batches would drown y. `step(closure, overlap)` takes d from the closure's batch, and both ends of the
 search and of the pair from `overlap`, a closure over some samples that this batch shares with the next (Berahas, Nocedal & Takac 2016,
 1605.06049). Pairs are then damped. `line_search="none"` goes lr d without a search.
 
-**When something goes wrong.** A limited memory ends with a direction that is orthogonal to the gradient but for rounding: it is cheap to
-renew, and steepest descent then does better (Zoutendijk's condition; L-BFGS-B does so where its factorisation fails). A search that finds
-nothing is repeated once along the gradient, with the memory cleared. If that fails too, the parameters are put back where the step began
+**When something goes wrong.** A limited memory is cleared by a direction that is orthogonal to the gradient but for rounding: it is cheap
+to rebuild, and steepest descent then does better (Zoutendijk's condition; L-BFGS-B does so where its factorisation fails). A search without a
+lower value is repeated once along the gradient, with the memory cleared. If that fails too, the parameters are restored to where the step began,
 and `status` says why. A value or gradient that is not finite counts as too far.
 """
 
@@ -22,13 +22,13 @@ import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from seewhy.core.errors import InputError, bad_value, unknown_name
-from seewhy.optim.evaluation import Closure, Evaluator, Point, refuse_half
+from seewhy.optim.evaluation import Closure, Evaluator, Point, validate_autocast
 from seewhy.optim.flat import Flat, one_group
 from seewhy.optim.line_search import Search, backtracking, strong_wolfe
 from seewhy.optim.status import Reason, Status
@@ -43,8 +43,41 @@ CURVATURE = 1e-8
 DAMPING = 0.2
 """Damped pairs have s'y >= DAMPING s'Bs."""
 ANGLE = 5e-8
-"""A direction whose cosine with -g is smaller ends a limited memory: the root of the noise, 10 eps in float64."""
+"""A direction whose cosine with -g is smaller clears a limited memory: the root of the noise, 10 eps in float64."""
 SEARCH_EVALUATIONS = 20
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """The options of the step loop, as in `seewhy.optim.BFGS`.
+
+    Raises:
+        InputError: an option is out of range.
+    """
+
+    lr: float
+    line_search: str | LineSearch
+    c1: float
+    c2: float
+    max_iter: int
+    max_eval: int | None
+    gtol: float
+    maximize: bool
+
+    def __post_init__(self) -> None:
+        if isinstance(self.line_search, str) and self.line_search not in LINE_SEARCHES:
+            raise unknown_name("line_search", self.line_search, LINE_SEARCHES)
+        if not 0.0 < self.lr < math.inf:
+            raise bad_value("lr", self.lr, "more than 0 and finite", "1 is right for a line search")
+        if not 0.0 < self.c1 < 1.0:
+            raise bad_value("c1", self.c1, "more than 0 and less than 1")
+        if not self.c1 < self.c2 < 1.0:
+            raise bad_value("c2", self.c2, f"more than c1, {self.c1:g}, and less than 1")
+        for name, value in (("max_iter", self.max_iter), ("max_eval", self.max_eval)):
+            if value is not None and value < 1:
+                raise bad_value(name, value, "at least 1")
+        if not self.gtol >= 0.0:
+            raise bad_value("gtol", self.gtol, "at least 0")
 
 
 @dataclass
@@ -59,17 +92,16 @@ class _Line(NamedTuple):
     """phi'(0), d'Bd, and the cosine of d with -g."""
 
     slope: float
-    bend: float
+    curvature: float
     cosine: float
 
 
 class QuasiNewton(torch.optim.Optimizer):
     """The step loop. `BFGS`, `DFP` and `LBFGS` give it a memory."""
 
-    def __init__(self, params: Iterable[Any], options: dict[str, Any], make: Callable[[Flat], Memory]) -> None:
-        _check(options)
+    def __init__(self, params: Iterable[Any], options: StepOptions, make: Callable[[Flat], Memory]) -> None:
         self._closed = False
-        super().__init__(one_group(params), options)
+        super().__init__(one_group(params), dict(vars(options)))
         self._closed = True
         self._flat = Flat(self.param_groups[0]["params"])
         self._memory = make(self._flat)
@@ -77,8 +109,8 @@ class QuasiNewton(torch.optim.Optimizer):
         self._here, self._there = Point(empty(), empty()), Point(empty(), empty())
         self._d, self._tried = self._here.g, math.nan
         self._counts = _Counts()
-        self._known, self._promised = False, 0.0
-        self._evaluate = Evaluator(self._flat, maximize=options["maximize"])
+        self._known, self._predicted = False, 0.0
+        self._evaluate = Evaluator(self._flat, maximize=options.maximize)
         self.status = Status(math.nan, math.nan, 0, 0, 0.0, "progress")
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -95,12 +127,20 @@ class QuasiNewton(torch.optim.Optimizer):
         super().add_param_group(param_group)
 
     @torch.no_grad()
-    def step(self, closure: Closure | None = None, overlap: Closure | None = None, *, fresh: bool = True) -> Tensor:  # type: ignore[override]
+    def step(  # type: ignore[override]
+        self,
+        closure: Closure | None = None,
+        overlap: Closure | None = None,
+        on_gradient: Callable[[], object] | None = None,
+        *,
+        fresh: bool = True,
+    ) -> Tensor:
         """Make up to `max_iter` iterations (one, if an overlap is given).
 
         Args:
             closure: clears the gradients, computes the loss, calls backward and returns the loss, as for `torch.optim.LBFGS`.
             overlap: the same for samples that this batch shares with the next; None where the closure is one function.
+            on_gradient: called once, before anything moves, when `.grad` holds the gradient of the closure where the step starts.
             fresh: evaluate at the start. False takes the value and gradient that the last step ended with, if the parameters are still
                 those; right only where the closure is the same function as then.
 
@@ -115,10 +155,11 @@ class QuasiNewton(torch.optim.Optimizer):
                 f"closure: {type(self).__name__}.step evaluates the loss several times, got no closure; "
                 "pass one that clears the gradients, calls backward and returns the loss"
             )
-        refuse_half(self._flat.device)
+        validate_autocast(self._flat.device)
         group = self.param_groups[0]
         budget = self._evaluate.count + (group["max_eval"] or 1_000_000_000)
-        reason = self._begin(closure, check=fresh and group["line_search"] != "none" and overlap is None, fresh=fresh)
+        check = fresh and group["line_search"] != "none" and overlap is None
+        reason = self._begin(closure, on_gradient, check=check, fresh=fresh)
         began = torch.tensor(self._evaluate.sign * self._here.value, dtype=self._flat.dtype)
         length = 0.0
         for _ in range(1 if overlap is not None else group["max_iter"]):
@@ -146,13 +187,18 @@ class QuasiNewton(torch.optim.Optimizer):
         )
         return began
 
-    def _begin(self, closure: Closure, *, check: bool, fresh: bool) -> Reason:
+    def _begin(self, closure: Closure, on_gradient: Callable[[], object] | None, *, check: bool, fresh: bool) -> Reason:
         """Evaluate where the parameters are, unless that is known."""
         here, there = self._here, self._there
         if not fresh and self._known and torch.equal(self._flat.read(there.x), here.x):
+            if on_gradient is not None:
+                self._flat.assign_grads(here.g * self._evaluate.sign)
+                on_gradient()
             return "progress"
         self._flat.read(here.x)
         self._evaluate(closure, here, self._memory)
+        if on_gradient is not None:
+            on_gradient()
         if not here.finite:
             return "not_finite"
         if check and self._evaluate.count == 1 and self._differs(closure):
@@ -164,33 +210,33 @@ class QuasiNewton(torch.optim.Optimizer):
         while True:
             base = source = self._here
             function, slope = closure, None
-            self._d = self._memory.descend(source.g, source.looked)
+            self._d = self._memory.direction(source.g, source.projections)
             if overlap is not None:
                 base, function = Point(self._here.x, self._flat.empty()), overlap
                 (slope,) = self._evaluate(overlap, base, self._memory, self._d)
                 if not base.finite:
-                    return self._put_back("not_finite")
+                    return self._restore("not_finite")
                 if not slope < 0.0:  # the overlap disagrees with its batch
                     source, slope = base, None
-                    self._d = self._memory.descend(source.g, source.looked)
-            found, line = self._search(function, base, source, slope, budget)
-            if found.step > 0.0:
-                self._learn(found, base, source, line)
-                self._promised = -found.step * line.slope
+                    self._d = self._memory.direction(source.g, source.projections)
+            result, line = self._search(function, base, source, slope, budget)
+            if result.step > 0.0:
+                self._update(result, base, source, line)
+                self._predicted = -result.step * line.slope
                 self._here, self._there = self._there, self._here
                 self._counts.iterations += 1
-                return "progress", found.step
+                return "progress", result.step
             left = budget - self._evaluate.count
             if left <= 0:
-                return self._put_back("max_eval")
+                return self._restore("max_eval")
             self._flat.write(self._here.x)
             if self._differs(function, base):
-                return self._put_back("not_deterministic")
+                return self._restore("not_deterministic")
             if self._memory.empty:
                 hopeless = -line.slope * min(1.0, 1.0 / max(self._here.norm, 1e-300)) <= self._evaluate.noise(base)
-                return self._put_back("precision" if hopeless else "line_search")
+                return self._restore("precision" if hopeless else "line_search")
             self._memory.clear()
-            self._promised = 0.0
+            self._predicted = 0.0
             self._counts.restarts += 1
 
     def _search(
@@ -199,14 +245,16 @@ class QuasiNewton(torch.optim.Optimizer):
         """Search along d = -D g(source); `slope` is phi'(0) if it is known.
 
         Returns:
-            What was found, and what is known of the line: phi'(0) = d'g(base), d'B d = -d'g(source). The parameters and `_there` are those
-            of the step found, if any.
+            The search's result, and what is known of the line: phi'(0) = d'g(base), d'B d = -d'g(source). The parameters and `_there` are
+            those of the step, if there is one.
         """
         group = self.param_groups[0]
         first = group["lr"]
-        if self._memory.empty:  # -d = g, of any size: as much gain as the last step promised, or a step of length 1
+        if (
+            self._memory.empty
+        ):  # -d = g, of any size: as much gain as predicted for the last step, or a step of length 1
             square = max(base.norm**2, 1e-300)
-            first *= self._promised / square if self._promised else min(1.0, square**-0.5)
+            first *= self._predicted / square if self._predicted else min(1.0, square**-0.5)
         products = torch.dot(source.g, self._d), torch.dot(self._d, self._d)
         slope_there, downhill, square = self._try(function, base, first, *products)
         slope = downhill if slope is None else slope
@@ -222,17 +270,18 @@ class QuasiNewton(torch.optim.Optimizer):
         search = group["line_search"]
         search = LINE_SEARCHES[search] if isinstance(search, str) else search
         if search is None:
-            fine = self._there.finite
-            return Search(first if fine else 0.0, self._there.value, slope_there, 1, "met"), line
+            return Search(first if self._there.finite else 0.0, self._there.value, slope_there, 1, "met"), line
         left = max(1, min(SEARCH_EVALUATIONS, 1 + budget - self._evaluate.count))
-        found = search(phi, base.value, slope, step=first, noise=self._evaluate.noise(base), max_eval=left)
-        if not found.met and not found.value < base.value:
-            found = Search(0.0, base.value, slope, found.evaluations, found.reason)
-        if found.step > 0.0 and found.step != self._tried:
-            self._try(function, base, found.step)
+        constants = {"c1": group["c1"]} if search is backtracking else {"c1": group["c1"], "c2": group["c2"]}
+        noise = self._evaluate.noise(base)
+        result = search(phi, base.value, slope, step=first, noise=noise, max_eval=left, **constants)
+        if not result.met and not result.value < base.value:
+            result = Search(0.0, base.value, slope, result.evaluations, result.reason)
+        if result.step > 0.0 and result.step != self._tried:
+            self._try(function, base, result.step)
             if not self._there.finite:
-                found = Search(0.0, base.value, slope, found.evaluations, found.reason)
-        return found, line
+                result = Search(0.0, base.value, slope, result.evaluations, result.reason)
+        return result, line
 
     def _try(self, function: Closure, base: Point, t: float, *extra: Tensor) -> list[float]:
         """Evaluate at w + t d; return phi'(t), then the extra numbers."""
@@ -246,20 +295,20 @@ class QuasiNewton(torch.optim.Optimizer):
             there.value = math.inf
         return numbers
 
-    def _learn(self, found: Search, base: Point, source: Point, line: _Line) -> None:
-        """Learn the pair of a step s = t d with s'Bs = t^2 d'Bd, B s = -t g(source), unless it has no curvature."""
-        t, there = found.step, self._there
+    def _update(self, result: Search, base: Point, source: Point, line: _Line) -> None:
+        """Take in the pair of a step s = t d with s'Bs = t^2 d'Bd, B s = -t g(source), unless it has no curvature."""
+        t, there = result.step, self._there
         if line.cosine < ANGLE and self._memory.limited and not self._memory.empty:
             self._memory.clear()
             self._counts.restarts += 1
             return
-        sy, sBs = t * (found.slope - line.slope), t * t * line.bend
+        sy, sBs = t * (result.slope - line.slope), t * t * line.curvature
         damp = source is not base or self.param_groups[0]["line_search"] in ("backtracking", "none")
         damp = damp and sy < DAMPING * sBs
         if not damp and not sy > CURVATURE * sBs > 0.0:
             self._counts.skipped_pairs += 1
             return
-        s, y = self._memory.room()
+        s, y = self._memory.buffers()
         if self._flat.narrow:
             subtract(there.x, base.x, out=s)
         elif s.dtype == self._d.dtype:
@@ -267,24 +316,25 @@ class QuasiNewton(torch.optim.Optimizer):
         else:
             s.copy_(self._d).mul_(t)
         subtract(there.g, base.g, out=y)
-        of_y = there.looked - base.looked[: len(there.looked)]
+        y_projections = there.projections - base.projections[: len(there.projections)]
         if damp:
             self._counts.damped_pairs += 1
             y.copy_(damped(y, source.g * -t, sy, sBs, least=DAMPING))
             theta, sy = damping(sy, sBs, least=DAMPING), DAMPING * sBs
-            of_y = theta * of_y - (1.0 - theta) * t * source.looked[: len(of_y)]
-        exact = (sy, t * found.slope) if self._flat.dtype == torch.float64 and not self._flat.narrow else ()
-        looked = self._memory.learn(Change(there.g, there.looked, of_y, *exact))
-        there.looked = EMPTY if looked is None else looked
-        self._counts.skipped_pairs += looked is None
+            from_B = (1.0 - theta) * t * source.projections[: len(y_projections)]
+            y_projections = theta * y_projections - from_B
+        exact = (sy, t * result.slope) if self._flat.dtype == torch.float64 and not self._flat.narrow else ()
+        projections = self._memory.update(Change(there.g, there.projections, y_projections, *exact))
+        there.projections = EMPTY if projections is None else projections
+        self._counts.skipped_pairs += projections is None
 
-    def _put_back(self, reason: Reason) -> tuple[Reason, float]:
+    def _restore(self, reason: Reason) -> tuple[Reason, float]:
         self._flat.write(self._here.x)
         self._flat.set_grads(self._here.g * self._evaluate.sign)
         return reason, 0.0
 
     def _differs(self, function: Closure, base: Point | None = None) -> bool:
-        """Evaluate once more at the same parameters; say so if the value is another."""
+        """Evaluate once more at the same parameters; warn if the value is another."""
         base = base or self._here
         self._evaluate(function, self._there)
         again = self._there.value
@@ -301,18 +351,18 @@ class QuasiNewton(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to go on to the bit. Tensors are references, as torch's are."""
         here = self._here
-        mine = {
+        loop = {
             "evaluations": self._evaluate.count,
             "counts": vars(self._counts),
             "memory": self._memory.state(),
             "known": self._known,
-            "promised": self._promised,
+            "predicted": self._predicted,
             "g": here.g,
             "x": here.x,
-            "looked": torch.from_numpy(here.looked.copy()),
+            "projections": torch.from_numpy(here.projections.copy()),
             "measures": [here.value, here.norm, here.largest],
         }
-        return {**super().state_dict(), "quasi_newton": mine}
+        return {**super().state_dict(), "quasi_newton": loop}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` returned, in the precision of the history, whatever the parameters' is.
@@ -325,34 +375,12 @@ class QuasiNewton(torch.optim.Optimizer):
                 f"state_dict: must come from {type(self).__name__}, got one without 'quasi_newton'; start afresh, or load it into its own class"
             )
         super().load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
-        mine, here = state_dict["quasi_newton"], self._here
-        self._evaluate.count, self._counts = mine["evaluations"], _Counts(**mine["counts"])
-        self._memory.load(mine["memory"])
-        self._known, self._promised = mine["known"], mine["promised"]
+        loop, here = state_dict["quasi_newton"], self._here
+        self._evaluate.count, self._counts = loop["evaluations"], _Counts(**loop["counts"])
+        self._memory.load(loop["memory"])
+        self._known, self._predicted = loop["known"], loop["predicted"]
         self._evaluate.sign = -1.0 if self.param_groups[0]["maximize"] else 1.0
-        here.g.copy_(mine["g"])
-        here.x.copy_(mine["x"])
-        here.looked = mine["looked"].cpu().numpy()
-        here.value, here.norm, here.largest = mine["measures"]
-
-
-Option = Literal["lr", "line_search", "max_iter", "max_eval", "gtol", "maximize"]
-OPTIONS: tuple[Option, ...] = ("lr", "line_search", "max_iter", "max_eval", "gtol", "maximize")
-
-
-def chosen(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the step loop among a constructor's arguments."""
-    return {name: given[name] for name in OPTIONS}
-
-
-def _check(options: dict[str, Any]) -> None:
-    search = options["line_search"]
-    if isinstance(search, str) and search not in LINE_SEARCHES:
-        raise unknown_name("line_search", search, LINE_SEARCHES)
-    if not 0.0 < options["lr"] < math.inf:
-        raise bad_value("lr", options["lr"], "more than 0 and finite", "1 is right for a line search")
-    for name in ("max_iter", "max_eval"):
-        if options[name] is not None and options[name] < 1:
-            raise bad_value(name, options[name], "at least 1")
-    if not options["gtol"] >= 0.0:
-        raise bad_value("gtol", options["gtol"], "at least 0")
+        here.g.copy_(loop["g"])
+        here.x.copy_(loop["x"])
+        here.projections = loop["projections"].cpu().numpy()
+        here.value, here.norm, here.largest = loop["measures"]

@@ -1,4 +1,4 @@
-"""Quasi-Newton matrices: D, an approximation of the inverse Hessian, learnt from pairs (s, y).
+"""Quasi-Newton matrices: D, an approximation of the inverse Hessian, estimated from pairs (s, y).
 
 Letters: s = w(t+1) - w(t) a step, y = g(t+1) - g(t) the change of the gradient over it, n the number of parameters, B the inverse of D.
 Every update fulfils the secant condition D y = s, and keeps D positive definite as long as s'y > 0.
@@ -58,10 +58,10 @@ def _add_outer(D: Tensor, first: tuple[Tensor, Tensor], second: tuple[Tensor, Te
     (a, b), (c, d) = first, second
     rows = max(1, BLOCK // len(D))
     for start in range(0, len(D), rows):
-        chosen = slice(start, start + rows)
-        change = torch.outer(a[chosen], b)
-        change += torch.outer(c[chosen], d)
-        D[chosen] += change
+        block = slice(start, start + rows)
+        change = torch.outer(a[block], b)
+        change += torch.outer(c[block], d)
+        D[block] += change
     return D
 
 
@@ -89,15 +89,15 @@ class Change(NamedTuple):
 
     Attributes:
         g: the gradient where it ended, (n).
-        looked: what the memory said of g.
-        of_y: what it would have said of y, by differences.
+        projections: what the memory's `project` returned of g.
+        y_projections: the same of y, by differences.
         sy: s'y; None where s or y was rounded since it was measured.
         sg: s'g, likewise.
     """
 
     g: Tensor
-    looked: Products
-    of_y: Products
+    projections: Products
+    y_projections: Products
     sy: float | None = None
     sg: float | None = None
 
@@ -106,33 +106,33 @@ class Memory(Protocol):
     """D, as the step loop sees it.
 
     Attributes:
-        limited: whether it forgets old pairs in any case, so that a new start costs little.
+        limited: whether it drops old pairs in any case, so that a restart costs little.
     """
 
     limited: bool
 
     @property
     def empty(self) -> bool:
-        """Whether D is the identity since nothing has been learnt."""
+        """Whether D is the identity, since no pair has come in."""
 
-    def look(self, g: Tensor) -> Tensor | None:
-        """Return what `descend` and `learn` will want to know about g, for the host to fetch together with its value."""
+    def project(self, g: Tensor) -> Tensor | None:
+        """Return the products with g that `direction` and `update` need, for the host to fetch together with the value; None for none."""
 
-    def descend(self, g: Tensor, looked: Products) -> Tensor:
-        """Return -D g (n), given what `look` said of g. The vector is the memory's, and lives until the next call."""
+    def direction(self, g: Tensor, projections: Products) -> Tensor:
+        """Return -D g (n), given the projections of g. The vector is the memory's, and lives until the next call."""
 
-    def room(self) -> tuple[Tensor, Tensor]:
-        """Return two vectors (n) to write the next pair into; `learn` takes it from there."""
+    def buffers(self) -> tuple[Tensor, Tensor]:
+        """Return two vectors (n) to write the next pair into; `update` takes it from there."""
 
-    def learn(self, change: Change) -> Products | None:
-        """Take the pair that was written into `room`.
+    def update(self, change: Change) -> Products | None:
+        """Take in the pair that was written into `buffers`.
 
         Returns:
-            What `look` would say now of the gradient where the step ended; None if the pair cannot be used, and everything was forgotten.
+            The projections of the gradient where the step ended, as they are now; None if the pair cannot be used, and the memory was cleared.
         """
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all pairs."""
 
     def state(self) -> dict[str, Any]:
         """Return all that is needed to go on to the bit: tensors and numbers."""
@@ -142,7 +142,7 @@ class Memory(Protocol):
 
 
 class Identity:
-    """D = I for ever: steepest descent."""
+    """D = I always: steepest descent."""
 
     empty = True
     limited = False
@@ -151,24 +151,24 @@ class Identity:
         """Args: n: the length of the vectors."""
         self.pair = (torch.empty(n, dtype=dtype, device=device), torch.empty(n, dtype=dtype, device=device))
 
-    def look(self, g: Tensor) -> None:
-        """Want nothing."""
+    def project(self, g: Tensor) -> None:
+        """Need nothing."""
 
-    def descend(self, g: Tensor, looked: Products) -> Tensor:
+    def direction(self, g: Tensor, projections: Products) -> Tensor:
         """Return -g."""
-        del looked
+        del projections
         return -g
 
-    def room(self) -> tuple[Tensor, Tensor]:
+    def buffers(self) -> tuple[Tensor, Tensor]:
         """Return two vectors (n)."""
         return self.pair
 
-    def learn(self, change: Change) -> Products:
-        """Learn nothing."""
-        return change.looked
+    def update(self, change: Change) -> Products:
+        """Leave D as it is."""
+        return change.projections
 
     def clear(self) -> None:
-        """Nothing is kept."""
+        """There is nothing to drop."""
 
     def state(self) -> dict[str, Any]:
         """Return nothing."""
@@ -186,7 +186,7 @@ class Dense:
     def __init__(
         self,
         n: int,
-        update: Update,
+        rule: Update,
         start: Tensor | None = None,
         *,
         scaled: bool = True,
@@ -197,45 +197,45 @@ class Dense:
 
         Args:
             n: the length of the vectors.
-            update: `bfgs` or `dfp`.
+            rule: `bfgs` or `dfp`.
             start: D before the first pair, taken as it is; None for the identity.
             scaled: the identity becomes s'y/(y'y) I before its first update (Nocedal & Wright 2006, 6.20). That is small, and an error
-                that DFP mends slowly.
+                that DFP corrects slowly.
             dtype: of D and the vectors.
             device: of D and the vectors.
         """
         self.pair = (torch.empty(n, dtype=dtype, device=device), torch.empty(n, dtype=dtype, device=device))
-        self.update, self.scaled = update, scaled
+        self.rule, self.scaled = rule, scaled
         self.start = start
         self.D: Tensor | None = None
         self.clear()
 
     @property
     def empty(self) -> bool:
-        """Whether D is the identity since nothing has been learnt."""
+        """Whether D is the identity, since no pair has come in."""
         return self.D is None
 
-    def look(self, g: Tensor) -> None:
-        """Want nothing."""
+    def project(self, g: Tensor) -> None:
+        """Need nothing."""
 
-    def descend(self, g: Tensor, looked: Products) -> Tensor:
+    def direction(self, g: Tensor, projections: Products) -> Tensor:
         """Return -D g (n)."""
-        del looked
+        del projections
         return -g if self.D is None else (self.D @ g).neg_()
 
-    def room(self) -> tuple[Tensor, Tensor]:
+    def buffers(self) -> tuple[Tensor, Tensor]:
         """Return two vectors (n)."""
         return self.pair
 
-    def learn(self, change: Change) -> Products:
+    def update(self, change: Change) -> Products:
         """Update D."""
         (s, y), D = self.pair, self.D
         if D is None:
             D = torch.eye(len(s), dtype=s.dtype, device=s.device)
             if self.scaled:
                 D *= torch.dot(s, y) / torch.dot(y, y)
-        self.D = self.update(D, s, y, in_place=True)
-        return change.looked
+        self.D = self.rule(D, s, y, in_place=True)
+        return change.projections
 
     def clear(self) -> None:
         """Go back to the start."""

@@ -8,40 +8,92 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from seewhy.reporting.records import EvaluationRecord, GeneratedRecord, Mistake, ReportRecord, Sheet
+from seewhy.reporting.records import (
+    AugmentationRecord,
+    AugmentedRow,
+    Block,
+    Chart,
+    ChoiceRow,
+    EvaluationRecord,
+    Figures,
+    Frames,
+    Mistake,
+    Paragraph,
+    ReportRecord,
+    Section,
+    Sheet,
+    Table,
+)
 
 if TYPE_CHECKING:
-    from seewhy.reporting.figures import calibration, confusion, learning_curves, save
+    from seewhy.reporting.augmentations import augmentation_fragment, augmentation_sheet
+    from seewhy.reporting.classification import confusion_matrix_chart, reliability_diagram
+    from seewhy.reporting.curves import curve_panels, learning_curves, member_panels
+    from seewhy.reporting.figures import latent_kl_chart, save_figure
     from seewhy.reporting.html import render_report
-    from seewhy.reporting.samples import grid, png_data_uri
+    from seewhy.reporting.images import image_grid, png_data_uri, thumbnail_data_uri
+    from seewhy.reporting.layer_statistics import layer_statistics_panels
+    from seewhy.reporting.trajectories import Trajectory, TrajectoryRecord, trajectory_chart
+    from seewhy.reporting.trajectory_page import render_trajectories
 
-_HOMES = {
-    "calibration": "figures",
-    "confusion": "figures",
-    "learning_curves": "figures",
-    "save": "figures",
+_MODULES = {
+    "augmentation_fragment": "augmentations",
+    "augmentation_sheet": "augmentations",
+    "confusion_matrix_chart": "classification",
+    "reliability_diagram": "classification",
+    "curve_panels": "curves",
+    "learning_curves": "curves",
+    "member_panels": "curves",
+    "latent_kl_chart": "figures",
+    "save_figure": "figures",
     "render_report": "html",
-    "grid": "samples",
-    "png_data_uri": "samples",
+    "image_grid": "images",
+    "png_data_uri": "images",
+    "thumbnail_data_uri": "images",
+    "layer_statistics_panels": "layer_statistics",
+    "Trajectory": "trajectories",
+    "TrajectoryRecord": "trajectories",
+    "trajectory_chart": "trajectories",
+    "render_trajectories": "trajectory_page",
 }
 
 __all__ = [
+    "AugmentationRecord",
+    "AugmentedRow",
+    "Block",
+    "Chart",
+    "ChoiceRow",
     "EvaluationRecord",
-    "GeneratedRecord",
+    "Figures",
+    "Frames",
     "Mistake",
+    "Paragraph",
     "ReportRecord",
+    "Section",
     "Sheet",
-    "calibration",
-    "confusion",
-    "grid",
+    "Table",
+    "Trajectory",
+    "TrajectoryRecord",
+    "augmentation_fragment",
+    "augmentation_sheet",
+    "confusion_matrix_chart",
+    "curve_panels",
+    "image_grid",
+    "latent_kl_chart",
+    "layer_statistics_panels",
     "learning_curves",
+    "member_panels",
     "png_data_uri",
+    "reliability_diagram",
     "render_report",
-    "save",
+    "render_trajectories",
+    "save_figure",
+    "thumbnail_data_uri",
+    "trajectory_chart",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

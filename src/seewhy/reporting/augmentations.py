@@ -1,6 +1,6 @@
-"""What augmentation does to the user's own images: the images, and below them one row of drawn variants for each change.
+"""Augmentation of the user's own images: the originals, and below them one row of variants for each augmentation.
 
-The same record is drawn as a part of a page and as one picture.
+The same record is drawn as a fragment of a page and as one image.
 """
 
 from __future__ import annotations
@@ -9,22 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from seewhy.reporting.images import SMALL_SIDE, pil_image, thumbnail_data_uri
 from seewhy.reporting.palette import LIGHT
 from seewhy.reporting.records import AugmentationRecord
-from seewhy.reporting.samples import picture_of, thumbnail_data_uri
 from seewhy.reporting.template import environment
 
-_TINY = 96
-"""Up to this side, pixels are shown as squares."""
-
 _SIDES = (56, 112)
-"""Least and largest side of a picture on a page, in its pixels."""
+"""Least and largest side of an image on a page, in its pixels."""
 
 
 def augmentation_fragment(record: AugmentationRecord) -> str:
     """Draw the record as a `<figure>` for a page.
 
-    It carries its own style and pictures, follows the page's colours where there are such, and loads nothing.
+    It carries its own style and images, follows the page's colours where there are such, and loads nothing.
     """
     H, W = np.shape(record.images[0])[:2]
     rows = [
@@ -38,7 +35,7 @@ def augmentation_fragment(record: AugmentationRecord) -> str:
             rows=rows,
             count=len(record.images),
             side=min(max(W, _SIDES[0]), _SIDES[1]),
-            tiny=max(H, W) <= _TINY,
+            small=max(H, W) <= SMALL_SIDE,
             muted=LIGHT["muted"],
             line=LIGHT["line"],
         )
@@ -46,7 +43,7 @@ def augmentation_fragment(record: AugmentationRecord) -> str:
 
 
 def augmentation_sheet(record: AugmentationRecord, *, side: int = 96, gap: int = 6) -> NDArray[np.uint8]:
-    """Draw the record as one picture with the changes' names on the left.
+    """Draw the record as one image with the augmentations' names on the left.
 
     Args:
         record: what to draw.
@@ -56,7 +53,7 @@ def augmentation_sheet(record: AugmentationRecord, *, side: int = 96, gap: int =
     Returns:
         uint8 [rows, columns, 3]; `png_data_uri` or PIL writes it.
     """
-    rows = [[_sized(image, side) for image in row.images] for row in record.all_rows()]
+    rows = [[_resized(image, side) for image in row.images] for row in record.all_rows()]
     width = max(tile.width for row in rows for tile in row)
     heights = [row[0].height for row in rows]
     name_font, text_font = ImageFont.load_default(size=15), ImageFont.load_default(size=12)
@@ -71,18 +68,18 @@ def augmentation_sheet(record: AugmentationRecord, *, side: int = 96, gap: int =
         middle = top + height // 2
         pen.text((2 * gap, middle - (8 if text else 0)), name, LIGHT["ink"], name_font, anchor="lm")
         pen.text((2 * gap, middle + 10), text, LIGHT["muted"], text_font, anchor="lm")
-        for place, tile in enumerate(tiles):
-            sheet.paste(tile, (indent + place * (width + gap), top))
+        for index, tile in enumerate(tiles):
+            sheet.paste(tile, (indent + index * (width + gap), top))
         top += height + gap
     return np.asarray(sheet)
 
 
-def _sized(array: NDArray[np.uint8], side: int) -> Image.Image:
-    """Return the picture at a side of at most `side`: enlarged by whole pixels, or shrunk smoothly."""
-    picture = picture_of(array).convert("RGB")
-    longest = max(picture.size)
+def _resized(array: NDArray[np.uint8], side: int) -> Image.Image:
+    """Return the image at a side of at most `side`: enlarged by whole pixels, or downsampled smoothly."""
+    image = pil_image(array).convert("RGB")
+    longest = max(image.size)
     if longest > side:
-        picture.thumbnail((side, side))
-        return picture
+        image.thumbnail((side, side))
+        return image
     factor = side // longest
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

@@ -1,6 +1,6 @@
 """A run's report as one HTML file that opens offline.
 
-The page loads nothing: style, script, drawings and pictures stand inside it, and its content security policy forbids
+The page loads nothing: style, script, drawings and images stand inside it, and its content security policy forbids
 the browser to fetch anything or to run any script but the page's own, whatever a file or a class is named.
 """
 
@@ -12,30 +12,39 @@ from typing import Any
 
 import numpy as np
 
-from seewhy.reporting import figures, reading, samples
+from seewhy.reporting import classification, curves, interpretation
 from seewhy.reporting.augmentations import augmentation_fragment
-from seewhy.reporting.generated import generated_fragment
+from seewhy.reporting.formatting import finite_or_none, format_count, format_metric_name, format_number, format_percent
+from seewhy.reporting.images import SMALL_SIDE, thumbnail_data_uri
 from seewhy.reporting.palette import DARK, LIGHT, figure_rules, variables
-from seewhy.reporting.records import EvaluationRecord, ReportRecord
+from seewhy.reporting.records import ChoiceRow, EvaluationRecord, ReportRecord
+from seewhy.reporting.sections import section_fragment, unique_ids
 from seewhy.reporting.svg import inline_svg
 from seewhy.reporting.template import environment, script_hash, source
-from seewhy.reporting.words import count, finite, heading, number, percent
 
 MISTAKES_UP_TO = 36
 PATHS_UP_TO = 50
 EPOCHS_UP_TO = 500
 
-_SECTIONS = (("curves", "Learning"), ("data", "Data"), ("repeat", "Repeat"))
-_CHANGED = (("augmentation", "Augmentation"),)
-_EVALUATED = (
-    ("confusion", "Confusion"),
-    ("mistakes", "Mistakes"),
-    ("classes", "Classes"),
-    ("calibration", "Calibration"),
-)
-_GENERATED = (("generated", "Generated"),)
-_MEMBERS = (("members", "Members"),)
-_NOT_EVALUATED = (("evaluation", "Evaluation"),)
+CHOICES_UP_TO = 12
+"""With more choices than this, those that were not asked for are collapsed."""
+
+_TITLES = {
+    "members": "Members",
+    "curves": "Learning",
+    "evaluation": "Evaluation",
+    "confusion": "Confusion",
+    "mistakes": "Mistakes",
+    "classes": "Classes",
+    "calibration": "Calibration",
+    "augmentation": "Augmentation",
+    "data": "Data",
+    "choices": "Choices",
+    "repeat": "Repeat",
+}
+"""Anchors and short titles, in the navigation, of the sections that are part of every report."""
+
+_RESERVED = {*_TITLES, *(f"h-{name}" for name in _TITLES), "main", "tip"}
 
 
 def render_report(record: ReportRecord) -> str:
@@ -49,9 +58,10 @@ def render_report(record: ReportRecord) -> str:
     """
     script = source("report.js")
     evaluation = record.evaluation
+    ids = unique_ids(record.sections, _RESERVED)
     context: dict[str, Any] = {
         "record": record,
-        "created": _when(record.created),
+        "created": _format_time(record.created),
         "tiles": [_tile(label, value) for label, value in record.summary],
         "script": script,
         "script_hash": script_hash(script),
@@ -59,27 +69,41 @@ def render_report(record: ReportRecord) -> str:
         "light": variables(LIGHT),
         "dark": variables(DARK),
         "figure_rules": figure_rules(),
+        "navigation": _navigation(record, ids),
         "curves": _curves(record.metrics),
         "ensemble": _ensemble(record.ensemble) if record.ensemble else None,
-        "sections": (_MEMBERS if record.ensemble else _SECTIONS[:1])
-        + (_GENERATED if record.generated else _EVALUATED if evaluation else _NOT_EVALUATED)
-        + (_CHANGED if record.augmentation else ())
-        + _SECTIONS[1:],
+        "sections": [
+            {"id": id_, "title": section.title, "html": section_fragment(section)}
+            for id_, section in zip(ids, record.sections, strict=True)
+        ],
         "augmentation": augmentation_fragment(record.augmentation) if record.augmentation else "",
-        "generated": generated_fragment(record.generated) if record.generated else "",
         "evaluation": evaluation,
-        "part": reading.part_name(evaluation) if evaluation else "",
+        "split": interpretation.split_name(evaluation) if evaluation else "",
         "confusion": _confusion(evaluation) if evaluation else None,
         "mistakes": _mistakes(evaluation) if evaluation else [],
         "classes": _classes(evaluation) if evaluation else [],
         "calibration": _calibration(evaluation) if evaluation else None,
+        "choices": _choices(record.choices),
         "issues": _issues(record.audit),
         "environment": _flat(record.environment),
     }
     return environment().get_template("report.html.j2").render(context)
 
 
-def _when(created: str) -> str:
+def _navigation(record: ReportRecord, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (anchor, title) of the page's sections in order."""
+    names = ["members" if record.ensemble else "curves"]
+    later = ["confusion", "mistakes", "classes", "calibration"] if record.evaluation else []
+    later += [] if record.evaluation or record.sections else ["evaluation"]
+    later += ["augmentation"] if record.augmentation else []
+    later += ["data"]
+    later += ["choices"] if record.choices else []
+    later += ["repeat"]
+    own = [(id_, section.title) for id_, section in zip(ids, record.sections, strict=True)]
+    return [*((name, _TITLES[name]) for name in names), *own, *((name, _TITLES[name]) for name in later)]
+
+
+def _format_time(created: str) -> str:
     try:
         return f"{datetime.fromisoformat(created):%d %B %Y, %H:%M}".removeprefix("0")
     except ValueError:
@@ -91,104 +115,150 @@ def _tile(label: str, value: str) -> dict[str, str]:
     return {"label": label, "value": head, "detail": f"[{rest}" if bracket else ""}
 
 
-def _loss(value: object) -> str:
+def _format_loss(value: object) -> str:
     """Return a loss as text; one that is not finite is a finding, not a gap."""
-    return str(value) if isinstance(value, float) and finite(value) is None else number(value)
+    return str(value) if isinstance(value, float) and finite_or_none(value) is None else format_number(value)
+
+
+def _columns(metrics: Sequence[Mapping[str, float | None]]) -> list[tuple[str, str, Callable[[object], str]]]:
+    """Return the columns of the table of epochs: name, heading, how its values are written."""
+    columns: list[tuple[str, str, Callable[[object], str]]] = [("epoch", "Epoch", format_number)]
+    for name in curves.metric_names(metrics):
+        for split, label in curves.SPLITS.items():
+            column = f"{split}_{name}"
+            write = _format_loss if interpretation.is_loss(column) else curves.metric_format(name)
+            heading = format_metric_name(name)
+            if not heading.split()[0].isupper():
+                heading = heading[:1].lower() + heading[1:]
+            columns.append((column, f"{label.capitalize()} {heading}", write))
+    columns += [
+        ("lr", "Learning rate", format_number),
+        ("images_per_second", "Images/s", lambda value: format_number(value, 3)),
+        ("seconds", "Seconds", lambda value: format_number(value, 3)),
+    ]
+    return [column for column in columns if any(metric.get(column[0]) is not None for metric in metrics)]
 
 
 def _curves(metrics: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
-    panels = figures.curve_panels(metrics)
-    fields: list[tuple[str, str, Callable[[object], str]]] = [
-        ("epoch", "Epoch", number),
-        ("train_loss", "Training loss", _loss),
-        ("val_loss", "Validation loss", _loss),
-        ("train_accuracy", "Training accuracy", percent),
-        ("val_accuracy", "Validation accuracy", percent),
-        ("lr", "Learning rate", number),
-        ("images_per_second", "Images/s", lambda value: number(value, 3)),
-        ("seconds", "Seconds", lambda value: number(value, 3)),
-    ]
-    measured = [field for field in fields if any(metric.get(field[0]) is not None for metric in metrics)]
+    columns = _columns(metrics)
     step = max(1, -(-len(metrics) // EPOCHS_UP_TO))
     return {
-        "svgs": [inline_svg(panel, f"{heading(name)} over epochs", grow=1.3) for name, panel in panels.items()],
-        "reading": reading.of_curves(metrics),
-        "broken": reading.not_finite(metrics),
-        "heads": [head for _, head, _ in measured],
-        "rows": [[show(metric.get(field)) for field, _, show in measured] for metric in metrics[::step]],
+        "svgs": [
+            inline_svg(panel, f"{format_metric_name(name)} over epochs", grow=1.3)
+            for name, panel in curves.curve_panels(metrics).items()
+        ],
+        "text": interpretation.describe_curves(metrics),
+        "not_finite": interpretation.first_not_finite(metrics),
+        "head": [heading for _, heading, _ in columns],
+        "rows": [[write(metric.get(name)) for name, _, write in columns] for metric in metrics[::step]],
         "step": step,
     }
 
 
-def _ensemble(found: Mapping[str, Any]) -> dict[str, Any]:
+def _ensemble(ensemble: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "svgs": [
             inline_svg(panel, "By the number of members", grow=1.3)
-            for panel in figures.member_panels(found["by_number"])
+            for panel in curves.member_panels(ensemble["by_number"])
         ],
-        "reading": reading.of_ensemble(found),
+        "text": interpretation.describe_ensemble(ensemble),
         "rows": [
-            [str(place), percent(row["accuracy"]), number(row["log_loss"]), number(row["ece"])]
-            for place, row in enumerate(found["members"], start=1)
+            [str(index), format_percent(row["accuracy"]), format_number(row["log_loss"]), format_percent(row["ece"])]
+            for index, row in enumerate(ensemble["members"], start=1)
         ],
     }
 
 
 def _confusion(evaluation: EvaluationRecord) -> dict[str, Any]:
-    shown = figures.confusion_classes(evaluation)
+    drawn = classification.confusion_classes(evaluation)
     K = len(evaluation.classes)
-    total = int(np.sum(evaluation.confusion))
     svg = ""
-    if total:
-        chart = figures.confusion(evaluation)
-        svg = inline_svg(
-            chart, f"Confusion matrix of {count(K, 'class', 'classes')}", grow=1.5, least=300 if K <= 12 else 520
-        )
+    if int(np.sum(evaluation.confusion)):
+        description = f"Confusion matrix of {format_count(K, 'class', 'classes')}"
+        chart = classification.confusion_matrix_chart(evaluation)
+        svg = inline_svg(chart, description, grow=1.5, least=300 if K <= 12 else 520)
     return {
         "svg": svg,
-        "reading": reading.of_confusion(evaluation),
-        "pairs": reading.confused_pairs(evaluation),
-        "partial": len(shown) if len(shown) < K else 0,
+        "text": interpretation.describe_confusion(evaluation),
+        "pairs": interpretation.confused_pairs(evaluation),
+        "partial": len(drawn) if len(drawn) < K else 0,
     }
 
 
 def _mistakes(evaluation: EvaluationRecord) -> list[dict[str, Any]]:
-    shown = []
-    for mistake in evaluation.mistakes[:MISTAKES_UP_TO]:
-        H, W = mistake.image.shape[:2]
-        shown.append(
-            {
-                "uri": samples.thumbnail_data_uri(mistake.image),
-                "tiny": max(H, W) <= 96,
-                "true": mistake.true,
-                "predicted": mistake.predicted,
-                "confidence": finite(mistake.confidence) or 0.0,
-                "name": mistake.name,
-            }
-        )
-    return shown
+    return [
+        {
+            "uri": thumbnail_data_uri(mistake.image),
+            "small": max(mistake.image.shape[:2]) <= SMALL_SIDE,
+            "true": mistake.true,
+            "predicted": mistake.predicted,
+            "confidence": finite_or_none(mistake.confidence) or 0.0,
+            "name": mistake.name,
+        }
+        for mistake in evaluation.mistakes[:MISTAKES_UP_TO]
+    ]
 
 
 def _classes(evaluation: EvaluationRecord) -> list[dict[str, Any]]:
     rows = [
-        {field: finite(row.get(field)) for field in ("n", "precision", "recall", "f1")} for row in evaluation.per_class
+        {"class": str(row["class"])}
+        | {field: finite_or_none(row.get(field)) for field in ("n", "precision", "recall", "f1")}
+        for row in evaluation.per_class
     ]
-    named = [{"class": str(row["class"]), **cells} for row, cells in zip(evaluation.per_class, rows, strict=True)]
-    return sorted(named, key=lambda row: (row["f1"] is None, row["f1"] or 0.0))
+    return sorted(rows, key=lambda row: (row["f1"] is None, row["f1"] or 0.0))
 
 
 def _calibration(evaluation: EvaluationRecord) -> dict[str, Any]:
-    bins = [b for b in evaluation.calibration if b["n"]]
-    svg = inline_svg(figures.calibration(evaluation), "Accuracy against confidence", grow=1.25) if bins else ""
-    return {"svg": svg, "bins": bins, "reading": reading.of_calibration(evaluation)}
+    bins = [row for row in evaluation.calibration if row["n"]]
+    before = evaluation.uncalibrated
+    figures: list[tuple[str, str, str]] = []
+    for label, field, write in (
+        ("Expected calibration error", "ece", format_percent),
+        ("Log-loss", "log_loss", lambda value: f"{format_number(value)} nats"),
+    ):
+        was = "" if before is None else write(before[field])
+        figures.append((label, write(getattr(evaluation, field)), was))
+    svg = ""
+    if bins:
+        description = "Reliability diagram: accuracy against confidence"
+        description += "" if before is None else ", before and after temperature scaling"
+        svg = inline_svg(classification.reliability_diagram(evaluation), description, grow=1.25)
+    return {
+        "svg": svg,
+        "bins": bins,
+        "figures": figures,
+        "text": interpretation.describe_calibration(evaluation),
+        "temperature": interpretation.describe_temperature(evaluation),
+    }
+
+
+def _choices(choices: Sequence[ChoiceRow]) -> dict[str, Any]:
+    """Return the choices that were asked for, the others, and whether the others are collapsed."""
+    rows = [
+        {"name": row.name, "value": _format_value(row.value), "asked": row.asked, "reason": row.reason}
+        for row in choices
+    ]
+    asked = [row for row in rows if row["asked"]]
+    chosen = [row for row in rows if not row["asked"]]
+    return {"asked": asked, "chosen": chosen, "collapsed": len(rows) > CHOICES_UP_TO}
+
+
+def _format_value(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_format_value(item) for item in value)
+    return str(value)
 
 
 def _issues(audit: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
     ranks = {"error": 0, "warning": 1, "note": 2}
     issues = []
     for issue in audit:
-        given = issue.get("paths") or ()
-        paths = [str(path) for path in given] if isinstance(given, (list, tuple)) else [str(given)]
+        value = issue.get("paths") or ()
+        paths = [str(path) for path in value] if isinstance(value, (list, tuple)) else [str(value)]
         severity = str(issue.get("severity", "note"))
         issues.append(
             {

@@ -12,7 +12,7 @@ LIGHT = {
     "quiet": "#8b93a3",
     "grid": "#e5e8ee",
     "accent": "#2b5be3",
-    "right": "#2c5be4",
+    "correct": "#2c5be4",
     "wrong": "#c2560b",
     "over": "#fefefe",
     "page": "#f6f7f9",
@@ -29,7 +29,7 @@ DARK = {
     "quiet": "#7f899c",
     "grid": "#2a3140",
     "accent": "#7da2ff",
-    "right": "#3f6df0",
+    "correct": "#3f6df0",
     "wrong": "#cf6a1f",
     "over": "#fdfdfe",
     "page": "#0e1219",
@@ -41,6 +41,10 @@ DARK = {
     "good": "#58c997",
 }
 
+SERIES_LIGHT = ("#2456d6", "#d2600a", "#0a8a60", "#b8309a", "#7a5200", "#0d87a8", "#c02626", "#6a42c2")
+SERIES_DARK = ("#83a6fe", "#ff9f50", "#4dcf9d", "#ff8bd5", "#dab56c", "#62cfee", "#ff8b81", "#ba9ffe")
+"""One colour per method, told apart by colour-blind readers as far as eight can be."""
+
 
 def variables(colours: dict[str, str]) -> str:
     """Return the colours as style-sheet variables."""
@@ -49,7 +53,7 @@ def variables(colours: dict[str, str]) -> str:
 
 def figure_rules() -> str:
     """Return the style-sheet rules that turn a drawing's light colours into the page's variables."""
-    drawn = ("ink", "muted", "quiet", "grid", "accent", "right", "wrong", "over")
+    drawn = ("ink", "muted", "quiet", "grid", "accent", "correct", "wrong", "over")
     return "\n".join(
         f'.figure [{paint}="{LIGHT[name]}"]{{{paint}:var(--{name})}}' for name in drawn for paint in ("fill", "stroke")
     )

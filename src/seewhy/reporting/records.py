@@ -1,13 +1,15 @@
 """What a report is drawn from: plain Python and NumPy data, whoever measured them.
 
-A missing figure is None, an undefined one NaN; the report says so in words instead of failing.
+A missing figure is None, an undefined one NaN; the report says so in words instead of failing. What every run has is a field of
+`ReportRecord`; what a model family has of its own it brings as sections made of blocks.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +19,14 @@ from seewhy.core.errors import InputError, bad_value
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """One wrongly recognised picture.
+    """One misclassified image.
 
     Attributes:
         image: uint8 [H, W, C] with C = 1 or 3 (or [H, W]).
-        true: the name of the right class.
-        predicted: the name of the class that was predicted.
+        true: the name of the true class.
+        predicted: the name of the predicted class.
         confidence: the probability given to the predicted class, in [0, 1].
-        name: the picture's file path, or its place in the data set such as "test/123".
+        name: the image's file path, or its position in the data set such as "test/123".
     """
 
     image: NDArray[np.uint8]
@@ -36,24 +38,26 @@ class Mistake:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationRecord:
-    """How well one part of the data was recognised; K classes, n images.
+    """How well one split of the data was classified; K classes, n images.
 
     Attributes:
-        part: "test" or "val".
+        split: "test" or "val".
         classes: the K class names, in the order of the labels.
         n: number of images.
-        accuracy: share of images recognised, in [0, 1].
+        accuracy: fraction of images classified correctly, in [0, 1].
         interval: 95% confidence interval of the accuracy.
-        top5: share of images whose class is among the five most probable; None where K <= 5.
-        log_loss: mean negative log-probability of the right class, in nats.
+        top5: fraction of images whose class is among the five most probable; None where K <= 5.
+        log_loss: mean negative log-probability of the true class, in nats.
         ece: expected calibration error, in [0, 1].
         confusion: int [K, K]; row = true class, column = predicted class.
-        per_class: one mapping a class: class, n, precision, recall, f1.
-        calibration: one mapping a bin of confidence: confidence (mean), accuracy, n, lo, hi (interval of the accuracy).
-        mistakes: wrongly recognised pictures, the most confident first.
+        per_class: one mapping per class: class, n, precision, recall, f1.
+        calibration: one mapping per bin of confidence: confidence (mean), accuracy, n, lo, hi (interval of the accuracy).
+        mistakes: misclassified images, the most confident first.
+        temperature: by which the logits were divided before log_loss, ece and calibration were measured.
+        uncalibrated: ece, log_loss and calibration at temperature 1; None where no temperature was fitted.
     """
 
-    part: str
+    split: str
     classes: Sequence[str]
     n: int
     accuracy: float
@@ -65,6 +69,8 @@ class EvaluationRecord:
     per_class: Sequence[Mapping[str, object]]
     calibration: Sequence[Mapping[str, float]]
     mistakes: Sequence[Mistake] = ()
+    temperature: float = 1.0
+    uncalibrated: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         K = len(self.classes)
@@ -72,11 +78,11 @@ class EvaluationRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """The variants that one change drew.
+class AugmentedRow:
+    """The variants that one augmentation makes.
 
     Attributes:
-        name: of the change, such as "flip".
+        name: of the augmentation, such as "flip".
         images: one variant of each image, uint8 [H, W, C] with C = 1 or 3, all of one size.
         text: its strength in a few words, such as "4 pixels".
     """
@@ -88,11 +94,11 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class AugmentationRecord:
-    """Images and what became of them.
+    """Images and what augmentation makes of them.
 
     Attributes:
-        images: n images as they are, uint8 [H, W, C] with C = 1 or 3, all of one size.
-        rows: the changes; a name may come back, with other draws.
+        images: n original images, uint8 [H, W, C] with C = 1 or 3, all of one size.
+        rows: one per augmentation; a name may come again, with other samples.
         original: what the first row is called.
 
     Raises:
@@ -100,8 +106,8 @@ class AugmentationRecord:
     """
 
     images: Sequence[NDArray[np.uint8]]
-    rows: Sequence[Drawn]
-    original: str = "as they are"
+    rows: Sequence[AugmentedRow]
+    original: str = "original"
 
     def __post_init__(self) -> None:
         if len(self.images) == 0:
@@ -112,41 +118,136 @@ class AugmentationRecord:
                     f"variants of {row.name!r}: must be one for each of {len(self.images)} images, got {len(row.images)}"
                 )
 
-    def all_rows(self) -> list[Drawn]:
-        """Return the images as they are, then the changes."""
-        return [Drawn(self.original, self.images), *self.rows]
+    def all_rows(self) -> list[AugmentedRow]:
+        """Return the original images, then the augmented ones."""
+        return [AugmentedRow(self.original, self.images), *self.rows]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph of plain text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; a long one collapses under its title.
+
+    Attributes:
+        head: the columns' names.
+        rows: their cells; text stands as it is, numbers are written with four digits, None is a dash.
+        title: its heading; may be empty.
+
+    Raises:
+        InputError: a row has another number of cells than the head.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.head):
+                raise InputError(f"rows of table {self.title!r}: must have {len(self.head)} cells, got {len(row)}")
 
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """A sheet of pictures with its caption.
+    """An image, such as a grid of samples, with its caption.
 
     Attributes:
-        name: in a word, such as "samples".
+        name: its heading, such as "samples".
         image: uint8 [H, W, C].
-        caption: what is seen.
+        caption: what it shows.
     """
 
     name: str
     image: NDArray[np.uint8]
-    caption: str
+    caption: str = ""
 
 
 @dataclass(frozen=True, eq=False)
-class GeneratedRecord:
-    """What a generator makes.
+class Frames:
+    """Images through training, one shown at a time; a slider leafs through them.
 
     Attributes:
-        sheets: of the trained generator.
-        frames: of the same noise through training, in order.
-        figures: (label, value) rows.
-        kl: nats of each code dimension, largest first; empty where there is no such thing.
+        sheets: in order; the last one is shown first.
+        title: the heading.
+        label: what the slider moves along.
+
+    Raises:
+        InputError: there is no sheet.
     """
 
     sheets: Sequence[Sheet]
-    frames: Sequence[Sheet] = ()
-    figures: Sequence[tuple[str, str]] = ()
-    kl: Sequence[float] = ()
+    title: str = "Through training"
+    label: str = "Epoch"
+
+    def __post_init__(self) -> None:
+        if len(self.sheets) == 0:
+            raise bad_value(f"sheets of frames {self.title!r}", 0, "at least one")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures as rows of (label, value), under a heading."""
+
+    rows: Sequence[tuple[str, str]]
+    title: str = "Figures"
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """A chart under a heading.
+
+    Attributes:
+        spec: an Altair chart, or a callable without arguments that makes it.
+        title: the heading, and what a screen reader says.
+    """
+
+    spec: Any
+    title: str
+
+
+Block: TypeAlias = Paragraph | Table | Sheet | Frames | Figures | Chart
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A section of the report that a model family brings.
+
+    Attributes:
+        title: in the heading and in the navigation.
+        blocks: what it shows, in order.
+        id: the anchor; by default the title in lower case with hyphens. The page makes it unique.
+    """
+
+    title: str
+    blocks: Sequence[Block]
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "section")
+
+
+@dataclass(frozen=True)
+class ChoiceRow:
+    """One field of a run's specification.
+
+    Attributes:
+        name: as the user writes it, such as "optim.lr".
+        value: what the run used; None where there is none.
+        asked: whether the user asked for it; otherwise it was chosen for the run.
+        reason: why it was chosen, where there is a reason.
+    """
+
+    name: str
+    value: object
+    asked: bool
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,16 +262,17 @@ class ReportRecord:
             what stands in square brackets is set smaller.
         command: the exact command that repeats the run.
         python: Python lines that load the run.
-        metrics: one mapping an epoch: epoch, step, train_loss, train_accuracy, val_loss, val_accuracy, lr,
-            images_per_second, seconds; absent or None where nothing was measured.
-        evaluation: the final figures, or None.
+        metrics: one mapping per epoch: epoch, step, lr, images_per_second, seconds, and train_* and val_* of any name, such as
+            train_loss (nats) and val_accuracy; absent or None where nothing was measured.
+        sections: what the model family shows, after the learning curves.
+        evaluation: the final figures of a classifier, or None.
+        ensemble: of an ensemble, on the split that `evaluation` is of: members (one mapping each: accuracy, log_loss, ece), gain with
+            gain_interval, disagreement, disagreement_right, disagreement_wrong (nats), by_number (mappings: members, accuracy, log_loss).
+        augmentation: training images and what augmentation makes of them, or None.
+        choices: every field of the specification and whether it was asked for or chosen.
         spec_toml: the resolved specification.
         environment: versions, hardware; values may be nested mappings.
         audit: data issues, each with kind, severity ("error", "warning", "note"), message, paths.
-        ensemble: of an ensemble, on the part that `evaluation` tells of: members (a mapping each: accuracy, log_loss, ece), gain with
-            gain_interval, disagreement, disagreement_right, disagreement_wrong (nats), by_number (mappings: members, accuracy, log_loss).
-        augmentation: training images and what augmentation makes of them, or None.
-        generated: what a generator makes, or None for a recogniser.
         notes: sentences to show above everything else, such as why a run stopped early.
     """
 
@@ -181,11 +283,12 @@ class ReportRecord:
     command: str = ""
     python: str = ""
     metrics: Sequence[Mapping[str, float | None]] = ()
+    sections: Sequence[Section] = ()
     evaluation: EvaluationRecord | None = None
+    ensemble: Mapping[str, Any] | None = None
+    augmentation: AugmentationRecord | None = None
+    choices: Sequence[ChoiceRow] = ()
     spec_toml: str = ""
     environment: Mapping[str, object] = field(default_factory=dict)
     audit: Sequence[Mapping[str, object]] = ()
-    ensemble: Mapping[str, Any] | None = None
-    augmentation: AugmentationRecord | None = None
-    generated: GeneratedRecord | None = None
     notes: Sequence[str] = ()

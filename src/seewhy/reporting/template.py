@@ -8,28 +8,35 @@ from functools import cache
 
 import jinja2
 
-from seewhy.reporting.words import breakable, clean, count, number, percent, shorten
+from seewhy.reporting.formatting import (
+    breakable,
+    format_count,
+    format_number,
+    format_percent,
+    replace_unsafe,
+    shorten,
+)
 
 
 @cache
 def environment() -> jinja2.Environment:
     """Return the environment that fills templates: what is filled in is escaped, what is missing is an error."""
-    made = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("seewhy.reporting", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=clean,
+        finalize=replace_unsafe,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        "number": number,
-        "percent": percent,
+    templates.filters |= {
+        "number": format_number,
+        "percent": format_percent,
         "shorten": shorten,
-        "count": count,
+        "count": format_count,
         "breakable": breakable,
     }
-    return made
+    return templates
 
 
 def source(name: str) -> str:

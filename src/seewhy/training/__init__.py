@@ -1,1 +1,1 @@
-"""Training: the run's specification, the loop, checkpoints, evaluation and the run folder."""
+"""Training: from a request to a job (`build`), and the loop over its steps (`loop`); checkpoints, events, devices and processes."""

@@ -108,17 +108,22 @@ class Engine:
             precision: "bf16" (parameters stay in float32, activations are bfloat16) or "fp32".
             threads: processor threads of this process; None leaves torch's choice.
         """
-        if threads is not None:
-            torch.set_num_threads(threads)
         if device == "cpu":
             keep_freed_memory()
-        # In bf16 runs the few float32 products left (the output layer) may use bf16 passes too.
-        torch.set_float32_matmul_precision("medium" if precision == "bf16" else "highest")
+        self.threads = threads
         self._accelerator, self._precision, (self._local, self._nodes) = device, precision, world()
+        self.apply()
         many = self._local * self._nodes > 1
         self.device: torch.device = self._fabric.device if many else torch.device(device)
         self.rank: int = self._fabric.global_rank if many else 0
         self.world: int = self._fabric.world_size if many else 1
+
+    def apply(self) -> None:
+        """Set this process's threads and precision of matrix products, within `seewhy.training.state.isolated`, which takes both back."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        # In bf16 runs the few float32 products left (the output layer) may use bf16 passes too.
+        torch.set_float32_matmul_precision("medium" if self._precision == "bf16" else "highest")
 
     @cached_property
     def _fabric(self) -> Fabric:
@@ -162,7 +167,7 @@ class Engine:
         """Return the context in which forward passes outside a wrapped model run at the engine's precision."""
         return torch.autocast(self.device.type, torch.bfloat16) if self._precision == "bf16" else nullcontext()
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
         """Return the sum of `values` over all processes."""
         if self.world == 1:
             return values
@@ -175,7 +180,7 @@ class Engine:
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
         if self.world == 1 or not gradients:
             return
-        mean = self.total(torch.cat([gradient.flatten() for gradient in gradients])) / self.world
+        mean = self.all_reduce_sum(torch.cat([gradient.flatten() for gradient in gradients])) / self.world
         for gradient, part in zip(gradients, torch.split(mean, [one.numel() for one in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
@@ -186,7 +191,7 @@ class Engine:
         """
         if self.world == 1:
             return rows
-        count = self.total(torch.tensor([rows.shape[0]], device=rows.device))
+        count = self.all_reduce_sum(torch.tensor([rows.shape[0]], device=rows.device))
         longest = -(-int(count.item()) // self.world)
         padded = torch.zeros(longest, *rows.shape[1:], dtype=rows.dtype, device=rows.device)
         padded[: rows.shape[0]] = rows
@@ -194,17 +199,17 @@ class Engine:
         torch.distributed.all_gather(parts, padded)
         return torch.stack(parts, dim=1).reshape(longest * self.world, *rows.shape[1:])[: int(count.item())]
 
-    def agreed(self, value: Value) -> Value:
+    def broadcast(self, value: Value) -> Value:
         """Return the main process's `value` on every process."""
         if self.world == 1:
             return value
         return self._fabric.broadcast(value)
 
-    def any(self, flag: bool) -> bool:
+    def any_rank(self, flag: bool) -> bool:
         """Whether `flag` is set on any process."""
         if self.world == 1:
             return flag
-        return bool(self.total(torch.tensor([float(flag)], device=self.device)).item() > 0)
+        return bool(self.all_reduce_sum(torch.tensor([float(flag)], device=self.device)).item() > 0)
 
     def barrier(self) -> None:
         """Wait for the other processes."""

@@ -2,84 +2,63 @@
 
 from __future__ import annotations
 
-from seewhy import models
-from seewhy.training.assemble import Prepared
-from seewhy.training.spec import RegSpec, RunSpec
-from seewhy.training.spec.defaults import estimate_seconds
-from seewhy.training.spec.sections import GENERATORS
+from seewhy.models.family import Objective, implementation_of
+from seewhy.spec import RegSection, estimate_seconds
+from seewhy.training.build import Prepared
 
 
 def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     """Say in a few lines what the run will do, before it does it."""
     spec, dataset, facts, engine = prepared.spec, prepared.dataset, prepared.facts, prepared.engine
-    model, reg, choices, chosen = spec.model, spec.reg, spec.train, spec.optim
-    parts = {"train": facts.train_images, "validation": facts.val_images, "test": facts.test_images}
-    moved = [f"crop with {reg.crop_padding} px border"] if reg.crop_padding else []
-    moved += [f"{reg.flip} flips"] if reg.flip != "none" else []
-    moved += [
-        f"{name} {value:g}" for name in ("brightness", "contrast", "saturation", "hue") if (value := getattr(reg, name))
-    ]
-    moved += [f"resized crops from {reg.resized_crop:.0%} of the area"] if reg.resized_crop is not None else []
-    moved += [f"{name} {value:g}" for name in ("cutout", "erasing", "mixup", "cutmix") if (value := getattr(reg, name))]
+    train, optim, objective = spec.train, spec.optim, prepared.objective
+    splits = {"train": facts.train_images, "validation": facts.val_images, "test": facts.test_images}
     shape = f"{facts.width} x {facts.height} px, {'grey' if facts.channels == 1 else 'colour'}"
-    stem = f", {model.stem} stem" if model.stem else ""
-    inputs = ", pixels from 0 to 1" if model.inputs == "unit" else ""
+    classes = f"{facts.classes} {'class' if facts.classes == 1 else 'classes'}"
+    parameters = sum(parameter.numel() for parameter in prepared.model.parameters())
+    announced = implementation_of(spec).announce(spec)
+    rate = "" if optim.closure else f", learning rate {optim.settings()['lr']:g} ({optim.schedule})"
     lines = [
-        (
-            "data",
-            f"{dataset.name}: {sum(parts.values()):,} images in {facts.classes} {'class' if facts.classes == 1 else 'classes'}, {shape}",
-        ),
-        ("split", ", ".join(f"{name} {count:,}" if count else f"no {name}" for name, count in parts.items())),
-        ("network", f"{_generator_in_words(spec)}: {models.count_parameters(prepared.model):,} parameters")
-        if model.name in GENERATORS
-        else (
-            "network",
-            f"{model.name}, {model.activation}, {model.norm} norm, width {model.width}, depth {model.depth}{stem}{inputs}: "
-            f"{models.count_parameters(prepared.model):,} parameters",
-        ),
-        ("augmentation", ", ".join(moved) or "none"),
-        *([("regularised", said)] if (said := _held_back_in_words(reg)) else []),
-        ("optimiser", f"{chosen.name}, learning rate {chosen.lr:g} ({chosen.schedule}), batch {choices.batch_size:,}"),
-        ("hardware", f"{choices.device} x {engine.world}, {choices.precision}, {choices.threads} threads"),
+        ("data", f"{dataset.name}: {sum(splits.values()):,} images in {classes}, {shape}"),
+        ("split", ", ".join(f"{name} {count:,}" if count else f"no {name}" for name, count in splits.items())),
+        *((name, f"{text}: {parameters:,} parameters" if name == "network" else text) for name, text in announced),
+        ("augmentation", format_augmentation(objective)),
+        *([("penalties", text)] if (text := _format_penalties(spec.reg)) else []),
+        ("optimiser", f"{optim.name}{rate}, batch {train.batch_size:,}"),
+        ("hardware", f"{train.device} x {engine.world}, {train.precision}, {train.threads} threads"),
     ]
-    budget = f"{choices.epochs:g} epoch{'' if choices.epochs == 1 else 's'}"
-    if choices.early_resolution not in (None, facts.side) and choices.early_fraction:
-        budget += f", the first {choices.early_fraction:.0%} of the steps at {choices.early_resolution} px"
-    if choices.snapshots > 1:
-        budget += f", in {choices.snapshots} cycles that leave a network each"
+    budget = f"{train.epochs:g} epoch{'' if train.epochs == 1 else 's'}"
+    if objective.initial_resolution not in (None, facts.side) and objective.initial_fraction:
+        budget += f", the first {objective.initial_fraction:.0%} of the steps at {objective.initial_resolution} px"
+    if objective.snapshots > 1:
+        budget += f", in {objective.snapshots} cycles that leave a network each"
     if prepared.images_per_second:
-        seconds = estimate_seconds(spec, facts, prepared.images_per_second, choices.epochs or 0)
-        budget += f", about {in_words(seconds)} at {prepared.images_per_second:,.0f} images/s"
+        seconds = estimate_seconds(spec, facts, prepared.images_per_second, train.epochs)
+        budget += f", about {format_duration(seconds)} at {prepared.images_per_second:,.0f} images/s"
     return (*lines, ("budget", budget))
 
 
-def _generator_in_words(spec: RunSpec) -> str:
-    """Word what a generator models."""
-    model, chosen = spec.model, spec.generator
-    said = [
-        model.name or "",
-        *([f"{chosen.coder} coder"] if chosen.coder else []),
-        f"width {model.width}, depth {model.depth}",
-    ]
-    said += [f"code {chosen.code}"] if chosen.code is not None else []
-    if chosen.levels is not None:
-        said += [f"{chosen.levels} levels" if chosen.levels > 2 else f"black and white ({chosen.binarise})"]
-    said += [f"{name} {value}" for name in ("output", "loss") if (value := getattr(chosen, name))]
-    said += ["told the class"] if chosen.conditional else []
-    return ", ".join(said)
+def format_augmentation(objective: Objective) -> str:
+    """Say what happens to training images."""
+    augment = objective.augment
+    parts = [f"crop with {augment.crop_padding} px border"] if augment.crop_padding else []
+    parts += [f"{augment.flip} flips"] if augment.flip != "none" else []
+    jitters = ("brightness", "contrast", "saturation", "hue")
+    parts += [f"{name} {value:g}" for name in jitters if (value := getattr(augment, name))]
+    if augment.resized_crop is not None:
+        parts.append(f"resized crops from {augment.resized_crop.scale[0]:.0%} of the area")
+    if augment.erase is not None:
+        parts.append(str(augment.erase))
+    parts += [f"{objective.mix.kind} {objective.mix.alpha:g}"] if objective.mix is not None else []
+    return ", ".join(parts) or "none"
 
 
-def _held_back_in_words(reg: RegSpec) -> str:
-    said = [f"{name.upper()} {value:g}" for name in ("l1", "l2") if (value := getattr(reg, name))]
-    said += [f"norm of incoming weights at most {reg.max_norm:g}"] if reg.max_norm is not None else []
-    said += [f"dropout {reg.dropout:g}"] if reg.dropout else []
-    said += [f"input dropout {reg.input_dropout:g}"] if reg.input_dropout else []
-    said += [f"DropConnect {reg.dropconnect:g}"] if reg.dropconnect else []
-    said += [f"stochastic depth down to {1 - reg.stochastic_depth:g}"] if reg.stochastic_depth else []
-    return ", ".join(said)
+def _format_penalties(reg: RegSection) -> str:
+    parts = [f"{name.upper()} {value:g}" for name in ("l1", "l2") if (value := getattr(reg, name))]
+    parts += [f"norm of incoming weights at most {reg.max_norm:g}"] if reg.max_norm is not None else []
+    return ", ".join(parts)
 
 
-def in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Word a duration: "8 s", "3.5 min", "2.1 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"

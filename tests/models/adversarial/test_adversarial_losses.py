@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from seewhy.core.errors import InputError
-from seewhy.models.adversarial.losses import LOSSES, Loss
+from seewhy.models.adversarial.losses import LOSSES, AdversarialLoss
 
 REAL = torch.tensor([-3.0, -0.2, 0.7, 2.5], dtype=torch.float64)
 FAKE = torch.tensor([-2.0, 0.1, 0.4, 3.0], dtype=torch.float64)
@@ -26,14 +26,14 @@ def plain(name, real, fake):
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_losses_are_the_papers_formulas(name):
     loss = LOSSES[name].factory()
-    assert isinstance(loss, Loss)
+    assert isinstance(loss, AdversarialLoss)
     discriminator, generator = plain(name, REAL, FAKE)
     torch.testing.assert_close(loss.discriminator(REAL, FAKE), discriminator)
     torch.testing.assert_close(loss.generator(FAKE), generator)
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
-def test_a_better_move_has_a_lower_loss_for_both_players(name):
+def test_better_logits_have_a_lower_loss_for_both_networks(name):
     loss = LOSSES[name].factory()
     assert loss.discriminator(REAL + 0.1, FAKE) < loss.discriminator(REAL, FAKE)
     assert loss.discriminator(REAL, FAKE - 0.1) < loss.discriminator(REAL, FAKE)
@@ -60,7 +60,7 @@ def test_the_minimax_generator_is_left_without_gradient_where_the_other_is_not()
     assert sure["non_saturating"] > 0.999
 
 
-def test_minimax_is_a_game_of_one_value():
+def test_minimax_has_one_value():
     loss = LOSSES["minimax"].factory()
     real, fake = REAL.clone().requires_grad_(), FAKE.clone().requires_grad_()
     (of_discriminator,) = torch.autograd.grad(loss.discriminator(real, fake), fake)
@@ -80,5 +80,5 @@ def test_at_the_best_discriminator_the_value_is_the_jensen_shannon_divergence():
 
 
 def test_an_unknown_loss_is_named_with_the_nearest():
-    with pytest.raises(InputError, match=r"generator\.loss: 'wassertein'.*did you mean 'wasserstein'"):
+    with pytest.raises(InputError, match=r"loss: 'wassertein'.*did you mean 'wasserstein'"):
         LOSSES["wassertein"]

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from seewhy.core.errors import InputError
 from seewhy.models.adversarial.dcgan import ConvDiscriminator, ConvGenerator, Down, Up, ladder
-from seewhy.models.adversarial.dense import DenseDiscriminator, DenseGenerator, spectral
+from seewhy.models.adversarial.dense import DenseDiscriminator, DenseGenerator, spectrally_normalised
 from seewhy.models.adversarial.networks import Noise
 
 SIDES = [(4, 4), (5, 4), (7, 9), (8, 8), (28, 28), (32, 17), (4, 64), (33, 33)]
@@ -18,19 +18,19 @@ SIDES = [(4, 4), (5, 4), (7, 9), (8, 8), (28, 28), (32, 17), (4, 64), (33, 33)]
 
 @pytest.mark.parametrize("sides", SIDES)
 @pytest.mark.parametrize("depth", [1, 3])
-def test_pictures_of_any_sides_come_out_and_go_in(sides, depth):
+def test_images_of_any_sides(sides, depth):
     torch.manual_seed(0)
     shape = (3, *sides)
     generator = ConvGenerator(shape, Noise(5), width=4, depth=depth)
     discriminator = ConvDiscriminator(shape, width=4, depth=depth)
-    pictures = generator(generator.noise.draw(16))
-    assert pictures.shape == (16, *shape)
-    assert pictures.dtype == torch.float32
-    assert discriminator(pictures).shape == (16,)
-    # Every pixel is drawn from the noise, and every pixel is seen.
-    assert (pictures.std(0) > 0).all()
-    pictures = pictures.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(discriminator(pictures).square().sum(), pictures)
+    images = generator(generator.noise.sample(16))
+    assert images.shape == (16, *shape)
+    assert images.dtype == torch.float32
+    assert discriminator(images).shape == (16,)
+    # Every pixel depends on the noise, and the logit on every pixel.
+    assert (images.std(0) > 0).all()
+    images = images.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(images).square().sum(), images)
     assert (gradient != 0).any(0).all()
 
 
@@ -64,13 +64,13 @@ def test_the_dense_networks_are_the_papers():
             if weight.dim() == 2:
                 assert weight.abs().max() <= spread
                 assert weight.std().item() == pytest.approx(spread / math.sqrt(3), rel=0.1)
-    z = generator.noise.draw(20000)
+    z = generator.noise.sample(20000)
     assert z.abs().max() <= math.sqrt(3)
     assert z.var().item() == pytest.approx(1.0, abs=0.01)
 
 
 def test_the_dense_discriminator_is_its_formula():
-    network = DenseDiscriminator((2, 3), width=4, pieces=3, spread=None).eval()
+    network = DenseDiscriminator((2, 3), width=4, pieces=3, init_bound=None).eval()
     x = torch.randn(7, 2, 3)
     hidden = x.flatten(1)
     for layer in network.layers:
@@ -82,7 +82,7 @@ def test_the_dense_discriminator_is_its_formula():
 
 
 @pytest.mark.parametrize("output", ["sigmoid", "tanh", "linear"])
-def test_the_first_pictures_are_the_mean_picture(output):
+def test_the_first_images_are_the_mean_image(output):
     images = torch.rand(200, 1, 4, 4) * 0.8 + 0.1
     images[:, 0, 0, 0] = 0.0
     generator = DenseGenerator((1, 4, 4), Noise(3), widths=(8,), output=output)
@@ -91,17 +91,17 @@ def test_the_first_pictures_are_the_mean_picture(output):
         generator.last.weight.zero_()
     mean = images.mean(0)
     mean[0, 0, 0] = {"sigmoid": 0.5 / 255, "tanh": mean[0, 0, 0].item(), "linear": 0.0}[output]
-    torch.testing.assert_close(generator(generator.noise.draw(1))[0], mean)
+    torch.testing.assert_close(generator(generator.noise.sample(1))[0], mean)
 
 
 def test_norms_are_held_to_the_limit():
-    network = DenseDiscriminator((20,), width=6, pieces=2, limit=0.5, spread=1.0)
+    network = DenseDiscriminator((20,), width=6, pieces=2, max_norm=0.5, init_bound=1.0)
     before = [layer.weight.detach().clone() for layer in network.layers]
     network.constrain()
     for layer, old in zip(network.layers, before, strict=True):
         assert layer.weight.norm(dim=1).max() <= 0.5 + 1e-6
         torch.testing.assert_close(F.normalize(layer.weight), F.normalize(old))
-    free = DenseDiscriminator((20,), width=6, pieces=2, spread=1.0)
+    free = DenseDiscriminator((20,), width=6, pieces=2, init_bound=1.0)
     old = free.layers[0].weight.detach().clone()
     free.constrain()
     assert torch.equal(free.layers[0].weight, old)
@@ -122,7 +122,7 @@ def test_spectral_norms_are_one_after_enough_iterations():
 
 def test_a_dense_discriminator_with_spectral_norms_is_lipschitz():
     torch.manual_seed(0)
-    network = spectral(DenseDiscriminator((4, 5), width=6, pieces=3, classes=2))
+    network = spectrally_normalised(DenseDiscriminator((4, 5), width=6, pieces=3, classes=2))
     x, labels = torch.randn(200, 4, 5), torch.arange(200) % 2
     for _ in range(100):
         network(x, labels)
@@ -146,32 +146,32 @@ def test_spectral_norms_are_computed_in_float32_under_autocast():
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "spectral", "none"])
-def test_only_batch_normalisation_mixes_pictures(norm):
+def test_only_batch_normalisation_depends_on_the_batch(norm):
     network, x = ConvDiscriminator((1, 8, 8), width=16, depth=2, norm=norm), torch.randn(6, 1, 8, 8)
     network(x)
     if norm == "spectral":
         network.eval()
     alone, together = network(x[:2]), network(x)[:2]
-    assert torch.allclose(alone, together, atol=1e-6) == (norm != "batch") == (not network.mixes)
+    assert torch.allclose(alone, together, atol=1e-6) == (norm != "batch") == (not network.batch_dependent)
 
 
 @pytest.mark.parametrize("condition", ["projection", "concatenation"])
-def test_labels_tell_the_networks_something(condition):
+def test_labels_change_the_outputs(condition):
     shape, labels = (1, 8, 8), torch.tensor([0, 1, 2])
     pairs = [
         (
             ConvGenerator(shape, Noise(4), width=4, classes=3),
             ConvDiscriminator(shape, width=4, norm="none", condition=condition, classes=3),
         ),
-        (DenseGenerator(shape, classes=3), DenseDiscriminator(shape, classes=3, spread=None)),
+        (DenseGenerator(shape, classes=3), DenseDiscriminator(shape, classes=3, init_bound=None)),
     ]
     for generator, discriminator in pairs:
         generator.eval()
         discriminator.eval()
-        z = generator.noise.draw(1).expand(3, -1)
-        pictures = generator(z, labels)
-        assert not torch.allclose(pictures[0], pictures[1])
-        same = pictures[:1].expand(3, -1, -1, -1)
+        z = generator.noise.sample(1).expand(3, -1)
+        images = generator(z, labels)
+        assert not torch.allclose(images[0], images[1])
+        same = images[:1].expand(3, -1, -1, -1)
         assert len(discriminator(same, labels).unique()) == 3
         torch.testing.assert_close(generator(z, labels)[1:2], generator(z[1:2], labels[1:2]))
 
@@ -190,28 +190,28 @@ def test_projection_is_its_formula():
 @pytest.mark.parametrize("norm", ["batch", "layer", "spectral"])
 def test_precision_inside_does_not_show_outside(norm):
     generator, discriminator = ConvGenerator((1, 9, 9), width=8), ConvDiscriminator((1, 9, 9), width=8, norm=norm)
-    z = generator.noise.draw(8)
+    z = generator.noise.sample(8)
     with torch.autocast("cpu", torch.bfloat16):
-        pictures = generator(z)
-        logits = discriminator(pictures)
-    assert pictures.dtype == logits.dtype == torch.float32
-    torch.testing.assert_close(pictures, generator(z), atol=0.02, rtol=0.1)
+        images = generator(z)
+        logits = discriminator(images)
+    assert images.dtype == logits.dtype == torch.float32
+    torch.testing.assert_close(images, generator(z), atol=0.02, rtol=0.1)
     logits.sum().backward()
     assert all(weight.grad.isfinite().all() for weight in generator.parameters())
 
 
 def test_discriminators_use_channels_last():
     network = ConvDiscriminator((1, 8, 8), width=4, norm="none")
-    seen = []
-    network.downs[0].conv.register_forward_hook(lambda _m, _i, out: seen.append(out))
+    outputs = []
+    network.downs[0].conv.register_forward_hook(lambda _m, _i, out: outputs.append(out))
     network(torch.randn(2, 1, 8, 8))
-    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert outputs[0].is_contiguous(memory_format=torch.channels_last)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
 WRONG = [
-    (lambda: Noise(0), r"generator\.code: must be at least 1"),
-    (lambda: Noise(4, "gauss"), "noise: 'gauss' is not known; allowed: uniform, normal"),
+    (lambda: Noise(0), r"size: must be at least 1"),
+    (lambda: Noise(4, "gauss"), "kind: 'gauss' is not known; allowed: uniform, normal"),
     (lambda: ConvGenerator((1, 3, 8)), "sides of at least 4 pixels"),
     (lambda: ConvGenerator((8,)), r"shape: must be \(channels, height, width\)"),
     (lambda: ConvGenerator((1, 8, 8), depth=0), "depth: must be at least 1"),
@@ -220,13 +220,13 @@ WRONG = [
     (lambda: ConvDiscriminator((1, 8, 8), condition="concat"), "condition: 'concat' is not known"),
     (lambda: DenseGenerator((1, 8, 8), output="tan"), "output: 'tan' is not known.*did you mean 'tanh'"),
     (lambda: DenseGenerator((1, 8, 8), widths=(0,)), "widths: must be at least 1 each"),
-    (lambda: DenseGenerator((0, 8)), "shape: must be the sizes of a picture"),
+    (lambda: DenseGenerator((0, 8)), "shape: must be the sizes of an image"),
     (lambda: DenseDiscriminator((8,), depth=0), "depth: must be at least 1"),
-    (lambda: DenseDiscriminator((8,), limit=0.0), "limit: must be more than 0, or None"),
+    (lambda: DenseDiscriminator((8,), max_norm=0.0), "max_norm: must be more than 0, or None"),
     (lambda: DenseDiscriminator((8,), classes=0), "classes: must be at least 1, or None"),
     (
         lambda: DenseDiscriminator((8,))(torch.zeros(2, 8), torch.zeros(2, dtype=torch.int64)),
-        "labels: the network is not told classes",
+        "labels: the model is not class-conditional",
     ),
     (lambda: DenseDiscriminator((8,), classes=2)(torch.zeros(2, 8)), "labels: must be given"),
     (

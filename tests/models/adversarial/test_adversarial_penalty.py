@@ -1,4 +1,4 @@
-"""The gradient penalty against closed forms, finite differences, and a twin that differentiates picture by picture."""
+"""The gradient penalty against closed forms, finite differences, and a twin that differentiates image by image."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from seewhy.core.errors import InputError
 from seewhy.models.adversarial.dcgan import ConvDiscriminator
 from seewhy.models.adversarial.dense import DenseDiscriminator
-from seewhy.models.adversarial.penalty import gradient_penalty, slopes
+from seewhy.models.adversarial.penalty import gradient_norms, gradient_penalty
 
 
 def test_of_a_plane_it_is_known():
@@ -31,31 +31,31 @@ NETWORKS = {
     "conv, spectral": lambda: ConvDiscriminator(
         (1, 9, 8), width=4, norm="spectral", classes=3, condition="concatenation"
     ),
-    "dense": lambda: DenseDiscriminator((1, 9, 8), width=8, pieces=3, dropout=0.0, spread=None, classes=3),
+    "dense": lambda: DenseDiscriminator((1, 9, 8), width=8, pieces=3, dropout=0.0, init_bound=None, classes=3),
 }
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_value_and_gradients_are_those_of_a_twin_one_picture_at_a_time(name):
-    network = NETWORKS[name]().double().eval()  # spectral norms stand still
+def test_value_and_gradients_are_those_of_a_twin_one_image_at_a_time(name):
+    network = NETWORKS[name]().double().eval()  # spectral norms are fixed
     images, labels = torch.randn(4, 1, 9, 8, dtype=torch.float64), torch.tensor([0, 2, 1, 1])
-    found = (slopes(network, images.clone().requires_grad_(), labels) - 1).square().mean()
+    value = (gradient_norms(network, images.clone().requires_grad_(), labels) - 1).square().mean()
     twin = torch.zeros(())
-    for picture, label in zip(images, labels, strict=True):
-        place = picture[None].clone().requires_grad_()
-        gradient = torch.func.jacrev(lambda x, label=label: network(x, label[None])[0])(place)
+    for image, label in zip(images, labels, strict=True):
+        x = image[None].clone().requires_grad_()
+        gradient = torch.func.jacrev(lambda y, label=label: network(y, label[None])[0])(x)
         twin = twin + (gradient.norm() - 1) ** 2 / 4
-    torch.testing.assert_close(found.double(), twin.double(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(value.double(), twin.double(), rtol=1e-5, atol=1e-6)
     weights = [weight for weight in network.parameters() if weight.dim() > 1]
-    ours = torch.autograd.grad(found, weights, allow_unused=True, materialize_grads=True)
+    ours = torch.autograd.grad(value, weights, allow_unused=True, materialize_grads=True)
     theirs = torch.autograd.grad(twin, weights, allow_unused=True, materialize_grads=True)
     assert sum(float(gradient.abs().sum()) for gradient in ours) > 0
-    for mine, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-7)
+    for gradient, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-7)
 
 
 def test_the_gradient_by_finite_differences():
-    network = DenseDiscriminator((6,), width=5, pieces=2, dropout=0.0, spread=None).double()
+    network = DenseDiscriminator((6,), width=5, pieces=2, dropout=0.0, init_bound=None).double()
     weight = network.layers[0].weight
 
     def penalty():
@@ -65,12 +65,12 @@ def test_the_gradient_by_finite_differences():
 
     (gradient,) = torch.autograd.grad(penalty(), weight)
     with torch.no_grad():
-        place, step = (3, 2), 1e-3
-        weight[place] += step
+        index, step = (3, 2), 1e-3
+        weight[index] += step
     above = penalty().item()
     with torch.no_grad():
-        weight[place] -= 2 * step
-    assert gradient[place].item() == pytest.approx((above - penalty().item()) / (2 * step), rel=2e-2, abs=1e-3)
+        weight[index] -= 2 * step
+    assert gradient[index].item() == pytest.approx((above - penalty().item()) / (2 * step), rel=2e-2, abs=1e-3)
 
 
 def test_a_flat_discriminator_has_a_finite_gradient():

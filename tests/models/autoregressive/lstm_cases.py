@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from seewhy.models.autoregressive.recurrence import recur
+from seewhy.models.autoregressive.networks.recurrence import recur
 
 
 def pixel_by_pixel(x, weight, sides, offsets, mirrored=(), shifted=None):
@@ -21,19 +21,19 @@ def pixel_by_pixel(x, weight, sides, offsets, mirrored=(), shifted=None):
     h, n = x.shape[0] // 4, x.shape[-1]
     x = x.flip([1 + axis for axis in mirrored])
     nothing = x.new_zeros(h, n)
-    states, shown = {}, {}
-    for place in itertools.product(*(range(side) for side in sides)):
-        near = [tuple(a + b for a, b in zip(place, offset, strict=True)) for offset in offsets]
-        gates = x[(slice(None), *place)] + weight @ torch.cat([shown.get(other, nothing) for other in near])
+    states, hidden_at = {}, {}
+    for index in itertools.product(*(range(side) for side in sides)):
+        near = [tuple(a + b for a, b in zip(index, offset, strict=True)) for offset in offsets]
+        gates = x[(slice(None), *index)] + weight @ torch.cat([hidden_at.get(other, nothing) for other in near])
         i, f, g, o = gates.chunk(4)
-        states[place] = torch.sigmoid(f) * states.get(near[0], nothing) + torch.sigmoid(i) * torch.tanh(g)
-        shown[place] = torch.sigmoid(o) * torch.tanh(states[place])
-    found = torch.stack(list(shown.values()), 1).view(h, *sides, n).flip([1 + axis for axis in mirrored])
+        states[index] = torch.sigmoid(f) * states.get(near[0], nothing) + torch.sigmoid(i) * torch.tanh(g)
+        hidden_at[index] = torch.sigmoid(o) * torch.tanh(states[index])
+    hidden = torch.stack(list(hidden_at.values()), 1).view(h, *sides, n).flip([1 + axis for axis in mirrored])
     if shifted is None:
-        return found
+        return hidden
     axis = 1 + shifted
-    first = torch.zeros_like(found.narrow(axis, 0, 1))
-    return torch.cat([first, found.narrow(axis, 0, sides[shifted] - 1)], axis)
+    first = torch.zeros_like(hidden.narrow(axis, 0, 1))
+    return torch.cat([first, hidden.narrow(axis, 0, sides[shifted] - 1)], axis)
 
 
 def by_steps(x, weight, scan):
@@ -41,9 +41,9 @@ def by_steps(x, weight, scan):
     doubled = torch.tensor([1.0, 1.0, 2.0, 1.0], dtype=x.dtype).repeat_interleave(x.shape[1] // 4)[:, None]
     padded = torch.cat([x, torch.randn_like(x[:, :, :1])], 2)  # what empty cells read must not matter
     columns = torch.stack([one[:, reads] for one, reads in zip(padded, scan.reads, strict=True)])
-    found = recur(columns * doubled[..., None], weight * doubled, scan)
-    ends = found.new_zeros(*found.shape[:2], x.shape[2] + 1, x.shape[3])
-    return torch.stack([e.index_copy(1, w, f) for e, w, f in zip(ends, scan.writes, found, strict=True)])[:, :, :-1]
+    hidden = recur(columns * doubled[..., None], weight * doubled, scan)
+    ends = hidden.new_zeros(*hidden.shape[:2], x.shape[2] + 1, x.shape[3])
+    return torch.stack([e.index_copy(1, w, f) for e, w, f in zip(ends, scan.writes, hidden, strict=True)])[:, :, :-1]
 
 
 ROWS = {
@@ -67,15 +67,15 @@ DIRECTIONS = {
 def seen_by_row_lstm(height, width, depth, kernel):
     """Which pixels each pixel of an image of one channel sees: sets, put together as the network is."""
     reach = kernel // 2
-    places = list(itertools.product(range(height), range(width)))
-    seen = {
-        (r, j): {(a, b) for a, b in places if (a, b) < (r, j) and r - a <= reach and abs(j - b) <= reach}
-        for r, j in places
+    indices = list(itertools.product(range(height), range(width)))
+    visible = {
+        (r, j): {(a, b) for a, b in indices if (a, b) < (r, j) and r - a <= reach and abs(j - b) <= reach}
+        for r, j in indices
     }
     for _ in range(depth):
         state = {}
-        for r, j in places:
-            near = [seen.get((r, j - 1)), seen[r, j], *(state.get((r - 1, j + step)) for step in (-1, 0, 1))]
+        for r, j in indices:
+            near = [visible.get((r, j - 1)), visible[r, j], *(state.get((r - 1, j + step)) for step in (-1, 0, 1))]
             state[r, j] = set().union(*(other for other in near if other))
-        seen = {place: seen[place] | state[place] for place in places}
-    return seen
+        visible = {index: visible[index] | state[index] for index in indices}
+    return visible

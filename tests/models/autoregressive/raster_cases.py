@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from seewhy.models.autoregressive.raster import draw
+from seewhy.models.autoregressive.sampling import sample_raster
 
 RASTERS = {
     "sequence": ((1, 7), 3, None),
@@ -37,7 +37,7 @@ def some_labels(classes, n=2):
 
 
 def in_order(shape):
-    """Every value's place (colour, *position), in the order in which they are predicted."""
+    """Every value's index (colour, *position), in the order in which they are predicted."""
     return [
         (colour, *position)
         for position in itertools.product(*(range(side) for side in shape[1:]))
@@ -48,60 +48,60 @@ def in_order(shape):
 def dependence(net, module, monkeypatch, seeds=3):
     """Return |d logits(i) / d value(j)|, summed over some random rasters: (values, values) in the order of prediction.
 
-    The logits of a place are weighted at random and added over its levels. Raster n of a batch of equal ones is asked for place n alone, so that
+    The logits of a index are weighted at random and added over its levels. Raster n of a batch of equal ones is asked for index n alone, so that
     one derivative gives all rows.
     """
-    places = in_order(net.shape)
+    indices = in_order(net.shape)
     labels = some_labels(net.classes, 1)
-    labels = None if labels is None else labels.expand(len(places))
-    total = torch.zeros(len(places), len(places), dtype=torch.float64)
+    labels = None if labels is None else labels.expand(len(indices))
+    total = torch.zeros(len(indices), len(indices), dtype=torch.float64)
     net = net.double()
     monkeypatch.setattr(module, "by_level", lambda x, c, levels: x.unflatten(1, (c, levels)).transpose(1, 2))
     for seed in range(seeds):
         generator = torch.Generator().manual_seed(seed)
         one = torch.randn(net.shape, dtype=torch.float64, generator=generator)
-        inputs = one.expand(len(places), *net.shape).clone().requires_grad_()
+        inputs = one.expand(len(indices), *net.shape).clone().requires_grad_()
         monkeypatch.setattr(module, "scaled", lambda values, levels, inputs=inputs: inputs)
         logits = net(torch.zeros(inputs.shape, dtype=torch.int64), labels)
         weights = torch.rand(net.levels, dtype=torch.float64, generator=generator) + 0.5
-        asked = [weights @ logits[(row, slice(None), *place)] for row, place in enumerate(places)]
+        asked = [weights @ logits[(row, slice(None), *index)] for row, index in enumerate(indices)]
         (gradient,) = torch.autograd.grad(torch.stack(asked).sum(), inputs)
-        total += torch.stack([gradient[(slice(None), *place)].abs() for place in places], 1)
+        total += torch.stack([gradient[(slice(None), *index)].abs() for index in indices], 1)
     return total
 
 
 def probabilities(net, label=None) -> tuple[Tensor, Tensor]:
     """Return every raster that there is, and its probability by the product of softmaxes written out."""
-    places = in_order(net.shape)
-    rasters = torch.zeros(net.levels ** len(places), *net.shape, dtype=torch.int64)
-    for row, levels in enumerate(itertools.product(range(net.levels), repeat=len(places))):
-        for place, level in zip(places, levels, strict=True):
-            rasters[(row, *place)] = level
+    indices = in_order(net.shape)
+    rasters = torch.zeros(net.levels ** len(indices), *net.shape, dtype=torch.int64)
+    for row, levels in enumerate(itertools.product(range(net.levels), repeat=len(indices))):
+        for index, level in zip(indices, levels, strict=True):
+            rasters[(row, *index)] = level
     labels = None if label is None else torch.full((len(rasters),), label)
     with torch.no_grad():
         chances = net(rasters, labels).double().softmax(1)
     product = torch.ones(len(rasters), dtype=torch.float64)
-    for place in places:
-        product *= chances[(slice(None), slice(None), *place)].gather(1, rasters[(slice(None), *place)][:, None])[:, 0]
+    for index in indices:
+        product *= chances[(slice(None), slice(None), *index)].gather(1, rasters[(slice(None), *index)][:, None])[:, 0]
     return rasters, product
 
 
-def drawn_as_enumerated(net, label) -> float:
-    """Return the p-value of the chi-square test of 6,000 drawn rasters of a class against the probabilities of all that there are."""
+def sampled_as_enumerated(net, label) -> float:
+    """Return the p-value of the chi-square test of 6,000 sampled rasters of a class against the probabilities of all that there are."""
     rasters, chances = probabilities(net, label=label)
     n = 6000
-    drawn = draw(
+    samples = sample_raster(
         net,
         torch.zeros(n, *net.shape, dtype=torch.int64),
         labels=torch.full((n,), label),
-        generator=torch.Generator().manual_seed(5),
+        rng=torch.Generator().manual_seed(5),
     )
-    same = (drawn[:, None] == rasters[None]).flatten(2).all(2)
+    same = (samples[:, None] == rasters[None]).flatten(2).all(2)
     counts = same.sum(0).double()
     assert counts.sum() == n
     expected = n * chances
     enough = expected >= 5
     counts = torch.cat([counts[enough], counts[~enough].sum()[None]])
     expected = torch.cat([expected[enough], expected[~enough].sum()[None]])
-    kept = expected > 0
-    return float(stats.chisquare(counts[kept], expected[kept] * n / expected[kept].sum()).pvalue)
+    nonzero = expected > 0
+    return float(stats.chisquare(counts[nonzero], expected[nonzero] * n / expected[nonzero].sum()).pvalue)

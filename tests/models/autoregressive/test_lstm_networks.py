@@ -1,16 +1,25 @@
-"""Row LSTM and Diagonal BiLSTM by one set of tests: causal, distributions, drawn alike the cached and the plain way."""
+"""Row LSTM and Diagonal BiLSTM by one set of tests: causal, distributions, sampled alike with and without caches."""
 
 import pytest
 import torch
-from raster_cases import RASTERS, dependence, drawn_as_enumerated, probabilities, random_values, randomised, some_labels
+from raster_cases import (
+    RASTERS,
+    dependence,
+    probabilities,
+    random_values,
+    randomised,
+    sampled_as_enumerated,
+    some_labels,
+)
 
 from seewhy.core.errors import InputError
-from seewhy.models.autoregressive import lstm_net
-from seewhy.models.autoregressive.diagonal_bilstm import DiagonalBiLSTM
-from seewhy.models.autoregressive.raster import draw, log_likelihood
-from seewhy.models.autoregressive.recurrence import recur
-from seewhy.models.autoregressive.row_lstm import RowLSTM
-from seewhy.models.autoregressive.skew import diagonals, rows
+from seewhy.models.autoregressive.loss import log_likelihood
+from seewhy.models.autoregressive.networks import lstm
+from seewhy.models.autoregressive.networks.diagonal_bilstm import DiagonalBiLSTM
+from seewhy.models.autoregressive.networks.recurrence import recur
+from seewhy.models.autoregressive.networks.row_lstm import RowLSTM
+from seewhy.models.autoregressive.networks.skew import diagonals, rows
+from seewhy.models.autoregressive.sampling import sample_raster
 
 NETWORKS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
 
@@ -20,7 +29,7 @@ every_raster = pytest.mark.parametrize("raster", RASTERS)
 
 def build(name, raster="image", seed=0, **options):
     shape, levels, classes = RASTERS[raster]
-    settings = {"classes": classes, "width": 6, "depth": 2, "kernel": 3} | options
+    settings = {"classes": classes, "width": 6, "depth": 2, "first_kernel_size": 3} | options
     return randomised(NETWORKS[name](shape, levels, **settings), seed)
 
 
@@ -28,9 +37,9 @@ def build(name, raster="image", seed=0, **options):
 @every_raster
 @pytest.mark.parametrize("depth", [1, 3])
 def test_nothing_at_or_after_a_value_is_seen(name, raster, depth, monkeypatch):
-    seen = dependence(build(name, raster, depth=depth), lstm_net, monkeypatch, seeds=1)
-    assert seen.triu().abs().max() == 0.0
-    assert seen.tril(-1).max() > 0.0
+    derivatives = dependence(build(name, raster, depth=depth), lstm, monkeypatch, seeds=1)
+    assert derivatives.triu().abs().max() == 0.0
+    assert derivatives.tril(-1).max() > 0.0
 
 
 @pytest.mark.parametrize("sides", [(3,), (2, 3), (2, 2, 2)])
@@ -46,7 +55,7 @@ def test_recurrence_by_finite_differences(order, sides):
 
 @every_network
 def test_probabilities_of_all_images_sum_to_1(name):
-    net = randomised(NETWORKS[name]((1, 3, 3), 2, width=8, depth=2, kernel=3))
+    net = randomised(NETWORKS[name]((1, 3, 3), 2, width=8, depth=2, first_kernel_size=3))
     rasters, chances = probabilities(net)
     assert len(rasters) == 512
     assert chances.sum().item() == pytest.approx(1.0, abs=1e-5)
@@ -56,40 +65,40 @@ def test_probabilities_of_all_images_sum_to_1(name):
 
 @every_network
 @every_raster
-def test_drawing_is_the_same_the_cached_and_the_plain_way(name, raster):
+def test_cached_and_uncached_sampling_agree(name, raster):
     net = build(name, raster)
     values, labels = random_values(net.shape, net.levels, n=3), some_labels(net.classes, 3)
     given = torch.zeros_like(values, dtype=torch.bool)
     given[:, :, 0] = True
     cached, plain = (
-        draw(net, values, given, labels, generator=torch.Generator().manual_seed(1), plain=plain)
+        sample_raster(net, values, given, labels, rng=torch.Generator().manual_seed(1), cached=not plain)
         for plain in (False, True)
     )
     assert torch.equal(cached, plain)
     assert torch.equal(cached[given], values[given])
-    other = draw(net, values, given, labels, generator=torch.Generator().manual_seed(2))
+    other = sample_raster(net, values, given, labels, rng=torch.Generator().manual_seed(2))
     assert not torch.equal(cached, other)
 
 
 @every_network
 def test_samples_follow_the_enumerated_distribution(name):
-    net = randomised(NETWORKS[name]((2, 2, 2), 2, classes=2, width=4, depth=1, kernel=3), seed=1, scale=0.7)
-    assert drawn_as_enumerated(net, label=1) > 1e-3
+    net = randomised(NETWORKS[name]((2, 2, 2), 2, classes=2, width=4, depth=1, first_kernel_size=3), seed=1, scale=0.7)
+    assert sampled_as_enumerated(net, label=1) > 1e-3
 
 
 @pytest.mark.parametrize("order", [rows, diagonals])
-def test_orders_that_drawing_has_made_serve_training(order):
+def test_scans_cached_by_sampling_serve_training(order):
     with torch.inference_mode():
         scan = order((2, 11), torch.device("cpu"))
     assert not scan.reads.is_inference()
 
 
 @every_network
-def test_training_goes_on_after_drawing(name):
+def test_training_goes_on_after_sampling(name):
     with torch.inference_mode():
-        net = NETWORKS[name]((1, 3, 7), 2, width=4, kernel=3)
-        draw(net, random_values(net.shape, 2), plain=True)
-    net = NETWORKS[name]((1, 3, 7), 2, width=4, kernel=3)
+        net = NETWORKS[name]((1, 3, 7), 2, width=4, first_kernel_size=3)
+        sample_raster(net, random_values(net.shape, 2), cached=False)
+    net = NETWORKS[name]((1, 3, 7), 2, width=4, first_kernel_size=3)
     net(random_values(net.shape, 2)).sum().backward()
     assert net.net.layers[0].state.grad is not None
 
@@ -145,8 +154,8 @@ def test_state_dict_goes_round(name):
         ((1, 4, 4), 2, {"classes": 0}, "classes"),
         ((3, 4, 4), 2, {"width": 2}, "width"),
         ((1, 4, 4), 2, {"depth": 0}, "depth"),
-        ((1, 4, 4), 2, {"kernel": 4}, "kernel"),
-        ((1, 4, 4), 2, {"kernel": 1}, "kernel"),
+        ((1, 4, 4), 2, {"first_kernel_size": 4}, "kernel"),
+        ((1, 4, 4), 2, {"first_kernel_size": 1}, "kernel"),
     ],
 )
 def test_bad_input_is_named(name, shape, levels, options, named):

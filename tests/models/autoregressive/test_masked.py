@@ -1,4 +1,4 @@
-"""Masked convolutions, held against masks written out place by place."""
+"""Masked convolutions, against masks written out position by position."""
 
 import itertools
 
@@ -7,15 +7,16 @@ import torch
 from torch.nn import functional as F
 
 from seewhy.core.errors import InputError
-from seewhy.models.autoregressive.masked import MaskedConv, StackConv, colours, mask, positions
+from seewhy.models.autoregressive.networks.masked import MaskedConv, StackConv, causal_mask, colours
+from seewhy.models.autoregressive.raster import positions
 
 KERNELS = [(5,), (3, 5), (1, 5), (3, 3, 3), (1, 1, 3), (1, 1), (1, 3, 1)]
 
 
 def whole(conv, values):
-    """The convolution with its whole kernel, zeros where nothing is seen."""
+    """The convolution with its whole kernel, zeros where it is masked."""
     full = torch.zeros(*conv.weight.shape[:2], *conv.kernel)
-    full[tuple(slice(size) for size in conv.seen.shape)] = (conv.weight * conv.seen).detach()
+    full[tuple(slice(size) for size in conv.mask.shape)] = (conv.weight * conv.mask).detach()
     padding = [side // 2 for side in conv.kernel]
     return {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[conv.axes](values, full, conv.bias, padding=padding)
 
@@ -23,7 +24,7 @@ def whole(conv, values):
 def test_colours_are_shared_out_evenly():
     assert colours(7, 3).tolist() == [0, 0, 0, 1, 1, 2, 2]
     assert colours(3, 3).tolist() == [0, 1, 2]
-    with pytest.raises(InputError, match=r"model\.width: must be at least the number of channels \(3\), got 2"):
+    with pytest.raises(InputError, match=r"width: must be at least the number of channels \(3\), got 2"):
         colours(2, 3)
 
 
@@ -36,12 +37,12 @@ def test_positions_run_along_the_last_axis_first():
 @pytest.mark.parametrize("shape", KERNELS)
 def test_masks_show_what_comes_before(kind, shape):
     inner, outer = colours(4, 3), colours(5, 3)
-    seen = mask(shape, kind, inner, outer)
+    mask = causal_mask(shape, kind, inner, outer)
     centre = tuple(side // 2 for side in shape)
-    for place in itertools.product(*(range(side) for side in shape)):
+    for index in itertools.product(*(range(side) for side in shape)):
         for o, i in itertools.product(range(5), range(4)):
             own = inner[i] < outer[o] or (kind == "B" and inner[i] == outer[o])
-            assert seen[(o, i, *place)] == float(place < centre or (place == centre and bool(own)))
+            assert mask[(o, i, *index)] == float(index < centre or (index == centre and bool(own)))
 
 
 @pytest.mark.parametrize("gates", [1, 2])
@@ -56,7 +57,7 @@ def test_cropped_kernels_give_what_whole_ones_give(kernel, gates):
 
 def test_each_gate_is_shared_out_among_the_colours():
     conv = MaskedConv("B", 4, 4, (1,), channels=2, gates=2)
-    assert conv.seen[..., 0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1]] * 2
+    assert conv.mask[..., 0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1]] * 2
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -84,11 +85,11 @@ def test_a_slice_of_a_stack_is_that_of_the_whole(kernel, axis, strict):
     x = torch.randn(2, 3, *(6, 5, 4)[: len(kernel)])
     at = 3
     end = at if strict else at + 1
-    part = x.movedim(2 + axis, 2)[:, :, end - conv.taps : end]  # the places that are seen along the axis
+    part = x.movedim(2 + axis, 2)[:, :, end - conv.taps : end]  # what is visible along the axis
     here = conv(x).select(2 + axis, at)
     for lead in positions(x.shape[2 : 2 + axis]):
-        seen = part[(slice(None), slice(None), slice(None), *lead)]
-        torch.testing.assert_close(conv.slice(seen), here[(slice(None), slice(None), *lead)], rtol=1e-5, atol=1e-5)
+        visible = part[(slice(None), slice(None), slice(None), *lead)]
+        torch.testing.assert_close(conv.slice(visible), here[(slice(None), slice(None), *lead)], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", [(2, 3), (3, 0), (), (3, 3, 3, 3)])

@@ -1,26 +1,29 @@
-"""PixelCNN and gated PixelCNN by one set of tests: what they see, that they are distributions, and that the cached way is the plain one."""
+"""PixelCNN and gated PixelCNN by one set of tests: what they see, that they are distributions, and that cached sampling is uncached sampling."""
+
+from functools import partial
 
 import pytest
 import torch
 from raster_cases import (
     RASTERS,
     dependence,
-    drawn_as_enumerated,
     in_order,
     probabilities,
     random_values,
     randomised,
+    sampled_as_enumerated,
     some_labels,
 )
 
 from seewhy.core.errors import InputError
-from seewhy.models.autoregressive import gated, pixelcnn
-from seewhy.models.autoregressive.gated import GatedPixelCNN
-from seewhy.models.autoregressive.pixelcnn import PixelCNN
-from seewhy.models.autoregressive.raster import draw, log_likelihood
+from seewhy.models.autoregressive.loss import log_likelihood
+from seewhy.models.autoregressive.networks import gated_pixelcnn, pixelcnn
+from seewhy.models.autoregressive.networks.gated_pixelcnn import GatedPixelCNN
+from seewhy.models.autoregressive.networks.pixelcnn import PixelCNN
+from seewhy.models.autoregressive.sampling import cursor_of, sample_raster
 
-NETWORKS = {"pixelcnn": PixelCNN, "gated": GatedPixelCNN}
-MODULES = {"pixelcnn": pixelcnn, "gated": gated}
+NETWORKS = {"pixelcnn": PixelCNN, "gated_pixelcnn": GatedPixelCNN}
+MODULES = {"pixelcnn": pixelcnn, "gated_pixelcnn": gated_pixelcnn}
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 every_raster = pytest.mark.parametrize("raster", RASTERS)
@@ -28,7 +31,7 @@ every_raster = pytest.mark.parametrize("raster", RASTERS)
 
 def build(name, raster="image", seed=0, **options):
     shape, levels, classes = RASTERS[raster]
-    settings = {"classes": classes, "width": 8, "depth": 2, "kernel": 5} | options
+    settings = {"classes": classes, "width": 8, "depth": 2, "first_kernel_size": 5} | options
     return randomised(NETWORKS[name](shape, levels, **settings), seed)
 
 
@@ -36,31 +39,33 @@ def build(name, raster="image", seed=0, **options):
 @every_raster
 @pytest.mark.parametrize("depth", [1, 3])
 def test_nothing_at_or_after_a_value_is_seen(name, raster, depth, monkeypatch):
-    seen = dependence(build(name, raster, depth=depth), MODULES[name], monkeypatch, seeds=1)
-    assert seen.triu().abs().max() == 0.0
-    assert seen.tril(-1).max() > 0.0
+    derivatives = dependence(build(name, raster, depth=depth), MODULES[name], monkeypatch, seeds=1)
+    assert derivatives.triu().abs().max() == 0.0
+    assert derivatives.tril(-1).max() > 0.0
 
 
 @every_raster
 def test_gated_sees_everything_before(raster, monkeypatch):
-    seen = dependence(build("gated", raster, depth=3, inner=5, width=24), gated, monkeypatch)
-    before = torch.ones_like(seen, dtype=torch.bool).tril(-1)
-    assert (seen[before] > 0.0).all()
+    derivatives = dependence(
+        build("gated_pixelcnn", raster, depth=3, kernel_size=5, width=24), gated_pixelcnn, monkeypatch
+    )
+    before = torch.ones_like(derivatives, dtype=torch.bool).tril(-1)
+    assert (derivatives[before] > 0.0).all()
 
 
 def test_pixelcnn_has_a_blind_spot_and_gated_has_none(monkeypatch):
     shape = (1, 4, 9)
-    places = in_order(shape)
-    i, j = places.index((0, 3, 0)), places.index((0, 2, 8))  # far to the right, a row above
-    for name, blind in (("pixelcnn", True), ("gated", False)):
-        net = randomised(NETWORKS[name](shape, 2, width=8, depth=7, kernel=5))
+    indices = in_order(shape)
+    i, j = indices.index((0, 3, 0)), indices.index((0, 2, 8))  # far to the right, a row above
+    for name, blind in (("pixelcnn", True), ("gated_pixelcnn", False)):
+        net = randomised(NETWORKS[name](shape, 2, width=8, depth=7, first_kernel_size=5))
         with monkeypatch.context() as patch:
             assert (dependence(net, MODULES[name], patch)[i, j] == 0.0) == blind
 
 
 @every_network
 def test_probabilities_of_all_images_sum_to_1(name):
-    net = randomised(NETWORKS[name]((1, 3, 3), 2, width=8, depth=2, kernel=3))
+    net = randomised(NETWORKS[name]((1, 3, 3), 2, width=8, depth=2, first_kernel_size=3))
     rasters, chances = probabilities(net)
     assert len(rasters) == 512
     assert chances.sum().item() == pytest.approx(1.0, abs=1e-5)
@@ -77,43 +82,45 @@ def test_cached_logits_are_those_of_the_whole_network(name, raster):
     with torch.no_grad():
         whole = net(values, labels)
     filled = torch.zeros_like(values)
-    cursor = net.cursor(filled, labels)
+    cursor = cursor_of(net, filled, labels)
     for colour, *position in in_order(net.shape):
-        place = (slice(None), colour, *position)
+        index = (slice(None), colour, *position)
         torch.testing.assert_close(
-            cursor.logits(tuple(position), colour), whole[(slice(None), *place)], rtol=1e-4, atol=1e-4
+            cursor.logits(tuple(position), colour), whole[(slice(None), *index)], rtol=1e-4, atol=1e-4
         )
-        filled[place] = values[place]
+        filled[index] = values[index]
 
 
 @every_network
 @every_raster
 @pytest.mark.parametrize("part", [False, True])
-def test_cached_sampling_draws_what_plain_sampling_draws(name, raster, part):
+def test_cached_and_uncached_sampling_agree(name, raster, part):
     net = build(name, raster)
     values, labels = random_values(net.shape, net.levels, n=4), some_labels(net.classes, 4)
     given = torch.rand(4, *net.shape, generator=torch.Generator().manual_seed(3)) < 0.3 if part else None
-    found = [
-        draw(net, values, given, labels, generator=torch.Generator().manual_seed(1), plain=plain)
+    samples = [
+        sample_raster(net, values, given, labels, rng=torch.Generator().manual_seed(1), cached=not plain)
         for plain in (True, False)
     ]
-    assert torch.equal(*found)
+    assert torch.equal(*samples)
     if given is not None:
-        assert torch.equal(found[1][given], values[given])
+        assert torch.equal(samples[1][given], values[given])
 
 
 @every_network
-def test_long_lines_are_drawn_in_stretches(name):
-    net = randomised(NETWORKS[name]((1, 2, 150), 3, width=4, depth=2, kernel=7))
+def test_long_lines_are_sampled_in_stretches(name):
+    net = randomised(NETWORKS[name]((1, 2, 150), 3, width=4, depth=2, first_kernel_size=7))
     values = torch.zeros(2, 1, 2, 150, dtype=torch.uint8)
-    found = [draw(net, values, generator=torch.Generator().manual_seed(1), plain=plain) for plain in (True, False)]
-    assert torch.equal(*found)
+    samples = [
+        sample_raster(net, values, rng=torch.Generator().manual_seed(1), cached=not plain) for plain in (True, False)
+    ]
+    assert torch.equal(*samples)
 
 
 @every_network
 def test_samples_follow_the_enumerated_distribution(name):
-    net = randomised(NETWORKS[name]((2, 1, 2), 2, classes=2, width=4, depth=2, kernel=3), seed=1, scale=0.7)
-    assert drawn_as_enumerated(net, label=1) > 1e-3
+    net = randomised(NETWORKS[name]((2, 1, 2), 2, classes=2, width=4, depth=2, first_kernel_size=3), seed=1, scale=0.7)
+    assert sampled_as_enumerated(net, label=1) > 1e-3
 
 
 @every_network
@@ -128,7 +135,7 @@ def test_classes_change_the_distribution(name):
 @every_raster
 def test_learns_in_bfloat16(name, raster):
     shape, levels, classes = RASTERS[raster]
-    net = NETWORKS[name](shape, levels, classes=classes, width=8, depth=2, kernel=5)
+    net = NETWORKS[name](shape, levels, classes=classes, width=8, depth=2, first_kernel_size=5)
     values, labels = random_values(shape, levels, n=4), some_labels(classes, 4)
     exact = net(values, labels)
     with torch.autocast("cpu", torch.bfloat16):
@@ -146,7 +153,7 @@ def test_learns_in_bfloat16(name, raster):
 @every_network
 def test_a_few_steps_learn_a_pattern(name):
     torch.manual_seed(0)
-    net = NETWORKS[name]((1, 4, 4), 2, width=8, depth=2, kernel=3)
+    net = NETWORKS[name]((1, 4, 4), 2, width=8, depth=2, first_kernel_size=3)
     rows, columns = torch.meshgrid(torch.arange(4), torch.arange(4), indexing="ij")
     board = (rows + columns) % 2
     values = torch.stack([board, 1 - board])[:, None]
@@ -157,8 +164,10 @@ def test_a_few_steps_learn_a_pattern(name):
         loss.backward()
         optimizer.step()
     assert loss.item() < 1.0  # log 2 = 0.69 is the least: which of the two boards
-    drawn = draw(net.eval(), torch.zeros(8, 1, 4, 4, dtype=torch.int64), generator=torch.Generator().manual_seed(0))
-    assert all(any(torch.equal(each, board) for board in values) for each in drawn)
+    samples = sample_raster(
+        net.eval(), torch.zeros(8, 1, 4, 4, dtype=torch.int64), rng=torch.Generator().manual_seed(0)
+    )
+    assert all(any(torch.equal(each, board) for board in values) for each in samples)
 
 
 @every_network
@@ -174,8 +183,8 @@ def test_state_dict_goes_round(name):
 def test_a_cursor_leaves_no_trace_in_the_network(name):
     net = build(name)
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    drawn = draw(net, torch.zeros(2, *net.shape, dtype=torch.int64))
-    (-log_likelihood(net, drawn).mean()).backward()  # what was drawn can be learned from
+    samples = sample_raster(net, torch.zeros(2, *net.shape, dtype=torch.int64))
+    (-log_likelihood(net, samples).mean()).backward()  # samples can be learned from
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
@@ -189,11 +198,11 @@ def test_a_cursor_leaves_no_trace_in_the_network(name):
         ({"levels": 1}, "levels"),
         ({"levels": 257}, "levels"),
         ({"classes": 0}, "classes"),
-        ({"depth": 0}, r"model\.depth"),
-        ({"kernel": 4}, r"model\.kernel"),
-        ({"kernel": 1}, r"model\.kernel"),
-        ({"inner": 2}, r"model\.inner"),
-        ({"shape": (3, 4, 4), "width": 2}, r"model\.width"),
+        ({"depth": 0}, "depth"),
+        ({"first_kernel_size": 4}, "first_kernel_size"),
+        ({"first_kernel_size": 1}, "first_kernel_size"),
+        ({"kernel_size": 2}, "kernel_size"),
+        ({"shape": (3, 4, 4), "width": 2}, "width"),
     ],
 )
 def test_bad_settings_are_refused(name, options, match):
@@ -206,7 +215,7 @@ def test_bad_settings_are_refused(name, options, match):
 def test_bad_input_is_refused(name):
     net = build(name, "colour image")
     values, labels = random_values(net.shape, net.levels), some_labels(net.classes)
-    for call in (net, net.cursor):
+    for call in (net, partial(cursor_of, net)):
         with pytest.raises(InputError, match="values: must have the network's shape"):
             call(values[:, :2], labels)
         with pytest.raises(InputError, match="int64 or uint8"):

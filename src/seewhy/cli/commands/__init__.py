@@ -1,1 +1,1 @@
-"""The commands. Each module has `describe(parser)`, which adds its options, and `run(options) -> int`."""
+"""The commands. Each module has `describe(parser, arguments)`, which adds its options, and `run(options) -> int`."""

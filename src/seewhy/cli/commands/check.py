@@ -1,33 +1,34 @@
 """List what is wrong with the images and the split of DATA, before any training.
 
 Unreadable and truncated files, empty and one-image classes, exact duplicates within and across the split (leakage), the same
-picture under two classes, strong imbalance, mixed sizes. Exit code 0 if nothing worse than a note was found, else 1.
+image under two classes, strong imbalance, mixed sizes. Exit code 0 if nothing worse than a note was found, else 1.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from seewhy.cli.options import add_spec_options, spec_options
 from seewhy.cli.text import json_text
-from seewhy.training.spec import RunSpec
+from seewhy.spec import Request
 
 
-def describe(parser: argparse.ArgumentParser) -> None:
+def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
     parser.add_argument("source", metavar="DATA", help="folder of class folders, built-in name, or .npz file")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    add_spec_options(parser, ("data",))
+    add_spec_options(parser, arguments, ("data",))
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the findings."""
-    spec = RunSpec.from_dict({"source": options.source}).with_changes(spec_options(options))
+    request = Request.make(options.source, spec_options(options))
     from seewhy import api
     from seewhy.cli.progress import counting
 
     with counting("decoding") as update:
-        audit = api.check(spec.source, **spec.data.model_dump(), progress=update)
+        audit = api.check(request.source, progress=update, **request.values.get("data", {}))
     worst = any(issue.severity != "note" for issue in audit.issues)
     if options.json:
         print(json_text(audit.to_json()))

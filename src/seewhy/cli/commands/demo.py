@@ -1,12 +1,14 @@
-"""Train on the embedded digits (1,797 pictures of 8 x 8 pixels), evaluate, and write the report: about a minute."""
+"""Train on the embedded digits (1,797 images of 8 x 8 pixels), evaluate, and write the report: about a minute."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 
-def describe(parser: argparse.ArgumentParser) -> None:
+def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
+    del arguments
     parser.add_argument(
         "--out", metavar="RUN", help="the run's folder, which must not exist (default: runs/digits-<model>-<time>)"
     )

@@ -1,15 +1,16 @@
-"""Make pictures with a trained generator, and write them as one PNG sheet, or one by one into a folder.
+"""Make images with a trained generative model, and write them as one PNG sheet, or one by one into a folder.
 
-sample         draw pictures; with --label those of a class
-complete       keep the upper rows of pictures and draw the rest (autoregressive networks)
-reconstruct    pictures from the codes of pictures (autoencoder, vae)
-interpolate    from the code of one picture to that of another (autoencoder, vae)
-traverse       change one number of a picture's code at a time, the most informative first (vae)
+sample         sample images; with --label those of a class
+complete       keep the upper rows of images and sample the rest (autoregressive models)
+reconstruct    images decoded from the latents of images (autoencoder, vae)
+interpolate    from the latent of one image to that of another (autoencoder, vae)
+traverse       change one latent dimension at a time, the most informative first (vae)
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,52 +31,53 @@ BELONGS = {
 """The verbs that each option is for; the others are for all."""
 
 
-def describe(parser: argparse.ArgumentParser) -> None:
+def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
+    del arguments
     parser.add_argument("verb", metavar="{" + ",".join(VERBS) + "}", help="what to make")
     parser.add_argument("folder", metavar="RUN", help="a folder that `seewhy train` made")
-    parser.add_argument("images", metavar="IMAGE", nargs="*", help="pictures to start from: files, folders, globs, -")
-    parser.add_argument("-n", type=int, metavar="N", help="pictures that are drawn (sample; default: 64)")
+    parser.add_argument("images", metavar="IMAGE", nargs="*", help="images to start from: files, folders, globs, -")
+    parser.add_argument("-n", type=int, metavar="N", help="images that are sampled (sample; default: 64)")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the noise; equal seeds, equal pictures"
+        "--seed", type=int, default=0, metavar="N", help="seed of the noise; equal seeds, equal images"
     )
     parser.add_argument(
-        "--label", metavar="CLASS", help="class, for a generator that is told classes (default: all in turn)"
+        "--label", metavar="CLASS", help="class, for a class-conditional model (default: all in turn)"
     )
     parser.add_argument(
         "--temperature",
         type=float,
         metavar="X",
-        help="below 1 likelier, above 1 more varied (sample, complete; default: 1)",
+        help="below 1 more probable, above 1 more varied images (sample, complete; default: 1)",
     )
     parser.add_argument("--rows", type=int, metavar="N", help="uppermost rows that complete keeps (default: half)")
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="pictures along a way (interpolate, traverse; default: 9)"
+        "--steps", type=int, metavar="N", help="images along a path (interpolate, traverse; default: 9)"
     )
     parser.add_argument(
-        "--dimensions", type=int, metavar="N", help="dimensions of the code that traverse changes (default: 10)"
+        "--dimensions", type=int, metavar="N", help="latent dimensions that traverse changes (default: 10)"
     )
-    parser.add_argument("--columns", type=int, metavar="N", help="pictures in a row of the sheet")
+    parser.add_argument("--columns", type=int, metavar="N", help="images in a row of the sheet")
     parser.add_argument(
-        "--out", metavar="PATH", help="a .png file, or a folder for single pictures (default: VERB.png)"
+        "--out", metavar="PATH", help="a .png file, or a folder for single images (default: VERB.png)"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the pictures, write them, and print where."""
+    """Make the images, write them, and print where."""
     if options.verb not in VERBS:
         raise InputError(f"generate: must be one of {', '.join(VERBS)}, got {options.verb!r}")
     out = Path(f"{options.verb}.png" if options.out is None else options.out)
-    _refuse(options, out)
-    from seewhy.training.generators.write import write_pictures
+    _validate(options, out)
+    from seewhy.runs.results import write_images
 
     images, columns = _make(options, sheet=out.suffix == ".png")
-    write_pictures(images, out, options.columns or columns)
+    write_images(images, out, options.columns or columns)
     print(out)
     return 0
 
 
-def _refuse(options: argparse.Namespace, out: Path) -> None:
+def _validate(options: argparse.Namespace, out: Path) -> None:
     """Refuse what cannot be meant, before any work."""
     if out.exists():
         raise InputError(f"--out: {out} exists already and is not overwritten; choose another name")
@@ -94,9 +96,9 @@ def _refuse(options: argparse.Namespace, out: Path) -> None:
         if value is not None and value < 1:
             raise bad_value(_flag(name), value, "at least 1")
     if options.verb == "sample" and options.images:
-        raise InputError(f"sample: starts from noise, but pictures are given: {options.images[0]}; choose another verb")
+        raise InputError(f"sample: starts from noise, but images are given: {options.images[0]}; choose another verb")
     if options.verb in ("complete", "reconstruct", "interpolate") and not options.images:
-        raise InputError(f"{options.verb}: needs pictures to start from; name files, a folder or a glob")
+        raise InputError(f"{options.verb}: needs images to start from; name files, a folder or a glob")
 
 
 def _flag(name: str) -> str:
@@ -104,10 +106,10 @@ def _flag(name: str) -> str:
 
 
 def _make(options: argparse.Namespace, *, sheet: bool) -> tuple[Tensor, int | None]:
-    """Return the pictures, and how many stand in a row of the sheet."""
+    """Return the images, and how many stand in a row of the sheet."""
     import torch
 
-    from seewhy.api import Run
+    from seewhy.runs.run import Run
     from seewhy.cli.commands.predict import find
 
     trained = Run(options.folder)
@@ -115,24 +117,24 @@ def _make(options: argparse.Namespace, *, sheet: bool) -> tuple[Tensor, int | No
     label = int(text) if text.isdecimal() and text not in trained.classes else options.label
     paths = list(find(options.images))
     about: dict[str, Any] = {"label": label, "seed": options.seed}
-    warmth = 1.0 if options.temperature is None else options.temperature
+    temperature = 1.0 if options.temperature is None else options.temperature
     if options.verb == "sample":
-        return trained.sample(options.n or 64, temperature=warmth, **about), None
+        return trained.sample(options.n or 64, temperature=temperature, **about), None
     if options.verb in ("complete", "reconstruct"):
         made = (
             trained.reconstruct(paths, **about)
             if options.verb == "reconstruct"
-            else trained.complete(paths, rows=options.rows, temperature=warmth, **about)
+            else trained.complete(paths, rows=options.rows, temperature=temperature, **about)
         )
-        # A sheet shows what they were made from above them; a folder of single pictures holds those that were made.
+        # A sheet shows what they were made from above them; a folder of single images holds those that were made.
         return (torch.cat([trained.read(paths), made]) if sheet else made), len(paths)
     steps = options.steps or 9
     if options.verb == "interpolate":
         if len(paths) != 2:
-            raise InputError(f"interpolate: goes from one picture to another, got {len(paths)} pictures; name two")
+            raise InputError(f"interpolate: goes from one image to another, got {len(paths)} images; name two")
         return trained.interpolate(paths[0], paths[1], steps=steps, **about), steps
     if len(paths) > 1:
-        raise InputError(f"traverse: starts from one picture, or from the middle, got {len(paths)} pictures")
+        raise InputError(f"traverse: starts from one image, or from the middle, got {len(paths)} images")
     return trained.traverse(
         paths[0] if paths else None, steps=steps, dimensions=options.dimensions or 10, **about
     ), steps

@@ -1,6 +1,6 @@
-"""Say what a run sees in pictures: files, folders (searched through), globs, or a list of paths on stdin ("-").
+"""Classify images: files, folders (searched through), globs, or a list of paths on stdin ("-").
 
-Prints a table, or --json or --csv. A picture that cannot be read gives an error entry, and the exit code is then 1.
+Prints a table, or --json or --csv. An image that cannot be read gives an error entry, and the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import csv
 import glob
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,45 +17,46 @@ from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError
 
 if TYPE_CHECKING:
-    from seewhy.training.results.predict import Prediction
+    from seewhy.runs.predict import Prediction
 
 
-def describe(parser: argparse.ArgumentParser) -> None:
+def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
+    del arguments
     parser.add_argument("folder", metavar="RUN", help="a folder that `seewhy train` made")
     parser.add_argument(
         "images", metavar="IMAGE", nargs="+", help="files, folders, globs, or - to read paths from stdin"
     )
     parser.add_argument(
-        "--draws",
+        "--samples",
         type=int,
         metavar="N",
-        help="average N predictions with dropout and its kin drawing as in training; --json tells how far they lie apart",
+        help="average N stochastic forward passes, with dropout and related layers as in training; --json tells how far they lie apart",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print a JSON list with the five likeliest classes")
+    form.add_argument("--json", action="store_true", help="print a JSON list with the five most probable classes")
     form.add_argument("--csv", action="store_true", help="print CSV: name, label, confidence, error")
 
 
 def run(options: argparse.Namespace) -> int:
     """Predict and print."""
-    from seewhy.api import Run
+    from seewhy.runs.run import Run
     from seewhy.cli.progress import counting
 
     trained = Run(options.folder)
     paths = list(find(options.images))
     with counting("predicting") as update:
         failures = _write(
-            trained.predict_files(paths, update, draws=options.draws),
+            trained.predict_files(paths, update, samples=options.samples),
             "json" if options.json else "csv" if options.csv else "table",
         )
     if failures:
-        print(f"{failures:,} of {len(paths):,} pictures could not be read", file=sys.stderr)
+        print(f"{failures:,} of {len(paths):,} images could not be read", file=sys.stderr)
     return int(failures > 0)
 
 
 def find(patterns: Iterable[str]) -> Iterator[str]:
-    """Yield the pictures that files, folders, globs and "-" name; raises InputError for one that names nothing."""
+    """Yield the images that files, folders, globs and "-" name; raises InputError for one that names nothing."""
     from seewhy.data import is_image_name
 
     for pattern in patterns:
@@ -65,7 +66,7 @@ def find(patterns: Iterable[str]) -> Iterator[str]:
         elif path.is_dir():
             inside = sorted(str(file) for file in path.rglob("*") if is_image_name(file.name) and file.is_file())
             if not inside:
-                raise InputError(f"{pattern}: there are no pictures in this folder")
+                raise InputError(f"{pattern}: there are no images in this folder")
             yield from inside
         elif path.exists():
             yield pattern
@@ -77,7 +78,7 @@ def find(patterns: Iterable[str]) -> Iterator[str]:
 
 
 def _write(predictions: Iterator[Prediction], form: str) -> int:
-    """Print the predictions as they come; return how many pictures could not be read."""
+    """Print the predictions as they come; return how many images could not be read."""
     failures, number = 0, -1
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if form == "csv":
@@ -90,10 +91,8 @@ def _write(predictions: Iterator[Prediction], form: str) -> int:
         elif form == "csv":
             writer.writerow([prediction.name, prediction.label or "", confidence, prediction.error or ""])
         else:
-            said = (
-                f"error: {prediction.error}" if prediction.error else f"{prediction.label}  {prediction.confidence:.1%}"
-            )
-            print(f"{prediction.name}  {said}")
+            error = prediction.error
+            print(f"{prediction.name}  " + (f"error: {error}" if error else f"{prediction.label}  {prediction.confidence:.1%}"))
     if form == "json":
         print("\n]" if number >= 0 else "[]")
     return failures

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 
-def describe(parser: argparse.ArgumentParser) -> None:
+def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
+    del arguments
     parser.add_argument("folder", metavar="RUN", help="a folder that `seewhy train` made")
 
 
 def run(options: argparse.Namespace) -> int:
     """Draw the report and print its path."""
-    from seewhy.api import Run
+    from seewhy.runs.run import Run
 
     print(Run(options.folder).report())
     return 0

@@ -1,18 +1,44 @@
-"""List what can be chosen, or show one technique: formula, source, what it is good and bad for, where it lives."""
+"""List what can be chosen, or show one technique: formula, source, what it is good and bad for, its options, where it lives."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError, unknown_name
 from seewhy.core.registry import Registry, Technique
+from seewhy.spec import Model, families
+from seewhy.spec.options import OptionField, all_options
 
 
-def describe(parser: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True)
+class Entry:
+    """One line of the list.
+
+    Attributes:
+        family: its title.
+        name: what the user writes.
+        choose: the options that choose it; empty for what is not a choice, such as the softmax of every output.
+        where: the dotted name of what does the work.
+        hyperparameters: the options that set it, as text.
+        record: what is known of it.
+    """
+
+    family: str
+    name: str
+    choose: str
+    where: str
+    hyperparameters: tuple[str, ...]
+    record: Technique[Any] | Model
+
+
+def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
+    del arguments
     parser.add_argument("name", metavar="NAME", nargs="?", help="a technique (default: list all)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
@@ -30,55 +56,96 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the list or the technique."""
-    from seewhy import data, models, nn, optim
-    from seewhy.models.adversarial.losses import LOSSES
-    from seewhy.models.latent.coders import CODERS
-    from seewhy.models.latent.outputs import DISTRIBUTIONS
-    from seewhy.optim.penalties import PENALTIES
-    from seewhy.training.ensemble.techniques import ENSEMBLES
-
     if options.show:
         return _show(options.name, options.data, options.out)
     for option in ("out", "data"):
         if getattr(options, option) is not None:
             raise InputError(f"--{option}: belongs to --show; give both, or neither")
-    families: list[Registry[Any]] = [
-        models.MODELS,
-        models.GENERATORS,
-        nn.ACTIVATIONS,
-        nn.INITS,
-        nn.NORMS,
-        nn.NORM_INITS,
-        nn.OUTPUTS,
-        optim.OPTIMISERS,
-        optim.SCHEDULES,
-        nn.REGULARISERS,
-        nn.DROPOUTS,
-        nn.POOLINGS,
-        PENALTIES,
-        data.AUGMENTATIONS,
-        ENSEMBLES,
-        LOSSES,
-        CODERS,
-        DISTRIBUTIONS,
-    ]
-    found = [(family, technique) for family in families for technique in family]
+    entries = list(_entries())
     if options.name is not None:
-        found = [(family, technique) for family, technique in found if technique.name == options.name]
-        if not found:
-            raise unknown_name(
-                "NAME", options.name, sorted({technique.name for family in families for technique in family})
-            )
+        known = sorted({entry.name for entry in entries})
+        entries = [entry for entry in entries if entry.name == options.name]
+        if not entries:
+            raise unknown_name("NAME", options.name, known)
     if options.json:
-        print(json_text([_record(family, technique) for family, technique in found]))
+        print(json_text([_record(entry) for entry in entries]))
     elif options.name is not None:
-        print("\n\n".join(_card(family, technique) for family, technique in found))
+        print("\n\n".join(_card(entry) for entry in entries))
     else:
-        for family in families:
-            width = max(len(technique.name) for technique in family)
-            print(f"{family.family} (--{family.field})" if family.field else family.family)
-            print("".join(f"  {technique.name:<{width}}  {technique.summary}\n" for technique in family))
+        for title in dict.fromkeys(entry.family for entry in entries):
+            inside = [entry for entry in entries if entry.family == title]
+            width = max(len(entry.name) for entry in inside)
+            print(title)
+            print("".join(f"  {entry.name:<{width}}  {entry.record.summary}\n" for entry in inside))
     return 0
+
+
+def _registries() -> list[tuple[Registry[Any], str]]:
+    """Return the registries in the order in which they are listed, with the field that chooses from each."""
+    from seewhy import data, nn, optim
+    from seewhy.models.adversarial.losses import LOSSES
+    from seewhy.models.latent.architectures import ARCHITECTURES
+    from seewhy.models.latent.likelihoods import LIKELIHOODS
+    from seewhy.optim import PENALTIES
+    from seewhy.runs.members import ENSEMBLES
+
+    return [
+        (nn.ACTIVATIONS, "model.activation"),
+        (nn.INITS, "model.init"),
+        (nn.NORMS, "model.norm"),
+        (nn.NORM_INITS, "model.norm.init"),
+        (nn.OUTPUTS, ""),
+        (optim.OPTIMISERS, "optim.name"),
+        (optim.SCHEDULES, "optim.schedule"),
+        (nn.REGULARISERS, ""),
+        (nn.DROPOUTS, "reg.dropout_kind"),
+        (nn.POOLINGS, "model.pool"),
+        (PENALTIES, ""),
+        (data.AUGMENTATIONS, ""),
+        (ENSEMBLES, ""),
+        (LOSSES, "model.loss"),
+        (ARCHITECTURES, "model.architecture"),
+        (LIKELIHOODS, "model.likelihood"),
+    ]
+
+
+def _entries() -> Iterable[Entry]:
+    """Yield every technique."""
+    options = all_options()
+    for family in families():
+        for model in family.models:
+            own = [name for name in model.section.model_fields if name != "name"]
+            known = {each.path: each for each in options}
+            texts = tuple(_option(known[f"model.{name}"]) for name in own)
+            where = family.implementation.partition(":")[0]
+            yield Entry(f"{family.name} (--model)", model.name, f"--model {model.name}", where, texts, model)
+    for registry, field in _registries():
+        title = f"{registry.family} (--{field})" if field else registry.family
+        for technique in registry:
+            choose = technique.example or (f"--{field} {technique.name}" if field else "")
+            yield Entry(
+                title,
+                technique.name,
+                choose,
+                technique.qualified_name,
+                tuple(_hyperparameters(field, technique, options)),
+                technique,
+            )
+
+
+def _hyperparameters(field: str, technique: Technique[Any], options: Sequence[OptionField]) -> Iterable[str]:
+    """Yield the options that set a technique's hyper-parameters, where they stand with the field that chooses it."""
+    place = "optim" if field in ("optim.name", "optim.schedule") else field
+    for name in technique.hyperparameters:
+        each = next((option for option in options if option.path == f"{place}.{name}"), None)
+        if each is not None and field:
+            yield _option(each)
+
+
+def _option(each: OptionField) -> str:
+    default = each.default
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    return f"--{each.path}" + ("" if default in (None, ()) else f" ({shown})")
 
 
 def _show(name: str | None, source: str | None, out: str | None) -> int:
@@ -90,7 +157,7 @@ def _show(name: str | None, source: str | None, out: str | None) -> int:
     path = Path(out or f"{name}.png")
     if path.exists():
         raise InputError(f"{path}: exists already and is not overwritten; choose another --out")
-    draw = _show_augmentation if name in AUGMENTATIONS.names() else _show_spread
+    draw = _show_augmentation if name in AUGMENTATIONS.names() else _show_statistics
     draw(name, source or "digits", path)
     print(f"picture  {path}")
     return 0
@@ -98,58 +165,55 @@ def _show(name: str | None, source: str | None, out: str | None) -> int:
 
 def _show_augmentation(name: str, source: str, path: Path) -> None:
     """Draw what an augmentation makes of some images in a few epochs."""
-    from seewhy.reporting.augmentations import augmentation_sheet
-    from seewhy.training.results.augmented import illustrated
-    from seewhy.training.results.pictures import save_picture
+    from seewhy.data.image_files import save_image
+    from seewhy.reporting import augmentation_sheet
+    from seewhy.runs.augmented import illustrated
 
     if path.suffix != ".png":
         raise InputError(f"--out: must end in .png, got {path.name}; pixels are drawn")
-    save_picture(augmentation_sheet(illustrated(name, source)), path)
+    save_image(augmentation_sheet(illustrated(name, source)), path)
 
 
-def _show_spread(name: str, source: str, path: Path) -> None:
-    """Print how a technique starts a deep network, and draw it."""
-    from seewhy.reporting.figures import save
-    from seewhy.reporting.spread import spread_panels
-    from seewhy.training.spread import initial_spread
+def _show_statistics(name: str, source: str, path: Path) -> None:
+    """Print the statistics of a deep network that a technique starts, and draw them."""
+    from seewhy.reporting import layer_statistics_panels, save_figure
+    from seewhy.runs.initial_statistics import initial_statistics
 
-    rows = initial_spread(name, source)
-    print(f"{'layer':<10}  {'mean':>9}  {'deviation':>9}  {'saturated':>9}  {'dead units':>10}  {'gradient':>9}")
+    rows = initial_statistics(name, source)
+    heads = f"{'mean':>9}  {'deviation':>9}  {'saturated':>9}  {'dead units':>10}  {'gradient':>9}"
+    print(f"{'layer':<10}  {heads}")
     for row in rows:
         shares = [
             f"{'-' if row[field] is None else f'{row[field]:.0%}':>{size}}"
             for field, size in (("saturated", 9), ("dead", 10))
         ]
-        print(
-            f"{row['layer']:<10}  {row['mean']:>9.2g}  {row['std']:>9.2g}  {'  '.join(shares)}  {row['gradient_std']:>9.2g}"
-        )
-    save(spread_panels(f"{name}: a multilayer perceptron of {len(rows)} layers at its start", rows), path)
+        figures = f"{row['mean']:>9.2g}  {row['std']:>9.2g}  {'  '.join(shares)}  {row['gradient_std']:>9.2g}"
+        print(f"{row['layer']:<10}  {figures}")
+    title = f"{name}: a multilayer perceptron of {len(rows)} layers at its start"
+    save_figure(layer_statistics_panels(title, rows), path)
 
 
-def _record(family: Registry[Any], technique: Technique[Any]) -> dict[str, Any]:
-    fields = {name: value for name, value in vars(technique).items() if name != "factory"}
+def _facts(entry: Entry) -> Mapping[str, Any]:
+    record = entry.record
     return {
-        **fields,
-        "family": family.family,
-        "choose": _choice(family, technique),
-        "lives_in": technique.lives_in,
+        "formula": record.formula,
+        "source": record.source,
+        "good_for": record.good_for,
+        "bad_for": record.bad_for,
+        "choose": entry.choose,
+        "options": list(entry.hyperparameters),
+        "qualified_name": entry.where,
     }
 
 
-def _choice(family: Registry[Any], technique: Technique[Any]) -> str:
-    """Return the option that chooses the technique; nothing for what is not a choice, such as the softmax of every output."""
-    return technique.choose or (f"--{family.field} {technique.name}" if family.field else "")
+def _record(entry: Entry) -> dict[str, Any]:
+    return {"name": entry.name, "family": entry.family, "summary": entry.record.summary, **_facts(entry)}
 
 
-def _card(family: Registry[Any], technique: Technique[Any]) -> str:
-    rows = {
-        "formula": technique.formula,
-        "source": technique.source,
-        "good for": technique.good_for,
-        "bad for": technique.bad_for,
-        "claims": ", ".join(technique.claims),
-        "choose": _choice(family, technique),
-        "lives in": technique.lives_in,
-    }
-    lines = [f"{name:>9}  {text}" for name, text in rows.items() if text]
-    return "\n".join([f"{technique.name}: {technique.summary}", *lines])
+def _card(entry: Entry) -> str:
+    lines = [f"{entry.name}: {entry.record.summary}"]
+    for name, value in _facts(entry).items():
+        text = ", ".join(value) if isinstance(value, list) else value
+        if text:
+            lines.append(f"{name.replace('_', ' '):>14}  {text}")
+    return "\n".join(lines)

@@ -1,6 +1,6 @@
 """Images and labels as arrays: what an `.npz` file may hold, and how it is checked and converted.
 
-Keys. Either `images` and `labels` (or `x` and `y`) for an undivided set, or a pair for each part: `x_train` and `y_train`,
+Keys. Either `images` and `labels` (or `x` and `y`) for an undivided set, or a pair for each split: `x_train` and `y_train`,
 `images_train` and `labels_train`, or `train_images` and `train_labels`, and the same with `val` and `test`. `classes` (optional)
 names the integer labels 0, 1, ....
 
@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.core.errors import InputError
-from seewhy.data.decode import Bytes
+from seewhy.data.codec import Bytes
 from seewhy.data.sources.catalog import Catalog, Numbered, natural_key
-from seewhy.data.splits import PART_NAMES, UNDECIDED, Ints
+from seewhy.data.split_rules import SPLIT_NAMES, UNDECIDED, Ints
 
 Array = npt.NDArray[Any]
 
@@ -33,35 +33,35 @@ _WHOLE = (("images", "labels"), ("x", "y"), ("X", "Y"), ("X", "y"))
 _PAIRS = (("x_{}", "y_{}"), ("X_{}", "y_{}"), ("images_{}", "labels_{}"), ("{}_images", "{}_labels"))
 
 
-def load_npz(path: str, fewest_classes: int = 2) -> Catalog:
+def load_npz(path: str) -> Catalog:
     """Read and check an `.npz` file.
 
     Raises:
-        InputError: the file is damaged, has other keys, or an array cannot be meant; says which and what is allowed.
+        InputError: the file is damaged, has other keys, or an array cannot be used; says which and what is allowed.
     """
     try:
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             pairs = _pairs(path, file.files)
-            loaded = [
-                (part, name, _get(path, file, image), _get(path, file, label)) for part, name, image, label in pairs
+            arrays = [
+                (split, name, _get(path, file, image), _get(path, file, label)) for split, name, image, label in pairs
             ]
             classes = [str(name) for name in _get(path, file, "classes")] if "classes" in file.files else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"data: {path} cannot be read as .npz: {error}; save it again with numpy.savez") from None
-    images = [_images(f"{path}: {name}", array) for _, name, array, _ in loaded]
+        raise InputError(f"source: {path} cannot be read as .npz: {error}; save it again with numpy.savez") from None
+    images = [_images(f"{path}: {name}", array) for _, name, array, _ in arrays]
     labels = [
         _labels(f"{path}: labels of {name}", array, len(image))
-        for (_, name, _, array), image in zip(loaded, images, strict=True)
+        for (_, name, _, array), image in zip(arrays, images, strict=True)
     ]
     shapes = {image.shape[1:] for image in images}
     if len(shapes) > 1:
         raise InputError(
-            f"{path}: the parts differ in shape: {sorted(shapes)}; save all of them with one height, width and channels"
+            f"{path}: the splits differ in shape: {sorted(shapes)}; save all of them with one height, width and channels"
         )
-    joined, names = _classes(path, labels, classes, fewest_classes)
-    part = np.concatenate([np.full(len(image), p, np.int64) for (p, *_), image in zip(loaded, images, strict=True)])
+    joined, names = _classes(path, labels, classes)
+    splits = np.concatenate([np.full(len(image), p, np.int64) for (p, *_), image in zip(arrays, images, strict=True)])
     stat = os.stat(path)
     origin = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}".encode("utf-8", "replace")
     return Catalog(
@@ -69,25 +69,25 @@ def load_npz(path: str, fewest_classes: int = 2) -> Catalog:
         kind="npz",
         classes=names,
         labels=joined,
-        part=part,
-        names=Numbered([(name, len(image)) for (_, name, _, _), image in zip(loaded, images, strict=True)]),
+        splits=splits,
+        names=Numbered([(name, len(image)) for (_, name, _, _), image in zip(arrays, images, strict=True)]),
         content=hashlib.blake2b(origin, digest_size=16).hexdigest(),
         pixels=images[0] if len(images) == 1 else np.concatenate(images),
     )
 
 
 def _pairs(path: str, keys: Sequence[str]) -> list[tuple[int, str, str, str]]:
-    """Find which keys hold what: (part, name, key of images, key of labels)."""
-    found = [
+    """Find which keys hold what: (split, name, key of images, key of labels)."""
+    pairs = [
         (p, name, image.format(name), label.format(name))
-        for p, name in enumerate(PART_NAMES)
+        for p, name in enumerate(SPLIT_NAMES)
         for image, label in _PAIRS
         if image.format(name) in keys and label.format(name) in keys
     ]
-    if found:
-        if found[0][0] != 0:
-            raise InputError(f"{path}: has no train part ({', '.join(keys)}); add x_train and y_train")
-        return found
+    if pairs:
+        if pairs[0][0] != 0:
+            raise InputError(f"{path}: has no train split ({', '.join(keys)}); add x_train and y_train")
+        return pairs
     for image, label in _WHOLE:
         if image in keys and label in keys:
             return [(UNDECIDED, "images", image, label)]
@@ -166,16 +166,12 @@ def _labels(field: str, array: Array, images: int) -> Array:
     return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
 
 
-def _classes(
-    path: str, labels: Sequence[Array], given: Sequence[str] | None, fewest: int
-) -> tuple[Ints, tuple[str, ...]]:
-    """Number the labels of all parts together."""
+def _classes(path: str, labels: Sequence[Array], given: Sequence[str] | None) -> tuple[Ints, tuple[str, ...]]:
+    """Number the labels of all splits together."""
     if len({array.dtype.kind == "U" for array in labels}) > 1:
-        raise InputError(f"{path}: labels are texts in one part and integers in another; use one kind")
+        raise InputError(f"{path}: labels are texts in one split and integers in another; use one kind")
     joined = np.concatenate(labels)
     values, index = np.unique(joined, return_inverse=True)
-    if len(values) < fewest:
-        raise InputError(f"{path}: has images of one class only ({values[0]}); a recogniser needs at least two")
     if joined.dtype.kind != "U":
         names = [str(value) for value in values.tolist()]
         if given is not None:
@@ -186,6 +182,6 @@ def _classes(
             names = [given[value] for value in values.tolist()]
         return index.astype(np.int64), tuple(names)
     rank = sorted(range(len(values)), key=lambda k: natural_key(str(values[k])))
-    place = np.empty(len(values), np.int64)
-    place[rank] = np.arange(len(values))
-    return place[index], tuple(str(values[k]) for k in rank)
+    position = np.empty(len(values), np.int64)
+    position[rank] = np.arange(len(values))
+    return position[index], tuple(str(values[k]) for k in rank)

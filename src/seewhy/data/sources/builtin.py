@@ -21,7 +21,7 @@ import numpy as np
 from seewhy.core.errors import InputError
 from seewhy.data.sources.archive import Array
 from seewhy.data.sources.catalog import Catalog, Numbered
-from seewhy.data.splits import UNDECIDED
+from seewhy.data.split_rules import UNDECIDED
 
 TIMEOUT = 20.0  # seconds without any answer from a server
 
@@ -32,23 +32,23 @@ class Builtin:
 
     Attributes:
         loader: class in torchvision.datasets, or "" for the embedded digits.
-        where: the place of its files below the data folder.
-        mirrorable: whether a mirrored picture is as natural as the original.
+        where: the location of its files below the data folder.
+        flip_invariant: whether a flipped image is as likely as the original.
     """
 
     loader: str
     where: str
-    mirrorable: bool
+    flip_invariant: bool
 
 
 BUILTIN = {
-    "digits": Builtin("", "", mirrorable=False),
-    "mnist": Builtin("MNIST", "MNIST/raw", mirrorable=False),
-    "fashion-mnist": Builtin("FashionMNIST", "FashionMNIST/raw", mirrorable=True),
-    "kmnist": Builtin("KMNIST", "KMNIST/raw", mirrorable=False),
-    "cifar10": Builtin("CIFAR10", "cifar-10-batches-py", mirrorable=True),
-    "cifar100": Builtin("CIFAR100", "cifar-100-python", mirrorable=True),
-    "svhn": Builtin("SVHN", ".", mirrorable=False),
+    "digits": Builtin("", "", flip_invariant=False),
+    "mnist": Builtin("MNIST", "MNIST/raw", flip_invariant=False),
+    "fashion-mnist": Builtin("FashionMNIST", "FashionMNIST/raw", flip_invariant=True),
+    "kmnist": Builtin("KMNIST", "KMNIST/raw", flip_invariant=False),
+    "cifar10": Builtin("CIFAR10", "cifar-10-batches-py", flip_invariant=True),
+    "cifar100": Builtin("CIFAR100", "cifar-100-python", flip_invariant=True),
+    "svhn": Builtin("SVHN", ".", flip_invariant=False),
 }
 
 
@@ -79,7 +79,7 @@ def load_builtin(name: str, data_dir: Path | None = None) -> Catalog:
     images = np.concatenate([_pixels(train), _pixels(test)])
     labels = np.concatenate([_targets(train), _targets(test)]).astype(np.int64)
     sizes = [len(_targets(train)), len(_targets(test))]
-    part = np.repeat(np.array([0, 2], np.int64), sizes)
+    splits = np.repeat(np.array([0, 2], np.int64), sizes)
     digits = name in ("mnist", "svhn")  # torchvision's names are such as "0 - zero", or missing
     names = tuple(str(k) for k in range(10)) if digits else tuple(str(kind) for kind in train.classes)
     return Catalog(
@@ -87,10 +87,10 @@ def load_builtin(name: str, data_dir: Path | None = None) -> Catalog:
         kind="builtin",
         classes=names,
         labels=labels,
-        part=part,
+        splits=splits,
         names=Numbered([("train", sizes[0]), ("test", sizes[1])]),
         content=f"{name} {sizes}",
-        mirrorable=entry.mirrorable,
+        flip_invariant=entry.flip_invariant,
         pixels=images,
     )
 
@@ -107,10 +107,10 @@ def _digits() -> Catalog:
         kind="builtin",
         classes=tuple(str(k) for k in range(10)),
         labels=bunch.target.astype(np.int64),
-        part=np.full(count, UNDECIDED, np.int64),
+        splits=np.full(count, UNDECIDED, np.int64),
         names=Numbered([("digits", count)]),
         content="digits of scikit-learn",
-        mirrorable=False,
+        flip_invariant=False,
         pixels=images,
     )
 
@@ -127,18 +127,18 @@ def _torchvision(name: str, entry: Builtin, root: Path, *, train: bool) -> Any:
         pass
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _short_patience(), _quiet():
+        with _short_timeout(), _quiet():
             return make(root=str(root), download=True, **which)
     except (RuntimeError, OSError) as error:  # URLError is an OSError
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
         raise InputError(
-            f"data: {name!r} is not in {root / entry.where} and cannot be downloaded ({reason[:160]}); put its files there, "
+            f"source: {name!r} is not in {root / entry.where} and cannot be downloaded ({reason[:160]}); put its files there, "
             "or name the folder that has them in SEEWHY_DATA"
         ) from None
 
 
 @contextlib.contextmanager
-def _short_patience() -> Iterator[None]:
+def _short_timeout() -> Iterator[None]:
     """Give up on a silent server instead of waiting for ever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from seewhy.data.audit import Issue
-from seewhy.data.decode import Bytes
-from seewhy.data.splits import Ints
+from seewhy.data.codec import Bytes
+from seewhy.data.split_rules import Ints
 
 SourceKind = Literal["folder", "npz", "builtin"]
 
@@ -23,37 +23,44 @@ class Catalog:
         kind: "folder", "npz" or "builtin".
         classes: class names in natural order; some may turn out to have no usable image.
         labels: int64 [N].
-        part: int64 [N]; TRAIN, VAL, TEST or UNDECIDED.
+        splits: int64 [N]; TRAIN, VAL, TEST or UNDECIDED.
         names: N unique names for people.
         content: hash of what is known without decoding (paths, sizes, modification times; or the arrays' origin).
-        mirrorable: whether mirrored pictures are natural; None where the number of channels decides.
+        flip_invariant: whether flipped images are as likely as the originals; None where the number of channels decides.
         issues: what the listing itself found.
         root: folder of the paths.
         paths: N paths relative to `root`, in the order of the names.
         pixels: uint8 [N, H, W, C].
+        labels_required: whether there must be images of two classes at least.
     """
 
     name: str
     kind: SourceKind
     classes: tuple[str, ...]
     labels: Ints
-    part: Ints
+    splits: Ints
     names: Sequence[str]
     content: str
-    mirrorable: bool | None = None
+    flip_invariant: bool | None = None
     issues: tuple[Issue, ...] = ()
     root: str = ""
     paths: Sequence[str] = field(default=(), repr=False)
     pixels: Bytes | None = field(default=None, repr=False)
+    labels_required: bool = True
+
+    @property
+    def fewest_classes(self) -> int:
+        """How many classes there must be images of."""
+        return 2 if self.labels_required else 1
 
 
 class Numbered(Sequence[str]):
     """Names such as "train/123" for the images of arrays, made when they are asked for."""
 
-    def __init__(self, pieces: Sequence[tuple[str, int]]) -> None:
-        """Take the pieces as (name, length), in order."""
-        self._pieces = tuple(pieces)
-        self._length = sum(length for _, length in pieces)
+    def __init__(self, arrays: Sequence[tuple[str, int]]) -> None:
+        """Take the arrays as (name, length), in order."""
+        self._arrays = tuple(arrays)
+        self._length = sum(length for _, length in arrays)
 
     def __len__(self) -> int:
         return self._length
@@ -61,15 +68,15 @@ class Numbered(Sequence[str]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self._length))]
-        place = int(index) + (self._length if index < 0 else 0)
-        for name, length in self._pieces:
-            if 0 <= place < length:
-                return f"{name}/{place}"
-            place -= length
+        position = int(index) + (self._length if index < 0 else 0)
+        for name, length in self._arrays:
+            if 0 <= position < length:
+                return f"{name}/{position}"
+            position -= length
         raise IndexError(index)
 
 
 def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     """Sort key by which "img2" comes before "img10"."""
-    pieces = re.split(r"(\d+)", name.casefold())
-    return tuple((1, int(p), "") if p.isdecimal() else (0, 0, p) for p in pieces if p), name
+    words = re.split(r"(\d+)", name.casefold())
+    return tuple((1, int(word), "") if word.isdecimal() else (0, 0, word) for word in words if word), name

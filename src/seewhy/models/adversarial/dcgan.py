@@ -1,6 +1,6 @@
-"""DCGAN (Radford et al. 2016, 1511.06434): strided convolutions down, transposed ones up, for pictures of any sides from 4 pixels.
+"""DCGAN (Radford et al. 2016, 1511.06434): strided convolutions down, transposed ones up, for images of any sides from 4 pixels.
 
-A ladder of sides leads from the picture to the smallest map: each axis is halved (rounded up) while it has more than 4 pixels.
+A ladder of sides leads from the image to the smallest map: each axis is halved (rounded up) while it has more than 4 pixels.
 
     G   z -> linear -> smallest map, norm, ReLU -> [transposed convolution, norm, ReLU] up the ladder -> output
     D   [convolution, norm, leaky ReLU 0.2] down the ladder -> linear; no norm in the first
@@ -11,6 +11,7 @@ by as many weights, and they cost two thirds of the time. Widths double from sta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -19,7 +20,8 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from seewhy.core.errors import bad_value, unknown_name
-from seewhy.models.adversarial.networks import Discriminator, Generator, Noise, check_labels, with_classes
+from seewhy.models.adversarial.networks import Discriminator, Generator, Noise
+from seewhy.models.labels import append_one_hot, validate_labels
 from seewhy.nn import norm
 
 SMALLEST = 4
@@ -31,7 +33,7 @@ Sides = tuple[int, int]
 
 
 def ladder(height: int, width: int, depth: int = 1) -> list[Sides]:
-    """Return the sides of the maps, from the picture's to the smallest: at least `depth` steps, the last ones of equal sides if need be.
+    """Return the sides of the maps, from the image's to the smallest: at least `depth` steps, the last ones of equal sides if need be.
 
     Raises:
         InputError: a side is less than 4 pixels.
@@ -49,8 +51,8 @@ def _halved(side: int) -> int:
 
 
 def widths(first: int, stages: int) -> list[int]:
-    """Return the features of each stage, from the picture's end."""
-    return [first * min(2**place, MOST_WIDENING) for place in range(stages)]
+    """Return the features of each stage, from the image's end."""
+    return [first * min(2**stage, MOST_WIDENING) for stage in range(stages)]
 
 
 class Up(nn.Module):
@@ -58,8 +60,8 @@ class Up(nn.Module):
 
     def __init__(self, features_in: int, features_out: int, small: Sides, large: Sides, *, bias: bool) -> None:
         super().__init__()
-        (k, s, p, more), (k2, s2, p2, more2) = map(self._axis, small, large)
-        self.conv = nn.ConvTranspose2d(features_in, features_out, (k, k2), (s, s2), (p, p2), (more, more2), bias=bias)
+        (k, s, p, extra), (k2, s2, p2, extra2) = map(self._axis, small, large)
+        self.conv = nn.ConvTranspose2d(features_in, features_out, (k, k2), (s, s2), (p, p2), (extra, extra2), bias=bias)
         nn.init.normal_(self.conv.weight, std=0.02)
         if self.conv.bias is not None:
             nn.init.zeros_(self.conv.bias)
@@ -84,9 +86,9 @@ class Down(nn.Module):
     ) -> None:
         super().__init__()
         (k, s), (k2, s2) = ((3, 1) if a == b else (4, 2) for a, b in zip(large, small, strict=True))
-        # An odd side that is halved gets a pixel more behind, so that ceil(side / 2) come out; F.pad counts from the last axis.
+        # An odd side that is halved is padded by one pixel more at its end, so that ceil(side / 2) remain; F.pad counts from the last axis.
         extra = [a % 2 if a != b else 0 for a, b in zip(large, small, strict=True)]
-        self.padding = [end for more in reversed(extra) for end in (1, 1 + more)] if any(extra) else []
+        self.padding = [end for one in reversed(extra) for end in (1, 1 + one)] if any(extra) else []
         conv = nn.Conv2d(features_in, features_out, (k, k2), (s, s2), padding=0 if self.padding else 1, bias=bias)
         nn.init.normal_(conv.weight, std=0.02)
         self.conv = spectral_norm(conv) if spectral else conv
@@ -102,11 +104,11 @@ class ConvGenerator(Generator):
 
     Args:
         shape: (C, H, W).
-        noise: what it draws from.
+        noise: its input's distribution.
         width: features of the largest hidden maps.
-        depth: the least number of stages; pictures of more than 4 x 2^depth pixels have more.
+        depth: the least number of stages; images of more than 4 x 2^depth pixels have more.
         output: "tanh" or "sigmoid".
-        classes: K, told by a one-hot code beside z; None where not.
+        classes: K, given by a one-hot vector beside z; None where it is not class-conditional.
 
     Raises:
         InputError: a name is not known, or a number is out of range.
@@ -123,34 +125,34 @@ class ConvGenerator(Generator):
         classes: int | None = None,
     ) -> None:
         super().__init__(shape, noise or Noise(), output=output, classes=classes)
-        _check(shape, width, depth)
+        _validate(shape, width, depth)
         sides = ladder(self.shape[1], self.shape[2], depth)
-        wide = widths(width, len(sides) - 1)
-        self.smallest = (wide[-1], *sides[-1])
-        self.first = nn.Linear(self.noise.size + (classes or 0), wide[-1] * sides[-1][0] * sides[-1][1], bias=False)
-        outs = [self.shape[0], *wide[:-1]]
-        stages = list(zip(reversed(wide), reversed(outs), reversed(sides[1:]), reversed(sides[:-1]), strict=True))
-        self.norms = nn.ModuleList(norm("batch", features, dims=2) for features, *_ in stages)
+        features = widths(width, len(sides) - 1)
+        self.smallest = (features[-1], *sides[-1])
+        self.first = nn.Linear(self.noise.size + (classes or 0), math.prod(self.smallest), bias=False)
+        outs = [self.shape[0], *features[:-1]]
+        stages = list(zip(reversed(features), reversed(outs), reversed(sides[1:]), reversed(sides[:-1]), strict=True))
+        self.norms = nn.ModuleList(norm("batch", inner, dims=2) for inner, *_ in stages)
         last = len(stages) - 1
-        self.ups = nn.ModuleList(Up(*stage, bias=place == last) for place, stage in enumerate(stages))
+        self.ups = nn.ModuleList(Up(*stage, bias=index == last) for index, stage in enumerate(stages))
         nn.init.normal_(self.first.weight, std=0.02)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, Z) -> (N, C, H, W), float32."""
-        check_labels(labels, len(z), self.classes)
-        x = self.first(with_classes(z, labels, self.classes)).unflatten(1, self.smallest)
+        validate_labels(labels, self.classes, len(z))
+        x = self.first(append_one_hot(z, labels, self.classes)).unflatten(1, self.smallest)
         x = x.contiguous(memory_format=torch.channels_last)
         for normalise, up in zip(self.norms, self.ups, strict=True):
             x = up(F.relu(normalise(x)))
-        return self.finished(x)
+        return self.output_function(x)
 
 
 class ConvDiscriminator(Discriminator):
     """DCGAN's discriminator: (N, C, H, W) -> (N).
 
-    With classes it is told them by projection, logit = w phi + b + e_k phi, phi the last features and e_k a vector of class k (Miyato &
-    Koyama 2018, 1802.05637), or by concatenation of K maps, one of them 1 and the others 0, to the picture.
+    A class-conditional one has its classes by projection, logit = w phi + b + e_k phi, phi the last features and e_k a vector of class k
+    (Miyato & Koyama 2018, 1802.05637), or by concatenation of K maps, one of them 1 and the others 0, to the image.
 
     Args:
         shape: (C, H, W).
@@ -158,7 +160,7 @@ class ConvDiscriminator(Discriminator):
         depth: the least number of stages.
         norm: "batch" (the paper's), "layer" (Gulrajani et al. 2017, for the gradient penalty), "spectral" (Miyato et al. 2018), or "none".
         condition: "projection" or "concatenation".
-        classes: K; None where it is not told them.
+        classes: K; None where it is not class-conditional.
 
     Raises:
         InputError: a name is not known, or a number is out of range.
@@ -174,26 +176,26 @@ class ConvDiscriminator(Discriminator):
         condition: str = "projection",
         classes: int | None = None,
     ) -> None:
-        super().__init__(shape, classes=classes, mixes=norm == "batch")
+        super().__init__(shape, classes=classes, batch_dependent=norm == "batch")
         if norm not in NORMS:
             raise unknown_name("norm", norm, NORMS)
         if condition not in CONDITIONS:
             raise unknown_name("condition", condition, CONDITIONS)
-        _check(shape, width, depth)
+        _validate(shape, width, depth)
         self.projects, spectral = condition == "projection", norm == "spectral"
         sides = ladder(self.shape[1], self.shape[2], depth)
-        wide = widths(width, len(sides) - 1)
-        ins = [self.shape[0] + (0 if classes is None or self.projects else classes), *wide[:-1]]
-        stages = list(zip(ins, wide, sides[:-1], sides[1:], strict=True))
+        features = widths(width, len(sides) - 1)
+        ins = [self.shape[0] + (0 if classes is None or self.projects else classes), *features[:-1]]
+        stages = list(zip(ins, features, sides[:-1], sides[1:], strict=True))
         plain = norm in ("spectral", "none")
         self.downs = nn.ModuleList(
-            Down(*stage, bias=plain or place == 0, spectral=spectral) for place, stage in enumerate(stages)
+            Down(*stage, bias=plain or index == 0, spectral=spectral) for index, stage in enumerate(stages)
         )
         self.norms = nn.ModuleList(
-            nn.Identity() if plain or place == 0 else _norm(norm, features) for place, features in enumerate(wide)
+            nn.Identity() if plain or index == 0 else _norm(norm, outer) for index, outer in enumerate(features)
         )
-        features = wide[-1] * sides[-1][0] * sides[-1][1]
-        head, table = nn.Linear(features, 1), nn.Embedding(classes or 1, features) if self._told else None
+        flat = features[-1] * math.prod(sides[-1])
+        head, table = nn.Linear(flat, 1), nn.Embedding(classes or 1, flat) if self._projected else None
         nn.init.normal_(head.weight, std=0.02)
         self.head = spectral_norm(head) if spectral else head
         self.table: nn.Module | None = None
@@ -203,13 +205,13 @@ class ConvDiscriminator(Discriminator):
         self.to(memory_format=torch.channels_last)
 
     @property
-    def _told(self) -> bool:
-        """Whether classes are told by projection."""
+    def _projected(self) -> bool:
+        """Whether there are classes, by projection."""
         return self.classes is not None and self.projects
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N), float32."""
-        check_labels(labels, len(x), self.classes)
+        validate_labels(labels, self.classes, len(x))
         if labels is not None and self.classes is not None and not self.projects:
             maps = F.one_hot(labels, self.classes).to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, maps], 1)
@@ -226,7 +228,7 @@ def _norm(name: str, features: int) -> nn.Module:
     return norm(name, features, dims=2)
 
 
-def _check(shape: Sequence[int], width: int, depth: int) -> None:
+def _validate(shape: Sequence[int], width: int, depth: int) -> None:
     if len(shape) != 3:
         raise bad_value("shape", tuple(shape), "(channels, height, width)")
     if width < 1:

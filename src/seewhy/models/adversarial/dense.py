@@ -2,7 +2,7 @@
 
 The generator G and the discriminator D:
 
-    G   z -> 1200 ReLU -> 1200 ReLU -> 784 sigmoid; z uniform, Z = 100; weights U(-0.05, 0.05), output biases from the mean picture
+    G   z -> 1200 ReLU -> 1200 ReLU -> 784 sigmoid; z uniform, Z = 100; weights U(-0.05, 0.05), output biases from the mean image
     D   784 -> maxout 240 x 5 -> maxout 240 x 5 -> 1; weights U(-0.005, 0.005), dropout 0.2 of pixels and 0.5 of units
 """
 
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from seewhy.core.errors import bad_value
-from seewhy.models.adversarial.networks import Discriminator, Generator, Noise, check_labels, with_classes
+from seewhy.models.adversarial.networks import Discriminator, Generator, Noise
+from seewhy.models.labels import append_one_hot, validate_labels
 from seewhy.nn import Dropout, MaxoutLinear
 from seewhy.optim.penalties import max_norm_
 
@@ -28,12 +29,12 @@ class DenseGenerator(Generator):
     """z -> [linear, ReLU] for each width -> linear -> output.
 
     Args:
-        shape: of a picture.
-        noise: what it draws from.
+        shape: of an image.
+        noise: its input's distribution.
         widths: of the hidden layers.
         output: "sigmoid", "tanh" or "linear".
-        classes: K, told by a one-hot code beside z; None where not.
-        spread: weights begin as U(-spread, spread); None for +-sqrt(6 / in), He et al.'s rule, which suits any width.
+        classes: K, given by a one-hot vector beside z; None where it is not class-conditional.
+        init_bound: weights start as U(-init_bound, init_bound); None for sqrt(6 / in), He et al.'s rule, which suits any width.
 
     Raises:
         InputError: a name is not known, or a number is out of range.
@@ -47,27 +48,27 @@ class DenseGenerator(Generator):
         widths: Sequence[int] = (1200, 1200),
         output: str = "sigmoid",
         classes: int | None = None,
-        spread: float | None = 0.05,
+        init_bound: float | None = 0.05,
     ) -> None:
         super().__init__(shape, noise or Noise(kind="uniform"), output=output, classes=classes)
         if any(width < 1 for width in widths):
             raise bad_value("widths", tuple(widths), "at least 1 each")
         features, layers = self.noise.size + (classes or 0), []
         for width in widths:
-            layers += [_linear(features, width, spread), nn.ReLU()]
+            layers += [_linear(features, width, init_bound), nn.ReLU()]
             features = width
         self.hidden = nn.Sequential(*layers)
-        self.last = _linear(features, math.prod(self.shape), spread)
+        self.last = _linear(features, math.prod(self.shape), init_bound)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, Z) -> (N, *shape), float32."""
-        check_labels(labels, len(z), self.classes)
-        x: Tensor = self.last(self.hidden(with_classes(z, labels, self.classes)))
-        return self.finished(x).view(-1, *self.shape)
+        validate_labels(labels, self.classes, len(z))
+        x: Tensor = self.last(self.hidden(append_one_hot(z, labels, self.classes)))
+        return self.output_function(x).view(-1, *self.shape)
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Start the output's biases at the mean picture."""
+        """Start the output's biases at the mean image."""
         mean = images.flatten(1).mean(0)
         if self.output == "sigmoid":
             self.last.bias.copy_(torch.logit(mean, eps=HALF_LEVEL))
@@ -81,14 +82,14 @@ class DenseDiscriminator(Discriminator):
     """pixels -> [dropout, maxout] x depth -> dropout -> linear.
 
     Args:
-        shape: of a picture.
+        shape: of an image.
         width: units of a maxout layer.
         depth: maxout layers.
         pieces: of a unit.
         dropout: probability with which a unit is dropped; pixels are with 0.4 times this.
-        limit: the largest norm of the weights that come into a piece (Srebro & Shraibman 2005); None for none, as in the authors' file.
-        classes: K, told by a one-hot code beside the pixels; None where not.
-        spread: weights begin as U(-spread, spread); None for the rule that keeps the signal's size.
+        max_norm: the largest norm of the incoming weights of a piece (Srebro & Shraibman 2005); None for none, as in the authors' file.
+        classes: K, given by a one-hot vector beside the pixels; None where it is not class-conditional.
+        init_bound: weights start as U(-init_bound, init_bound); None for the rule that keeps the signal's size.
 
     Raises:
         InputError: a number is out of range.
@@ -102,48 +103,48 @@ class DenseDiscriminator(Discriminator):
         depth: int = 2,
         pieces: int = 5,
         dropout: float = 0.5,
-        limit: float | None = None,
+        max_norm: float | None = None,
         classes: int | None = None,
-        spread: float | None = 0.005,
+        init_bound: float | None = 0.005,
     ) -> None:
         super().__init__(shape, classes=classes)
         if depth < 1:
             raise bad_value("depth", depth, "at least 1")
-        if limit is not None and not limit > 0:
-            raise bad_value("limit", limit, "more than 0, or None")
-        self.limit = limit
+        if max_norm is not None and not max_norm > 0:
+            raise bad_value("max_norm", max_norm, "more than 0, or None")
+        self.max_norm = max_norm
         features, layers = math.prod(self.shape), []
-        for place in range(depth):
-            told = (classes or 0) if place == 0 else 0
-            layers.append(MaxoutLinear(features + told, width, pieces))
+        for index in range(depth):
+            one_hot = (classes or 0) if index == 0 else 0
+            layers.append(MaxoutLinear(features + one_hot, width, pieces))
             features = width
         self.layers = nn.ModuleList(layers)
         self.pixel_drop, self.drop = Dropout(0.4 * dropout), Dropout(dropout)
         self.head = nn.Linear(width, 1)
         nn.init.zeros_(self.head.bias)
-        if spread is not None:
+        if init_bound is not None:
             for weight in (*(layer.weight for layer in layers), self.head.weight):
-                nn.init.uniform_(weight, -spread, spread)
+                nn.init.uniform_(weight, -init_bound, init_bound)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, *shape) -> (N), float32."""
-        check_labels(labels, len(x), self.classes)
-        x = with_classes(self.pixel_drop(x.flatten(1)), labels, self.classes)
+        validate_labels(labels, self.classes, len(x))
+        x = append_one_hot(self.pixel_drop(x.flatten(1)), labels, self.classes)
         for layer in self.layers:
             x = self.drop(layer(x))
         logits: Tensor = self.head(x)
         return logits.float().squeeze(1)
 
     def constrain(self) -> None:
-        """Hold the norms of the weights that come into pieces to the limit."""
-        if self.limit is not None:
+        """Limit the norms of the incoming weights of pieces."""
+        if self.max_norm is not None:
             max_norm_(
-                [weight for layer in self.layers for weight in layer.parameters() if weight.dim() == 2], self.limit
+                [weight for layer in self.layers for weight in layer.parameters() if weight.dim() == 2], self.max_norm
             )
 
 
-def spectral(discriminator: DenseDiscriminator) -> DenseDiscriminator:
-    """Hold the spectral norm of every layer's weights at 1, in place (Miyato et al. 2018, 1802.05957), and return the discriminator.
+def spectrally_normalised(discriminator: DenseDiscriminator) -> DenseDiscriminator:
+    """Normalise the weights of every layer to a spectral norm of 1, in place (Miyato et al. 2018, 1802.05957), and return the discriminator.
 
     Of a maxout layer that is the norm of all pieces as one matrix W: |max(W x) - max(W y)| <= |W (x - y)|, so that the network is 1-Lipschitz
     but for dropout.
@@ -153,10 +154,10 @@ def spectral(discriminator: DenseDiscriminator) -> DenseDiscriminator:
     return discriminator
 
 
-def _linear(features: int, width: int, spread: float | None) -> nn.Linear:
+def _linear(features: int, width: int, init_bound: float | None) -> nn.Linear:
     """Make a layer with biases at 0."""
     layer = nn.Linear(features, width)
-    bound = math.sqrt(6.0 / features) if spread is None else spread
+    bound = math.sqrt(6.0 / features) if init_bound is None else init_bound
     nn.init.uniform_(layer.weight, -bound, bound)
     nn.init.zeros_(layer.bias)
     return layer

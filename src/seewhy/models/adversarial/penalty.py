@@ -1,6 +1,6 @@
-"""The gradient penalty: it keeps the slope of the discriminator near 1 between real and drawn pictures (Gulrajani et al. 2017, 1704.00028).
+"""The gradient penalty: it keeps the discriminator's gradient norm near 1 between real and generated images (Gulrajani et al. 2017, 1704.00028).
 
-With x a real picture and y a drawn one:
+With x a real image and y a generated one:
 
     x^ = e x + (1 - e) y, e ~ U(0, 1) for each pair;   P = E (|grad_x^ D(x^)|_2 - 1)^2
 """
@@ -18,13 +18,13 @@ from seewhy.core.errors import InputError
 def gradient_penalty(
     discriminator: Callable[[Tensor, Tensor | None], Tensor], real: Tensor, fake: Tensor, labels: Tensor | None = None
 ) -> Tensor:
-    """Return P, a scalar with its graph. e is drawn from torch's global generator.
+    """Return P, a scalar with its graph. e comes from torch's global source.
 
     Args:
-        discriminator: (N, ...) and labels to logits (N), each from its own picture alone: no batch normalisation.
+        discriminator: (N, ...) and labels to logits (N), each from its own image alone: no batch normalisation.
         real: x, floating (N, ...).
         fake: y, of the shape of x.
-        labels: int64 (N), the classes of both; None where the discriminator is not told them.
+        labels: int64 (N), the classes of both; None where the discriminator is not class-conditional.
 
     Raises:
         InputError: the shapes differ.
@@ -33,16 +33,16 @@ def gradient_penalty(
         raise InputError(f"fake: must have the shape of real {tuple(real.shape)}, got {tuple(fake.shape)}")
     share = torch.rand(len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
     between = torch.lerp(fake.detach(), real.detach(), share).requires_grad_()
-    return (slopes(discriminator, between, labels) - 1.0).square().mean()
+    return (gradient_norms(discriminator, between, labels) - 1.0).square().mean()
 
 
-def slopes(
+def gradient_norms(
     discriminator: Callable[[Tensor, Tensor | None], Tensor], images: Tensor, labels: Tensor | None = None
 ) -> Tensor:
-    """Return |grad D| at each picture, float32 or wider (N), with its graph; `images` must require a gradient.
+    """Return |grad D| at each image, float32 or wider (N), with its graph; `images` must require a gradient.
 
     The gradient of the root at 0 is infinite: 1e-12 is added under it.
     """
     (gradient,) = torch.autograd.grad(discriminator(images, labels).sum(), images, create_graph=True)
-    wide = torch.promote_types(gradient.dtype, torch.float32)
-    return (gradient.to(wide).flatten(1).square().sum(1) + 1e-12).sqrt()
+    dtype = torch.promote_types(gradient.dtype, torch.float32)
+    return (gradient.to(dtype).flatten(1).square().sum(1) + 1e-12).sqrt()

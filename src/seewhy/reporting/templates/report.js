@@ -3,22 +3,22 @@
   root.classList.add("js");
   const themes = ["auto", "light", "dark"];
   const stored = () => { try { return localStorage.getItem("seewhy-theme"); } catch { return null; } };
-  const keep = (name) => { try { localStorage.setItem("seewhy-theme", name); } catch { /* a file may have no storage */ } };
-  const wear = (name) => { if (name === "auto") delete root.dataset.theme; else root.dataset.theme = name; };
+  const store = (name) => { try { localStorage.setItem("seewhy-theme", name); } catch { /* a file may have no storage */ } };
+  const apply = (name) => { if (name === "auto") delete root.dataset.theme; else root.dataset.theme = name; };
   let theme = themes.includes(stored()) ? stored() : "auto";
-  wear(theme);
+  apply(theme);
 
   const startTheme = () => {
     const button = document.querySelector("[data-theme-toggle]");
-    const say = () => {
+    const label = () => {
       button.firstElementChild.textContent = "Theme: " + theme;
       button.setAttribute("aria-label", "Colour theme: " + theme);
     };
     button.addEventListener("click", () => {
       theme = themes[(themes.indexOf(theme) + 1) % themes.length];
-      wear(theme); keep(theme); say();
+      apply(theme); store(theme); label();
     });
-    say();
+    label();
   };
 
   const startCopy = () => document.querySelectorAll("[data-copy]").forEach((button) => {
@@ -37,7 +37,7 @@
   const startFrames = () => document.querySelectorAll("[data-frames]").forEach((box) => {
     const frames = [...box.querySelectorAll("figure")];
     const slider = box.querySelector("input");
-    slider.addEventListener("input", () => frames.forEach((frame, place) => frame.toggleAttribute("data-early", place !== +slider.value)));
+    slider?.addEventListener("input", () => frames.forEach((frame, index) => frame.toggleAttribute("data-hidden", index !== +slider.value)));
   });
 
   const sort = (table, column, head) => {

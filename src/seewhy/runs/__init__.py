@@ -1,0 +1,1 @@
+"""Runs: the folder, training and going on, many runs as processes, prediction, evaluation, ensembles, the report."""

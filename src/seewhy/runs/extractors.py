@@ -1,0 +1,116 @@
+"""Feature extractors that need a network: a trained classifier's last layer, and the Inception of published FIDs."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seewhy.core.errors import InputError
+from seewhy.metrics import FeatureExtractor, Features
+from seewhy.models import Classifier
+
+CHUNK = 500
+"""Images in a forward pass."""
+
+INCEPTION = "inception"
+"""The name by which `inception_features` is asked for."""
+
+INCEPTION_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+"""The file of the Inception network's weights, as torch-fidelity names it."""
+
+INCEPTION_CHUNK = 50
+"""Images in a forward pass of Inception, which resizes each to 299 x 299."""
+
+
+def classifier_features(classifier: Classifier, name: str) -> FeatureExtractor:
+    """Return the extractor whose features are the inputs of the classifier's last layer, in eval mode and float32.
+
+    Args:
+        classifier: trained; its network ends in a linear `head`.
+        name: of the classifier, such as "convnet of run mnist-1".
+    """
+    net: Any = classifier.net
+    head: torch.nn.Linear = net.head
+    return FeatureExtractor(
+        f"{name}, {head.in_features} features", lambda images: _last_features(classifier, head, images)
+    )
+
+
+def run_features(classifier: nn.Module, name: str, shape: tuple[int, int, int]) -> FeatureExtractor:
+    """Return the extractor of a classifier's run: "convnet of run mnist-1, 256 features".
+
+    Args:
+        classifier: the run's network.
+        name: of the run.
+        shape: (C, H, W) of its images.
+
+    Raises:
+        InputError: the network is no classifier.
+    """
+    if not isinstance(classifier, Classifier):
+        raise InputError(f"extractor: {name} is no classifier; name a run of mlp, convnet or resnet on the same images")
+    extractor = classifier_features(classifier, name)
+
+    def features(images: Tensor) -> Features:
+        if tuple(images.shape[1:]) != shape:
+            raise InputError(f"images: must have the size of {name} {shape}, got {tuple(images.shape[1:])}")
+        return extractor.features(images)
+
+    return FeatureExtractor(extractor.name, features)
+
+
+def inception_features() -> FeatureExtractor:
+    """Return the extractor of published FIDs: the 2,048 pooled features of TensorFlow's Inception of 2015, by torchmetrics (Heusel et al. 2017).
+
+    Its weights are torch-fidelity's file in torch's hub folder; nothing is downloaded. Grey images are repeated over three channels.
+
+    Raises:
+        InputError: the file or a package is not there, or the file holds more than weights.
+    """
+    file = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_WEIGHTS
+    if not file.is_file():
+        raise InputError(
+            f"extractor: '{INCEPTION}' needs the weights of torch-fidelity, but there is no {file}; put them there, "
+            "or name the run of a classifier of such images"
+        )
+    try:
+        from torchmetrics.image.fid import NoTrainInceptionV3
+
+        torch.load(file, map_location="cpu", weights_only=True)  # the network's own loading would run a stranger's code
+        network = NoTrainInceptionV3(INCEPTION, ["2048"], str(file))
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"extractor: '{INCEPTION}' needs torchmetrics and torch-fidelity ({error}); pip install 'seewhy[inception]'"
+        ) from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise InputError(f"{file}: does not hold the weights of Inception: {error}") from error
+
+    @torch.no_grad()
+    def features(images: Tensor) -> Features:
+        chunks = (chunk.expand(-1, 3, -1, -1) for chunk in images.split(INCEPTION_CHUNK))  # type: ignore[no-untyped-call]
+        return Features(torch.cat([network(chunk).float() for chunk in chunks]))
+
+    return FeatureExtractor("Inception of 2015, 2048 features", features)
+
+
+@torch.no_grad()
+def _last_features(classifier: Classifier, head: torch.nn.Linear, images: Tensor) -> Features:
+    inputs: list[Tensor] = []
+    values, probabilities = [], []
+    device = head.weight.device
+    handle = head.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
+    training = classifier.training
+    classifier.eval()
+    try:
+        for chunk in images.split(CHUNK):  # type: ignore[no-untyped-call]
+            logits = classifier(chunk.to(device))
+            values.append(inputs.pop().float().cpu())
+            probabilities.append(logits.softmax(1).cpu())
+    finally:
+        handle.remove()
+        classifier.train(training)
+    return Features(torch.cat(values), torch.cat(probabilities))

@@ -1,0 +1,166 @@
+"""The files of a run.
+
+request.toml       what was asked for: edits (`seewhy train --spec RUN --optimizer adam`) start from it
+spec.toml          the same, resolved: every default filled in from the data and the machine, with the reason; repeats the run bit for bit
+data.json          what the network must know of its data: classes, size, mean and standard deviation; the audit
+environment.json   versions, machine, command
+events.jsonl       every event of the training, a line each (`seewhy.training.event_log`)
+metrics.csv        a line an epoch
+results.json       the final figures by split: {"test": {"accuracy": ...}}; its presence says that the run has ended
+record.json        what prediction, sampling and the report need beside the figures: temperature, evaluation in full, sheets, ...
+predictions/       SPLIT.npz for each evaluated split: probabilities and labels (or log-likelihoods) by image, and the images' names
+checkpoint/        weights and all that going on needs (`seewhy.training.checkpoint`)
+snapshots/         the network that each cycle of the learning rate left, where there are several
+members/           of an ensemble: a run each
+augmented/         what augmentation makes of some training images, a strip a change
+samples/           the most confident mistakes of a classifier, as images
+frames/, generated/   of a generative model: images through training, and at the end
+tensorboard/       event files, where they were asked for
+report.html        all of it to look at
+.lock              held while a process trains the run
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from seewhy.core.errors import InputError
+from seewhy.core.files import naming, write_atomic, write_json, write_text
+from seewhy.models.family import Finished
+from seewhy.runs.environment import environment
+from seewhy.spec import Request, RunSpec
+from seewhy.spec.build import REQUEST, SPEC
+from seewhy.training.build import Prepared
+
+FIRST, LAST = ("epoch", "step"), ("lr", "images_per_second", "seconds")
+"""Columns of metrics.csv around the metrics."""
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """Return the specification of a run; raises InputError if the folder is none, or is of another version."""
+    if not (folder / SPEC).is_file():
+        raise InputError(f"{folder}: is not a run folder (there is no {SPEC}); name a folder that `seewhy train` made")
+    return RunSpec.from_toml(folder / SPEC)
+
+
+def read_request(folder: Path) -> Request:
+    """Return what was asked for."""
+    return Request.from_toml(folder / REQUEST)
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """Return a JSON file of the folder, {} if it is not there yet; raises InputError if it is damaged."""
+    path = folder / name
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged: {error}") from None
+    return value
+
+
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """Return one dictionary an epoch, from metrics.csv."""
+    path = folder / "metrics.csv"
+    if not path.exists():
+        return []
+    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    return [{name: float(value) for name, value in row.items() if value} for row in rows]
+
+
+def write_metrics(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write metrics.csv whole: a line an epoch, empty where a figure does not exist."""
+    text = io.StringIO()
+    measured = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in (*FIRST, *LAST)]
+    writer = csv.DictWriter(text, (*FIRST, *measured, *LAST), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "metrics.csv", text.getvalue())
+
+
+def write_predictions(folder: Path, split: str, arrays: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Write predictions/SPLIT.npz: arrays by image, and the images' names."""
+    home = folder / "predictions"
+    with naming(home):
+        home.mkdir(exist_ok=True)
+
+    def write(path: Path) -> None:
+        with open(path, "wb") as file:
+            np.savez_compressed(file, names=np.asarray(list(names), dtype=np.str_), **arrays)
+
+    write_atomic(home / f"{split}.npz", write)
+
+
+def write_finished(folder: Path, finished: Finished, names: Mapping[str, Sequence[str]]) -> None:
+    """Write what the end of a run gives; results.json last, for it says that the run has ended.
+
+    Args:
+        folder: of the run.
+        finished: the figures.
+        names: of the images, by split.
+    """
+    for split, arrays in finished.predictions.items():
+        write_predictions(folder, split, arrays, names[split])
+    write_json(folder / "record.json", finished.record)
+    write_json(folder / "results.json", finished.results)
+
+
+def create(folder: Path, prepared: Prepared) -> None:
+    """Make the folder of a new run; raises InputError if something is there already."""
+    if folder.exists():
+        raise InputError(
+            f"{folder}: exists already and is not overwritten; choose another --out, or go on with --resume {folder}"
+        )
+    with naming(folder):
+        folder.mkdir(parents=True)
+    try:
+        _fill(folder, prepared)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _fill(folder: Path, prepared: Prepared) -> None:
+    dataset = prepared.dataset
+    write_json(
+        folder / "data.json",
+        {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "classes": list(dataset.classes),
+            "facts": prepared.facts.to_json(),
+            "mean": list(dataset.mean),
+            "std": list(dataset.std),
+            "audit": dataset.audit.to_json(),
+        },
+    )
+    engine, train = prepared.engine, prepared.spec.train
+    write_json(folder / "environment.json", environment(train.device, train.precision, engine.world))
+    prepared.resolution.request.save(folder / REQUEST)
+    write_text(folder / SPEC, prepared.resolution.to_toml())
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the run folder for this process; raises InputError if another process is training it."""
+    lock = FileLock(folder / ".lock")
+    try:
+        with naming(folder):
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{folder}: another process is training this run; wait for it, or stop it first") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,105 @@
+"""Many runs as processes: as many at a time as there are cores to share, each going on where it stopped.
+
+A run that was killed goes on from its last checkpoint; one that has ended is left alone; the images are decoded once, into the cache that all
+share. Ensembles train their members this way, and studies their runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seewhy.core.errors import InputError, RunError
+from seewhy.runs.stopping import Stop
+from seewhy.spec.build import SPEC
+
+POLL = 0.1
+"""Seconds between looks at the processes."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to train.
+
+    Attributes:
+        request: the TOML file of what is wanted.
+        folder: where the run goes.
+        log: where its process writes what it prints; appended to.
+    """
+
+    request: Path
+    folder: Path
+    log: Path
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has its results."""
+        return (self.folder / "results.json").is_file()
+
+
+def launch(
+    jobs: Sequence[Job],
+    *,
+    at_once: int,
+    stop: Stop = lambda: False,
+    ended: Callable[[Job], None] = lambda _: None,
+) -> None:
+    """Train runs as processes until all have ended, one fails, or a stop is asked for.
+
+    Args:
+        jobs: those that have ended already are left alone.
+        at_once: processes at the same time, at most.
+        stop: asked between looks; True lets the running ones save and ends.
+        ended: called with each run that ends.
+
+    Raises:
+        InputError: a run refuses its request; names it and says why, in its own words.
+        RunError: a run failed; the others have saved and can go on.
+    """
+    waiting = deque(job for job in jobs if not job.ended)
+    running: list[tuple[Job, subprocess.Popen[bytes]]] = []
+    try:
+        while (waiting or running) and not stop():
+            while waiting and len(running) < at_once:
+                job = waiting.popleft()
+                running.append((job, _start(job)))
+            time.sleep(POLL)
+            for pair in [pair for pair in running if pair[1].poll() is not None]:
+                running.remove(pair)
+                if pair[1].returncode:
+                    raise _failure(pair[0], pair[1].returncode)
+                ended(pair[0])
+    finally:
+        for _, process in running:  # asked to stop, or another run failed: they save, and can go on
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+        for _, process in running:
+            process.wait()
+
+
+def _start(job: Job) -> subprocess.Popen[bytes]:
+    """Start a run's process, or let it go on; a session of its own keeps Ctrl-C to the parent, which hands it on once."""
+    begun = (job.folder / SPEC).is_file()
+    if not begun and job.folder.exists():  # killed while its folder was made, before its specification was there
+        shutil.rmtree(job.folder)
+    what = ["--resume", str(job.folder)] if begun else ["--spec", str(job.request), "--out", str(job.folder)]
+    with open(job.log, "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "seewhy", "train", *what], stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _failure(job: Job, code: int) -> RunError | InputError:
+    """Say why a run failed, in its own last words."""
+    lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = lines[-1] if lines else "it said nothing"
+    message = f"run {job.folder.name} failed: {said}; see {job.log}; the others are kept"
+    return InputError(message) if code == 2 else RunError(message)

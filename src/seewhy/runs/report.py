@@ -1,0 +1,121 @@
+"""From a run folder to its report: the records that the drawing needs, gathered from the folder's files."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from seewhy.core.files import write_text
+from seewhy.models.family import implementation_of
+from seewhy.reporting import ChoiceRow, ReportRecord, render_report
+from seewhy.runs.augmented import read_augmented
+from seewhy.spec import Request, RunSpec
+from seewhy.spec.build import SPEC
+from seewhy.spec.run_spec import ASKED, CHOSEN
+
+
+class RunFiles(Protocol):
+    """What a report is made from."""
+
+    folder: Path
+    spec: RunSpec
+
+    @property
+    def request(self) -> Request:
+        """What was asked for."""
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The final figures by split; {} before the end."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the end of the run has kept; {} before the end."""
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """One dictionary an epoch."""
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the network knows of its data."""
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return a JSON file of the folder, {} if it is not there."""
+
+
+def write_report(run: RunFiles) -> Path:
+    """Draw report.html from the folder's files and return its path."""
+    path = run.folder / "report.html"
+    write_text(path, render_report(record_of(run)))
+    return path
+
+
+def record_of(run: RunFiles) -> ReportRecord:
+    """Gather what the report shows; parts that the run has not reached are left out and said."""
+    family = implementation_of(run.spec).report(run)
+    metrics, facts = run.metrics, run.data["facts"]
+    ended = (run.folder / "results.json").is_file()
+    notes = [] if ended else ["This run has not ended: there is no final evaluation yet."]
+    last = next(path for name in ("metrics.csv", SPEC) if (path := run.folder / name).exists())
+    written = datetime.datetime.fromtimestamp(last.stat().st_mtime).astimezone()
+    evaluation = family.evaluation
+    tiles = [("Training images", f"{facts['train_images']:,}"), ("Classes", f"{facts['classes']}")]
+    if metrics:
+        tiles.append(("Training time", _format_seconds(metrics[-1]["seconds"])))
+        tiles.append(("Speed", f"{metrics[-1]['images_per_second']:,.0f} images/s"))
+    return ReportRecord(
+        title=_title(run),
+        run_name=run.folder.resolve().name,
+        created=written.isoformat(timespec="seconds"),
+        summary=[*family.summary, *tiles],
+        command=f"seewhy train --spec {run.folder}",
+        python=f'import seewhy\n\nrun = seewhy.Run("{run.folder}")\n{family.python}',
+        metrics=metrics,
+        sections=family.sections,
+        evaluation=evaluation,
+        ensemble=run.read_json("ensemble.json").get(evaluation.split) if evaluation is not None else None,
+        augmentation=read_augmented(run.folder),
+        choices=choices_of(run.spec, run.request, (run.folder / SPEC).read_text(encoding="utf-8")),
+        spec_toml=(run.folder / SPEC).read_text(encoding="utf-8"),
+        environment=run.read_json("environment.json"),
+        audit=run.data["audit"],
+        notes=[*notes, *family.notes],
+    )
+
+
+def choices_of(spec: RunSpec, request: Request, toml: str) -> Sequence[ChoiceRow]:
+    """Return every field with its origin: those asked for, and the others with why they were chosen, as spec.toml's comments say."""
+    comments = _comments(toml)
+    asked = request.asked()
+    rows = []
+    for path, value in spec.flat().items():
+        holder = ".".join(path.split(".")[:2])
+        comment = comments.get(holder, "")
+        reason = comment.removeprefix(f"{CHOSEN}: ") if comment.startswith(f"{CHOSEN}: ") else ""
+        name = path.removesuffix(".name") if path.count(".") == 2 else path
+        rows.append(ChoiceRow(name, value, path in asked, "" if path in asked or comment == ASKED else reason))
+    return rows
+
+
+def _comments(toml: str) -> Mapping[str, str]:
+    """Return the comment of each field's line."""
+    comments, section = {}, ""
+    for line in toml.splitlines():
+        if line.startswith("["):
+            section = line.strip("[]") + "."
+        elif " = " in line and "  # " in line:
+            comments[section + line.split(" = ")[0]] = line.rpartition("  # ")[2]
+    return comments
+
+
+def _title(run: RunFiles) -> str:
+    spec, name = run.spec, run.data["name"]
+    members = spec.networks
+    return f"{name}: ensemble of {members}" if members > 1 else f"{name}: {spec.model.name}"
+
+
+def _format_seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

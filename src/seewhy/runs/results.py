@@ -1,0 +1,57 @@
+"""The final figures of a run in words, and generated images as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from seewhy.core.files import naming
+from seewhy.data.image_files import save_image, to_pixels
+from seewhy.metrics import format_sparsity
+
+SPLITS = {"val": "validation", "test": "test"}
+
+
+def format_results(results: Mapping[str, Any]) -> list[str]:
+    """Return results.json as lines for people, a line a split."""
+    lines = [f"{label} {_format_split(results[split])}" for split, label in SPLITS.items() if split in results]
+    if "weights" in results:
+        lines.append(f"weights at zero {format_sparsity(results['weights'])}")
+    return lines
+
+
+def _format_split(figures: Mapping[str, Any]) -> str:
+    n = f"{figures['n']:,} images" if "n" in figures else "all images"
+    low, high = figures.get("interval", (None, None))
+    if "nats" in figures:
+        bits = f"{figures['bits_per_dimension']:.3f} bits per value"
+        return (
+            f"{figures['nats']:.2f} nats per image [{low:.2f}, {high:.2f}], {bits}, of {n} ({figures['estimator']})"
+        )
+    if "accuracy" in figures and low is not None:
+        return f"accuracy {figures['accuracy']:.2%} [{low:.2%}, {high:.2%}] of {n}"
+    shown = (f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items() if isinstance(value, float))
+    return f"{', '.join(shown)} of {n}"
+
+
+def write_images(images: Tensor, out: Path, columns: int | None = None) -> None:
+    """Write images (N, C, H, W): as one sheet if `out` is a .png file, else one by one into the folder `out`, which is made.
+
+    Raises:
+        RunError: the place cannot be written.
+    """
+    from seewhy.reporting import image_grid
+
+    with naming(out):
+        if out.suffix == ".png":
+            out.parent.mkdir(parents=True, exist_ok=True)
+            fitting = None if columns is None else min(columns, len(images))
+            save_image(image_grid(to_pixels(images), columns=fitting), out)
+            return
+        out.mkdir(parents=True)
+        digits = len(str(len(images)))
+        for number, pixels in enumerate(to_pixels(images), start=1):
+            save_image(pixels, out / f"{number:0{digits}d}.png")

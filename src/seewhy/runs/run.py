@@ -1,0 +1,478 @@
+"""A run in its folder: what it was, what it reached, and the network that predicts or generates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+
+import torch
+from torch import Tensor, nn
+
+from seewhy import data as seewhy_data
+from seewhy.core.errors import InputError, bad_value
+from seewhy.metrics import ClassificationMetrics, FeatureExtractor, LikelihoodMetrics, SampleQuality, apply_temperature
+from seewhy.models.family import Evaluated, Trained, implementation_of, verb
+from seewhy.models.generative import Label, sample_quality
+from seewhy.models.predictor import Predictor, view_probabilities
+from seewhy.nn import monte_carlo
+from seewhy.runs import folder as files
+from seewhy.runs.evaluate import Progress, evaluate_ensemble, evaluation_split
+from seewhy.runs.extractors import INCEPTION, inception_features, run_features
+from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_files, predict_list, read_images
+from seewhy.runs.report import write_report
+from seewhy.spec import DataFacts, Request, RunSpec
+from seewhy.training.build import data_options
+from seewhy.training.checkpoint import Checkpoints, load_tensors, snapshot_file
+from seewhy.training.event_log import read_events
+from seewhy.training.fabric import Engine, choose_device, choose_precision
+from seewhy.training.state import isolated
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CHUNK = 500
+"""Images of a forward pass."""
+
+
+def _computing(method: Callable[Concatenate[Run, P], R]) -> Callable[Concatenate[Run, P], R]:
+    """Let a method compute in torch's usual state, with the run's threads and precision, and give the caller's state back."""
+
+    @wraps(method)
+    def inside(self: Run, *args: P.args, **kwargs: P.kwargs) -> R:
+        with isolated():
+            self.engine.apply()
+            return method(self, *args, **kwargs)
+
+    return inside
+
+
+class Run:
+    """A trained (or half-trained) run in its folder.
+
+    Opening reads only small files; the network is loaded when it is first needed.
+
+    Attributes:
+        folder: where it lives; `seewhy.runs.folder` lists its files.
+        spec: the resolved specification.
+        snapshot: of a snapshot ensemble, which network this is (from 1); None for the whole run.
+    """
+
+    def __init__(self, folder: Path | str, snapshot: int | None = None) -> None:
+        """Open a run folder, or one of its snapshots as a network by itself.
+
+        Raises:
+            InputError: the folder is no run, or one of another version.
+        """
+        self.folder, self.snapshot = Path(folder), snapshot
+        self.spec: RunSpec = files.read_spec(self.folder)
+        self.checkpoints = Checkpoints(self.folder / "checkpoint")
+
+    def __repr__(self) -> str:
+        return f"seewhy.Run({str(self.folder)!r})"
+
+    # What the folder holds.
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return a JSON file of the folder, {} if it is not there yet; raises InputError if it is damaged."""
+        return files.read_json(self.folder, name)
+
+    @property
+    def request(self) -> Request:
+        """What was asked for; `spec` is the same with every default filled in."""
+        return files.read_request(self.folder)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The final figures by split, such as `run.results["test"]["accuracy"]`; {} before the end."""
+        return self.read_json("results.json")
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What prediction, sampling and the report need beside the figures; {} before the end."""
+        return self.read_json("record.json")
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """One dictionary an epoch: losses (nats), accuracies, learning rate, speed."""
+        return files.read_metrics(self.folder)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Every event of the training so far, oldest first."""
+        return read_events(self.folder)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the network knows of its data: classes, facts, mean, std, audit."""
+        return self.read_json("data.json")
+
+    @cached_property
+    def facts(self) -> DataFacts:
+        """Size, channels and number of the images."""
+        return DataFacts(**self.data["facts"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, in the order of the network's outputs."""
+        return tuple(self.data["classes"])
+
+    @property
+    def members(self) -> tuple[Run, ...]:
+        """The members of an ensemble, in order: runs of their own, or the snapshots of this one; () for a single network."""
+        if self.snapshot is not None or self.spec.networks == 1:
+            return ()
+        numbers = range(1, self.spec.networks + 1)
+        if self.spec.ensemble.members > 1:
+            return tuple(Run(self.folder / "members" / f"{number:02d}") for number in numbers)
+        return tuple(Run(self.folder, number) for number in numbers)
+
+    # The network.
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where predictions are computed: this machine's best device, at the run's precision where it is supported."""
+        device = choose_device("auto")
+        precision = self.spec.train.precision if device == self.spec.train.device else choose_precision("auto", device)
+        return Engine(device=device, precision=precision)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The network with the best weights by validation: a classifier, uint8 (N, C, H, W) to logits (N, K), or a generative model.
+
+        Raises:
+            InputError: the run is an ensemble, which has several, or it has no checkpoint yet.
+        """
+        if self.spec.ensemble.members > 1:
+            raise InputError(
+                f"{self.folder}: is an ensemble; each of its members has a network: {self.members[0].folder}, ..."
+            )
+        with isolated():
+            implementation = implementation_of(self.spec)
+            model = implementation.build(self.spec, self.facts, tuple(self.data["mean"]), tuple(self.data["std"]))
+            model.load_state_dict(self._weights())
+            implementation.load(model, self.folder)
+            return model.to(self.engine.device).eval()
+
+    def _weights(self) -> dict[str, Tensor]:
+        if self.snapshot is not None:
+            return load_tensors(snapshot_file(self.folder, self.snapshot))
+        return self.checkpoints.weights("best" if self.checkpoints.has("best") else "last")
+
+    @property
+    def trained(self) -> Trained:
+        """The network together with what evaluation and the verbs of its family need."""
+        return Trained(
+            spec=self.spec,
+            model=self.model,
+            facts=self.facts,
+            classes=self.classes,
+            engine=self.engine,
+            folder=self.folder,
+            record={} if self.snapshot is not None else self.record,
+        )
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The module from uint8 images of any size to calibrated probabilities; of an ensemble, with all its members.
+
+        Raises:
+            InputError: the run is of a generative model.
+        """
+        make = verb(self.spec, "predict", self.folder)
+        if not self.members:
+            predictor: Predictor = make(self.trained)
+            return predictor
+        networks = [network for member in self.members for network in member.predictor.members]
+        first = self.members[0].predictor
+        return Predictor(networks, shape=first.shape, views=first.views, temperature=self._temperature)
+
+    @property
+    def _temperature(self) -> float:
+        return float(self.record.get("temperature", 1.0))
+
+    def release(self) -> None:
+        """Let go of the network; it is loaded again when it is needed."""
+        for name in ("predictor", "model"):
+            self.__dict__.pop(name, None)
+
+    # Classification.
+
+    @overload
+    def predict(self, images: ImageLike, *, samples: int | None = None) -> Prediction: ...
+
+    @overload
+    def predict(self, images: Sequence[ImageLike], *, samples: int | None = None) -> list[Prediction]: ...
+
+    def predict(
+        self, images: ImageLike | Sequence[ImageLike], *, samples: int | None = None
+    ) -> Prediction | list[Prediction]:
+        """Predict one image, or several.
+
+        Args:
+            images: a path, a PIL image, a uint8 array (H, W) or (H, W, C), or a uint8 tensor (C, H, W); or a list of such, or a batch, (N, H, W, C)
+                as an array or (N, C, H, W) as a tensor (which gives a list).
+            samples: average so many stochastic forward passes, with dropout and related layers as in training (Gal & Ghahramani 2016); None
+                for one pass without. `Prediction.disagreement` then says how far they lie apart.
+
+        Returns:
+            a `Prediction` (or a list): `label`, `confidence`, `top` five classes, `error`.
+
+        Raises:
+            InputError: the one image cannot be read (in a list it gives a `Prediction` with `error` set), or is of a kind that is not known.
+        """
+        single = not is_batch(images)
+        given: list[Any] = [images] if single else list(images)  # type: ignore[arg-type]
+        found = predict_list(self._output, self._probabilities(samples), given) if given else []
+        if not single:
+            return found
+        if found[0].error is not None:
+            raise InputError(f"{found[0].name}: {found[0].error}")
+        return found[0]
+
+    def predict_files(
+        self, paths: Sequence[str], progress: Progress | None = None, *, samples: int | None = None
+    ) -> Iterator[Prediction]:
+        """Yield a `Prediction` for every file, in order; any number of files fits in memory.
+
+        Args:
+            paths: image files.
+            progress: told (images done, images in all).
+            samples: as in `predict`.
+        """
+        return predict_files(self._output, self._probabilities(samples), paths, progress)
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Return calibrated class probabilities (N, K), float32, of uint8 images (N, C, H, W) of any size."""
+        return self._probabilities(None)(images)[0]
+
+    @property
+    def _output(self) -> Classes:
+        return Classes(self.classes, self.facts.shape)
+
+    def _probabilities(self, samples: int | None) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
+        """Return the function from images to probabilities and, of several members or passes, theirs."""
+        verb(self.spec, "predict", self.folder)  # refuses generative models before any work
+        if samples is not None and (not isinstance(samples, int) or isinstance(samples, bool) or samples < 1):
+            raise bad_value("samples", samples, "a whole number of at least 1")
+        if samples is not None and self.members:
+            raise InputError(f"{self.folder}: is an ensemble, whose members differ already; samples are of one network")
+
+        @torch.no_grad()
+        def probabilities(images: Tensor) -> tuple[Tensor, Tensor | None]:
+            with isolated():
+                self.engine.apply()
+                if self.members or samples is not None:
+                    each = self._of_members(images) if samples is None else self._sampled(images, samples)
+                    return apply_temperature(each.mean(0), self._temperature), each
+                return self._in_chunks(images, self.predictor), None
+
+        return probabilities
+
+    def _in_chunks(self, images: Tensor, predict: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
+        """Compute some images at a time; `axis` of what comes out is theirs."""
+        parts = []
+        for chunk in torch.split(images, CHUNK):
+            with self.engine.autocast():
+                parts.append(predict(chunk.to(self.engine.device)).cpu())
+        return torch.cat(parts, dim=axis) if parts else torch.zeros(0, len(self.classes))
+
+    def _of_members(self, images: Tensor) -> Tensor:
+        """Return the uncalibrated probabilities (M, N, K) of an ensemble's members, with one network in memory at a time."""
+        parts = []
+        for member in self.members:
+            parts.append(member._in_chunks(images, lambda x, m=member: m.predictor.member_probabilities(x).mean(0)))
+            member.release()
+        return torch.stack(parts)
+
+    def _sampled(self, images: Tensor, samples: int) -> Tensor:
+        """Return the uncalibrated probabilities (T, N, K) of T stochastic forward passes, the same for equal images."""
+        predictor, model = self.predictor, self.model
+
+        def passes(x: Tensor) -> Tensor:
+            fitted = predictor.resize(x)
+            each = monte_carlo(
+                model, fitted, samples, probabilities=lambda y: view_probabilities(model, y, predictor.views)
+            )
+            return each.samples
+
+        return self._in_chunks(images, passes, axis=1)
+
+    # Evaluation.
+
+    def evaluate(
+        self, source: str | Path | None = None, progress: Progress | None = None, *, samples: int | None = None
+    ) -> ClassificationMetrics | LikelihoodMetrics:
+        """Measure the network on data: the run's own test split (else validation), or another source.
+
+        Args:
+            source: a folder of class folders, a built-in name or an .npz file whose class names the run knows. Its test split is
+                taken if it has one of its own, else all its images. The run's own source means the run's own test split, so that no
+                image is evaluated that was trained on.
+            progress: told (images done, images in all).
+            samples: latents for each image by which a VAE's likelihood is bounded (None: 100).
+
+        Raises:
+            InputError: the source has classes that the run does not know, there is nothing to evaluate, or the model has no such figures.
+        """
+        figures: ClassificationMetrics | LikelihoodMetrics = self.measure(source, progress, samples=samples).figures
+        return figures
+
+    @_computing
+    def measure(
+        self, source: str | Path | None = None, progress: Progress | None = None, *, samples: int | None = None
+    ) -> Evaluated:
+        """Do what `evaluate` does; return the figures with their lines for people and the arrays by image, which predictions/ keeps."""
+        measure = verb(self.spec, "evaluate", self.folder)
+        where = None if source is None else str(source)
+        name, split = evaluation_split(self.spec, self.classes, where, progress)
+        total = len(split)
+        done = (lambda count: progress(count, total)) if progress is not None else None
+        if self.members:
+            if samples is not None:
+                raise InputError("samples: bound the likelihood of a vae, but this is an ensemble; leave them out")
+            evaluated = evaluate_ensemble(self.members, self._temperature, split, name, self.classes)
+        else:
+            evaluated = measure(self.trained, split, name, self.classes, samples=samples, progress=done)
+        if where is None and evaluated.arrays:
+            files.write_predictions(self.folder, name, evaluated.arrays, split.names)
+        return evaluated
+
+    # Generation.
+
+    def read(self, images: ImageLike | Sequence[ImageLike]) -> Tensor:
+        """Return images (paths, PIL images, arrays, tensors) at the run's size, uint8 (N, C, H, W)."""
+        return read_images(images, self.facts.shape)
+
+    @_computing
+    def sample(self, n: int, *, label: Label = None, seed: int = 0, temperature: float = 1.0) -> Tensor:
+        """Sample n images from a generative model: uint8 (n, C, H, W); equal seeds give equal images.
+
+        Args:
+            n: from 1 to 1,000,000.
+            label: a class by name or number, or one for each image, where the model is class-conditional; None: all in turn.
+            seed: of the noise.
+            temperature: below 1 more probable images, above 1 more varied ones.
+
+        Raises:
+            InputError: the run is of another kind, or an argument is wrong.
+        """
+        made: Tensor = verb(self.spec, "sample", self.folder)(
+            self.trained, n, label=label, seed=seed, temperature=temperature
+        )
+        return made
+
+    @_computing
+    def complete(
+        self,
+        images: ImageLike | Sequence[ImageLike],
+        *,
+        rows: int | None = None,
+        given: Tensor | None = None,
+        label: Label = None,
+        seed: int = 0,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Keep the upper `rows` of images (None: half), or the pixels `given` (bool), exactly, and sample the others: uint8 (N, C, H, W).
+
+        For autoregressive models; other arguments as in `sample`.
+        """
+        complete = verb(self.spec, "complete", self.folder)
+        options = {"rows": rows, "given": given, "label": label, "seed": seed, "temperature": temperature}
+        made: Tensor = complete(self.trained, self.read(images), **options)
+        return made
+
+    @_computing
+    def reconstruct(
+        self, images: ImageLike | Sequence[ImageLike], *, label: Label = None, seed: int = 0
+    ) -> Tensor:
+        """Return images decoded from the latents of images, uint8 (N, C, H, W); for autoencoders and VAEs."""
+        reconstruct = verb(self.spec, "reconstruct", self.folder)
+        made: Tensor = reconstruct(self.trained, self.read(images), label=label, seed=seed)
+        return made
+
+    @_computing
+    def interpolate(
+        self,
+        start: ImageLike,
+        end: ImageLike,
+        *,
+        steps: int = 9,
+        label: Label = None,
+        path: str = "spherical",
+        seed: int = 0,
+    ) -> Tensor:
+        """Return the images between the latents of two images, uint8 (steps, C, H, W); for autoencoders and VAEs.
+
+        Args:
+            start, end: the two images.
+            steps: from 2 to 1,000, both ends included.
+            label: a class, where the model is class-conditional; None: the most probable one of each image, and the first one's between.
+            path: "spherical" or "linear".
+            seed: of stochastic binarisation.
+        """
+        interpolate = verb(self.spec, "interpolate", self.folder)
+        options = {"steps": steps, "label": label, "path": path, "seed": seed}
+        made: Tensor = interpolate(self.trained, self.read(start), self.read(end), **options)
+        return made
+
+    @_computing
+    def traverse(
+        self,
+        image: ImageLike | None = None,
+        *,
+        steps: int = 9,
+        dimensions: int = 10,
+        label: Label = None,
+        seed: int = 0,
+    ) -> Tensor:
+        """Change one latent dimension of a VAE at a time, the one of the most KL first: uint8 (dimensions x steps, C, H, W)."""
+        traverse = verb(self.spec, "traverse", self.folder)
+        start = None if image is None else self.read(image)
+        options = {"steps": steps, "dimensions": dimensions, "label": label, "seed": seed}
+        made: Tensor = traverse(self.trained, start, **options)
+        return made
+
+    @_computing
+    def sample_quality(
+        self, *, extractor: Run | str | Path | None = None, n: int = 2000, seed: int = 0
+    ) -> SampleQuality:
+        """Compare n images that a generative model samples with real ones: FID, KID, precision and recall, density and coverage, memorisation.
+
+        Args:
+            extractor: the run of a classifier of such images, whose features are compared; "inception" for the network of published FIDs,
+                where its weights are there; None takes the pixels.
+            n: images to sample, at least 100.
+            seed: of their noise.
+
+        Raises:
+            InputError: the run is no generative model, the extractor no classifier or of other images, or there are too few images.
+        """
+        verb(self.spec, "sample", self.folder)
+        features, known = self._features(extractor)
+        decode, split = data_options(dict(self.spec.data))
+        dataset = seewhy_data.load_dataset(
+            self.spec.source, decode=decode, split=split, labels=self.spec.family.labels, strict=self.spec.data.strict
+        )
+        return sample_quality(self.trained, dataset, features, known, n=n, seed=seed)
+
+    def _features(self, extractor: Run | str | Path | None) -> tuple[FeatureExtractor | None, tuple[str, ...]]:
+        """Return the extractor that is asked for, None for the pixels, and the classes that it knows."""
+        if extractor is None:
+            return None, self.classes
+        if extractor == INCEPTION:
+            return inception_features(), self.classes
+        run = extractor if isinstance(extractor, Run) else Run(extractor)
+        if run.facts.shape != self.facts.shape:
+            raise InputError(
+                f"{run.folder}: takes images of {run.facts.shape}, but {self.folder} makes {self.facts.shape}; train it at the same resolution"
+            )
+        return run_features(run.model, f"{run.spec.model.name} of run {run.folder.name}", run.facts.shape), run.classes
+
+    # The report.
+
+    def report(self) -> Path:
+        """Draw report.html anew from the folder's files and return its path."""
+        with isolated():
+            return write_report(self)

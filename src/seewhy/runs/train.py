@@ -1,0 +1,206 @@
+"""Starting a run, and going on with one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from seewhy.core.files import remove_leftovers
+from seewhy.models.family import Trained, implementation_of
+from seewhy.runs import ensemble
+from seewhy.runs.augmented import write_augmented
+from seewhy.runs.folder import create, only_writer, write_finished, write_metrics
+from seewhy.runs.run import Run
+from seewhy.runs.start import Plan, announcement, free_name, validate_data, validate_place
+from seewhy.runs.stopping import InterruptedRunError, Stop, stop_requests
+from seewhy.spec import Request
+from seewhy.training.build import Prepared, make_job, prepare, prepare_again, validate_steps
+from seewhy.training.checkpoint import Checkpoint
+from seewhy.training.event_log import EventLog
+from seewhy.training.events import Emit, EpochEnded, Evaluated, Event, Observer, Planned, RunStarted, emitter
+from seewhy.training.job import Job, Progress
+from seewhy.training.loggers import TensorBoard, require_tensorboard
+from seewhy.training.loop import fit, predicting
+from seewhy.training.state import isolated
+
+
+def start(
+    request: Request,
+    folder: Path | None = None,
+    observers: Sequence[Observer] = (),
+    *,
+    stop: Stop | None = None,
+    dry_run: bool = False,
+) -> Run | None:
+    """Train a new run.
+
+    Args:
+        request: what is wanted.
+        folder: where the run goes; it must not exist. None makes a name under `runs/`.
+        observers: callables that are given every event.
+        stop: asked after every step; True ends the run with a checkpoint, as Ctrl-C does.
+        dry_run: stop after the plan, with nothing written.
+
+    Returns:
+        the run, or None after a dry run.
+
+    Raises:
+        InputError: the request or the data are wrong, or the folder exists.
+        RunError: the loss is not finite, or the disk cannot be written.
+        InterruptedRunError: the run was asked to stop.
+    """
+    log = EventLog()
+    emit = emitter((*observers, log))
+    plan = Plan(request=request, folder=folder, emit=emit, log=log, stop=stop, dry_run=dry_run)
+    with isolated():
+        try:
+            return ensemble.start(plan) if request.view()["ensemble.members"] not in (None, 1) else _start(plan)
+        finally:
+            log.close()
+
+
+def resume(folder: Path, observers: Sequence[Observer] = (), *, stop: Stop | None = None) -> Run:
+    """Go on with an interrupted run exactly where its last checkpoint stands.
+
+    Raises:
+        InputError: the folder is no run, its data have changed, or another process is training it.
+        InterruptedRunError: the run was asked to stop again.
+    """
+    run, log = Run(folder), EventLog()
+    emit = emitter((*observers, log))
+    plan = Plan(request=run.request, folder=folder, emit=emit, log=log, stop=stop)
+    with isolated():
+        try:
+            return ensemble.resume(folder, plan) if run.spec.ensemble.members > 1 else _resume(run, plan)
+        finally:
+            log.close()
+
+
+def _start(plan: Plan) -> Run | None:
+    validate_place(plan.folder)
+    if plan.request.get("train.tensorboard"):
+        require_tensorboard()
+    prepared = prepare(plan.request, plan.emit)
+    validate_steps(prepared)
+    plan.emit(Planned(prepared.spec, announcement(prepared)))
+    if plan.dry_run:
+        return None
+    folder = Path(prepared.engine.broadcast(str(plan.folder or free_name(prepared))))
+    if prepared.engine.is_main:
+        create(folder, prepared)
+        write_augmented(folder, prepared)
+    prepared.engine.barrier()
+    return _train(prepared, folder, plan, None)
+
+
+def _resume(run: Run, plan: Plan) -> Run:
+    if run.spec.train.tensorboard:
+        require_tensorboard()
+    checkpoint = run.checkpoints.load("last") if run.checkpoints.has("last") else None
+    prepared = prepare_again(run.request, run.spec, plan.emit)
+    validate_data(run, prepared)
+    validate_steps(prepared)
+    plan.emit(Planned(prepared.spec, announcement(prepared)))
+    return _train(prepared, run.folder, plan, checkpoint)
+
+
+def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint | None) -> Run:
+    """Run the loop from a checkpoint (or the start) to its end, then write the results."""
+    main = prepared.engine.is_main
+    progress = Progress.from_json(checkpoint.step, checkpoint.state) if checkpoint is not None else Progress()
+    with only_writer(folder) if main else nullcontext():
+        observers: list[Observer] = []
+        job = make_job(prepared, folder, emitter_of(observers), checkpoint)
+        if main:
+            plan.log.open(folder, progress.step)
+            if prepared.spec.train.tensorboard:
+                observers.append(TensorBoard(folder))
+            observers.append(_metrics_writer(folder, progress))
+            observers.extend(_family_observer(prepared, job, folder))
+            remove_leftovers(folder)
+            remove_leftovers(job.checkpoints.folder)
+            write_metrics(folder, progress.rows)
+        observers.append(plan.emit)
+        reason = _loop(job, progress, folder, checkpoint, plan.stop)
+        if reason == "interrupted":
+            raise InterruptedRunError(folder, progress.step, job.total_steps)
+        _finish(prepared, job, folder, plan.emit)
+    return Run(folder)
+
+
+def emitter_of(observers: list[Observer]) -> Emit:
+    """Return an emitter over a list of observers that may still grow."""
+
+    def emit(event: Event) -> None:
+        for observer in observers:
+            observer(event)
+
+    return emit
+
+
+def _metrics_writer(folder: Path, progress: Progress) -> Observer:
+    def observe(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            write_metrics(folder, progress.rows)
+
+    return observe
+
+
+def _family_observer(prepared: Prepared, job: Job, folder: Path) -> list[Observer]:
+    """Return what the family does after an epoch, with the weights that would predict."""
+    observe = implementation_of(prepared.spec).observe
+    if observe is None:
+        return []
+    epochs = -(-job.total_steps // job.steps_per_epoch)
+    after = observe(trained(prepared, job, folder), folder, epochs)
+
+    def observer(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            with predicting(job):
+                after(event.epoch + 1)
+            job.wrapped.train()
+
+    return [observer]
+
+
+def trained(prepared: Prepared, job: Job, folder: Path) -> Trained:
+    """Return a job's network as it is now, with what evaluation needs."""
+    return Trained(
+        spec=prepared.spec,
+        model=job.model,
+        facts=prepared.facts,
+        classes=prepared.dataset.classes,
+        engine=prepared.engine,
+        folder=folder,
+    )
+
+
+def _loop(job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | None, stop: Stop | None) -> str:
+    optimizer, steps = job.optimizer, (progress.step, job.total_steps, job.steps_per_epoch)
+    job.emit(RunStarted(folder, job.model, optimizer, *steps))
+    ended = checkpoint is not None and job.patience is not None and progress.epochs_without_gain >= job.patience
+    with stop_requests(stop) as asked:
+        return "early stop" if ended else fit(job, progress, asked)
+
+
+def _finish(prepared: Prepared, job: Job, folder: Path, emit: Emit) -> None:
+    """Measure the best weights and write the results. The test split is looked at here, once, after every choice has been made."""
+    prepared.engine.barrier()
+    main = prepared.engine.is_main
+    if job.snapshots:
+        if main:
+            ensemble.finish(Run(folder), emit)
+        prepared.engine.barrier()
+        return
+    job.model.load_state_dict(job.checkpoints.weights("best" if job.checkpoints.has("best") else "last"))
+    job.model.eval()
+    finished = implementation_of(prepared.spec).finish(trained(prepared, job, folder), prepared.dataset, folder)
+    if main:
+        splits = {name: split.names for name, split in prepared.dataset.splits.items()}
+        write_finished(folder, finished, splits)
+        for name in splits:
+            if name in finished.results:
+                emit(Evaluated(job.total_steps, name, finished.results[name]))
+    prepared.engine.barrier()
+

@@ -1,1 +1,0 @@
-"""Training generators, measuring them, and drawing from them."""

@@ -1,1 +1,0 @@
-"""The loop, and what it works on: job, events, checkpoints, averages, loggers."""

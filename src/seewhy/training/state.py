@@ -1,0 +1,50 @@
+"""Global state belongs to the caller: what training and prediction change of it is given back, also after an exception or Ctrl-C.
+
+    random state      torch's (and every CUDA device's), numpy's, Python's
+    numbers           torch's default dtype and device, matrix-product precision, thread count
+    modes             gradient mode, inference mode, autocast: the caller's, which would break training or ruin it without a word
+    warnings          the filters
+
+Signal handlers are given back by the code that sets them (`seewhy.runs.stopping`).
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Run a block in torch's usual state, and give the caller's back."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the caller's legacy state
+    generator = torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    precision = torch.get_float32_matmul_precision()
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        stack.enter_context(torch.device("cpu"))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        try:
+            torch.set_default_dtype(torch.float32)
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+            torch.set_float32_matmul_precision(precision)
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+            torch.set_rng_state(generator)
+            if cuda is not None:
+                torch.cuda.set_rng_state_all(cuda)

@@ -1,0 +1,42 @@
+"""Intervals against SciPy's."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from seewhy.core.errors import InputError
+from seewhy.metrics import mean_interval, wilson_interval
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (7, 10), (9050, 10_000)])
+def test_wilson_interval_is_scipys(successes, n):
+    expected = stats.binomtest(successes, n).proportion_ci(method="wilson")
+    assert wilson_interval(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def test_mean_interval_is_scipys():
+    values = torch.randn(30, generator=torch.Generator().manual_seed(0)) + 5
+    expected = stats.norm.interval(0.95, loc=values.mean().item(), scale=stats.sem(values.numpy()))
+    assert mean_interval(values) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_mean_interval_covers_the_mean_95_times_in_100():
+    values = torch.rand(2000, 50, generator=torch.Generator().manual_seed(0))
+    intervals = [mean_interval(row) for row in values]
+    covered = sum(low < 0.5 < high for low, high in intervals) / 2000
+    assert abs(covered - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000) + 0.005
+
+
+def test_a_single_value_has_no_width():
+    assert mean_interval(torch.tensor([2.0])) == (2.0, 2.0)
+
+
+def test_wrong_input_is_named():
+    with pytest.raises(InputError, match="n: must be at least 1, got 0"):
+        wilson_interval(0, 0)
+    with pytest.raises(InputError, match=r"successes: must be from 0 to n \(3\), got 4"):
+        wilson_interval(4, 3)
+    with pytest.raises(InputError, match=r"values: must be \(n\), n at least 1"):
+        mean_interval(torch.zeros(0))
