@@ -6,12 +6,17 @@ import os
 import platform
 from pathlib import Path
 
-import torch
+
+def processor() -> str:
+    """Return the processor's name."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def hardware() -> str:
-    """Return the processor, its cores, torch's threads and version, in a line."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{model}, {os.cpu_count()} processors, {torch.get_num_threads()} threads; torch {torch.__version__}"
+    """Return the processor, its cores, torch's threads and version, on one line."""
+    import torch
+
+    return f"{processor()}, {os.cpu_count()} processors, {torch.get_num_threads()} threads; torch {torch.__version__}"

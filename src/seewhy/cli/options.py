@@ -3,8 +3,8 @@
 `--train.epochs 3` and its short form `--epochs 3` come from the specification itself: names, help and types have one home. Values are read
 here only as far as text becomes a number or a truth value; what is allowed is decided by the specification, whose errors name the field.
 
-Every field of every model and optimiser is understood, so that one that does not belong is refused by name; help lists those of the model and the
-optimiser that are asked for.
+Every field of every model and optimiser is understood, so that one that does not belong is refused by name; help lists those of the model and
+the optimiser that are asked for.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ def add_spec_options(
         arguments: what was given, of which the model and the optimiser decide what help lists.
         sections: those whose fields are options.
     """
-    shown = {each.path for each in options_for(_named(arguments))}
+    shown = options_for(_named(arguments))
+    paths = {each.path for each in shown}
+    hidden = [each for each in all_options() if each.path not in paths]
     groups = {name: parser.add_argument_group(SECTION_TITLES[name]) for name in sections}
-    for each in all_options():
+    for each in (*shown, *hidden):
         if each.section in groups:
-            _add(groups[each.section], each, shown=each.path in shown)
+            _add(groups[each.section], each, shown=each.path in paths)
 
 
 def _named(arguments: Sequence[str]) -> Values:
@@ -66,9 +68,7 @@ def _add(group: Any, each: OptionField, *, shown: bool) -> None:
     flag = each.annotation is bool
     extra: dict[str, Any] = {"nargs": "?", "const": "true"} if flag else {}
     help_text = _help(each) if shown else argparse.SUPPRESS
-    group.add_argument(
-        *names, dest=path, default=argparse.SUPPRESS, metavar=_metavar(each), help=help_text, **extra
-    )
+    group.add_argument(*names, dest=path, default=argparse.SUPPRESS, metavar=_metavar(each), help=help_text, **extra)
 
 
 def spec_options(options: argparse.Namespace) -> dict[str, Any]:

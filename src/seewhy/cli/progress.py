@@ -127,7 +127,9 @@ class Reporter:
         if self._bar is None or self._task is None:
             return
         speed = self._images / max(time.perf_counter() - self._since, 1e-9)
-        note = "  ".join((*(_format_metric(name, value, 3) for name, value in event.metrics.items()), f"{speed:,.0f} images/s"))
+        note = "  ".join(
+            (*(_format_metric(name, value, 3) for name, value in event.metrics.items()), f"{speed:,.0f} images/s")
+        )
         self._bar.update(self._task, completed=event.step, note=note)
 
     def _epoch(self, event: EpochEnded) -> None:

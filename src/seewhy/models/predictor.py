@@ -64,7 +64,11 @@ class Predictor(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return calibrated probabilities (N, K)."""
-        return apply_temperature(self.member_probabilities(images).mean(0), float(self.temperature))
+        return apply_temperature(self.uncalibrated(images), float(self.temperature))
+
+    def uncalibrated(self, images: Tensor) -> Tensor:
+        """Return probabilities (N, K), averaged over views and members, before calibration."""
+        return self.member_probabilities(images).mean(0)
 
     @torch.no_grad()
     def member_probabilities(self, images: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from seewhy import data as seewhy_data
-from seewhy.core.errors import InputError, RunError
+from seewhy.core.errors import InputError
 from seewhy.core.files import write_json
 from seewhy.metrics import apply_temperature, classification_metrics, ensemble_metrics, weight_sparsity
 from seewhy.models.classifiers.family import calibrated
@@ -27,7 +27,7 @@ from seewhy.runs.launch import Job, launch
 from seewhy.runs.members import jobs_at_once, member_requests, member_threads, single
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, validate_data, validate_place
-from seewhy.runs.stopping import Stop, stop_requests
+from seewhy.runs.stopping import InterruptedRunError, Stop, stop_requests
 from seewhy.spec import Default, Request, resolve
 from seewhy.spec.classifiers import ClassifierReg
 from seewhy.training.build import Prepared, data_options, prepare, prepare_again
@@ -141,7 +141,7 @@ def _train(run: Run, emit: Emit, stop: Stop | None) -> Run:
             )
             stopped = asked() and not all(job.ended for job in jobs)
         if stopped:
-            raise RunError(f"stopped; go on with: seewhy train --resume {run.folder}")
+            raise InterruptedRunError(run.folder, sum(job.ended for job in jobs), len(jobs), "member")
         torch.set_num_threads((run.spec.ensemble.jobs or 1) * (run.spec.train.threads or 1))
         emit(RunEnded(0, "finished"))
         finish(run, emit)

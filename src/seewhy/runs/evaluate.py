@@ -103,10 +103,7 @@ def member_probabilities(members: Iterable[Member], split: Split) -> Tensor:
     """Return the uncalibrated probabilities (M, N, K), float32, of every member on a split; one network is in memory at a time."""
     parts = []
     for member in members:
-        predictor = member.predictor
-        parts.append(
-            split_probabilities(member.engine, lambda x, p=predictor: p.member_probabilities(x).mean(0), split)
-        )
+        parts.append(split_probabilities(member.engine, member.predictor.uncalibrated, split))
         member.release()
     return torch.stack(parts)
 

@@ -11,18 +11,18 @@ from torch.nn import functional as F
 from seewhy import data as seewhy_data
 from seewhy import models, nn
 from seewhy.core.errors import InputError
-from seewhy.core.seeding import generator
+from seewhy.core.seeding import rng
 
 IMAGES = 256
 DEPTH, WIDTH = 12, 128
-"""Of the multilayer perceptron that is looked at: deep enough for a small factor a layer to show."""
+"""Of the multilayer perceptron that is measured: deep enough for a small factor a layer to show."""
 
 FITTING = {"lecun": "tanh", "xavier": "tanh"}
 """Activations that initialisations are made for; the others are for relu."""
 
 
-def initial_spread(name: str, source: str = "digits") -> list[dict[str, Any]]:
-    """Return how activations and gradients spread through a deep multilayer perceptron that uses a technique, at its initialisation.
+def initial_statistics(name: str, source: str = "digits") -> list[dict[str, Any]]:
+    """Return statistics of activations and gradients of a deep multilayer perceptron that uses a technique, at its initialisation.
 
     Args:
         name: an initialisation (with the activation it is made for), an activation or a normalisation (with He's initialisation). Nothing
@@ -30,31 +30,31 @@ def initial_spread(name: str, source: str = "digits") -> list[dict[str, Any]]:
         source: the data of which a batch is shown.
 
     Returns:
-        One mapping a layer, the fields of `seewhy.nn.LayerSpread`.
+        One mapping a layer, the fields of `seewhy.nn.LayerStatistics`.
 
     Raises:
         InputError: the name is of none of these families, or does not suit a multilayer perceptron.
     """
     design = _design(name)
-    dataset = seewhy_data.prepare(source)
-    part = dataset.train
-    chosen = torch.randperm(len(part), generator=generator(0, "spread"))[:IMAGES].sort().values
-    images, labels = part.images(chosen), part.labels[chosen]
-    net = models.build(
+    dataset = seewhy_data.load_dataset(source)
+    split = dataset.train
+    rows = torch.randperm(len(split), generator=rng(0, "spread"))[:IMAGES].sort().values
+    images, labels = split.images(rows), split.labels[rows]
+    net = models.build_classifier(
         "mlp",
         in_shape=(dataset.channels, dataset.height, dataset.width),
         classes=len(dataset.classes),
-        generator=generator(0, "weights"),
+        rng=rng(0, "weights"),
         design=design,
     )
-    model = models.Recogniser(net, dataset.mean, dataset.std)
-    models.prepare(model, images, design)
-    found = nn.spread(net, model.normalise(images), lambda logits: F.cross_entropy(logits, labels))
-    return [asdict(row) for row in found]
+    classifier = models.Classifier(net, dataset.mean, dataset.std)
+    models.prepare_classifier(classifier, images, design)
+    statistics = nn.layer_statistics(net, classifier.normalise(images), lambda logits: F.cross_entropy(logits, labels))
+    return [asdict(layer) for layer in statistics]
 
 
-def _design(name: str) -> models.Design:
-    plain = models.Design(norm="none", depth=DEPTH, width=WIDTH)
+def _design(name: str) -> models.ClassifierDesign:
+    plain = models.ClassifierDesign(norm="none", depth=DEPTH, width=WIDTH)
     if name in nn.INITS.names():
         return replace(plain, init=name, activation=FITTING.get(name, "relu"))
     if name in nn.ACTIVATIONS.names():

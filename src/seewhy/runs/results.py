@@ -1,15 +1,10 @@
-"""The final figures of a run in words, and generated images as files."""
+"""The final figures of a run in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from seewhy.core.files import naming
-from seewhy.data.image_files import save_image, to_pixels
 from seewhy.metrics import format_sparsity
 
 SPLITS = {"val": "validation", "test": "test"}
@@ -36,22 +31,3 @@ def _format_split(figures: Mapping[str, Any]) -> str:
     shown = (f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items() if isinstance(value, float))
     return f"{', '.join(shown)} of {n}"
 
-
-def write_images(images: Tensor, out: Path, columns: int | None = None) -> None:
-    """Write images (N, C, H, W): as one sheet if `out` is a .png file, else one by one into the folder `out`, which is made.
-
-    Raises:
-        RunError: the place cannot be written.
-    """
-    from seewhy.reporting import image_grid
-
-    with naming(out):
-        if out.suffix == ".png":
-            out.parent.mkdir(parents=True, exist_ok=True)
-            fitting = None if columns is None else min(columns, len(images))
-            save_image(image_grid(to_pixels(images), columns=fitting), out)
-            return
-        out.mkdir(parents=True)
-        digits = len(str(len(images)))
-        for number, pixels in enumerate(to_pixels(images), start=1):
-            save_image(pixels, out / f"{number:0{digits}d}.png")

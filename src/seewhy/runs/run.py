@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value
 from seewhy.metrics import ClassificationMetrics, FeatureExtractor, LikelihoodMetrics, SampleQuality, apply_temperature
 from seewhy.models.family import Evaluated, Trained, implementation_of, verb
-from seewhy.models.generative import Label, sample_quality
+from seewhy.models.generative import Label
 from seewhy.models.predictor import Predictor, view_probabilities
 from seewhy.nn import monte_carlo
 from seewhy.runs import folder as files
@@ -45,7 +45,7 @@ def _computing(method: Callable[Concatenate[Run, P], R]) -> Callable[Concatenate
             self.engine.apply()
             return method(self, *args, **kwargs)
 
-    return inside
+    return cast("Callable[Concatenate[Run, P], R]", inside)
 
 
 class Run:
@@ -135,7 +135,8 @@ class Run:
         """Where predictions are computed: this machine's best device, at the run's precision where it is supported."""
         device = choose_device("auto")
         precision = self.spec.train.precision if device == self.spec.train.device else choose_precision("auto", device)
-        return Engine(device=device, precision=precision)
+        with isolated():  # an engine sets threads and precision
+            return Engine(device=device, precision=precision)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -170,8 +171,13 @@ class Run:
             classes=self.classes,
             engine=self.engine,
             folder=self.folder,
-            record={} if self.snapshot is not None else self.record,
+            record=self._kept,
         )
+
+    @property
+    def _kept(self) -> dict[str, Any]:
+        """What the end of the run has kept for this network: of a snapshot nothing, for all that is known is the ensemble's."""
+        return {} if self.snapshot is not None else self.record
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -181,16 +187,17 @@ class Run:
             InputError: the run is of a generative model.
         """
         make = verb(self.spec, "predict", self.folder)
-        if not self.members:
-            predictor: Predictor = make(self.trained)
-            return predictor
-        networks = [network for member in self.members for network in member.predictor.members]
-        first = self.members[0].predictor
-        return Predictor(networks, shape=first.shape, views=first.views, temperature=self._temperature)
+        with isolated():
+            predictors: list[Predictor] = [member.predictor for member in self.members] or [make(self.trained)]
+            if not self.members:
+                return predictors[0]
+            networks = [network for predictor in predictors for network in predictor.members]
+            first = predictors[0]
+            return Predictor(networks, shape=first.shape, views=first.views, temperature=self._temperature)
 
     @property
     def _temperature(self) -> float:
-        return float(self.record.get("temperature", 1.0))
+        return float(self._kept.get("temperature", 1.0))
 
     def release(self) -> None:
         """Let go of the network; it is loaded again when it is needed."""
@@ -200,7 +207,9 @@ class Run:
     # Classification.
 
     @overload
-    def predict(self, images: ImageLike, *, samples: int | None = None) -> Prediction: ...
+    def predict(  # type: ignore[overload-overlap]  # a path is a sequence of strings too
+        self, images: ImageLike, *, samples: int | None = None
+    ) -> Prediction: ...
 
     @overload
     def predict(self, images: Sequence[ImageLike], *, samples: int | None = None) -> list[Prediction]: ...
@@ -282,7 +291,7 @@ class Run:
         """Return the uncalibrated probabilities (M, N, K) of an ensemble's members, with one network in memory at a time."""
         parts = []
         for member in self.members:
-            parts.append(member._in_chunks(images, lambda x, m=member: m.predictor.member_probabilities(x).mean(0)))
+            parts.append(member._in_chunks(images, member.predictor.uncalibrated))
             member.release()
         return torch.stack(parts)
 
@@ -335,7 +344,7 @@ class Run:
             evaluated = evaluate_ensemble(self.members, self._temperature, split, name, self.classes)
         else:
             evaluated = measure(self.trained, split, name, self.classes, samples=samples, progress=done)
-        if where is None and evaluated.arrays:
+        if where is None and self.snapshot is None and evaluated.arrays:
             files.write_predictions(self.folder, name, evaluated.arrays, split.names)
         return evaluated
 
@@ -449,13 +458,15 @@ class Run:
         Raises:
             InputError: the run is no generative model, the extractor no classifier or of other images, or there are too few images.
         """
-        verb(self.spec, "sample", self.folder)
+        compare = verb(self.spec, "sample_quality", self.folder)
         features, known = self._features(extractor)
         decode, split = data_options(dict(self.spec.data))
         dataset = seewhy_data.load_dataset(
             self.spec.source, decode=decode, split=split, labels=self.spec.family.labels, strict=self.spec.data.strict
         )
-        return sample_quality(self.trained, dataset, features, known, n=n, seed=seed)
+        measure = implementation_of(self.spec).verbs["sample_quality"]
+        figures: SampleQuality = measure(self.trained, dataset, extractor=features, classes=known, n=n, seed=seed)
+        return figures
 
     def _features(self, extractor: Run | str | Path | None) -> tuple[FeatureExtractor | None, tuple[str, ...]]:
         """Return the extractor that is asked for, None for the pixels, and the classes that it knows."""

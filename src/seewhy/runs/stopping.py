@@ -16,11 +16,16 @@ Stop = Callable[[], bool]
 
 
 class InterruptedRunError(RunError):
-    """The run was asked to stop (Ctrl-C, SIGTERM, `stop`) and has saved a checkpoint."""
+    """The run was asked to stop (Ctrl-C, SIGTERM, `stop`) and has saved a checkpoint.
 
-    def __init__(self, folder: Path, step: int, total_steps: int) -> None:
-        self.folder, self.step, self.total_steps = folder, step, total_steps
-        super().__init__(f"stopped at step {step:,} of {total_steps:,}; go on with: seewhy train --resume {folder}")
+    Attributes:
+        folder: of the run.
+        done, total: the steps taken, of how many; of an ensemble the members.
+    """
+
+    def __init__(self, folder: Path, done: int, total: int, unit: str = "step") -> None:
+        self.folder, self.done, self.total = folder, done, total
+        super().__init__(f"stopped at {unit} {done:,} of {total:,}; go on with: seewhy train --resume {folder}")
 
 
 @contextmanager

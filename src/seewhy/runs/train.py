@@ -18,7 +18,7 @@ from seewhy.spec import Request
 from seewhy.training.build import Prepared, make_job, prepare, prepare_again, validate_steps
 from seewhy.training.checkpoint import Checkpoint
 from seewhy.training.event_log import EventLog
-from seewhy.training.events import Emit, EpochEnded, Evaluated, Event, Observer, Planned, RunStarted, emitter
+from seewhy.training.events import Emit, EpochEnded, Evaluated, Event, Observer, Planned, RunStarted, Saved, emitter
 from seewhy.training.job import Job, Progress
 from seewhy.training.loggers import TensorBoard, require_tensorboard
 from seewhy.training.loop import fit, predicting
@@ -113,7 +113,7 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
         observers: list[Observer] = []
         job = make_job(prepared, folder, emitter_of(observers), checkpoint)
         if main:
-            plan.log.open(folder, progress.step)
+            plan.log.open(folder, progress.step, _at_checkpoint(progress, job) if checkpoint is not None else ())
             if prepared.spec.train.tensorboard:
                 observers.append(TensorBoard(folder))
             observers.append(_metrics_writer(folder, progress))
@@ -127,6 +127,16 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
             raise InterruptedRunError(folder, progress.step, job.total_steps)
         _finish(prepared, job, folder, plan.emit)
     return Run(folder)
+
+
+def _at_checkpoint(progress: Progress, job: Job) -> tuple[Event, ...]:
+    """Return what was told when the checkpoint was saved that a run goes on from."""
+    step = progress.step
+    saved = Saved(step, job.checkpoints.folder / f"step-{step:08d}")
+    if not progress.rows or progress.rows[-1]["step"] != step:
+        return (saved,)
+    row = progress.rows[-1]
+    return (saved, EpochEnded(int(row["epoch"]) - 1, row, progress.epochs_without_gain == 0))
 
 
 def emitter_of(observers: list[Observer]) -> Emit:

@@ -1,7 +1,7 @@
 """The specification of a run: what is asked for, what goes together, what is chosen where nothing is said.
 
-A `Request` holds what was asked for; `resolve` fills in the rest from facts of the data and gives a `RunSpec`, in which every field has its value.
-Models and optimisers bring their own fields (`families`, `optimizers`). Nothing here imports torch: help texts and errors come at once.
+A `Request` holds what was asked for; `resolve` fills in the rest from facts of the data and gives a `RunSpec`, in which every field has its
+value. Models and optimisers bring their own fields (`families`, `optimizers`). Nothing here imports torch: help texts and errors come at once.
 """
 
 from seewhy.spec.build import build_request

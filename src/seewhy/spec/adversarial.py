@@ -10,7 +10,6 @@ from pydantic import Field
 from seewhy.spec.facts import DataFacts
 from seewhy.spec.families import Default, Defaults, Family, Model
 from seewhy.spec.generative import GenerativeSection, common_defaults, generative_epochs
-from seewhy.spec.section import chosen
 from seewhy.spec.view import View
 
 
@@ -63,7 +62,8 @@ def defaults(view: View, facts: DataFacts) -> Defaults:
     }
     if view.optimizer is not None:
         found |= {
-            f"optim.{name}": Default(value, "adversarial training") for name, value in view.optimizer.adversarial.items()
+            f"optim.{name}": Default(value, "adversarial training")
+            for name, value in view.optimizer.adversarial.items()
         }
     return found
 
@@ -80,7 +80,7 @@ FAMILY = Family(
         Model(
             name="gan",
             section=GANSection,
-            verbs=frozenset({"sample"}),
+            verbs=frozenset({"sample", "sample_quality"}),
             summary="a generator trained against a discriminator that classifies images as real or generated",
             formula="min_G max_D E log D(x) + E log(1 - D(G(z))), or one of the other losses",
             source="Goodfellow et al. 2014, 1406.2661; Radford et al. 2016, 1511.06434",

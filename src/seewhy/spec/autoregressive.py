@@ -84,7 +84,7 @@ def defaults(view: View, facts: DataFacts) -> Defaults:
     return found
 
 
-_VERBS = frozenset({"evaluate", "sample", "complete"})
+_VERBS = frozenset({"evaluate", "sample", "sample_quality", "complete"})
 
 FAMILY = Family(
     name="autoregressive models",

@@ -79,7 +79,8 @@ def problems(source: Any, values: Mapping[str, Any], *, whole: bool = False) -> 
             found += [_misplaced(f"{section}.{field}", section, field, values) for field in given]
         else:
             each = [_section_problems(record, section, given, values, whole=whole) for record in options[section]]
-            found += min(each, key=len)
+            fewest: list[str] = min(each, key=len)
+            found += fewest
     if whole:
         missing = [section for section in options if section not in values]
         found += [f"{section}: is missing" for section in missing if section != "ensemble"]
@@ -141,7 +142,9 @@ def _explain(record: type[Section], section: str, item: Any, values: Mapping[str
     if kind == "extra_forbidden":
         return _misplaced(field, section, ".".join(path), values)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return _not_allowed(section, path, came.get("name") if isinstance(came, Mapping) else came, _names(info), values)
+        return _not_allowed(
+            section, path, came.get("name") if isinstance(came, Mapping) else came, _names(info), values
+        )
     if kind == "literal_error":
         allowed = _names(info)
         return (
@@ -164,7 +167,11 @@ def _names(info: FieldInfo | None) -> list[str]:
     """Return what a field of names allows."""
     assert info is not None
     held = groups_of(info.annotation)
-    return [name_of(g) for g in held if issubclass(g, Choice)] if held else [str(name) for name in get_args(info.annotation)]
+    return (
+        [name_of(g) for g in held if issubclass(g, Choice)]
+        if held
+        else [str(name) for name in get_args(info.annotation)]
+    )
 
 
 def _not_allowed(section: str, path: list[str], came: Any, allowed: list[str], values: Mapping[str, Any]) -> str:
@@ -187,7 +194,7 @@ def _misplaced(path: str, section: str, field: str, values: Mapping[str, Any]) -
         whose = [name_of(g) for g in tree.groups(section, first) if inner in g.model_fields]  # type: ignore[arg-type]
         if whose:
             chosen = tree.get(values, f"{section}.{first}.name")
-            return f"{path}: belongs to {' and '.join(whose)}, but {section}.{first} is {chosen!r}; choose it or leave this out"
+            return f"{path}: belongs to {', '.join(whose)}, but {section}.{first} is {chosen!r}; {_choose(whose)} or leave this out"
         return _unknown(path, [name for group in tree.groups(section, first) for name in group.model_fields])
     whose = [name for name, record in tree.owners(section).items() if field in record.model_fields]
     if not whose:
@@ -195,7 +202,11 @@ def _misplaced(path: str, section: str, field: str, values: Mapping[str, Any]) -
     chooser = "optim.name" if section == "optim" else "model.name"
     name = tree.get(values, chooser)
     chosen = repr(name) if name is not None else "left to the defaults"
-    return f"{path}: belongs to {', '.join(whose)}, but {chooser} is {chosen}; choose one of those or leave this out"
+    return f"{path}: belongs to {', '.join(whose)}, but {chooser} is {chosen}; {_choose(whose)} or leave this out"
+
+
+def _choose(whose: list[str]) -> str:
+    return f"choose {'it' if len(whose) == 1 else 'one of those'}"
 
 
 def _unknown(path: str, siblings: list[str]) -> str:

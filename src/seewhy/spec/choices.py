@@ -71,7 +71,8 @@ class Maxout(Choice):
     name: Literal["maxout"] = "maxout"
     pieces: int = Field(2, ge=2, le=255, description="Affine pieces.")
     keep_parameters: bool = Field(
-        False, description="Make the network narrower, by the root of the pieces, so that it has the weights of a plain one."
+        False,
+        description="Make the network narrower, by the root of the pieces, so that it has the weights of a plain one.",
     )
 
 

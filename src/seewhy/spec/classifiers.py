@@ -89,9 +89,7 @@ class ClassifierReg(RegSection):
         lt=1,
         description="Probability with which a unit is dropped: after every hidden layer of an mlp, before the output layer of others.",
     )
-    input_dropout: float = Field(
-        0.0, ge=0, lt=1, description="Probability with which a value of the image is dropped."
-    )
+    input_dropout: float = Field(0.0, ge=0, lt=1, description="Probability with which a value of the image is dropped.")
     dropout_kind: Literal["inverted", "classic"] = Field(
         "inverted", description="Scale dropout in training (inverted) or evaluation (classic)."
     )
@@ -106,7 +104,8 @@ class ClassifierReg(RegSection):
     )
     crop_padding: int = chosen(ge=0, le=256, description="Pixels of reflected border for the random crop.")
     resized_crop: ResizedCrop | None = Field(
-        None, description="Random resized crops, by the least share of the area (0.08 for photographs); replaces the padded crop."
+        None,
+        description="Random resized crops, by the least share of the area (0.08 for photographs); replaces the padded crop.",
     )
     cutout: Cutout | None = Field(None, description="A square erased from every training image, by its side in pixels.")
     erasing: Erasing | None = Field(
@@ -282,7 +281,9 @@ def defaults(view: View, facts: DataFacts) -> Defaults:
         "reg.crop_padding": Default(crop, fixed or ("resized crops" if crop == 0 else f"images of {facts.side} px")),
         "reg.flip": Default(flip, "" if facts.flip_invariant else "a mirrored image may mean something else"),
         "optim.name": Default(optimizer, "no normalisation" if plain else ""),
-        "train.batch_size": Default(batch, "a closure's curvature" if closure else f"{facts.train_images:,} training images"),
+        "train.batch_size": Default(
+            batch, "a closure's curvature" if closure else f"{facts.train_images:,} training images"
+        ),
         # Curvature learnt at one size is not that at another.
         "train.initial_resolution": Default(
             facts.side if closure or name == "mlp" else initial_resolution(facts), fixed or f"images of {facts.side} px"

@@ -39,7 +39,8 @@ class Model:
     Attributes:
         name: what the user writes.
         section: its fields.
-        verbs: what its runs can do beside training: "evaluate", "predict", "sample", "complete", "reconstruct", "interpolate", "traverse".
+        verbs: what its runs can do beside training: "evaluate", "predict", "sample", "sample_quality",
+            "complete", "reconstruct", "interpolate", "traverse".
         summary: one line.
         formula: in plain text, with the letters of the canon.
         source: authors, year and, where there is one, the arXiv number.

@@ -1,7 +1,7 @@
 """One section an optimiser: its own fields, and what a run chooses where they are left open.
 
-A section is the one home of an optimiser's rate, decay and schedule in runs, of whether its steps evaluate the loss themselves through a closure,
-and of what adversarial training changes. Letters as in `seewhy.optim`.
+A section is the one home of an optimiser's rate, decay and schedule in runs, of whether its steps evaluate the loss themselves through a
+closure, and of what adversarial training changes. Letters as in `seewhy.optim`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ class Optimizer(Choice):
 
     schedule: ScheduleName = chosen(description="Learning rate over the run.")
     warmup: float | None = Field(
-        None, ge=0, lt=1, description="Share of the steps in which the learning rate rises (default: the schedule's own)."
+        None,
+        ge=0,
+        lt=1,
+        description="Share of the steps in which the learning rate rises (default: the schedule's own).",
     )
 
     closure: ClassVar[bool] = False

@@ -57,7 +57,8 @@ def options_for(values: Values | None = None) -> tuple[OptionField, ...]:
     names = {"model.name": tuple(tree.owners("model")), "optim.name": tuple(tree.owners("optim"))}
     for path, known in names.items():
         found[path] = OptionField(path, _named(path), str, names=known, aliases=_aliases(path))
-    return tuple(sorted(found.values(), key=lambda each: (list(SECTION_TITLES).index(each.section), not each.path.endswith(".name"))))
+    order = list(SECTION_TITLES)
+    return tuple(sorted(found.values(), key=lambda each: (order.index(each.section), not each.path.endswith(".name"))))
 
 
 def all_options() -> tuple[OptionField, ...]:

@@ -24,7 +24,7 @@ class Request:
 
     Attributes:
         source: a folder, a built-in name or an .npz file.
-        values: what was asked for, nested by section and field. Do not change it; `with_changes` makes another.
+        values: what was asked for, nested by section and field, without empty tables. Do not change it; `with_changes` makes another.
 
     Raises:
         InputError: something is wrong; every wrong field and broken rule is named, a line each.
@@ -37,6 +37,7 @@ class Request:
         found = check.problems(self.source, self.values)
         if found:
             raise InputError("\n".join(found))
+        object.__setattr__(self, "values", tree.applied({}, tree.flat(self.values)))
 
     @classmethod
     def make(cls, source: str, options: Mapping[str, Any] | None = None) -> Request:

@@ -64,9 +64,7 @@ class RunSpec:
 
     def values(self) -> Values:
         """Return every field that has a value, nested by section."""
-        sections = {
-            name: getattr(self, name) for name in ("data", "model", "reg", "optim", "train", "ensemble")
-        }
+        sections = {name: getattr(self, name) for name in ("data", "model", "reg", "optim", "train", "ensemble")}
         if not self.family.ensemble:
             del sections["ensemble"]
         return {name: section.values() for name, section in sections.items()}

@@ -17,7 +17,9 @@ class DataSection(Section):
     """Which images are read, at what size, and how they are split."""
 
     resolution: int = chosen(
-        ge=4, le=1024, description="Side in pixels at which images are trained (default: their own size up to 64, else 128)."
+        ge=4,
+        le=1024,
+        description="Side in pixels at which images are trained (default: their own size up to 64, else 128).",
     )
     channels: Literal[1, 3] = chosen(description="1 for grey, 3 for colour (default: what the files are).")
     val_fraction: float | None = Field(
@@ -110,9 +112,7 @@ class TrainSection(Section):
     )
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     threads: int | None = Field(None, ge=1, description="Processor threads (default: all cores).")
-    ema: float = chosen(
-        ge=0, lt=1, description="Decay per step of the averaged weights used for prediction; 0 is off."
-    )
+    ema: float = chosen(ge=0, lt=1, description="Decay per step of the averaged weights used for prediction; 0 is off.")
     patience: int | None = Field(
         None, ge=1, description="Stop after this many epochs without a better validation score."
     )

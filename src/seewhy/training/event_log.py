@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from seewhy.core.files import naming, write_text
-from seewhy.training.events import Event, GradientsReady, OptimizerStepped, StepEnded
+from seewhy.training.events import Event, GradientsReady, OptimizerStepped
 
 FILE = "events.jsonl"
 
-FLUSH_SECONDS = 0.5
-"""Lines of steps may wait so long before others can read them."""
+WITHIN_A_STEP = (GradientsReady, OptimizerStepped)
+"""Events whose lines wait for the end of their step."""
 
 
 class EventLog:
@@ -26,14 +27,22 @@ class EventLog:
     def __init__(self) -> None:
         self._file: IO[str] | None = None
         self._waiting: list[str] = []
-        self._flushed = 0.0
 
-    def open(self, folder: Path, step: int) -> None:
-        """Begin to write in a run's folder, or go on there after step `step`."""
+    def open(self, folder: Path, step: int, at_checkpoint: Sequence[Event] = ()) -> None:
+        """Begin to write in a run's folder, or go on there after step `step`.
+
+        Args:
+            folder: of the run.
+            step: of the checkpoint from which the run goes on, 0 for the start.
+            at_checkpoint: what happened when that checkpoint was saved; those that a killed process did not come to tell are told now.
+        """
         path = folder / FILE
         with naming(path):
             if path.exists():
                 _truncate(path, step)
+            names = {(event["event"], _step_of(event)) for event in read_events(folder)}
+            lines = [event.to_json() for event in at_checkpoint]
+            self._waiting[:0] = [_line(line) for line in lines if (line["event"], step) not in names]
             self._file = open(path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115  closed by `close`
             self._file.writelines(self._waiting)
             self._file.flush()
@@ -41,24 +50,24 @@ class EventLog:
 
     def __call__(self, event: Event) -> None:
         """Write an event."""
-        line = json.dumps({"time": round(time.time(), 3), **event.to_json()}, ensure_ascii=False) + "\n"
+        line = _line(event.to_json())
         if self._file is None:
             self._waiting.append(line)
             return
         with naming(Path(self._file.name)):
             self._file.write(line)
-            now = time.monotonic()
-            if now - self._flushed > FLUSH_SECONDS or not isinstance(
-                event, (StepEnded, GradientsReady, OptimizerStepped)
-            ):
-                self._file.flush()
-                self._flushed = now
+            if not isinstance(event, WITHIN_A_STEP):
+                self._file.flush()  # before a checkpoint of this step can be saved: a killed process has told what it resumes from
 
     def close(self) -> None:
         """Write what is left."""
         if self._file is not None:
             self._file.close()
         self._file = None
+
+
+def _line(event: dict[str, Any]) -> str:
+    return json.dumps({"time": round(time.time(), 3), **event}, ensure_ascii=False) + "\n"
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
@@ -88,6 +97,11 @@ def _truncate(path: Path, step: int) -> None:
 
 
 def _after(event: dict[str, Any], step: int) -> bool:
-    row = event.get("row")
-    reached = row.get("step") if isinstance(row, dict) else event.get("step")
+    reached = _step_of(event)
     return event.get("event") != "run_started" and isinstance(reached, (int, float)) and reached > step
+
+
+def _step_of(event: dict[str, Any]) -> Any:
+    """Return the step at which an event happened, None for those before the first."""
+    row = event.get("row")
+    return row.get("step") if isinstance(row, dict) else event.get("step")

@@ -41,7 +41,7 @@ def _json(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
         return {name: _json(item) for name, item in value.items()}
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return [_json(item) for item in value]
     if isinstance(value, RunSpec):
         return {"source": value.source, **value.values()}

@@ -12,7 +12,8 @@ import logging
 import os
 import sys
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -91,6 +92,18 @@ def keep_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library's announcements (Fabric's of precision and process groups, which the run's own plan says) off the terminal for a while."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _leave() -> None:
     """Take this process out of its group, and end the group's threads."""
     if torch.distributed.is_initialized():
@@ -130,10 +143,8 @@ class Engine:
         """The engine behind training; prediction in one process has no need of it, nor of the seconds that it takes to import."""
         from lightning_fabric import Fabric
 
-        # Fabric announces precision and process groups; the run's own plan says both.
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         many = self._local * self._nodes > 1
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet("lightning_fabric"):
             # Fabric asks for `srun` whenever it is installed, also for the single process that is meant here.
             warnings.filterwarnings("ignore", message=".*srun.*")
             fabric = Fabric(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
 from seewhy.core.seeding import seed_global
-from seewhy.models.family import Inputs, Objective
+from seewhy.models.family import Inputs, Objective, Update
 from seewhy.optim import Newton
 from seewhy.spec import DataFacts
 from seewhy.training.fabric import Engine
@@ -34,13 +35,16 @@ def measure_speed(
     optimizer = make_optimizer(network)
     updates = objective.updates(0)
 
-    def graph(update: Any) -> tuple[torch.Tensor, Any]:
+    def graph(update: Update) -> tuple[torch.Tensor, Any]:
         seed_global(0, engine.device)  # dropout's masks belong to the function that is searched
         with engine.autocast():
             outputs = update.forward(network, inputs)
             return update.criterion(outputs, inputs).loss, outputs
 
-    def closure(update: Any) -> torch.Tensor:
+    def loss_of(update: Update) -> torch.Tensor:
+        return graph(update)[0]
+
+    def closure(update: Update) -> torch.Tensor:
         optimizer.zero_grad()
         with update.training_only(network):
             loss, _ = graph(update)
@@ -53,9 +57,10 @@ def measure_speed(
         for update in updates:
             if isinstance(optimizer, Newton):
                 both = optimizer.curvature == "gauss_newton"
-                optimizer.step((lambda u=update: graph(u)) if both else (lambda u=update: graph(u)[0]))
+                optimizer.step(partial(graph, update) if both else partial(loss_of, update))
             else:
-                optimizer.step(lambda u=update: closure(u))  # first-order optimisers call it once
+                step: Any = optimizer.step  # torch's stubs want a closure that returns a float
+                step(partial(closure, update))  # first-order optimisers call it once
         if engine.device.type == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)

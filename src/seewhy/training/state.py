@@ -24,12 +24,13 @@ def isolated() -> Iterator[None]:
     """Run a block in torch's usual state, and give the caller's back."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the caller's legacy state
     generator = torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     precision = torch.get_float32_matmul_precision()
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
-        stack.enter_context(torch.device("cpu"))
+        if torch.get_default_device().type != "cpu":  # a default device costs every call of torch some time
+            stack.enter_context(torch.device("cpu"))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for device in ("cpu", "cuda"):

@@ -78,8 +78,8 @@ def test_processes_share_the_work_and_add_up_to_the_same(make_trained, digits, e
 
 
 def test_a_likelihood_has_its_interval(make_trained, digits, interval_of):
-    trained, done = make_trained("pixelcnn", levels=4, conditional=True), []
-    evaluated = evaluate_likelihood(trained, digits.test, "test", Estimator("exact", 4), done.append)
+    trained, done = make_trained("pixelcnn", levels=2, conditional=True), []
+    evaluated = evaluate_likelihood(trained, digits.test, "test", Estimator("exact", 2), done.append)
     with torch.no_grad():
         direct = trained.model.log_likelihood(
             digits.test.images(torch.arange(70)), digits.test.labels, rng=rng(0, "likelihood", 0)
@@ -89,7 +89,7 @@ def test_a_likelihood_has_its_interval(make_trained, digits, interval_of):
     assert figures.nats == pytest.approx(-direct.mean().item())
     assert figures.interval == pytest.approx(interval_of(-direct), rel=1e-5)
     assert figures.bits_per_dimension == pytest.approx(figures.nats / (64 * math.log(2)))
-    assert (figures.split, figures.n, figures.estimator, figures.levels) == ("test", 70, "exact", 4)
+    assert (figures.split, figures.n, figures.estimator, figures.levels) == ("test", 70, "exact", 2)
     assert done == [70]
     assert evaluated.lines[0] == "test: 70 images; exact"
     assert f"{figures.nats:.2f} nats per image" in evaluated.lines[1]

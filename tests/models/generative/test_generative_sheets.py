@@ -1,5 +1,6 @@
 """Sheets and frames: which images they show, and where they are written."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,8 +9,15 @@ from PIL import Image
 
 from seewhy.core.seeding import rng
 from seewhy.data.image_files import save_image, to_pixels
-from seewhy.models.family import Trained
-from seewhy.models.generative import common_sheets, evenly_spaced, frame_epochs, held_out, observe, write_sheets
+from seewhy.models.generative import (
+    common_sheets,
+    evenly_spaced,
+    frame_epochs,
+    held_out,
+    observe,
+    write_images,
+    write_sheets,
+)
 from seewhy.reporting import image_grid
 
 
@@ -18,6 +26,10 @@ def test_a_class_has_a_column(make_trained, digits):
     assert (samples.columns, len(samples.images)) == (10, 60)
     assert samples.caption == "Generated images, one class per column."
     assert nearest.columns == 12
+    few = replace(make_trained("gan", conditional=True), classes=("0", "1", "2"))
+    samples, _ = common_sheets(few, digits.train)
+    assert (samples.columns, len(samples.images)) == (6, 60)
+    assert samples.caption == "Generated images, the classes in turn along each row."
     samples, _ = common_sheets(make_trained("gan"), digits.train)
     assert (samples.columns, len(samples.images), samples.caption) == (8, 64, "Generated images.")
 
@@ -27,8 +39,7 @@ def test_the_nearest_training_image_of_a_copy_is_the_original(make_trained, digi
         def sample(self, n, labels=None, *, rng):
             return digits.train.images(torch.arange(n))
 
-    trained = make_trained("gan")
-    copying = Trained(**{**vars(trained), "model": Copies()})
+    copying = replace(make_trained("gan"), model=Copies())
     _, nearest = common_sheets(copying, digits.train)
     above, below = nearest.images.chunk(2)
     assert torch.equal(above, below)
@@ -81,3 +92,14 @@ def test_rows_are_spread_evenly(digits):
     assert evenly_spaced(10, 3).tolist() == [0, 4, 9]
     assert evenly_spaced(2, 5).tolist() == [0, 1]
     assert held_out(digits) is digits.test
+
+
+def test_images_are_written_as_a_sheet_or_one_by_one(tmp_path):
+    images = torch.randint(0, 256, (10, 3, 4, 5), dtype=torch.uint8)
+    write_images(images, tmp_path / "new" / "sheet.png", columns=100)
+    with Image.open(tmp_path / "new" / "sheet.png") as sheet:
+        assert sheet.size == (10 * 6 - 1, 4)
+    write_images(images, tmp_path / "single")
+    assert sorted(path.name for path in (tmp_path / "single").iterdir()) == [f"{k:02d}.png" for k in range(1, 11)]
+    with Image.open(tmp_path / "single" / "03.png") as image:
+        assert np.array_equal(np.asarray(image), to_pixels(images)[2])

@@ -1,6 +1,7 @@
 """The family of latent-variable models: from a specification to its network, its objective, its results and its verbs."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_the_end_of_a_vaes_run_measures_its_latent(make_trained, digits, reader_
     assert any(isinstance(block, Chart) for block in section.blocks)
     with Image.open(tmp_path / "generated" / "traversals.png") as sheet:
         shown = np.asarray(sheet)
-    ended = type(trained)(**{**vars(trained), "record": finished.record})
+    ended = replace(trained, record=finished.record)
     label = int(digits.test.labels[0])  # the class is that of the first image
     assert np.array_equal(shown, image_grid(to_pixels(VERBS["traverse"](ended, label=label)), columns=9)[..., 0])
 

@@ -38,12 +38,8 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument("folder", metavar="RUN", help="a folder that `seewhy train` made")
     parser.add_argument("images", metavar="IMAGE", nargs="*", help="images to start from: files, folders, globs, -")
     parser.add_argument("-n", type=int, metavar="N", help="images that are sampled (sample; default: 64)")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the noise; equal seeds, equal images"
-    )
-    parser.add_argument(
-        "--label", metavar="CLASS", help="class, for a class-conditional model (default: all in turn)"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the noise; equal seeds, equal images")
+    parser.add_argument("--label", metavar="CLASS", help="class, for a class-conditional model (default: all in turn)")
     parser.add_argument(
         "--temperature",
         type=float,
@@ -58,9 +54,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         "--dimensions", type=int, metavar="N", help="latent dimensions that traverse changes (default: 10)"
     )
     parser.add_argument("--columns", type=int, metavar="N", help="images in a row of the sheet")
-    parser.add_argument(
-        "--out", metavar="PATH", help="a .png file, or a folder for single images (default: VERB.png)"
-    )
+    parser.add_argument("--out", metavar="PATH", help="a .png file, or a folder for single images (default: VERB.png)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -69,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"generate: must be one of {', '.join(VERBS)}, got {options.verb!r}")
     out = Path(f"{options.verb}.png" if options.out is None else options.out)
     _validate(options, out)
-    from seewhy.runs.results import write_images
+    from seewhy.models.generative import write_images
 
     images, columns = _make(options, sheet=out.suffix == ".png")
     write_images(images, out, options.columns or columns)
@@ -109,8 +103,8 @@ def _make(options: argparse.Namespace, *, sheet: bool) -> tuple[Tensor, int | No
     """Return the images, and how many stand in a row of the sheet."""
     import torch
 
-    from seewhy.runs.run import Run
     from seewhy.cli.commands.predict import find
+    from seewhy.runs.run import Run
 
     trained = Run(options.folder)
     text = options.label or ""

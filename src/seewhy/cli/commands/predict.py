@@ -40,8 +40,8 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict and print."""
-    from seewhy.runs.run import Run
     from seewhy.cli.progress import counting
+    from seewhy.runs.run import Run
 
     trained = Run(options.folder)
     paths = list(find(options.images))
@@ -92,7 +92,10 @@ def _write(predictions: Iterator[Prediction], form: str) -> int:
             writer.writerow([prediction.name, prediction.label or "", confidence, prediction.error or ""])
         else:
             error = prediction.error
-            print(f"{prediction.name}  " + (f"error: {error}" if error else f"{prediction.label}  {prediction.confidence:.1%}"))
+            print(
+                f"{prediction.name}  "
+                + (f"error: {error}" if error else f"{prediction.label}  {prediction.confidence:.1%}")
+            )
     if form == "json":
         print("\n]" if number >= 0 else "[]")
     return failures

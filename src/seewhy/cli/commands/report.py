@@ -1,4 +1,4 @@
-"""Draw a run's report.html anew from the files in its folder."""
+"""Rebuild a run's report.html from the files in its folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw the report and print its path."""
+    """Rebuild the report and print its path."""
     from seewhy.runs.run import Run
 
     print(Run(options.folder).report())

@@ -50,7 +50,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="the picture of --show: .png, or .svg and .html where nothing but lines is drawn (default: NAME.png)",
+        help="the figure of --show: .png, or .svg and .html where it has nothing but lines (default: NAME.png)",
     )
 
 
@@ -159,7 +159,7 @@ def _show(name: str | None, source: str | None, out: str | None) -> int:
         raise InputError(f"{path}: exists already and is not overwritten; choose another --out")
     draw = _show_augmentation if name in AUGMENTATIONS.names() else _show_statistics
     draw(name, source or "digits", path)
-    print(f"picture  {path}")
+    print(f"figure  {path}")
     return 0
 
 
@@ -180,7 +180,7 @@ def _show_statistics(name: str, source: str, path: Path) -> None:
     from seewhy.runs.initial_statistics import initial_statistics
 
     rows = initial_statistics(name, source)
-    heads = f"{'mean':>9}  {'deviation':>9}  {'saturated':>9}  {'dead units':>10}  {'gradient':>9}"
+    heads = f"{'mean':>9}  {'std':>9}  {'saturated':>9}  {'dead units':>10}  {'gradient':>9}"
     print(f"{'layer':<10}  {heads}")
     for row in rows:
         shares = [

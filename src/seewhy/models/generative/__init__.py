@@ -9,6 +9,7 @@ from seewhy.models.generative.conditioning import Label, class_count, is_conditi
 from seewhy.models.generative.density import CHUNK, augment_of, density_objective, mean_metrics
 from seewhy.models.generative.examples import evenly_spaced, examples, held_out
 from seewhy.models.generative.frames import frame_epochs, observe
+from seewhy.models.generative.image_writing import write_images
 from seewhy.models.generative.likelihood import (
     Estimator,
     evaluate_likelihood,
@@ -52,5 +53,6 @@ __all__ = [
     "sample_quality",
     "validate_integer",
     "validate_temperature",
+    "write_images",
     "write_sheets",
 ]
