@@ -15,7 +15,7 @@ from rich.console import Console
 
 from seewhy.cli.main import main, run
 from seewhy.cli.progress import Reporter
-from seewhy.training.loop.events import DataProgress, EpochEnded, Planned, RunEnded, RunStarted, StepEnded
+from seewhy.training.events import DataProgress, EpochEnded, Planned, RunEnded, RunStarted, StepEnded
 
 QUICK = ["--epochs", "1", "--width", "4", "--batch-size", "16", "--precision", "fp32"]
 
@@ -75,13 +75,13 @@ def test_stop_during_decoding_is_clean_and_leaves_nothing(tmp_path):
     script = (
         "import os, signal, sys\nfrom seewhy import data\nfrom seewhy.cli.main import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
-        "real = data.prepare\n"
-        "def prepare(*arguments, progress, **fields):\n"
+        "real = data.load_dataset\n"
+        "def load_dataset(*arguments, progress, **fields):\n"
         "    def interrupt(done, total):\n"
         "        progress(done, total)\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
         "    return real(*arguments, progress=interrupt, **fields)\n"
-        "data.prepare = prepare\n"
+        "data.load_dataset = load_dataset\n"
         "main(['train', 'data', '--out', 'run'])"
     )
     environment = {**os.environ, "SEEWHY_CACHE": str(tmp_path / "cache")}
@@ -118,11 +118,11 @@ def test_sigterm_during_training_saves_and_says_how_to_go_on(shapes, tmp_path):
     while not (folder / "checkpoint" / "last.json").exists() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    out, said = process.communicate(timeout=60)
+    out, printed = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
-    assert said.rstrip().endswith(f"go on with: seewhy train --resume {folder}")
-    assert "Warning" not in said
-    assert "Traceback" not in said
+    assert printed.rstrip().endswith(f"go on with: seewhy train --resume {folder}")
+    assert "Warning" not in printed
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize("place", ["file.txt/run", "file.txt"])
@@ -130,8 +130,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_data_are_read(plac
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file.txt").write_text("mine")
     assert run(["train", "no/such/data", "--out", place]) == 2
-    said = capsys.readouterr().err
-    assert "choose another --out" in said
+    printed = capsys.readouterr().err
+    assert "choose another --out" in printed
     assert (tmp_path / "file.txt").read_text() == "mine"
 
 
@@ -143,9 +143,9 @@ def test_a_read_only_place_is_refused(tmp_path, monkeypatch, capsys):
 
 def test_missing_parents_are_made(shapes, tmp_path, capsys):
     assert run(["train", str(shapes), *QUICK, "--out", str(tmp_path / "a" / "b" / "run"), "--quiet"]) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    assert str(tmp_path / "a" / "b" / "run") in said.out
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert str(tmp_path / "a" / "b" / "run") in printed.out
 
 
 def test_what_is_wrong_with_the_data_is_said_before_training(shapes, tmp_path, capsys):
@@ -156,9 +156,9 @@ def test_what_is_wrong_with_the_data_is_said_before_training(shapes, tmp_path, c
     (tmp_path / "cross" / "half.jpg").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "nothing").mkdir()
     assert run(["train", str(tmp_path), "--dry-run"]) == 0
-    said = capsys.readouterr().err
-    assert "error  1 file cannot be used and is left out: cross/half.jpg" in said
-    assert "warning  1 class without images, left out: nothing" in said
+    printed = capsys.readouterr().err
+    assert "error  1 file cannot be used and is left out: cross/half.jpg" in printed
+    assert "warning  1 class without images, left out: nothing" in printed
 
 
 def test_a_fraction_of_an_epoch_trains_a_step(shapes, tmp_path, capsys):
@@ -170,9 +170,9 @@ def test_a_fraction_of_an_epoch_trains_a_step(shapes, tmp_path, capsys):
 def test_a_run_without_validation_and_with_encoded_cache(shapes, tmp_path, capsys):
     options = ["--data.val-fraction", "0", "--data.cache", "bytes", "--out", str(tmp_path / "run"), "--quiet"]
     assert run(["train", str(shapes), *QUICK, *options]) == 0
-    said = capsys.readouterr().out
-    assert "test accuracy" in said
-    assert "validation accuracy" not in said
+    printed = capsys.readouterr().out
+    assert "test accuracy" in printed
+    assert "validation accuracy" not in printed
 
 
 def test_a_finished_run_says_so_when_it_is_resumed(named, capsys):
@@ -190,9 +190,9 @@ def test_a_budget_given_replaces_that_of_the_file(named, capsys, tmp_path):
 def test_help_names_every_option_once(capsys):
     with pytest.raises(SystemExit):
         run(["train", "--help"])
-    said = capsys.readouterr().out
-    assert "_fraction" not in said
-    assert "--batch-size, --train.batch-size N" in said
+    printed = capsys.readouterr().out
+    assert "_fraction" not in printed
+    assert "--batch-size, --train.batch-size N" in printed
     with pytest.raises(SystemExit) as stop:
         run(["train", "digits", "--data.val_fraction", "two", "--help"])
     assert stop.value.code == 0
@@ -204,7 +204,7 @@ def test_the_live_bar_shows_on_a_terminal_and_goes(tmp_path, capsys):
     for event in (
         DataProgress(1, 2),
         DataProgress(2, 2),
-        Planned(None, (("data", "pictures"),)),
+        Planned(None, (("data", "images"),)),
         RunStarted(tmp_path, None, None, 0, 2, 2),
         StepEnded(1, 0, {"loss": 0.5, "accuracy": 0.75}, 0.1, 8),
         StepEnded(2, 0, {"loss": 0.5, "accuracy": 0.75}, 0.1, 8),
@@ -213,9 +213,9 @@ def test_the_live_bar_shows_on_a_terminal_and_goes(tmp_path, capsys):
     ):
         reporter(event)
     reporter.close()
-    said = text.getvalue()
-    for words in ("decoding", "pictures", "training", "epoch   1/1", "evaluating the best checkpoint"):
-        assert words in said
+    printed = text.getvalue()
+    for words in ("decoding", "images", "training", "epoch   1/1", "evaluating the best checkpoint"):
+        assert words in printed
     assert capsys.readouterr() == ("", "")
 
 

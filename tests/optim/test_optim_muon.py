@@ -90,7 +90,7 @@ def test_steps_do_not_depend_on_the_scale_of_the_loss():
 
 def test_a_vanished_gradient_moves_nothing():
     weight, vector = nn.Parameter(torch.eye(3)), nn.Parameter(torch.ones(3))
-    optimiser = Muon([{"params": [weight]}, {"params": [vector]}])
+    optimiser = Muon([{"params": [weight]}, {"params": [vector]}], lr=0.1)
     weight.grad, vector.grad = torch.zeros(3, 3), torch.zeros(3)
     optimiser.step()
     torch.testing.assert_close(weight.detach(), torch.eye(3))
@@ -107,6 +107,6 @@ def test_zero_weights_stay_finite():
 
 def test_vectors_cannot_be_orthogonal():
     with pytest.raises(InputError, match="must hold matrices only"):
-        Muon([{"params": [nn.Parameter(torch.ones(3))], "orthogonal": True}])
+        Muon([{"params": [nn.Parameter(torch.ones(3))], "orthogonal": True}], lr=0.1)
     with pytest.raises(InputError, match="steps: must be at least 1, got 0"):
-        Muon([nn.Parameter(torch.ones(3, 3))], steps=0)
+        Muon([nn.Parameter(torch.ones(3, 3))], lr=0.1, steps=0)

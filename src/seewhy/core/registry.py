@@ -6,12 +6,12 @@ A registry maps the names of one family (activations, optimisers, ...) to record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Generic, TypeVar
 
-from seewhy.core.errors import unknown_name
+from seewhy.core.errors import InputError, unknown_name
 
 Factory = TypeVar("Factory", bound=Callable[..., object])
 
@@ -82,3 +82,18 @@ class Registry(Generic[Factory]):
     def names(self) -> tuple[str, ...]:
         """All names, in the order of registration."""
         return tuple(self._techniques)
+
+    def validate_options(self, name: str, options: Mapping[str, object]) -> None:
+        """Raise InputError for an option that the technique called `name` does not have, naming those that have it."""
+        allowed = self[name].hyperparameters
+        for option, value in options.items():
+            if option in allowed:
+                continue
+            owners = [technique.name for technique in self if option in technique.hyperparameters]
+            if owners:
+                raise InputError(
+                    f"{option}: is an option of {', '.join(owners)}, got {value!r} with {name!r}; leave it out"
+                )
+            raise InputError(
+                f"{option}: no option of {self.family}; {name} has {', '.join(allowed) or 'none'}; leave it out"
+            )

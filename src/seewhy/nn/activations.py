@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.registry import Registry, Technique
 from seewhy.nn.maxout import Maxout, maxout_gain, validate_pieces
-from seewhy.nn.options import validate_options
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def variant(name: str | Activation, **options: Any) -> Activation:
         raise InputError(
             f"activation: {name!r} is for the output alone; choose one of {', '.join(ACTIVATIONS.names())}"
         )
-    validate_options(ACTIVATIONS, name, options)
+    ACTIVATIONS.validate_options(name, options)
     return ACTIVATIONS[name].factory(**options)
 
 

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from seewhy.core.errors import bad_value, unknown_name
 from seewhy.core.registry import Registry, Technique
-from seewhy.nn.options import validate_options
 
 Regions = Literal["pseudorandom", "random"]
 REGIONS: tuple[Regions, ...] = ("pseudorandom", "random")
@@ -187,7 +186,7 @@ def pooling(name: str, **options: Any) -> nn.Module:
     Raises:
         InputError: the name is not known, the pooling lacks the option, or a number is out of range.
     """
-    validate_options(POOLINGS, name, options)
+    POOLINGS.validate_options(name, options)
     return POOLINGS[name].factory(**options)
 
 

@@ -21,7 +21,6 @@ from seewhy.core.errors import InputError, bad_value
 from seewhy.core.registry import Registry, Technique
 from seewhy.nn.activations import Activation, gain, variant
 from seewhy.nn.maxout import MaxoutConv2d, MaxoutLinear, maxout_gain
-from seewhy.nn.options import validate_options
 
 Init = Callable[..., None]
 """`f(block, start, **options)`: fills `block` (out, in, *kernel), the weights of one group and piece, in place."""
@@ -128,7 +127,7 @@ def init_(
         InputError: the name is not known, or lacks the option; it is `dirac` and `module` has a linear layer; a number is out of range; a
             layer's weight is computed from other tensors.
     """
-    validate_options(INITS, name, options)
+    INITS.validate_options(name, options)
     fill = INITS[name].factory
     factor, pieces = gain(activation), 1 if activation is None else variant(activation).pieces
     layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, LAYERS)}

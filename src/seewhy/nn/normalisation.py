@@ -26,7 +26,6 @@ from torch.nn import functional as F
 
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.registry import Registry, Technique
-from seewhy.nn.options import validate_options
 
 Norm = Callable[..., nn.Module]
 """`f(*, features, dims, scale, **options)`, as in `norm`."""
@@ -54,7 +53,7 @@ def norm(name: str, features: int, *, dims: int, scale: bool = True, **options: 
     Raises:
         InputError: the name is not known, the normalisation lacks the option or is not for such inputs, or a number is out of range.
     """
-    validate_options(NORMS, name, options)
+    NORMS.validate_options(name, options)
     return NORMS[name].factory(features=features, dims=dims, scale=scale, **options)
 
 

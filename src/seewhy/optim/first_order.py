@@ -7,7 +7,7 @@ only: biases, the scales and shifts of normalisation and PReLU's slopes (all par
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,7 @@ def build(
         InputError: the name is not known, the optimiser lacks an option, a number is out of range or missing, or nothing can be trained.
     """
     factory = OPTIMISERS[name].factory
-    validate_options(name, options)
+    OPTIMISERS.validate_options(name, options)
     if lr is None:
         if not factory.closure:
             raise InputError(f"lr: {name} needs a learning rate, got None; give one")
@@ -93,20 +93,6 @@ def build(
     if not trainable:
         raise InputError("named_parameters: must hold at least one parameter that requires a gradient, got none")
     return factory(trainable, lr=lr, weight_decay=weight_decay, **options)
-
-
-def validate_options(name: str, options: Mapping[str, object]) -> None:
-    """Raise InputError for an option that the optimiser called `name` does not have, naming those that have it."""
-    allowed = OPTIMISERS[name].hyperparameters
-    for option, value in options.items():
-        if option in allowed:
-            continue
-        owners = [technique.name for technique in OPTIMISERS if option in technique.hyperparameters]
-        if owners:
-            raise InputError(
-                f"{option}: is an option of {', '.join(owners)}, got {value!r} with {name!r}; leave it out"
-            )
-        raise InputError(f"{option}: no option of optimisers; {name} has {', '.join(allowed) or 'none'}; leave it out")
 
 
 def decay_groups(named_parameters: Iterable[Named], weight_decay: float) -> Groups:

@@ -86,7 +86,7 @@ class Muon(optim.Optimizer):
         self,
         params: Iterable[Any],
         *,
-        lr: float = 0.17,
+        lr: float,
         momentum: float = 0.6,
         weight_decay: float = 0.0,
         steps: int = 3,
