@@ -158,12 +158,12 @@ class Case:
             "contrast": self.ours(contrast=0.4),
             "saturation": self.ours(saturation=0.4),
             "hue": self.ours(hue=0.1),
-            "cutout": self.ours(hole=Cutout(side=self.side // 4)),
-            "random erasing, noise": self.ours(hole=RandomErasing()),
+            "cutout": self.ours(erase=Cutout(size=self.side // 4)),
+            "random erasing, noise": self.ours(erase=RandomErasing()),
             "mixup": lambda: mix(self.images, self.labels, self.sample_ids, seed=SEED, epoch=EPOCH).images,
             "cutmix": lambda: cutmix(self.images, self.labels, self.sample_ids, seed=SEED, epoch=EPOCH).images,
         }.items():
-            rows[name] = {"Augment" if "mi" not in name[1:] else "Mix": call}
+            rows[name] = {"Mix" if name in ("mixup", "cutmix") else "Augment": call}
         return rows
 
 
@@ -221,9 +221,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     clock = time.perf_counter if options.clock == "wall" else time.thread_time
     speed = bandwidth(options.repeats, clock)
-    print(
-        f"n = {options.repeats}, {options.clock} clock; {hardware()}; copies at {speed / 1e9:.1f} GB/s"
-    )
+    print(f"n = {options.repeats}, {options.clock} clock; {hardware()}; copies at {speed / 1e9:.1f} GB/s")
     for count, side in ((500, 32), (64, 128)):
         show(Case(count, side), options.repeats, clock, speed)
 

@@ -1,9 +1,9 @@
-"""Train every generator on the embedded digits, and put what they draw on one sheet: docs/generators.png.
+"""Train every generative model on the embedded digits, and put their samples on one sheet: docs/generators.png.
 
-    python benchmarks/contact_sheet.py                       about two minutes a generator
+    python benchmarks/contact_sheet.py                       about two minutes for each model
     python benchmarks/contact_sheet.py --minutes 0.5 --out sheet.png
 
-A row of 20 pictures for each generator, all from seed 0, and a row of real ones above.
+A row of 20 images for each model, all from seed 0, and a row of real ones above.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from machine import hardware
 from PIL import Image, ImageDraw, ImageFont
 
 import seewhy
-from seewhy.data import prepare
-from seewhy.reporting import grid
-from seewhy.training.results.pictures import pixels_of
-from seewhy.training.spec.sections import GENERATORS
+from seewhy.data import load_dataset
+from seewhy.data.image_files import to_pixels
+from seewhy.reporting import image_grid
+from seewhy.spec import answering
 
 COLUMNS, FACTOR, LABEL = 20, 4, 150
 
@@ -31,24 +31,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "docs" / "generators.png")
     options = parser.parse_args()
     print(hardware())
-    digits = prepare("digits").train
+    digits = load_dataset("digits").train
     rows = [("real digits", digits.images(torch.arange(COLUMNS)))]
     with tempfile.TemporaryDirectory() as scratch:
-        for name in GENERATORS:
+        for name in answering("sample"):
             run = seewhy.train("digits", model=name, minutes=options.minutes, out=Path(scratch) / name)
             rows.append((name, run.sample(COLUMNS)))
-            figure = run.results.get("test", {}).get("nats")
-            print(
-                f"{name}: {run.metrics[-1]['seconds']:.0f} s" + (f", {figure:.1f} nats" if figure else ""), flush=True
-            )
-    strips = [Image.fromarray(grid(pixels_of(images), columns=COLUMNS)[..., 0]) for _, images in rows]
+            nats = run.results.get("test", {}).get("nats")
+            print(f"{name}: {run.metrics[-1]['seconds']:.0f} s" + (f", {nats:.1f} nats" if nats else ""), flush=True)
+    strips = [Image.fromarray(image_grid(to_pixels(images), columns=COLUMNS)[..., 0]) for _, images in rows]
     strips = [strip.resize((strip.width * FACTOR, strip.height * FACTOR), Image.Resampling.NEAREST) for strip in strips]
     height = strips[0].height + 8
     sheet = Image.new("L", (LABEL + strips[0].width, height * len(strips)), 255)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
-    for place, ((name, _), strip) in enumerate(zip(rows, strips, strict=True)):
-        pen.text((6, place * height + height // 2), name, 0, font, anchor="lm")
-        sheet.paste(strip, (LABEL, place * height + 4))
+    for position, ((name, _), strip) in enumerate(zip(rows, strips, strict=True)):
+        pen.text((6, position * height + height // 2), name, 0, font, anchor="lm")
+        sheet.paste(strip, (LABEL, position * height + 4))
     sheet.save(options.out)
     print(options.out)
 

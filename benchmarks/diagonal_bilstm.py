@@ -7,8 +7,8 @@ A step is forward and backward of the cross-entropy of one layer over binary ima
 1. ours: the network as it is;
 2. pixel by pixel: the same network, weights, input-to-state products (for all pixels at once) and everything else, but the state goes from
    pixel to pixel in a loop, which autograd differentiates. Before it is timed, its gradients are compared with ours;
-3. products alone: every matrix product and convolution of ours with its own sizes, forward and both gradients, on given memory. What
-   comes to the state is one product a diagonal.
+3. products alone: every matrix product and convolution of ours with its own sizes, forward and both gradients, on memory that is there
+   already. The state's part is one product for each diagonal.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from machine import hardware
 from torch import Tensor
 from torch.nn import functional as F
 
-from seewhy.models.autoregressive import lstm_net
-from seewhy.models.autoregressive.diagonal_bilstm import DiagonalBiLSTM
-from seewhy.models.autoregressive.skew import Scan, diagonals
+from seewhy.models.autoregressive.networks import DiagonalBiLSTM, lstm
+from seewhy.models.autoregressive.networks.skew import Scan, diagonals
 
 SIDE = 28
 CASES = [(16, 16), (64, 16), (16, 32), (64, 32)]
@@ -33,27 +32,27 @@ CASES = [(16, 16), (64, 16), (16, 32), (64, 32)]
 
 
 def pixel_by_pixel(x: Tensor, weight: Tensor, scan: Scan) -> Tensor:
-    """Do what `recur` does in a loop over columns."""
-    turned = []
+    """Compute what `recur` does in a loop over positions."""
+    outputs = []
     column = torch.full(scan.reads.shape, -1).scatter(1, scan.reads, torch.arange(x.shape[2]).expand_as(scan.reads))
-    for given, matrix, taps, order, where in zip(x, weight, scan.taps, scan.orders, column, strict=True):
+    for inputs, matrix, taps, order, columns in zip(x, weight, scan.taps, scan.orders, column, strict=True):
         total, h = len(order), matrix.shape[0] // 4
-        nothing = given.new_zeros(h, given.shape[2])
-        states, shown = [nothing] * (total + 1), [nothing] * (total + 1)
-        places, near = where.tolist(), taps.tolist()
-        for place in order.tolist():
-            taps_here = torch.cat([shown[tap] for tap in near[place]])
-            gates = torch.addmm(given[:, places[place]], matrix, taps_here)
+        zeros = inputs.new_zeros(h, inputs.shape[2])
+        states, hidden = [zeros] * (total + 1), [zeros] * (total + 1)
+        column_of, near = columns.tolist(), taps.tolist()
+        for position in order.tolist():
+            neighbours = torch.cat([hidden[tap] for tap in near[position]])
+            gates = torch.addmm(inputs[:, column_of[position]], matrix, neighbours)
             i, f, g, o = gates.chunk(4)
-            states[place] = torch.sigmoid(f) * states[near[place][0]] + torch.sigmoid(i) * torch.tanh(g / 2)
-            shown[place] = torch.sigmoid(o) * torch.tanh(states[place])
-        by_column = torch.empty(total, dtype=torch.int64).scatter(0, where, torch.arange(total)).tolist()
-        turned.append(torch.stack([shown[place] for place in by_column], 1))
-    return torch.stack(turned)
+            states[position] = torch.sigmoid(f) * states[near[position][0]] + torch.sigmoid(i) * torch.tanh(g / 2)
+            hidden[position] = torch.sigmoid(o) * torch.tanh(states[position])
+        by_column = torch.empty(total, dtype=torch.int64).scatter(0, columns, torch.arange(total)).tolist()
+        outputs.append(torch.stack([hidden[position] for position in by_column], 1))
+    return torch.stack(outputs)
 
 
 def products(net: DiagonalBiLSTM, n: int) -> Callable[[], None]:
-    """Return what does the matrix products of a step, of a network of one layer, and nothing else."""
+    """Return a call of the matrix products of a step, of a network of one layer, and nothing else."""
     scan, inner = diagonals((SIDE, SIDE), torch.device("cpu")), net.net
     layer = next(iter(inner.layers))
     columns, h = SIDE * SIDE * n, layer.state.shape[1] // 4
@@ -66,17 +65,17 @@ def products(net: DiagonalBiLSTM, n: int) -> Callable[[], None]:
     ]
     ends = [(torch.empty(a.shape), torch.empty(b.shape), torch.empty(c.shape)) for a, b, c in wide]
     state, dstate = layer.state.detach(), torch.zeros_like(layer.state)
-    turned = state.transpose(1, 2)
+    transposed = state.transpose(1, 2)
     image = torch.randn(n, 1, SIDE, SIDE)
-    kernel = inner.first.masked().detach()
-    given = torch.randn(n, kernel.shape[0], SIDE, SIDE)
+    kernel = inner.first.masked_weight().detach()
+    gradient = torch.randn(n, kernel.shape[0], SIDE, SIDE)
     half, whole = kernel.shape[2] - 1, kernel.shape[3] // 2
     padded = F.pad(image, (whole, whole, half, 0))
 
     def run() -> None:
         F.conv2d(padded, kernel)
         torch.ops.aten.convolution_backward(
-            given, padded, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [False, True, False]
+            gradient, padded, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [False, True, False]
         )
         for (w, x, y), (dw, dx, z) in zip(wide, ends, strict=True):
             torch.mm(w, x, out=z)
@@ -84,30 +83,30 @@ def products(net: DiagonalBiLSTM, n: int) -> Callable[[], None]:
             torch.mm(y, x.t(), out=dw)
         for gates, taps in lines:
             torch.baddbmm(gates, state, taps, beta=0, out=gates)
-            torch.bmm(turned, gates, out=taps)
+            torch.bmm(transposed, gates, out=taps)
             dstate.baddbmm_(gates, taps.transpose(1, 2))
 
     return run
 
 
 def trained(net: DiagonalBiLSTM, values: Tensor, recur: Callable[[Tensor, Tensor, Scan], Tensor]) -> Callable[[], None]:
-    """Return a training step but for the optimiser's."""
+    """Return a training step without the optimiser's part."""
 
     def run() -> None:
-        lstm_net.recur = recur
+        lstm.recur = recur
         net.zero_grad()
         F.cross_entropy(net(values), values).backward()
 
     return run
 
 
-def same(net: DiagonalBiLSTM, one: Callable[[], None], other: Callable[[], None]) -> float:
+def gradient_difference(net: DiagonalBiLSTM, one: Callable[[], None], other: Callable[[], None]) -> float:
     """Return by how much two steps' gradients differ, relative to their largest."""
-    found = []
+    gradients = []
     for run in (one, other):
         run()
-        found.append(torch.cat([p.grad.flatten().clone() for p in net.parameters() if p.grad is not None]))
-    return float((found[0] - found[1]).abs().max() / found[1].abs().max())
+        gradients.append(torch.cat([p.grad.flatten().clone() for p in net.parameters() if p.grad is not None]))
+    return float((gradients[0] - gradients[1]).abs().max() / gradients[1].abs().max())
 
 
 def timed(
@@ -138,7 +137,7 @@ def main() -> None:
     clock = time.thread_time if options.processor_time else time.perf_counter
     print(hardware() + ("; the thread's own time" if options.processor_time else ""))
     print("ms: median (least ... greatest; n)")
-    ours = lstm_net.recur
+    ours = lstm.recur
     for n, width in CASES:
         torch.manual_seed(0)
         net = DiagonalBiLSTM((1, SIDE, SIDE), 2, width=width, depth=1)
@@ -148,7 +147,7 @@ def main() -> None:
             "pixel by pixel": trained(net, values, pixel_by_pixel),
             "products alone": products(net, n),
         }
-        difference = same(net, calls["ours"], calls["pixel by pixel"])
+        difference = gradient_difference(net, calls["ours"], calls["pixel by pixel"])
         print(f"batch {n}, {width} units; gradients differ by {difference:.1e}")
         middle = {}
         for name, times in timed(calls, options.repeats, clock):

@@ -1,10 +1,10 @@
-"""DropConnect with a mask an example, beside the obvious PyTorch spelling, forward and backward.
+"""DropConnect with a mask for each example, beside the obvious PyTorch spelling, forward and backward.
 
     python benchmarks/dropconnect.py [--repeats 15] [--threads 2] [--processor-time]
 
-The obvious spelling draws `bernoulli` masks of shape (N, out, in), multiplies the weights by them and contracts with `einsum`; for a convolution
-it does the same with filters and one grouped convolution. Both are timed in turns in one process, float32, on random data. Peak memory is the
-most that the step's tensors held at one time (`torch.profiler`).
+The obvious spelling samples `bernoulli` masks of shape (N, out, in), multiplies the weights by them and contracts with `einsum`; for a
+convolution it does the same with filters and one grouped convolution. Both are timed in turns in one process, float32, on random data. Peak
+memory is the most that the step's tensors held at one time (`torch.profiler`).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Call = Callable[[], object]
 
 
 def linear_obvious(x: Tensor, weight: Tensor, bias: Tensor, keep: float) -> Tensor:
-    """Return the layer's output with masks made whole."""
+    """Return the layer's output with whole masks in memory."""
     mask = torch.bernoulli(torch.full((len(x), *weight.shape), keep))
     bias_mask = torch.bernoulli(torch.full((len(x), len(bias)), keep))
     return torch.einsum("noi,ni->no", mask * weight, x) + bias_mask * bias
 
 
 def conv_obvious(x: Tensor, weight: Tensor, bias: Tensor, keep: float) -> Tensor:
-    """Return the convolution's output with masks made whole."""
+    """Return the convolution's output with whole masks in memory."""
     mask = torch.bernoulli(torch.full((len(x), *weight.shape), keep))
     filters = (mask * weight).flatten(0, 1)
     y = F.conv2d(x.reshape(1, -1, *x.shape[2:]), filters, padding=1, groups=len(x))
@@ -42,19 +42,19 @@ def conv_obvious(x: Tensor, weight: Tensor, bias: Tensor, keep: float) -> Tensor
 
 def cases() -> dict[str, tuple[Call, Call]]:
     """Return (obvious, seewhy) for each case."""
-    found: dict[str, tuple[Call, Call]] = {}
+    pairs: dict[str, tuple[Call, Call]] = {}
     for count, features_in, features_out, drop in ((100, 784, 800, 0.5), (100, 800, 800, 0.5), (100, 800, 800, 0.3)):
         layer = DropConnectLinear(features_in, features_out, drop=drop)
         x, g = torch.randn(count, features_in, requires_grad=True), torch.randn(count, features_out)
         name = f"linear {features_in} -> {features_out}, batch {count}, drop {drop:g}"
-        found[name] = pair(linear_obvious, layer, x, g, drop)
+        pairs[name] = pair(linear_obvious, layer, x, g, drop)
     for channels, side in ((32, 16), (64, 8)):
         conv = DropConnectConv2d(channels, channels, 3, padding=1, drop=0.5)
         x, g = torch.randn(64, channels, side, side, requires_grad=True), torch.randn(64, channels, side, side)
-        found[f"convolution 3x3, {channels} channels, {side} px, batch 64, drop 0.5"] = pair(
+        pairs[f"convolution 3x3, {channels} channels, {side} px, batch 64, drop 0.5"] = pair(
             conv_obvious, conv, x, g, 0.5
         )
-    return found
+    return pairs
 
 
 def pair(

@@ -1,11 +1,11 @@
 """Hessian-free Newton against tuned momentum on a deep autoencoder of digits, at equal time.
 
-    python benchmarks/hessian_free.py [--seconds 60] [--seeds 1] [--threads 1] [--out curves.svg] [--page ways.html]
+    python benchmarks/hessian_free.py [--seconds 60] [--seeds 1] [--threads 1] [--out curves.svg] [--page trajectories.html]
 
-The network is 64-100-50-25-6-25-50-100-64 with tanh between (after Martens 2010 and Sutskever et al. 2013, with scikit-learn's 1,797 digits of
-8 x 8 in place of MNIST's), sparse initialisation (15 incoming weights of deviation 1 a unit), logistic outputs, cross-entropy, float32. All
-methods start from the same weights. Momentum is Nesterov's on batches of 200; every pair of the grid's rates and momenta is given the whole
-time. Hessian-free is Newton(curvature="gauss_newton", damping="levenberg") on all digits at once.
+The network is 64-100-50-25-6-25-50-100-64 with tanh between (after Martens 2010 and Sutskever et al. 2013, with scikit-learn's 1,797 digits
+of 8 x 8 in place of MNIST's), sparse initialisation (15 incoming weights of standard deviation 1 for each unit), logistic outputs,
+cross-entropy, float32. All methods start from the same weights. Momentum is Nesterov's on batches of 200; every pair of the grid's rates and
+momenta is given the whole time. Hessian-free is Newton(curvature="gauss_newton", damping="levenberg") on all digits at once.
 
 Printed is the training error as the papers give it, the squared error summed over pixels, mean over digits, at fractions of the time. Time is
 processor time, so that other work on the machine does not count; evaluations are not timed.
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,15 +23,16 @@ from pathlib import Path
 import altair as alt
 import numpy as np
 import torch
+from machine import hardware
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seewhy.core.files import write_text
+from seewhy.optim import Newton
 from seewhy.optim.landscape import plane, surface
-from seewhy.optim.newton import Newton
-from seewhy.reporting import figures
-from seewhy.reporting.trajectories import Trail, TrajectoryRecord, render_trajectories
+from seewhy.reporting import Trajectory, TrajectoryRecord, render_trajectories, save_figure
+from seewhy.reporting.figures import inline_data
 
 SIZES = (64, 100, 50, 25, 6, 25, 50, 100, 64)
 RATES = (0.003, 0.01, 0.03, 0.1)
@@ -45,14 +45,14 @@ Curve = list[tuple[float, float]]
 
 
 def network(seed: int) -> nn.Sequential:
-    random = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
     for fan_in, fan_out in itertools.pairwise(SIZES):
         layer = nn.Linear(fan_in, fan_out)
         weight = torch.zeros(fan_out, fan_in)
         for row in weight:
-            chosen = torch.randperm(fan_in, generator=random)[:15]
-            row[chosen] = torch.randn(len(chosen), generator=random)
+            inputs = torch.randperm(fan_in, generator=rng)[:15]
+            row[inputs] = torch.randn(len(inputs), generator=rng)
         nn.init.zeros_(layer.bias)
         layer.weight.data = weight
         layers += [layer, nn.Tanh()]
@@ -71,9 +71,9 @@ class Clock:
         self.curve: Curve = []
         self.weights: list[Tensor] = []
         self.spent, self.began = 0.0, time.process_time()
-        self.look()
+        self.record()
 
-    def look(self) -> bool:
+    def record(self) -> bool:
         """Record the error; return whether time is left."""
         self.spent += time.process_time() - self.began
         with torch.no_grad():
@@ -86,23 +86,23 @@ class Clock:
 
 def momentum(seed: int, x: Tensor, seconds: float, rate: float, rho: float) -> Clock:
     net = network(seed)
-    optimiser = torch.optim.SGD(net.parameters(), lr=rate, momentum=rho, nesterov=True, fused=True)
-    random = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=rho, nesterov=True, fused=True)
+    rng = torch.Generator().manual_seed(seed)
     clock = Clock(net, x, seconds)
     going = True
     while going:
         for _ in range(5):
-            for keys in torch.randperm(len(x), generator=random).split(BATCH):
-                optimiser.zero_grad()
-                loss_of(net(x[keys]), x[keys]).backward()
-                optimiser.step()
-        going = clock.look()
+            for rows in torch.randperm(len(x), generator=rng).split(BATCH):
+                optimizer.zero_grad()
+                loss_of(net(x[rows]), x[rows]).backward()
+                optimizer.step()
+        going = clock.record()
     return clock
 
 
 def hessian_free(seed: int, x: Tensor, seconds: float, max_cg: int) -> Clock:
     net = network(seed)
-    optimiser = Newton(net.parameters(), curvature="gauss_newton", damping="levenberg", max_cg=max_cg)
+    optimizer = Newton(net.parameters(), curvature="gauss_newton", damping="levenberg", max_cg=max_cg)
 
     def closure() -> tuple[Tensor, Tensor]:
         logits = net(x)
@@ -111,8 +111,8 @@ def hessian_free(seed: int, x: Tensor, seconds: float, max_cg: int) -> Clock:
     clock = Clock(net, x, seconds)
     going = True
     while going:
-        optimiser.step(closure)
-        going = clock.look() and optimiser.status.reason == "progress"
+        optimizer.step(closure)
+        going = clock.record() and optimizer.status.reason == "progress"
     return clock
 
 
@@ -143,7 +143,7 @@ def draw(curves: dict[str, Curve], path: Path) -> None:
         for moment, error in curve[1 :: max(1, len(curve) // 200)] + curve[-1:]
     ]
     chart = (
-        alt.Chart(alt.Data(values=rows))
+        alt.Chart(inline_data(rows))
         .mark_line()
         .encode(
             x=alt.X("seconds:Q", title="processor seconds, one thread"),
@@ -152,11 +152,11 @@ def draw(curves: dict[str, Curve], path: Path) -> None:
         )
         .properties(width=520, height=300)
     )
-    figures.save(chart, path)
+    save_figure(chart, path)
 
 
 def page(clocks: dict[str, Clock], x: Tensor) -> str:
-    """Draw the ways over the plane through the first of them."""
+    """Draw the trajectories over the plane through the first of them."""
     flats = {
         name: clock.weights[:: max(1, len(clock.weights) // 100)] + clock.weights[-1:] for name, clock in clocks.items()
     }
@@ -168,18 +168,18 @@ def page(clocks: dict[str, Clock], x: Tensor) -> str:
         nn.utils.vector_to_parameters(w, net.parameters())
         return float((torch.sigmoid(net(x)) - x).square().sum() / len(x))
 
-    drawn = surface(loss, ground)
-    trails = []
+    grid = surface(loss, ground)
+    trajectories = []
     for name, flat in flats.items():
         points = (torch.stack(flat) - ground.origin) @ ground.axes.T
         with torch.no_grad():
-            trails.append(Trail(name, points.double().numpy(), np.array([loss(w) for w in flat])))
+            trajectories.append(Trajectory(name, points.double().numpy(), np.array([loss(w) for w in flat])))
     record = TrajectoryRecord(
-        title="Autoencoder of digits", x=drawn.x, y=drawn.y, values=drawn.values, trails=trails, floor=0.0, clock="record",
+        title="Autoencoder of digits", x=grid.x, y=grid.y, values=grid.values, trajectories=trajectories, minimum=0.0, step_name="record",
         axes=("first component", "second component"),
-        text=f"Squared error on the plane of the first method's way, which holds {sum(ground.explained):.0%} of its variation.",
+        text=f"Squared error on the plane of the first method's trajectory, which holds {sum(ground.explained):.0%} of its variation.",
     )  # fmt: skip
-    return render_trajectories([record], title="Two ways to train an autoencoder")
+    return render_trajectories([record], title="Two methods that train an autoencoder")
 
 
 def main() -> None:
@@ -188,17 +188,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--max-cg", type=int, default=250)
-    parser.add_argument("--out", type=Path, help="picture of the curves of Hessian-free and the best of the grid")
+    parser.add_argument("--out", type=Path, help="figure of the curves of Hessian-free and the best of the grid")
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     x = torch.from_numpy(load_digits().data).float() / 16.0
+    print(f"{hardware()}, float32")
+    sizes = "-".join(str(size) for size in SIZES)
     print(
-        f"{platform.processor() or platform.machine()}, {options.threads} threads, torch {torch.__version__}, float32"
-    )
-    parts = "-".join(str(size) for size in SIZES)
-    print(
-        f"autoencoder {parts} on {len(x):,} digits; n = {options.seeds} seeds; {options.seconds:g} s each; mean (range) of"
+        f"autoencoder {sizes} on {len(x):,} digits; n = {options.seeds} seeds; {options.seconds:g} s each; mean (range) of"
     )
     print("the training squared error at fractions of the time\n")
     print(f"{'':<30}" + "".join(f"{f'{fraction:.0%}':>20}" for fraction in FRACTIONS) + f"{'records':>10}")
@@ -213,9 +211,9 @@ def main() -> None:
             )
     clocks = {}
     for name, arm in arms.items():
-        found = [arm(seed) for seed in seeds]
-        row(name, [clock.curve for clock in found], options.seconds)
-        clocks[name] = found[0]
+        runs = [arm(seed) for seed in seeds]
+        row(name, [clock.curve for clock in runs], options.seconds)
+        clocks[name] = runs[0]
     best = min(list(clocks)[1:], key=lambda name: last(clocks[name].curve))
     if options.out:
         draw({name: clocks[name].curve for name in ("Hessian-free", best)}, options.out)

@@ -5,10 +5,11 @@
 The obvious spelling is one layer that gives k times the outputs, a reshape to (N, C, k, ...), and `max` over the pieces. Both are timed in
 turns in one process, on random data in float32:
 
-1. the maximum alone, on pre-activations that are given: the part that this package writes. Its memory limit is the time in which the bytes
-   that any implementation must move (forward: read k values an output, write one and one byte for the choice; backward: read one and the
-   byte, write k) pass at the bandwidth of a copy of the same pre-activations, measured in the same turns;
-2. the whole layer, whose products and convolutions are the same kernels in both, and their time alone: what neither spelling can go below.
+1. the maximum alone, on pre-activations that are there already: the part that this package writes. Its memory limit is the time in which the
+   bytes that any implementation must move (forward: read k values of each output, write one and one byte for the choice; backward: read one
+   and the byte, write k) pass at the bandwidth of a copy of the same pre-activations, measured in the same turns;
+2. the whole layer, whose products and convolutions are the same kernels in both, and the time of those alone, below which neither spelling
+   can go.
 """
 
 from __future__ import annotations
@@ -50,23 +51,23 @@ class Case:
         x = self.laid_out(torch.randn(self.shape))
         if dense:
             plain: nn.Module = nn.Linear(self.shape[1], wide)
-            mine: nn.Module = MaxoutLinear(self.shape[1], self.features, self.pieces)
+            own: nn.Module = MaxoutLinear(self.shape[1], self.features, self.pieces)
         else:
             plain = nn.Conv2d(self.shape[1], wide, 3, padding=1)
-            mine = MaxoutConv2d(self.shape[1], self.features, 3, self.pieces, padding=1)
+            own = MaxoutConv2d(self.shape[1], self.features, 3, self.pieces, padding=1)
         if self.channels_last:
-            plain, mine = (layer.to(memory_format=torch.channels_last) for layer in (plain, mine))
+            plain, own = (layer.to(memory_format=torch.channels_last) for layer in (plain, own))
         with torch.no_grad():
-            given = plain(x)
-        by_pieces = torch.randn_like(given)
-        by_output = self.laid_out(torch.randn(given.shape[0], self.features, *given.shape[2:]))
-        blank = torch.empty_like(given)
+            z = plain(x)
+        by_pieces = torch.randn_like(z)
+        by_output = self.laid_out(torch.randn(z.shape[0], self.features, *z.shape[2:]))
+        blank = torch.empty_like(z)
         return {
-            "copy": lambda: blank.copy_(given),
-            "maximum, obvious": differentiated(self.obvious, given, by_output),
-            "maximum, seewhy": differentiated(lambda z: maxout(z, self.pieces), given, by_output),
+            "copy": lambda: blank.copy_(z),
+            "maximum, obvious": differentiated(self.obvious, z, by_output),
+            "maximum, seewhy": differentiated(lambda z: maxout(z, self.pieces), z, by_output),
             "layer, obvious": trained(plain, self.obvious, x, by_output),
-            "layer, seewhy": trained(mine, lambda y: y, x, by_output),
+            "layer, seewhy": trained(own, lambda y: y, x, by_output),
             "its kernels alone": trained(plain, lambda y: y, x, by_pieces),
         }
 
@@ -80,8 +81,8 @@ class Case:
         return 2 * copied, outputs * 2 * (4 * self.pieces + 4 + 1)
 
 
-def differentiated(f: Callable[[Tensor], Tensor], given: Tensor, gradient: Tensor) -> Call:
-    z = given.clone().requires_grad_()
+def differentiated(f: Callable[[Tensor], Tensor], pre_activations: Tensor, gradient: Tensor) -> Call:
+    z = pre_activations.clone().requires_grad_()
 
     def call() -> None:
         z.grad = None

@@ -6,9 +6,9 @@
     python benchmarks/papers.py vae_long --run RUN   train nothing; measure a finished run of this specification, such as a resumed one
     python benchmarks/papers.py --table              train nothing; the table of what was measured before
 
-Every training is `seewhy train --spec examples/papers/NAME.toml --seed S`. Results are kept in examples/papers/results.json, a row a run: the
-error on the test part, which each run looks at once, with the machine, the wall time of the training and the time that its threads had of
-the processors, which other work on the machine hardly changes (of a run measured by --run only the wall time is known). The tables go into
+Every training is `seewhy train --spec examples/papers/NAME.toml --seed S`. Results are stored in examples/papers/results.json, one row per run:
+the error on the test split, which each run evaluates once, with the machine, the wall time of the training and its threads' processor time,
+which other work on the machine hardly changes (of a run measured by --run only the wall time is known). The tables go into
 examples/papers/README.md too.
 """
 
@@ -29,10 +29,11 @@ from typing import Any
 
 from machine import hardware
 
+from seewhy.spec import Request, RunSpec
+
 HOME = Path(__file__).resolve().parent.parent / "examples" / "papers"
 RESULTS = HOME / "results.json"
 README = HOME / "README.md"
-KINDS = ("recognisers", "generators")
 
 
 def train(name: str, seed: int) -> dict[str, Any]:
@@ -41,44 +42,38 @@ def train(name: str, seed: int) -> dict[str, Any]:
         run = Path(scratch) / "run"
         spec = HOME / f"{name}.toml"
         command = [sys.executable, "-m", "seewhy", "train", "--spec", spec, "--seed", str(seed), "--out", run]
-        start, busy = time.perf_counter(), _children()
+        start, busy = time.perf_counter(), _processor_seconds()
         subprocess.run(command, check=True)
-        taken = {"seconds": round(time.perf_counter() - start), "processor_seconds": round(_children() - busy)}
-        return {"name": name, "seed": seed, **figures(run, name), **taken, "hardware": hardware()}
+        wall, busy = time.perf_counter() - start, _processor_seconds() - busy
+        row = {"name": name, "seed": seed, **figures(run, name)}
+        return row | {"seconds": round(wall), "processor_seconds": round(busy), "hardware": hardware()}
 
 
 def finished(name: str, run: Path) -> dict[str, Any]:
-    """Measure a run that was trained before, after a look at whether it is one of this specification."""
-    wanted = tomllib.loads((HOME / f"{name}.toml").read_text(encoding="utf-8"))
-    had = tomllib.loads((run / "spec.toml").read_text(encoding="utf-8"))
-    for key, value in _flat(wanted).items():
-        if _flat(had).get(key) != value:
-            raise SystemExit(f"{run}: is not of {name}.toml: {key} is {_flat(had).get(key)!r}, not {value!r}")
+    """Measure a run that was trained before, if it is one of this specification."""
+    request, spec = Request.from_toml(HOME / f"{name}.toml"), RunSpec.from_toml(run / "spec.toml")
+    for path in sorted(request.asked()):
+        if spec.flat().get(path) != request.get(path):
+            raise SystemExit(
+                f"{run}: is not of {name}.toml: {path} is {spec.flat().get(path)!r}, not {request.get(path)!r}"
+            )
     with (run / "metrics.csv").open(encoding="utf-8") as lines:
         seconds = [float(row["seconds"]) for row in csv.DictReader(lines)][-1]
-    row = {"name": name, "seed": had["train"]["seed"], **figures(run, name)}
+    row = {"name": name, "seed": spec.train.seed, **figures(run, name)}
     return row | {"seconds": round(seconds), "hardware": hardware()}
 
 
-def _children() -> float:
-    """Return the seconds of the processors that the commands called so far have had."""
+def _processor_seconds() -> float:
+    """Return the processor time of the commands that have ended so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def _flat(tables: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Return the values by their dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in tables.items():
-        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
-    return flat
-
-
 def figures(run: Path, name: str) -> dict[str, Any]:
-    """Return what is told of a run on the test part."""
+    """Return the figures of a run on the test split."""
     test = json.loads((run / "results.json").read_text(encoding="utf-8")).get("test")
     if test is None:
-        return windows(run) if name.startswith("gan") else likeness(run)
+        return parzen_windows(run) if name.startswith("gan") else sample_quality(run)
     if "nats" in test:
         return likelihood(run, name)
     low, high = test["interval"]
@@ -90,51 +85,53 @@ def figures(run: Path, name: str) -> dict[str, Any]:
 
 
 def likelihood(run: Path, name: str) -> dict[str, Any]:
-    """Return the nats of the test part: exact, or bounded by 5,000 codes a picture, as in Burda et al. 2016."""
-    found = evaluate(run, *(["--samples", "5000"] if name.startswith(("vae", "iwae")) else []))
-    row = {field: found[field] for field in ("nats", "interval", "n", "estimator")}
-    code = json.loads((run / "results.json").read_text(encoding="utf-8")).get("code")
-    return row | ({"active_units": code["active_units"]} if code else {})
+    """Return the nats of the test split: exact, or bounded by 5,000 latents for each image, as in Burda et al. 2016."""
+    measured = evaluate(run, *(["--samples", "5000"] if name.startswith(("vae", "iwae")) else []))
+    row = {field: measured[field] for field in ("nats", "interval", "n", "estimator")}
+    latent = json.loads((run / "results.json").read_text(encoding="utf-8")).get("latent")
+    return row | ({"active_units": latent["active_units"]} if latent else {})
 
 
-def windows(run: Path) -> dict[str, Any]:
-    """Return the nats of the test part under Parzen windows on 10,000 drawn pictures, as in Goodfellow et al. 2014; higher is better."""
-    found = evaluate(run, "--drawn", "10000")["parzen"]
-    half = 1.96 * found["standard_error"]
-    told = f"Parzen windows of width {found['width']:.3g} on {found['n_drawn']:,} pictures"
+def parzen_windows(run: Path) -> dict[str, Any]:
+    """Return the nats of the test split under Parzen windows on 10,000 samples, as in Goodfellow et al. 2014; higher is better."""
+    parzen = evaluate(run, "--generated", "10000")["parzen"]
+    half = 1.96 * parzen["standard_error"]
     return {
-        "nats": found["nats"],
-        "interval": [found["nats"] - half, found["nats"] + half],
-        "n": found["n_test"],
-        "estimator": told,
+        "nats": parzen["nats"],
+        "interval": [parzen["nats"] - half, parzen["nats"] + half],
+        "n": parzen["n_test"],
+        "estimator": f"Parzen windows of bandwidth {parzen['bandwidth']:.3g} on {parzen['n_generated']:,} images",
     }
 
 
-def likeness(run: Path) -> dict[str, Any]:
-    """Return how 10,000 drawn pictures, and 10,000 of training, compare with the test part, by the features of a convnet of one epoch."""
+def sample_quality(run: Path) -> dict[str, Any]:
+    """Return how similar 10,000 samples, and 10,000 training images, are to the test split, by the features of a convnet of one epoch."""
     with tempfile.TemporaryDirectory() as scratch:
-        reader = Path(scratch) / "reader"
-        subprocess.run([sys.executable, "-m", "seewhy", "train", "mnist", "--epochs", "1", "--out", reader], check=True)
-        found = evaluate(run, "--drawn", "10000", "--extractor", str(reader))
-    row: dict[str, Any] = {"classes": found["classes"]["covered"], "n": found["drawn"]["frechet"]["n_drawn"]}
-    for which, likeness in (("drawn", found["drawn"]), ("real", found["yardstick"])):
+        extractor = Path(scratch) / "extractor"
+        command = [sys.executable, "-m", "seewhy", "train", "mnist", "--epochs", "1", "--out", extractor]
+        subprocess.run(command, check=True)
+        quality = evaluate(run, "--generated", "10000", "--extractor", str(extractor))
+    frechet = quality["generated"]["frechet"]
+    row: dict[str, Any] = {"classes": quality["classes"]["covered"], "n": frechet["n_generated"]}
+    for which, similarity in (("drawn", quality["generated"]), ("real", quality["reference"])):
         row[which] = {
-            "fid": likeness["frechet"]["fid"],
-            **{name: likeness["precision_recall"][name] for name in ("precision", "recall")},
-            **{name: likeness["density_coverage"][name] for name in ("density", "coverage")},
+            "fid": similarity["frechet"]["fid"],
+            **{name: similarity["precision_recall"][name] for name in ("precision", "recall")},
+            **{name: similarity["density_coverage"][name] for name in ("density", "coverage")},
         }
-    return row | {"extractor": found["drawn"]["frechet"]["extractor"]}
+    return row | {"extractor": frechet["extractor"]}
 
 
 def evaluate(run: Path, *options: str) -> dict[str, Any]:
-    """Return what `seewhy evaluate` says of a run."""
+    """Return the figures of `seewhy evaluate`."""
     command = [sys.executable, "-m", "seewhy", "evaluate", str(run), "--json", *options]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    return found
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    figures: dict[str, Any] = json.loads(printed)
+    return figures
 
 
-def keep(row: dict[str, Any]) -> None:
-    """Put the row into the results, in place of an older one of the same specification and seed."""
+def save(row: dict[str, Any]) -> None:
+    """Store the row in the results, in place of an older one of the same specification and seed."""
     rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
     rows = [old for old in rows if (old["name"], old["seed"]) != (row["name"], row["seed"])] + [row]
     rows.sort(key=lambda row: (row["name"], row["seed"]))
@@ -142,9 +139,10 @@ def keep(row: dict[str, Any]) -> None:
 
 
 def tables(papers: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Return the results beside the papers' numbers, a row a paper, by kind of network."""
+    """Return the results beside the papers' numbers, one row per paper, by the kinds of papers.toml."""
     rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-    return {kind: table(rows, {n: p for n, p in papers.items() if p["kind"] == kind}) for kind in KINDS}
+    kinds = dict.fromkeys(paper["kind"] for paper in papers.values())
+    return {kind: table(rows, {n: p for n, p in papers.items() if p["kind"] == kind}) for kind in kinds}
 
 
 def table(rows: list[dict[str, Any]], papers: dict[str, dict[str, Any]]) -> str:
@@ -154,46 +152,46 @@ def table(rows: list[dict[str, Any]], papers: dict[str, dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, paper in papers.items():
-        mine = [row for row in rows if row["name"] == name]
-        if not mine:
+        runs = [row for row in rows if row["name"] == name]
+        if not runs:
             continue
-        unit = "%" if "error" in mine[0] else " nats"
+        unit = "%" if "error" in runs[0] else " nats"
         there = f"{paper['error']:.2f}{unit}" if "error" in paper else "-"
-        minutes = f"{max(row['seconds'] for row in mine) / 60:.1f}"
-        busy = [row["processor_seconds"] / 60 for row in mine if "processor_seconds" in row]
+        minutes = f"{max(row['seconds'] for row in runs) / 60:.1f}"
+        busy = [row["processor_seconds"] / 60 for row in runs if "processor_seconds" in row]
         minutes += f" | {max(busy):.1f}" if busy else " | -"
-        lines.append(f"| `{name}` | {paper['source']} | {there} | {here(mine)} | {len(mine)} | {minutes} |")
-        for same in zip(*(row["by_number"] for row in mine if "by_number" in row), strict=True):
+        lines.append(f"| `{name}` | {paper['source']} | {there} | {format_result(runs)} | {len(runs)} | {minutes} |")
+        for means in zip(*(row["by_number"] for row in runs if "by_number" in row), strict=True):
             error, loss = (
                 statistics.mean(values)
-                for values in ([100 * (1 - by["accuracy"]) for by in same], [by["log_loss"] for by in same])
+                for values in ([100 * (1 - by["accuracy"]) for by in means], [by["log_loss"] for by in means])
             )
-            members = f"{same[0]['members']} member{'s' * (same[0]['members'] > 1)}"
+            members = f"{means[0]['members']} member{'s' * (means[0]['members'] > 1)}"
             lines.append(f"| | {members} | | {error:.2f}%, log-loss {loss:.4f} | | | |")
     return "\n".join(lines)
 
 
-def with_tables(text: str, found: dict[str, str]) -> str:
+def with_tables(text: str, by_kind: dict[str, str]) -> str:
     """Return a text with the tables between their marks."""
-    for kind, new in found.items():
+    for kind, lines in by_kind.items():
         first, last = f"<!-- {kind} -->\n", f"\n<!-- end of {kind} -->"
         start, end = text.index(first) + len(first), text.index(last)
-        text = text[:start] + new + text[end:]
+        text = text[:start] + lines + text[end:]
     return text
 
 
-def here(mine: list[dict[str, Any]]) -> str:
+def format_result(runs: list[dict[str, Any]]) -> str:
     """Return the figure of the runs of a specification: with its interval, or with the range over seeds."""
-    first = mine[0]
+    first = runs[0]
     if "drawn" in first:
-        drawn, real = first["drawn"], first["real"]
+        generated, real = first["drawn"], first["real"]
         return (
-            f"coverage {drawn['coverage']:.3f} (real pictures {real['coverage']:.3f}), FID {drawn['fid']:.2f} ({real['fid']:.2f}), "
+            f"coverage {generated['coverage']:.3f} (real images {real['coverage']:.3f}), FID {generated['fid']:.2f} ({real['fid']:.2f}), "
             f"{first['classes']} digits, on a {first['extractor']}"
         )
     figure, scale, unit = ("nats", 1, " nats") if "nats" in first else ("error", 100, "%")
-    values = [scale * row[figure] for row in mine]
-    units = sorted({row["active_units"] for row in mine if "active_units" in row})
+    values = [scale * row[figure] for row in runs]
+    units = sorted({row["active_units"] for row in runs if "active_units" in row})
     active = f"; {' to '.join(str(n) for n in sorted({units[0], units[-1]}))} active units" if units else ""
     if len(values) > 1:
         return f"{statistics.mean(values):.2f}{unit} ({min(values):.2f} to {max(values):.2f}){active}"
@@ -202,11 +200,11 @@ def here(mine: list[dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Train what was asked for, and print the table."""
+    """Train the papers that are named, and print the tables."""
     papers = tomllib.loads((HOME / "papers.toml").read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(papers)} (default: all)")
-    parser.add_argument("--seeds", help="such as 0,1,2 (default: what papers.toml says)")
+    parser.add_argument("--seeds", help="such as 0,1,2 (default: those of papers.toml)")
     parser.add_argument("--run", type=Path, metavar="RUN", help="measure this finished run of the one NAME")
     parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
@@ -216,15 +214,15 @@ def main() -> int:
     if options.run is not None:
         if len(options.names) != 1:
             parser.error("--run: needs the one NAME that the run is of")
-        keep(finished(options.names[0], options.run))
+        save(finished(options.names[0], options.run))
     for name in [] if options.table or options.run else options.names or papers:
-        apart = papers[name].get("apart", 1)
-        seeds = options.seeds.split(",") if options.seeds else range(0, apart * papers[name].get("seeds", 1), apart)
+        step = papers[name].get("apart", 1)
+        seeds = options.seeds.split(",") if options.seeds else range(0, step * papers[name].get("seeds", 1), step)
         for seed in seeds:
-            keep(train(name, int(seed)))
-    found = tables(papers)
-    README.write_text(with_tables(README.read_text(encoding="utf-8"), found), encoding="utf-8")
-    print("\n\n".join(found.values()))
+            save(train(name, int(seed)))
+    by_kind = tables(papers)
+    README.write_text(with_tables(README.read_text(encoding="utf-8"), by_kind), encoding="utf-8")
+    print("\n\n".join(by_kind.values()))
     return 0
 
 

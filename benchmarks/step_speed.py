@@ -2,15 +2,14 @@
 
     python benchmarks/step_speed.py [--batch 500] [--side 32] [--repeats 15] [--threads 2] [--precision bf16]
 
-The step is all of it: gather, augmentation, forward, loss, backward, optimiser. The yardstick is each convolution and linear layer called by
+The step is all of it: gather, augmentation, forward, loss, backward, optimiser. The reference is each convolution and linear layer called by
 itself with the step's own shapes, precision and memory format: forward, gradient of the weights, gradient of the input; only those that the
-step needs. Both are timed in turns in one process, on random pictures.
+step needs. Both are timed in turns in one process, on random images.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -18,13 +17,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
+from machine import hardware
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
-from seewhy import models, optim
-from seewhy.core.seeding import generator
+from seewhy import optim
+from seewhy.core.seeding import rng
 from seewhy.data import Augment
+from seewhy.models import Classifier, ClassifierDesign, build_classifier, prepare_classifier
 from seewhy.training.fabric import Engine
 
 Call = Callable[[], object]
@@ -63,20 +64,18 @@ class Layer:
 
 
 class Step:
-    """A training step with its parts apart."""
+    """A training step, which can be timed part by part."""
 
     def __init__(self, batch: int, side: int, precision: str) -> None:
-        design = models.Design(activation="silu", init="dirac")
-        net = models.build(
-            "convnet", in_shape=(3, side, side), classes=10, design=design, generator=generator(0, "weights")
-        )
-        self.model = models.Recogniser(net, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
-        random = generator(0, "pictures")
-        pool = torch.randint(0, 256, (2 * batch, 3, side, side), dtype=torch.uint8, generator=random)
+        design = ClassifierDesign(activation="silu", init="dirac")
+        net = build_classifier("convnet", in_shape=(3, side, side), classes=10, design=design, rng=rng(0, "weights"))
+        self.model = Classifier(net, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
+        source = rng(0, "images")
+        pool = torch.randint(0, 256, (2 * batch, 3, side, side), dtype=torch.uint8, generator=source)
         self.pool = pool.contiguous(memory_format=torch.channels_last)
-        self.labels = torch.randint(0, 10, (2 * batch,), generator=random)
-        models.prepare(self.model, self.pool)
-        self.optimiser = optim.build("muon", self.model.named_parameters(), lr=0.02)
+        self.labels = torch.randint(0, 10, (2 * batch,), generator=source)
+        prepare_classifier(self.model, self.pool)
+        self.optimizer = optim.build("muon", self.model.named_parameters(), lr=0.02)
         self.augment = Augment(crop_padding=2, flip="alternating")
         self.batch, self.precision, self.count = batch, precision, 0
         self.images, self.loss = self.pool[:batch], torch.zeros(())
@@ -86,11 +85,11 @@ class Step:
         return torch.autocast("cpu", torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
     def fetch(self) -> None:
-        """Take the next batch."""
+        """Gather and augment the next batch."""
         self.count += 1
-        keys = torch.randperm(len(self.pool), generator=generator(self.count))[: self.batch]
-        self.targets = self.labels[keys]
-        self.images = self.augment(self.pool[keys], keys, seed=0, epoch=self.count)
+        sample_ids = torch.randperm(len(self.pool), generator=rng(self.count))[: self.batch]
+        self.targets = self.labels[sample_ids]
+        self.images = self.augment(self.pool[sample_ids], sample_ids, seed=0, epoch=self.count)
 
     def forward(self) -> None:
         """Compute the loss."""
@@ -102,10 +101,10 @@ class Step:
         """Compute the gradients."""
         self.loss.backward()
 
-    def move(self) -> None:
-        """Move the weights."""
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+    def update(self) -> None:
+        """Update the weights."""
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def parts(self) -> dict[str, Call]:
         """Return the parts of the step, in order."""
@@ -113,7 +112,7 @@ class Step:
             "gather, augment": self.fetch,
             "forward, loss": self.forward,
             "backward": self.backward,
-            "optimiser": self.move,
+            "optimiser": self.update,
         }
 
     def __call__(self) -> None:
@@ -122,22 +121,22 @@ class Step:
             part()
 
     def layers(self) -> list[Layer]:
-        """Run once and record what every convolution and linear layer is given."""
-        found: list[Layer] = []
+        """Run once and record the inputs of every convolution and linear layer."""
+        layers: list[Layer] = []
         hooks = []
         for name, module in self.model.named_modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
 
                 def record(module: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
                     dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-                    found.append(Layer(name, module, inputs[0].detach().to(dtype), inputs[0].requires_grad))
+                    layers.append(Layer(name, module, inputs[0].detach().to(dtype), inputs[0].requires_grad))
 
                 hooks.append(module.register_forward_pre_hook(record))
         self.fetch()
         self.forward()
         for hook in hooks:
             hook.remove()
-        return found
+        return layers
 
 
 def timed(call: Call) -> float:
@@ -156,7 +155,7 @@ def show(name: str, times: list[float], whole: float, images: int) -> None:
 
 
 def rest_by_operation(step: Step, count: int) -> list[tuple[str, float]]:
-    """Return the milliseconds a step that each operation but the layers' own takes, the largest first."""
+    """Return the milliseconds per step that each operation but the layers' own takes, the largest first."""
     with profile(activities=[ProfilerActivity.CPU]) as record:
         for _ in range(count):
             step()
@@ -186,20 +185,18 @@ def main() -> None:
     parts: dict[str, list[float]] = {name: [] for name in step.parts()}
     each: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(options.repeats + 2):
-        pieces = {name: timed(part) for name, part in step.parts().items()}
-        kernels = {name: sum(timed(call) for call in chosen) for name, chosen in calls.items()}
+        milliseconds = {name: timed(part) for name, part in step.parts().items()}
+        kernels = {name: sum(timed(call) for call in passes) for name, passes in calls.items()}
         if turn >= 2:  # the first two warm up
-            wholes.append(sum(pieces.values()))
+            wholes.append(sum(milliseconds.values()))
             alone.append(sum(kernels.values()))
-            for name, value in pieces.items():
+            for name, value in milliseconds.items():
                 parts[name].append(value)
             for name, value in kernels.items():
                 each[name].append(value)
     whole, images = statistics.median(wholes), options.batch
-    print(
-        f"{platform.processor() or platform.machine()}, {options.threads} threads, torch {torch.__version__}, {options.precision}"
-    )
-    print(f"convnet, {images} pictures of {options.side} x {options.side} x 3 a step, n = {options.repeats} steps\n")
+    print(f"{hardware()}, {options.precision}")
+    print(f"convnet, {images} images of {options.side} x {options.side} x 3 in a step, n = {options.repeats} steps\n")
     print(f"{'':<40} {'median ms':>9} {'quartiles':>15} {'of step':>11} {'images/s':>11}")
     show("training step", wholes, whole, images)
     for name, times in parts.items():
@@ -212,7 +209,7 @@ def main() -> None:
     print(
         f"\nspeed of the step / speed of its kernels alone: {100 * middle:.1f}% (quartiles {100 * low:.1f} - {100 * high:.1f})"
     )
-    print("\nother operations, ms a step:")
+    print("\nother operations, ms per step:")
     for name, value in rest_by_operation(step, 3):
         print(f"  {name:<44} {value:9.1f}")
 

@@ -3,7 +3,7 @@
     python benchmarks/stochastic_depth.py [--blocks 24] [--steps 120] [--threads 2] [--processor-time]
 
 A skipped block costs nothing, so of the blocks' time a share 1 - mean of p_l should be saved: (1 - p_L) (L + 1) / (2 L), a quarter for many
-blocks. Steps of both stacks alternate. "Expected" counts the coins that fell, "by design" is the formula.
+blocks. Steps of both stacks alternate. "Expected" counts the blocks that were skipped, "by design" is the formula.
 """
 
 from __future__ import annotations
@@ -55,14 +55,16 @@ def main() -> None:
             if step >= 2:
                 times[name].append(1e3 * (clock() - start))
     print(f"{hardware()}; {clock.__name__}")
-    full, part = (statistics.mean(values) for values in times.values())
+    full, shallow = (statistics.mean(values) for values in times.values())
     error = statistics.stdev(times["p_L = 1/2"]) / options.steps**0.5 / full
-    fell = 1 - len(computed) / (options.blocks * options.steps)
+    skipped = 1 - len(computed) / (options.blocks * options.steps)
     design = 1 - sum(survival_rates(options.blocks, 0.5)) / options.blocks
     print(
-        f"{options.blocks} blocks, n = {options.steps} steps: {full:.1f} ms with all blocks, {part:.1f} ms with p_L = 1/2"
+        f"{options.blocks} blocks, n = {options.steps} steps: {full:.1f} ms with all blocks, {shallow:.1f} ms with p_L = 1/2"
     )
-    print(f"saved {1 - part / full:.1%} (standard error {error:.1%}); expected {fell:.1%}, by design {design:.1%}")
+    print(
+        f"saved {1 - shallow / full:.1%} (standard error {error:.1%}); expected {skipped:.1%}, by design {design:.1%}"
+    )
 
 
 if __name__ == "__main__":

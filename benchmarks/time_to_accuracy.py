@@ -20,7 +20,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,8 @@ import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from machine import processor
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE / ".peers"
@@ -43,7 +44,7 @@ TIMED_STEPS = 100
 
 @dataclass
 class Run:
-    """One training, as its log tells it. Times are in seconds."""
+    """One training, as its log has it. Times are in seconds."""
 
     peer: str
     version: str
@@ -197,7 +198,7 @@ def train_seewhy(seed: int, epochs: float, data: Path, options: argparse.Namespa
 
 
 def read_logs(options: argparse.Namespace) -> list[Run]:
-    """Read all whole trainings of the chosen peers; with `--epoch-seconds` replace their times by timed steps."""
+    """Read all whole trainings of the selected peers; with `--epoch-seconds` replace their times by timed steps."""
     runs, timings = [], {}
     for path in sorted(options.logs.glob("*.jsonl")):
         events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -206,7 +207,7 @@ def read_logs(options: argparse.Namespace) -> list[Run]:
             continue
         if any(event["event"] == "epoch" and event["accuracy"] is None for event in events):
             timings[start["peer"], start["recipe"]] = events
-        elif (run := read_run(start, events, options.target)) and (options.table or chosen(run, options)):
+        elif (run := read_run(start, events, options.target)) and (options.table or is_selected(run, options)):
             runs.append(run)
     if options.epoch_seconds:
         for run in runs:
@@ -215,7 +216,7 @@ def read_logs(options: argparse.Namespace) -> list[Run]:
     return runs
 
 
-def chosen(run: Run, options: argparse.Namespace) -> bool:
+def is_selected(run: Run, options: argparse.Namespace) -> bool:
     """Return whether the options name this training: its recipe and its schedule's length."""
     return (run.recipe, run.epochs) == (options.recipes[run.peer], options.epochs[run.peer])
 
@@ -266,14 +267,8 @@ def project(run: Run, events: list[dict], target: float) -> None:
 
 def hardware() -> str:
     """Return the processor's name and the number of cores this process may use."""
-    name = platform.processor() or platform.machine()
-    if (cpus := Path("/proc/cpuinfo")).exists():
-        models = [
-            line.split(":", 1)[1].strip() for line in cpus.read_text().splitlines() if line.startswith("model name")
-        ]
-        name = models[0] if models else name
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores of {name}"
+    return f"{cores} cores of {processor()}"
 
 
 def print_table(runs: list[Run], target: float) -> None:

@@ -1,4 +1,4 @@
-"""A gated PixelCNN over one axis learns a sound: plucked strings, 8 bits a sample by the mu-law.
+"""A gated PixelCNN over one axis learns a sound: plucked strings, 8 bits per sample by the mu-law.
 
     python examples/sound.py --out sound.wav      about three minutes on two cores
     python examples/sound.py --steps 20           a glance
@@ -14,11 +14,10 @@ import wave
 from pathlib import Path
 
 import torch
-from learn import bits, bits_alone, learn
+from learn import bits, frequency_bits, learn
 from torch import Tensor
 
-from seewhy.models.autoregressive.gated import GatedPixelCNN
-from seewhy.models.autoregressive.raster import draw
+from seewhy.models.autoregressive import GatedPixelCNN, sample_raster
 
 RATE, LENGTH, MU = 8000, 256, 255
 SCALE = (262, 294, 330, 392, 440)
@@ -50,10 +49,10 @@ def to_sound(levels: Tensor) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--out", type=Path, help="a .wav file with what was drawn")
+    parser.add_argument("--out", type=Path, help="a .wav file with what was sampled")
     options = parser.parse_args()
     torch.manual_seed(0)
-    notes = [pluck(SCALE[place], RATE // 4) for place in torch.randint(len(SCALE), (200,)).tolist()]
+    notes = [pluck(SCALE[note], RATE // 4) for note in torch.randint(len(SCALE), (200,)).tolist()]
     levels = to_levels(torch.cat(notes))
     training, rest = levels[: len(levels) * 9 // 10], levels[len(levels) * 9 // 10 :]
     unseen = rest[: len(rest) // LENGTH * LENGTH].view(-1, 1, LENGTH)[:150]
@@ -66,11 +65,11 @@ def main() -> None:
 
     learn(net, batch, options.steps)
     net.eval()
-    alone = bits_alone(training, unseen, MU + 1)
-    print(f"unseen sound: {bits(net, unseen):.3f} bits a sample; from the levels' frequencies alone {alone:.3f}")
+    baseline = frequency_bits(training, unseen, MU + 1)
+    print(f"unseen sound: {bits(net, unseen):.3f} bits per sample; from the levels' frequencies alone {baseline:.3f}")
     if options.out is not None:
-        drawn = draw(net, torch.zeros(8, 1, LENGTH, dtype=torch.int64), generator=torch.Generator().manual_seed(1))
-        pcm = (to_sound(drawn.flatten()) * 32767).to(torch.int16)
+        sampled = sample_raster(net, torch.zeros(8, 1, LENGTH, dtype=torch.int64), rng=torch.Generator().manual_seed(1))
+        pcm = (to_sound(sampled.flatten()) * 32767).to(torch.int16)
         with wave.open(str(options.out), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)

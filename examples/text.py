@@ -12,10 +12,9 @@ import argparse
 from pydoc_data.topics import topics
 
 import torch
-from learn import bits, bits_alone, learn
+from learn import bits, frequency_bits, learn
 
-from seewhy.models.autoregressive.gated import GatedPixelCNN
-from seewhy.models.autoregressive.raster import draw
+from seewhy.models.autoregressive import GatedPixelCNN, sample_raster
 
 LENGTH = 128
 """Bytes of a sequence."""
@@ -38,13 +37,13 @@ def main() -> None:
 
     learn(net, batch, options.steps)
     net.eval()
-    alone = bits_alone(training, unseen, 256)
-    print(f"unseen text: {bits(net, unseen):.3f} bits a byte; from the bytes' frequencies alone {alone:.3f}")
+    baseline = frequency_bits(training, unseen, 256)
+    print(f"unseen text: {bits(net, unseen):.3f} bits per byte; from the bytes' frequencies alone {baseline:.3f}")
     given = torch.zeros(1, 1, LENGTH, dtype=torch.int64)
     prompt = b"The statement "
     given[0, 0, : len(prompt)] = torch.tensor(list(prompt))
     kept = torch.arange(LENGTH) < len(prompt)
-    written = draw(net, given, kept, generator=torch.Generator().manual_seed(1), temperature=0.7)
+    written = sample_raster(net, given, kept, rng=torch.Generator().manual_seed(1), temperature=0.7)
     print(bytes(written[0, 0].tolist()).decode(errors="replace"))
 
 

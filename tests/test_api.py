@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def trained(tmp_path_factory, shapes):
 
 
 @pytest.fixture(scope="module")
-def picture(shapes):
+def image(shapes):
     """One file of the shapes, and its pixels."""
     path = sorted((shapes / "square").iterdir())[0]
     return path, np.asarray(Image.open(path))
@@ -53,8 +54,8 @@ def test_a_run_knows_what_it_is(trained):
     assert seewhy.Run(trained.folder).results == trained.results
 
 
-def test_the_same_pixels_give_the_same_answer_in_every_form(trained, picture):
-    path, pixels = picture
+def test_the_same_pixels_give_the_same_answer_in_every_form(trained, image):
+    path, pixels = image
     expected = trained.predict(str(path))
     tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
     for form in (path, Image.open(path), pixels, tensor):
@@ -79,8 +80,8 @@ def test_lists_and_batches_give_lists(trained, shapes):
     assert trained.predict([]) == []
 
 
-def test_predictions_are_the_models_probabilities(trained, picture):
-    _, pixels = picture
+def test_predictions_are_the_models_probabilities(trained, image):
+    _, pixels = image
     images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
     shares = trained.probabilities(images)[0]
     assert dict(trained.predict(pixels).top) == pytest.approx(dict(zip(trained.classes, shares.tolist(), strict=True)))
@@ -89,22 +90,23 @@ def test_predictions_are_the_models_probabilities(trained, picture):
     )
     with torch.no_grad():
         logits = plain.model(images)
-    torch.testing.assert_close(plain.probabilities(images), logits.softmax(1), atol=1e-4, rtol=0)
+    calibrated = (logits / plain.record["temperature"]).softmax(1)
+    torch.testing.assert_close(plain.probabilities(images), calibrated, atol=1e-4, rtol=0)
     assert any(isinstance(module, BatchNorm) for module in plain.model.modules())
-    assert not any(isinstance(module, BatchNorm) for module in plain._run.predictor.modules())
+    assert not any(isinstance(module, BatchNorm) for module in plain.predictor.modules())
 
 
-def test_a_bad_picture_alone_is_an_error_and_in_a_list_an_entry(trained, picture, tmp_path):
+def test_a_bad_image_alone_is_an_error_and_in_a_list_an_entry(trained, image, tmp_path):
     bad = tmp_path / "bad.png"
-    bad.write_text("no picture")
+    bad.write_text("no image")
     with pytest.raises(seewhy.InputError, match=r"bad\.png: "):
         trained.predict(bad)
-    good, entry = trained.predict([picture[0], bad])
+    good, entry = trained.predict([image[0], bad])
     assert good.error is None
     assert entry.label is None
     assert entry.error
-    with pytest.raises(seewhy.InputError, match="must be all paths or all pictures"):
-        trained.predict([picture[0], picture[1]])
+    with pytest.raises(seewhy.InputError, match="must be all paths or all decoded images"):
+        trained.predict([image[0], image[1]])
     with pytest.raises(seewhy.InputError):
         trained.predict(3.5)
 
@@ -114,7 +116,7 @@ def test_evaluate_is_what_the_results_say(trained):
     assert found.accuracy == trained.results["test"]["accuracy"]
     assert found.log_loss == pytest.approx(trained.results["test"]["log_loss"], rel=1e-4)
     assert found.n == trained.results["test"]["n"]
-    assert seewhy.evaluate(trained.folder).confusion == found.confusion
+    assert seewhy.Run(trained.folder).evaluate().confusion == found.confusion
     assert trained.evaluate(trained.spec.source).n == found.n
 
 
@@ -161,16 +163,72 @@ def test_wrong_options_are_refused_before_anything_is_written(shapes, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_predictions_over_draws_tell_how_far_they_lie_apart(trained, picture, tmp_path, capsys):
-    path, pixels = picture
-    with pytest.raises(InputError, match="draws: the network draws nothing; train it with dropout"):
-        trained.predict(path, draws=5)
+def test_predictions_over_stochastic_passes_tell_how_far_they_lie_apart(trained, image, tmp_path, capsys):
+    path, pixels = image
+    with pytest.raises(InputError, match=r"^samples: nothing in the network is random; train it with dropout"):
+        trained.predict(path, samples=5)
     run = seewhy.train(trained.spec.source, out=tmp_path / "run", **QUICK, dropout=0.5)
-    first, again, plain = run.predict(path, draws=20), run.predict(pixels, draws=20), run.predict(path)
+    first, again, plain = run.predict(path, samples=20), run.predict(pixels, samples=20), run.predict(path)
     assert first.top == again.top
     assert first.disagreement == again.disagreement > 0
     assert plain.disagreement is None
     assert first.confidence != plain.confidence
-    assert main(["predict", str(run.folder), str(path), "--draws", "20", "--json"]) == 0
+    assert main(["predict", str(run.folder), str(path), "--samples", "20", "--json"]) == 0
     (said,) = json.loads(capsys.readouterr().out)
     assert said["disagreement"] == pytest.approx(first.disagreement)
+
+
+def test_another_run_starts_from_what_was_asked_for(trained, tmp_path):
+    run = seewhy.train(spec=trained.folder, out=tmp_path / "run", optimizer="adam", **{"train.tta": "none"})
+    assert run.spec.optim.name == "adam"
+    assert run.spec.optim.lr == 0.002  # Adam's, and not what Muon had
+    assert run.request.values["optim"] == {"name": "adam"}
+    assert run.request.values["model"] == trained.request.values["model"] == {"width": 4}
+    assert trained.spec.optim.name == "muon"
+    repeated = seewhy.train(spec=trained.folder, out=tmp_path / "again")
+    assert repeated.spec == trained.spec
+    assert repeated.results == trained.results
+
+
+def test_each_images_probabilities_are_kept(trained):
+    test = np.load(trained.folder / "predictions" / "test.npz")
+    assert test["probabilities"].shape == (trained.results["test"]["n"], 3)
+    right = (test["probabilities"].argmax(1) == test["labels"]).mean()
+    assert right == pytest.approx(trained.results["test"]["accuracy"])
+    name = str(test["names"][0])
+    again = trained.predict(Path(trained.spec.source) / name)
+    assert again.confidence == pytest.approx(test["probabilities"][0].max(), abs=1e-5)
+
+
+def test_a_run_is_stopped_by_a_word_and_its_events_tell(shapes, tmp_path):
+    asked = []
+
+    def stop():
+        asked.append(None)
+        return len(asked) >= 2
+
+    with pytest.raises(seewhy.RunError, match="go on with: seewhy train --resume"):
+        seewhy.train(shapes, out=tmp_path / "run", stop=stop, **{**QUICK, "epochs": 5})
+    run = seewhy.Run(tmp_path / "run")
+    assert run.results == {}
+    names = [event["event"] for event in run.events]
+    assert names.count("step_ended") == len(asked)
+    assert names[-1] == "run_ended"
+    assert run.events[-1]["reason"] == "interrupted"
+
+
+def test_a_generative_run_has_the_verbs_of_its_model(tmp_path):
+    options = {"width": 8, "depth": 1, "model.latent_dim": 2, "epochs": 1, "precision": "fp32", "ema": 0.9}
+    run = seewhy.train("digits", out=tmp_path / "run", model="vae", **options)
+    assert run.sample(3).shape == (3, 1, 8, 8)
+    assert run.sample(3, seed=1).dtype == torch.uint8
+    figures = run.evaluate(samples=3)
+    assert figures.n == run.results["test"]["n"]
+    assert run.sample_quality(n=100).generated.frechet.n_generated == 100
+    assert run.traverse(steps=3, dimensions=2).shape == (6, 1, 8, 8)
+    with pytest.raises(seewhy.InputError, match="is a run of vae, which cannot complete; that is for pixelcnn"):
+        run.complete(run.sample(1))
+    with pytest.raises(
+        seewhy.InputError, match="is a run of vae, which cannot predict; that is for mlp, convnet, resnet"
+    ):
+        run.predict(np.zeros((8, 8), np.uint8))

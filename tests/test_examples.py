@@ -16,7 +16,7 @@ def test_an_example_runs_and_writes_what_it_says(name, out, tmp_path):
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=env)
     assert done.returncode == 0, done.stderr
-    assert "bits a value" in done.stdout
+    assert "bits per value" in done.stdout
     assert "from the" in done.stdout
     if out:
         assert (tmp_path / out).stat().st_size > 100

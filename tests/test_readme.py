@@ -1,25 +1,45 @@
-"""Nothing shown goes unrun: the README's Python runs, and its commands parse."""
+"""Nothing shown goes unrun: every line of the README's console blocks runs, and every block of Python here and in docs/."""
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from seewhy.cli.main import COMMANDS
+from seewhy.cli.main import COMMANDS, run
 
 HOME = Path(__file__).parent.parent
 README = (HOME / "README.md").read_text(encoding="utf-8")
+PAGES = (HOME / "README.md", *sorted((HOME / "docs").rglob("*.md")))
 PYTHON = [
     block
-    for page in (HOME / "README.md", *sorted((HOME / "docs").glob("*.md")))
+    for page in PAGES
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
 ]
-SHELL = [
-    line[2:].split("  #")[0]
-    for block in re.findall(r"```console\n(.*?)```", README, flags=re.S)
-    for line in block.splitlines()
-]
+CONSOLE = re.findall(r"^## ([^\n]+)\n(?:(?!^## ).)*?```console\n(.*?)```", README, flags=re.S | re.M)
+LAUNCHERS = ("torchrun", "srun")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """What a reader has: photos in class folders, photos of a holiday, scans of digits."""
+    folder = tmp_path_factory.mktemp("reader")
+    random = np.random.default_rng(0)
+    for number in range(72):
+        pixels = random.integers(0, 120, (16, 16, 3), dtype=np.uint8)
+        pixels[:, :, number % 3] += 130
+        home = folder / "photos" / ("forest", "sea", "street")[number % 3]
+        home.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(home / f"{number:03d}.png")
+    for number in (1, 2, 3):
+        for name in ("holiday", "scans"):
+            (folder / name).mkdir(exist_ok=True)
+            pixels = random.integers(0, 255, (40, 30), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
 
 
 @pytest.mark.parametrize("block", PYTHON)
@@ -27,28 +47,76 @@ def test_python_blocks_run(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
     if "seewhy.train(" in block:
-        said = capsys.readouterr().out
-        assert float(said.split()[0]) > 0.5
-        assert said.strip().endswith("report.html")
+        printed = capsys.readouterr().out
+        assert float(printed.split()[0]) > 0.5
+        assert printed.strip().endswith("report.html")
 
 
-@pytest.mark.parametrize("line", SHELL)
-def test_shell_lines_parse(line):
-    words = shlex.split(line)
-    command = words[words.index("seewhy") + 1]
-    assert command in COMMANDS
-    if command == "train":
-        import argparse
+def lines_of(block):
+    """Return the commands of a console block, each as words; a comment follows after two spaces."""
+    lines = block.splitlines()
+    assert all(line.startswith("$ ") for line in lines)
+    return [shlex.split(line[2:].split("  #")[0]) for line in lines]
 
-        from seewhy.cli.commands import train
 
-        parser = argparse.ArgumentParser(exit_on_error=False)
-        train.describe(parser)
-        options = parser.parse_args(words[words.index("train") + 1 :])
-        from seewhy.cli.options import spec_options
-        from seewhy.training.spec import RunSpec
+@pytest.mark.parametrize(("title", "block"), CONSOLE, ids=[title for title, _ in CONSOLE])
+def test_console_lines_run(title, block, place, tmp_path, monkeypatch, capsys):
+    """Each block by itself, in a folder with the reader's images, on the runs that its own lines make."""
+    for name in ("photos", "holiday", "scans"):
+        shutil.copytree(place / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for words in lines_of(block):
+        target = words[words.index(">") + 1] if ">" in words else None
+        words = words[: words.index(">")] if target is not None else words
+        if words[0] in LAUNCHERS:
+            words = [*launched(words), "--dry-run"]  # many processes train together in tests/training
+        assert words[0] == "seewhy"
+        code = run(shortened(words[1:]))
+        printed = capsys.readouterr()
+        assert code == 0, (words, printed.err)
+        assert printed.out if "--dry-run" not in words else printed.err
+        if target is not None:
+            assert len(printed.out.splitlines()) == 1 + len(list((tmp_path / "holiday").iterdir()))
 
-        RunSpec.from_dict({"source": options.source or "-"}).with_changes(spec_options(options))
+
+def shortened(words):
+    """Return a command that trains for one epoch, in fp32; one that goes on, or starts from a run of the block, is as it stands."""
+    if words[0] != "train" or {"--resume", "--spec"} & set(words):
+        return words
+    if "--minutes" in words:
+        return [*words, "--minutes", "0.002"]
+    return [*words, "--epochs", "1", "--precision", "fp32"]
+
+
+def launched(words):
+    """Return the command that each process of torchrun or srun is given; the launcher's own options are looked at only."""
+    if words[0] == "torchrun":
+        from torch.distributed.run import get_args_parser
+
+        options = get_args_parser().parse_args(words[1:])
+        assert (options.module, options.training_script) == (True, "seewhy")
+        assert int(options.nproc_per_node) > 1
+        return ["seewhy", *options.training_script_args]
+    at = words.index("python")
+    assert all(re.fullmatch(r"--[a-z-]+|\d+", word) for word in words[1:at])
+    assert words[at : at + 3] == ["python", "-m", "seewhy"]
+    return words[at + 2 :]
+
+
+def test_no_console_line_is_left_out():
+    """The blocks that run are all there are, and among them they show every command that has something to show."""
+    assert sum(len(lines_of(block)) for _, block in CONSOLE) == len(re.findall(r"^\$ ", README, flags=re.M))
+    shown = {words[words.index("seewhy") + 1] for _, block in CONSOLE for words in lines_of(block)}
+    assert shown <= set(COMMANDS)
+    assert {"check", "train", "predict", "evaluate", "generate", "techniques"} <= shown
+
+
+def test_other_commands_that_are_named_are_there():
+    targets = re.findall(r"^([a-z]+):", (HOME / "Makefile").read_text(), flags=re.M)
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert set(re.findall(r"^    make (\w+)", text, flags=re.M)) <= set(targets)
+        assert all((HOME / script).is_file() for script in re.findall(r"`python ([\w/.]+\.py)", text))
 
 
 def test_readme_is_short_and_starts_with_the_two_commands():
@@ -57,9 +125,9 @@ def test_readme_is_short_and_starts_with_the_two_commands():
     assert commands[:2] == ["make demo", "make test"]
 
 
-def test_every_picture_and_link_exists():
-    root = Path(__file__).parent.parent
-    targets = re.findall(r"\]\(([^)#]+)\)", README)
-    assert targets
-    missing = [target for target in targets if "://" not in target and not (root / target).exists()]
-    assert not missing
+def test_every_figure_and_link_exists():
+    for page in PAGES:
+        targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+        assert targets or page.parent.name == "decisions"
+        missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+        assert not missing, page

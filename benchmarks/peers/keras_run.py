@@ -24,9 +24,9 @@ def datasets(options) -> tuple[tf.data.Dataset, tf.data.Dataset, int]:
     the training.
     """
 
-    def folder(part: str) -> tf.data.Dataset:
+    def folder(split: str) -> tf.data.Dataset:
         return keras.utils.image_dataset_from_directory(
-            options.data / part, image_size=(32, 32), batch_size=None, shuffle=part == "train", seed=options.seed
+            options.data / split, image_size=(32, 32), batch_size=None, shuffle=split == "train", seed=options.seed
         )
 
     augment = keras.Sequential(

@@ -39,8 +39,8 @@ def main() -> None:
 
     def f(w: Any, _: Any) -> Any:
         logits = x @ w.reshape(-1, classes)
-        chosen = jnp.take_along_axis(logits, y[:, None], axis=1)[:, 0]
-        return (jax.nn.logsumexp(logits, axis=1) - chosen).mean() + 0.5 * L2 * jnp.sum(w * w)
+        correct = jnp.take_along_axis(logits, y[:, None], axis=1)[:, 0]
+        return (jax.nn.logsumexp(logits, axis=1) - correct).mean() + 0.5 * L2 * jnp.sum(w * w)
 
     def ending(kind: Any) -> Any:
         class ByGradient(kind):
@@ -55,8 +55,8 @@ def main() -> None:
 
         @jax.jit
         def solve(w: Any, solver: Any = solver) -> tuple[Any, Any, Any]:
-            found = optimistix.minimise(f, solver, w, max_steps=5000, throw=False)
-            return found.value, found.stats["num_steps"], jnp.max(jnp.abs(jax.grad(f)(found.value, None)))
+            solution = optimistix.minimise(f, solver, w, max_steps=5000, throw=False)
+            return solution.value, solution.stats["num_steps"], jnp.max(jnp.abs(jax.grad(f)(solution.value, None)))
 
         start = jnp.zeros(x.shape[1] * classes)
         _, steps, size = jax.block_until_ready(solve(start))

@@ -1,7 +1,7 @@
 """What every peer script shares: its options, and a log of JSON lines.
 
 The clock starts when this module is imported, which each script does first, so that the start-up holds the imports of
-the framework too. Evaluation is timed apart from training, so that it can be left out of the peers' times.
+the framework too. Evaluation is timed separately from training, so that it can be left out of the peers' times.
 """
 
 import argparse
@@ -72,7 +72,7 @@ class Recorder:
         self._began = (time.perf_counter(), cpu_seconds())
 
     def end_epoch(self, accuracy: float | None) -> None:
-        """Write the epoch's line; `accuracy` is that on the test part, or None without evaluation."""
+        """Write the epoch's line; `accuracy` is that on the test split, or None without evaluation."""
         evaluation = time.perf_counter() - self._began[0]
         self._write(
             "epoch",

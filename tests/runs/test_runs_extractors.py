@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from seewhy.core.errors import InputError
-from seewhy.models import Classifier, ClassifierDesign, build_classifier
+from seewhy.models import Classifier, ClassifierDesign, Regularisers, build_classifier
 from seewhy.runs.extractors import INCEPTION_WEIGHTS, classifier_features, inception_features, run_features
 
 IMAGES = torch.randint(0, 256, (9, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 def classifier(name):
-    design = ClassifierDesign(width=6, depth=2, dropout=0.3)
+    design = ClassifierDesign(width=6, depth=2, regularisers=Regularisers(dropout=0.3))
     net = build_classifier(name, in_shape=(3, 8, 8), classes=5, rng=torch.Generator().manual_seed(0), design=design)
     return Classifier(net, (0.5,) * 3, (0.25,) * 3)
 
@@ -51,32 +51,18 @@ def test_the_hook_goes_even_if_the_forward_pass_fails():
     assert not model.net.head._forward_pre_hooks
 
 
-class Spec:
-    class model:  # noqa: N801
-        name = "convnet"
-
-
-class Run:
-    """What an extractor asks of a run's folder."""
-
-    spec, data = Spec, {"facts": {"channels": 3, "height": 8, "width": 8}}
-
-    def __init__(self, folder, model):
-        self.folder, self.model = folder, model
-
-
-def test_a_run_gives_its_name(tmp_path):
+def test_a_runs_extractor_has_its_name_and_refuses_other_sizes():
     model = classifier("convnet")
-    extractor = run_features(Run(tmp_path / "digits-1", model))
+    extractor = run_features(model, "convnet of run digits-1", (3, 8, 8))
     assert extractor.name == f"convnet of run digits-1, {model.net.head.in_features} features"
     assert torch.equal(extractor.features(IMAGES).values, classifier_features(model, "m").features(IMAGES).values)
     with pytest.raises(InputError, match=r"images: must have the size of .*digits-1 \(3, 8, 8\), got \(3, 8, 7\)"):
         extractor.features(IMAGES[..., :7])
 
 
-def test_the_run_of_a_generative_model_is_refused(tmp_path):
+def test_the_run_of_a_generative_model_is_refused():
     with pytest.raises(InputError, match="is no classifier; name a run of mlp, convnet or resnet"):
-        run_features(Run(tmp_path, torch.nn.Identity()))
+        run_features(torch.nn.Identity(), "vae of run digits-1", (1, 8, 8))
 
 
 class Inception(torch.nn.Module):

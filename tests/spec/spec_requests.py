@@ -16,7 +16,9 @@ from seewhy.spec.section import groups_of, name_of
 from seewhy.spec.tree import put
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
-edit_texts = st.lists(st.sampled_from(['model.activation = "elu"', "optim.lr = 0.1", 'model.norm = { name = "none" }']), max_size=2)
+edit_texts = st.lists(
+    st.sampled_from(['model.activation = "elu"', "optim.lr = 0.1", 'model.norm = { name = "none" }']), max_size=2
+)
 
 
 def bounds_of(info: Any) -> dict[str, float]:

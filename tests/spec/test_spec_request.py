@@ -36,7 +36,10 @@ SAME = [
     ({"reg.resized_crop": 0.35}, {"reg": {"resized_crop": {"scale": [0.35, 1.0]}}}),
     ({"reg.resized_crop.scale": 0.35}, {"reg": {"resized_crop": {"scale": [0.35, 1.0]}}}),
     ({"reg.resized_crop": (0.2, 0.9)}, {"reg": {"resized_crop": {"scale": [0.2, 0.9]}}}),
-    ({"reg.erasing": 0.5, "reg.erasing.area": (0.1, 0.2)}, {"reg": {"erasing": {"probability": 0.5, "area": [0.1, 0.2]}}}),
+    (
+        {"reg.erasing": 0.5, "reg.erasing.area": (0.1, 0.2)},
+        {"reg": {"erasing": {"probability": 0.5, "area": [0.1, 0.2]}}},
+    ),
     ({"model": "mlp", "width": 32}, {"model": {"name": "mlp", "width": 32}}),
     ({"model": {"name": "mlp", "width": 32}}, {"model": {"name": "mlp", "width": 32}}),
     ({"optimizer": "adam", "optim": {"betas": (0.5, 0.9)}}, {"optim": {"name": "adam", "betas": [0.5, 0.9]}}),
@@ -117,26 +120,47 @@ UNKNOWN = [
 ]
 
 WHOSE = [
-    ({"model": "vae", "label_smoothing": 0.1}, "reg.label_smoothing: belongs to classifiers, but model.name is 'vae'; "),
+    (
+        {"model": "vae", "label_smoothing": 0.1},
+        "reg.label_smoothing: belongs to classifiers, but model.name is 'vae'; ",
+    ),
     ({"model": "vae", "members": 3}, "ensemble.members: belongs to classifiers, but model.name is 'vae'; "),
-    ({"model": "gan", "model.beta": 2.0}, "model.beta: belongs to vae, but model.name is 'gan'; choose it or leave this out"),
+    (
+        {"model": "gan", "model.beta": 2.0},
+        "model.beta: belongs to vae, but model.name is 'gan'; choose it or leave this out",
+    ),
     ({"model.beta": 2.0}, "model.beta: belongs to vae, but model.name is left to the defaults; "),
     ({"model": "mlp", "model.stem": "small"}, "model.stem: belongs to convnet, resnet, but model.name is 'mlp'; "),
-    ({"model": "resnet", "model.stem": "whitening"}, "model.stem: 'whitening' belongs to convnet, but model.name is 'resnet'; "),
-    ({"model": "mlp", "init": "dirac"}, "model.init: 'dirac' belongs to convnet, resnet, but model.name is 'mlp'; allowed: "),
-    ({"model": "mlp", "norm": "instance"}, "model.norm: 'instance' belongs to convnet, resnet, but model.name is 'mlp'; "),
+    (
+        {"model": "resnet", "model.stem": "whitening"},
+        "model.stem: 'whitening' belongs to convnet, but model.name is 'resnet'; ",
+    ),
+    (
+        {"model": "mlp", "init": "dirac"},
+        "model.init: 'dirac' belongs to convnet, resnet, but model.name is 'mlp'; allowed: ",
+    ),
+    (
+        {"model": "mlp", "norm": "instance"},
+        "model.norm: 'instance' belongs to convnet, resnet, but model.name is 'mlp'; ",
+    ),
     (
         {"activation": "elu", "model.activation.pieces": 3},
         "model.activation.pieces: belongs to maxout, but model.activation is 'elu'; choose it or leave this out",
     ),
     ({"init": "he", "model.init.std": 0.1}, "model.init.std: belongs to normal, but model.init is 'he'; "),
-    ({"norm": "layer", "model.norm.init": "identity"}, "model.norm.init: belongs to batch, but model.norm is 'layer'; "),
+    (
+        {"norm": "layer", "model.norm.init": "identity"},
+        "model.norm.init: belongs to batch, but model.norm is 'layer'; ",
+    ),
     (
         {"optimizer": "adam", "optim.momentum": 0.9},
         "optim.momentum: belongs to muon, momentum, nesterov, rmsprop, but optim.name is 'adam'; choose one of those or leave this out",
     ),
     ({"optim.history": 5}, "optim.history: belongs to lbfgs, but optim.name is left to the defaults; "),
-    ({"optimizer": "lbfgs", "optim.weight_decay": 0.1}, "optim.weight_decay: belongs to muon, sgd, momentum, nesterov, "),
+    (
+        {"optimizer": "lbfgs", "optim.weight_decay": 0.1},
+        "optim.weight_decay: belongs to muon, sgd, momentum, nesterov, ",
+    ),
 ]
 
 RULES = [
@@ -153,7 +177,10 @@ RULES = [
         "train.patience: 3 needs validation data, but data.val_fraction is 0; raise it or leave patience out",
     ),
     ({"patience": 5, "epochs": 5.0}, "train.patience: must be less than train.epochs (5.0), got 5"),
-    ({"model": "gan", "patience": 5}, "train.patience: a gan has no validation loss that could stop falling, got 5; leave it out"),
+    (
+        {"model": "gan", "patience": 5},
+        "train.patience: a gan has no validation loss that could stop falling, got 5; leave it out",
+    ),
     (
         {"reg.crop_padding": 2, "reg.resized_crop": 0.3},
         "reg.resized_crop: replaces the padded crop, but reg.crop_padding is 2; set that to 0 or leave one out",
@@ -168,7 +195,10 @@ RULES = [
         {"ensemble.jobs": 2},
         "ensemble: edits and jobs belong to several members, but ensemble.members is 1; raise it or leave them out",
     ),
-    ({"members": 2, "train.snapshots": 3}, "train.snapshots: 3 snapshots of 2 members are one ensemble too many; choose one of the two"),
+    (
+        {"members": 2, "train.snapshots": 3},
+        "train.snapshots: 3 snapshots of 2 members are one ensemble too many; choose one of the two",
+    ),
     (
         {"model.stem": "whitening", "resolution": 96},
         "model.stem: 'whitening' is for images of up to 64 pixels, but data.resolution is 96; choose 'large'",
@@ -182,10 +212,16 @@ RULES = [
         "train.tta: 'flip' averages over mirrored images, but reg.flip is 'none'; choose 'none' or let training flip",
     ),
     ({"resolution": 8, "reg.crop_padding": 8}, "reg.crop_padding: must be less than data.resolution (8), got 8"),
-    ({"model": "vae", "optimizer": "lbfgs"}, "optim.name: lbfgs is not for latent-variable models; choose a first-order optimiser"),
+    (
+        {"model": "vae", "optimizer": "lbfgs"},
+        "optim.name: lbfgs is not for latent-variable models; choose a first-order optimiser",
+    ),
     ({"optimizer": "lbfgs", "optim.c1": 0.95}, "optim.c1: must be less than optim.c2 (0.9), got 0.95"),
     ({"model": "pixelcnn", "model.kernel_size": 4}, "model.kernel_size: must be odd, so that it has a centre, got 4"),
-    ({"reg.penalise_all": True}, "reg.penalise_all: needs a penalty, but reg.l1 and reg.l2 are 0; raise one of them or leave it out"),
+    (
+        {"reg.penalise_all": True},
+        "reg.penalise_all: needs a penalty, but reg.l1 and reg.l2 are 0; raise one of them or leave it out",
+    ),
 ]
 
 
@@ -225,7 +261,7 @@ def test_everything_wrong_is_said_at_once_a_line_each():
 
 @pytest.mark.parametrize("source", ["", " ", None, 3])
 def test_a_source_is_needed(source):
-    with pytest.raises(InputError, match="source: must be a folder, a built-in name or an .npz file"):
+    with pytest.raises(InputError, match=r"source: must be a folder, a built-in name or an \.npz file"):
         Request.make(source)
 
 

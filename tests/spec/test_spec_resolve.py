@@ -5,49 +5,22 @@ import itertools
 
 import pytest
 from hypothesis import assume, given, settings
+from spec_facts import DIGITS, FACTS, LARGE_COLOUR, SMALL_COLOUR, facts, resolution_of, resolved, seconds_of
 from spec_requests import requests
 
 from seewhy.core.errors import InputError
 from seewhy.spec import (
     DataFacts,
-    Default,
     Request,
     RunSpec,
-    build_request,
     estimate_seconds,
     family_of,
     model_names,
-    provenance,
-    resolve,
-    resolve_budget,
 )
 from seewhy.spec.classifiers import batch_size, crop_padding, initial_resolution, usual_epochs
 from seewhy.spec.optimizers import OPTIMIZERS
 from seewhy.spec.resolve import DEFAULT_MINUTES
 from seewhy.spec.section import name_of
-
-SMALL_COLOUR = DataFacts(32, 32, 3, 10, 10_000, 1_000, 2_000, flip_invariant=True)
-DIGITS = DataFacts(8, 8, 1, 10, 1_257, 180, 360, flip_invariant=False)
-LARGE_COLOUR = DataFacts(128, 128, 3, 5, 3_000, 300, 500, flip_invariant=True)
-FACTS = {"digits": DIGITS, "small colour": SMALL_COLOUR, "large colour": LARGE_COLOUR}
-
-
-def facts(**changes):
-    """Facts of a small coloured data set, with some of them replaced."""
-    return dataclasses.replace(SMALL_COLOUR, **changes)
-
-
-def resolution_of(request, about=SMALL_COLOUR, speed=1_000.0):
-    return resolve_budget(resolve(request, about), about, speed)
-
-
-def resolved(about=SMALL_COLOUR, speed=1_000.0, **options):
-    return resolution_of(Request.make("digits", options), about, speed).spec
-
-
-def seconds_of(spec, about, speed):
-    return estimate_seconds(spec, about, speed, spec.train.epochs)
-
 
 # Asked for again.
 
@@ -140,7 +113,15 @@ def test_every_choice_is_filled_in():
         if value is None
     }
     # what may stay open: the split's own rule, the machine's threads, the schedule's own warm-up, and what is off unless asked for
-    off = {"reg.max_norm", "reg.resized_crop", "reg.cutout", "reg.erasing", "train.minutes", "train.patience", "ensemble.jobs"}
+    off = {
+        "reg.max_norm",
+        "reg.resized_crop",
+        "reg.cutout",
+        "reg.erasing",
+        "train.minutes",
+        "train.patience",
+        "ensemble.jobs",
+    }
     assert left == {"data.val_fraction", "train.threads", "optim.warmup", *off}
 
 
@@ -192,6 +173,11 @@ def test_adversarial_training_has_adams_own_betas():
 def test_network_by_the_size_of_the_images(side, model, stem):
     found = resolved(facts(height=side, width=side)).model
     assert (found.name, found.stem) == (model, stem)
+
+
+def test_an_mlp_sees_its_images_in_place():
+    spec = resolved(model="mlp")
+    assert (spec.reg.crop_padding, spec.train.tta, spec.train.initial_resolution) == (0, "none", 32)
 
 
 def test_images_without_a_mirror_image_are_not_mirrored():
@@ -324,112 +310,19 @@ def test_what_was_chosen_must_go_with_what_was_asked_for():
         resolved(**{"optim.betas": (0.5, 0.9)})
 
 
-# Where every value comes from.
-
-
-def test_where_values_come_from():
-    request = Request.make("digits", {"epochs": 3.0, "activation": "elu", "model.norm.eps": 1e-3})
-    found = resolution_of(request, DIGITS)
-    origins = provenance(found.spec, request, found.reasons)
-    assert origins.keys() == found.spec.flat().keys()
-    assert origins["train.epochs"] == origins["model.activation.name"] == origins["model.norm.eps"] == "asked"
-    assert origins["model.name"] == "chosen: images of up to 64 px"
-    assert origins["train.batch_size"] == "chosen: 1,257 training images"
-    assert origins["model.depth"] == origins["model.norm.name"] == "chosen"
-    assert origins["train.seed"] == origins["model.activation.alpha"] == "default"
-
-
-def test_budgets_say_why():
-    def why(speed, **options):
-        return resolution_of(Request.make("digits", options), SMALL_COLOUR, speed).reasons.get("train.epochs")
-
-    assert why(1e6) == "10,000 training images"
-    assert why(100.0) == "8.75 minutes at 100 images/s"
-    assert why(1_000.0, minutes=5.0) == "5 minutes at 1,000 images/s"
-    assert why(1_000.0, epochs=5.0) is None
-
-
-def test_what_the_machine_settles_has_its_reason_unless_it_was_asked_for():
-    changes = {"train.device": Default("cpu", "this machine"), "train.precision": Default("fp32", "this machine")}
-    asked = resolve(Request.make("digits", {"device": "cpu", "epochs": 1.0}), DIGITS).settle(changes)
-    assert (asked.spec.train.device, asked.spec.train.precision) == ("cpu", "fp32")
-    assert "train.device" not in asked.reasons
-    assert asked.reasons["train.precision"] == "this machine"
-
-
-def test_a_specification_says_where_its_values_come_from():
-    request = Request.make("digits", {"epochs": 3.0, "activation": "elu", "model.norm.eps": 1e-3, "reg.cutout": 4})
-    lines = resolution_of(request, DIGITS).to_toml().split("\n")
-    assert lines[:4] == ["format = 2", 'source = "digits"', "", "[data]"]
-    for line in (
-        "resolution = 8  # chosen: the images' own size",
-        'name = "convnet"  # chosen: images of up to 64 px',
-        'activation = { name = "elu", alpha = 1.0 }  # asked',
-        'norm = { name = "batch", eps = 0.001, init = "standard" }  # asked',
-        'pool = "max"  # default',
-        "cutout = { size = 4 }  # asked",
-        'name = "muon"  # chosen',
-        "epochs = 3.0  # asked",
-        "seed = 0  # default",
-    ):
-        assert line in lines
-    plain = resolution_of(request, DIGITS).spec.to_toml()
-    assert "#" not in plain
-
-
-def test_a_specification_of_another_format_is_refused(tmp_path):
-    path = tmp_path / "spec.toml"
-    path.write_text('source = "digits"\n[model]\nname = "mlp"\nactivation = "relu"\npieces = 2\n')
-    sentence = (
-        f"{tmp_path}: is a run of format 1, but this version of seewhy reads format 2; "
-        "open it with the version that made it, or train again"
-    )
-    for read in (lambda: RunSpec.from_toml(path), lambda: build_request(None, tmp_path, {})):
-        with pytest.raises(InputError) as caught:
-            read()
-        assert str(caught.value) == sentence
-
-
-def test_a_damaged_specification_names_what_is_missing(tmp_path):
-    path = tmp_path / "spec.toml"
-    text = resolution_of(Request.make("digits", {"model": "mlp"}), DIGITS).spec.to_toml()
-    path.write_text(text.replace("width = 512\n", "").replace("[ensemble]", "[ensemble]\nnumber = 1"))
-    with pytest.raises(InputError) as caught:
-        RunSpec.from_toml(path)
-    lines = str(caught.value).split("\n")
-    assert {line.removeprefix(f"{path}: ").split(":")[0] for line in lines} == {"model.width", "ensemble.number"}
-
-
-def test_a_run_is_repeated_or_edited(tmp_path):
-    request = Request.make("digits", {"model": "mlp", "epochs": 2.0})
-    found = resolution_of(request, DIGITS)
-    (tmp_path / "spec.toml").write_text(found.to_toml())
-    request.save(tmp_path / "request.toml")
-    for start in (tmp_path, tmp_path / "spec.toml"):
-        assert build_request(None, start, {}) == found.spec.request()
-        changed = build_request(None, start, {"optimizer": "adam"})
-        assert changed == request.with_changes({"optimizer": "adam"})
-
-
-def test_specifications_are_frozen_and_replace_makes_others():
-    spec = resolved()
-    with pytest.raises(ValueError, match="frozen"):
-        spec.train.epochs = 3.0
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        spec.source = "photos"
-    other = spec.replace({"train.epochs": 3.0, "source": "photos", "data.val_fraction": None})
-    assert (other.train.epochs, other.source, spec.source) == (3.0, "photos", "digits")
-    assert other.model == spec.model
-    with pytest.raises(InputError, match=r"train\.epochs: must be a number greater than 0"):
-        spec.replace({"train.epochs": 0})
-
-
 @pytest.mark.parametrize("side", [8, 28, 32, 64, 96, 224])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("images", [20, 2_000, 1_000_000])
 def test_any_data_resolve(side, channels, images):
     about = DataFacts(side, side, channels, 2, images, 100, 100, channels == 3)
-    for options in ({}, {"model": "mlp"}, {"model": "resnet"}, {"optimizer": "adamw"}, {"minutes": 2.0}, {"model": "vae"}):
+    for options in (
+        {},
+        {"model": "mlp"},
+        {"model": "resnet"},
+        {"optimizer": "adamw"},
+        {"minutes": 2.0},
+        {"model": "vae"},
+    ):
         spec = resolved(about, 300.0, **options)
         assert spec.train.epochs > 0
         assert spec.train.batch_size <= images

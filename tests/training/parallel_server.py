@@ -19,8 +19,9 @@ import torch
 
 from seewhy import api
 from seewhy.cli.main import main
-from seewhy.training import train as training
-from seewhy.training.loop.events import StepEnded
+from seewhy.runs import train as training
+from seewhy.runs.stopping import InterruptedRunError
+from seewhy.training.events import StepEnded
 
 OPTIONS = {"epochs": 2.0, "batch_size": 17, "width": 4, "precision": "fp32", "train.threads": 1}
 WORDS = ["--epochs", "2", "--batch-size", "17", "--width", "4", "--precision", "fp32", "--train.threads", "1"]
@@ -33,7 +34,7 @@ def resume(rank: int, source: str) -> None:
 
 
 def small_batch(rank: int, source: str) -> None:
-    """Ask for batches of one picture."""
+    """Ask for batches of one image."""
     main(["train", source, "--batch-size", "1", "--out", "small"])
 
 
@@ -56,7 +57,7 @@ def interrupted(rank: int, source: str) -> None:
 
     try:
         api.train(source, out="interrupted", observers=[ask], **OPTIONS)
-    except training.InterruptedRunError:
+    except InterruptedRunError:
         sys.exit(130)
 
 

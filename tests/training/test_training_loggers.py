@@ -49,7 +49,7 @@ def test_a_resumed_run_logs_no_step_twice(tmp_path, shapes):
 
 
 def test_a_missing_tensorboard_is_said_before_any_work(tmp_path, shapes, monkeypatch):
-    monkeypatch.setattr("seewhy.training.loop.loggers.find_spec", lambda name: None)
+    monkeypatch.setattr("seewhy.training.loggers.find_spec", lambda name: None)
     assert importlib.util.find_spec("seewhy") is not None
     with pytest.raises(InputError, match=r"train\.tensorboard: needs the package tensorboard"):
         api.train(shapes, out=tmp_path / "run", **{"train.tensorboard": True})

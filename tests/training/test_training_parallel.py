@@ -11,8 +11,9 @@ import torch
 
 from seewhy import api, data
 from seewhy.cli.main import run
-from seewhy.training.loop.events import StepEnded
-from seewhy.training.train import InterruptedRunError
+from seewhy.runs.run import Run
+from seewhy.runs.stopping import InterruptedRunError
+from seewhy.training.events import StepEnded
 
 OPTIONS = [
     "digits",
@@ -37,7 +38,7 @@ def curve(folder):
 
 
 def assert_same_curve(one, two, train_images, val_images):
-    """To fp32's accuracy: sums are taken in another order, and a few pictures may change sides."""
+    """To fp32's accuracy: sums are taken in another order, and a few images may change sides."""
     assert len(one) == len(two) > 0
     for a, b in zip(one, two, strict=True):
         assert b[0] == pytest.approx(a[0], rel=2e-4)
@@ -62,7 +63,7 @@ def test_the_loss_curve_is_that_of_one_process(launched):
     assert_same_curve(curve(folder / "one"), curve(folder / "two"), 1375, 153)
 
 
-def test_a_generators_losses_are_those_of_one_process(tmp_path):
+def test_a_generative_models_losses_are_those_of_one_process(tmp_path):
     options = [
         "digits",
         "--model",
@@ -104,18 +105,20 @@ def test_one_process_writes_and_prints(launched):
 
 @pytest.mark.parametrize("batch_size", [101, 7, 1375])
 def test_each_image_is_seen_once_an_epoch(batch_size):
-    part = data.prepare("digits").train
+    split = data.load_dataset("digits").train
     ranks = [
-        list(data.batches(part, batch_size=batch_size, seed=0, epoch=3, augment=None, rank=rank, world=2))
+        list(data.batches(split, batch_size=batch_size, seed=0, epoch=3, augment=None, shard=(rank, 2)))
         for rank in range(2)
     ]
-    seen = torch.cat([batch.keys for batches in ranks for batch in batches])
-    assert torch.equal(seen.sort().values, part.keys.sort().values)
-    (whole,) = [list(data.batches(part, batch_size=batch_size, seed=0, epoch=3, augment=None))]
+    seen = torch.cat([batch.sample_ids for batches in ranks for batch in batches])
+    assert torch.equal(seen.sort().values, split.sample_ids.sort().values)
+    (whole,) = [list(data.batches(split, batch_size=batch_size, seed=0, epoch=3, augment=None))]
     for first, second, together in zip(*ranks, whole, strict=True):
-        assert abs(len(first.keys) - len(second.keys)) <= 1
-        assert first.global_size == second.global_size == len(together.keys)
-        assert torch.equal(torch.cat([first.keys, second.keys]).sort().values, together.keys.sort().values)
+        assert abs(len(first.sample_ids) - len(second.sample_ids)) <= 1
+        assert first.global_size == second.global_size == len(together.sample_ids)
+        assert torch.equal(
+            torch.cat([first.sample_ids, second.sample_ids]).sort().values, together.sample_ids.sort().values
+        )
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +183,7 @@ def test_processes_leave_their_group_before_they_end(pairs):
 def test_a_stop_asked_of_one_process_stops_all_with_a_checkpoint(pairs):
     folder, codes = pairs
     assert codes["interrupted"] == [130, 130], said(folder, "interrupted")
-    assert api.RunFolder(folder / "interrupted").checkpoints.load("last").step == 3
+    assert Run(folder / "interrupted").checkpoints.load("last").step == 3
 
 
 def test_a_lost_process_does_not_leave_the_other_waiting(pairs):

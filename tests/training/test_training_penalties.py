@@ -2,36 +2,33 @@
 
 import pytest
 import torch
+from training_cases import MLP, raise_at
 
 from seewhy import api
-from seewhy.cli.commands.train import print_results
 from seewhy.core.errors import InputError
-from seewhy.training.loop.checkpoint import Checkpoints, load_tensors
-from seewhy.training.loop.events import StepEnded
+from seewhy.training.checkpoint import Checkpoints, load_tensors
 
-OPTIONS = {"model": "mlp", "width": 32, "depth": 1, "precision": "fp32", "train.threads": 1, "optimizer": "momentum"}
+OPTIONS = {**MLP, "width": 32, "optimizer": "momentum"}
 
 
 def weights(run):
     return Checkpoints(run.folder / "checkpoint").load("last").model
 
 
-def test_l1_leaves_exact_zeros_and_says_so(tmp_path, capsys):
+def test_l1_leaves_exact_zeros_and_their_share_is_a_result(tmp_path):
     run = api.train("digits", out=tmp_path / "run", epochs=6.0, **OPTIONS, **{"reg.l1": 0.02})
     saved = weights(run)
     matrices = [saved["net.layers.0.weight"], saved["net.head.weight"]]
     share = sum(int((weight == 0).sum()) for weight in matrices) / sum(weight.numel() for weight in matrices)
     assert share > 0.1
-    said = run.results["weights"]
-    assert said["zeros"] == pytest.approx(share, abs=0.05)  # the best epoch's
+    sparsity = run.results["weights"]
+    assert sparsity["sparsity"] == pytest.approx(share, abs=0.05)  # the best epoch's
     kept = Checkpoints(run.folder / "checkpoint").weights("best")
     names = ("net.layers.0.weight", "net.head.weight")
-    assert said["layers"] == {name: pytest.approx((kept[name] == 0).float().mean().item()) for name in names}
-    print_results(run)
-    assert f"weights at zero {said['zeros']:.1%} (fewest in net.head.weight" in capsys.readouterr().out
+    assert sparsity["layers"] == {name: pytest.approx((kept[name] == 0).float().mean().item()) for name in names}
     report = run.report().read_text(encoding="utf-8")
     assert "Weights at zero" in report
-    assert f"net.head.weight {said['layers']['net.head.weight']:.1%}" in report
+    assert f"net.head.weight {sparsity['layers']['net.head.weight']:.1%}" in report
     assert (saved["net.head.bias"] != 0).any()
     assert run.results["val"]["accuracy"] > 0.8
 
@@ -47,13 +44,13 @@ def test_averaged_weights_and_snapshots_keep_the_zeros(tmp_path):
         assert zero.any()
         assert torch.equal(last.average[name] == 0, zero)
         assert not torch.equal(last.average[name], last.model[name])
-    files = [load_tensors(run.folder / "snapshots" / f"{place:02d}.safetensors") for place in (1, 2)]
+    files = [load_tensors(run.folder / "snapshots" / f"{number:02d}.safetensors") for number in (1, 2)]
     share = torch.cat([(weights[name] == 0).float().flatten() for weights in files for name in names]).mean()
-    assert run.results["weights"]["zeros"] == pytest.approx(share.item())
+    assert run.results["weights"]["sparsity"] == pytest.approx(share.item())
     assert 0 < share < 1
 
 
-def test_without_l1_nothing_is_said(tmp_path):
+def test_without_l1_nothing_is_told(tmp_path):
     run = api.train("digits", out=tmp_path / "run", epochs=1.0, **OPTIONS, **{"reg.max_norm": 0.7, "reg.l2": 1e-3})
     assert "weights" not in run.results
     saved = weights(run)
@@ -64,13 +61,8 @@ def test_without_l1_nothing_is_said(tmp_path):
 def test_interrupted_and_resumed_it_ends_with_the_same_bits(tmp_path):
     penalties = {"reg.l1": 0.01, "reg.l2": 1e-3, "reg.max_norm": 1.0, "train.checkpoint_seconds": 0.0}
     whole = api.train("digits", out=tmp_path / "whole", epochs=2.0, **OPTIONS, **penalties)
-
-    def stop(event):
-        if isinstance(event, StepEnded) and event.step == 25:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        api.train("digits", out=tmp_path / "run", epochs=2.0, observers=[stop], **OPTIONS, **penalties)
+        api.train("digits", out=tmp_path / "run", epochs=2.0, observers=[raise_at(25)], **OPTIONS, **penalties)
     resumed = api.resume(tmp_path / "run")
     expected = weights(whole)
     assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())

@@ -101,7 +101,9 @@ def test_what_is_not_finite_stops_with_step_and_layer(batch, tmp_path):
         job.model[1].weight.fill_(math.inf)
     checkpoints = SimpleNamespace(has=lambda name: False, folder=tmp_path)
     job = SimpleNamespace(**vars(job), checkpoints=checkpoints)
-    with pytest.raises(RunError, match=r"not finite at step 5; .* in 1 \(Linear: its weights are not finite\); there is no"):
+    with pytest.raises(
+        RunError, match=r"not finite at step 5; .* in 1 \(Linear: its weights are not finite\); there is no"
+    ):
         step.summed(job, 4, batch.update, batch.inputs, {"loss": torch.tensor(math.nan)})
 
 

@@ -22,7 +22,9 @@ def assert_same_bits(folder, reference):
     assert weights.keys() == expected.keys()
     different = [name for name, value in expected.items() if not torch.equal(weights[name], value)]
     assert not different
-    rows = [[row.split(",")[:-2] for row in (each / "metrics.csv").read_text().split("\n")] for each in (folder, reference)]
+    rows = [
+        [row.split(",")[:-2] for row in (each / "metrics.csv").read_text().split("\n")] for each in (folder, reference)
+    ]
     assert rows[0] == rows[1]
 
 

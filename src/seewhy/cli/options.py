@@ -52,7 +52,7 @@ def _named(arguments: Sequence[str]) -> Values:
     """Return the model and the optimiser that arguments name; one that there is not is refused later."""
     values: Values = {}
     known = {"model": model_names(), "optim": tuple(owners("optim"))}
-    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, after in zip(arguments, [*arguments, ""][1:], strict=True):
         option, equals, value = word.partition("=")
         section = CHOOSERS.get(option)
         name = value if equals else after

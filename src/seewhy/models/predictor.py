@@ -4,6 +4,8 @@
     classify    each member's own normalisation and network, over the test-time views of the image, softmax
     average     over the views, then over the members
     calibrate   softmax(log p / T), T fitted on validation images (Guo et al. 2017, 1706.04599)
+
+All of it is torch: a prediction needs neither Pillow nor a run's folder.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ class Predictor(nn.Module):
     Batch normalisations are folded into the layers before them, so that the module is for prediction only.
 
     Args:
-        members: networks of the same classes, uint8 images of `shape` to logits (N, K), such as `seewhy.models.Classifier`, whose probabilities are
-            averaged; one for a single network.
+        members: networks of the same classes, uint8 images of `shape` to logits (N, K), such as `seewhy.models.Classifier`. Their
+            probabilities are averaged; one for a single network.
         shape: (C, H, W) of the images that they were trained on.
         views: test-time views, of equal weight: the image; with its mirror image; or with both and the image shifted by one pixel to the
             lower right and the mirror image shifted to the upper left (reflected border).
@@ -78,7 +80,7 @@ class Predictor(nn.Module):
 
     def resize(self, images: Tensor) -> Tensor:
         """Return images of the size and channels of the training images, uint8; those that have them already are not touched."""
-        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3):
+        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3) or 0 in images.shape[2:]:
             raise InputError(
                 f"images: must be uint8 (N, C, H, W) with 1 or 3 channels, got {images.dtype} {tuple(images.shape)}"
             )

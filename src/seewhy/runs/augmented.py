@@ -152,7 +152,9 @@ def read_augmented(folder: Path) -> AugmentationRecord | None:
         return None
     rows = [
         AugmentedRow(
-            strip["name"], np.split(np.asarray(Image.open(folder / FOLDER / file)), found["images"], axis=1), strip["text"]
+            strip["name"],
+            np.split(np.asarray(Image.open(folder / FOLDER / file)), found["images"], axis=1),
+            strip["text"],
         )
         for strip, file in zip(found["strips"], files, strict=True)
     ]

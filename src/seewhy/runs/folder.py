@@ -155,11 +155,11 @@ def _fill(folder: Path, prepared: Prepared) -> None:
 def only_writer(folder: Path) -> Iterator[None]:
     """Hold the run folder for this process; raises InputError if another process is training it."""
     lock = FileLock(folder / ".lock")
-    try:
-        with naming(folder):
+    with naming(folder):
+        try:
             lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"{folder}: another process is training this run; wait for it, or stop it first") from None
+        except Timeout:  # an OSError too
+            raise InputError(f"{folder}: another process is training this run; wait for it, or stop it first") from None
     try:
         yield
     finally:

@@ -23,11 +23,8 @@ def _format_split(figures: Mapping[str, Any]) -> str:
     low, high = figures.get("interval", (None, None))
     if "nats" in figures:
         bits = f"{figures['bits_per_dimension']:.3f} bits per value"
-        return (
-            f"{figures['nats']:.2f} nats per image [{low:.2f}, {high:.2f}], {bits}, of {n} ({figures['estimator']})"
-        )
+        return f"{figures['nats']:.2f} nats per image [{low:.2f}, {high:.2f}], {bits}, of {n} ({figures['estimator']})"
     if "accuracy" in figures and low is not None:
         return f"accuracy {figures['accuracy']:.2%} [{low:.2%}, {high:.2%}] of {n}"
     shown = (f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items() if isinstance(value, float))
     return f"{', '.join(shown)} of {n}"
-

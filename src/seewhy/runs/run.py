@@ -220,8 +220,8 @@ class Run:
         """Predict one image, or several.
 
         Args:
-            images: a path, a PIL image, a uint8 array (H, W) or (H, W, C), or a uint8 tensor (C, H, W); or a list of such, or a batch, (N, H, W, C)
-                as an array or (N, C, H, W) as a tensor (which gives a list).
+            images: a path, a PIL image, a uint8 array (H, W) or (H, W, C), or a uint8 tensor (C, H, W); or a list of such, or a batch,
+                (N, H, W, C) as an array or (N, C, H, W) as a tensor (which gives a list).
             samples: average so many stochastic forward passes, with dropout and related layers as in training (Gal & Ghahramani 2016); None
                 for one pass without. `Prediction.disagreement` then says how far they lie apart.
 
@@ -393,9 +393,7 @@ class Run:
         return made
 
     @_computing
-    def reconstruct(
-        self, images: ImageLike | Sequence[ImageLike], *, label: Label = None, seed: int = 0
-    ) -> Tensor:
+    def reconstruct(self, images: ImageLike | Sequence[ImageLike], *, label: Label = None, seed: int = 0) -> Tensor:
         """Return images decoded from the latents of images, uint8 (N, C, H, W); for autoencoders and VAEs."""
         reconstruct = verb(self.spec, "reconstruct", self.folder)
         made: Tensor = reconstruct(self.trained, self.read(images), label=label, seed=seed)
@@ -464,8 +462,7 @@ class Run:
         dataset = seewhy_data.load_dataset(
             self.spec.source, decode=decode, split=split, labels=self.spec.family.labels, strict=self.spec.data.strict
         )
-        measure = implementation_of(self.spec).verbs["sample_quality"]
-        figures: SampleQuality = measure(self.trained, dataset, extractor=features, classes=known, n=n, seed=seed)
+        figures: SampleQuality = compare(self.trained, dataset, extractor=features, classes=known, n=n, seed=seed)
         return figures
 
     def _features(self, extractor: Run | str | Path | None) -> tuple[FeatureExtractor | None, tuple[str, ...]]:

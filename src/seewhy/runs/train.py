@@ -18,7 +18,18 @@ from seewhy.spec import Request
 from seewhy.training.build import Prepared, make_job, prepare, prepare_again, validate_steps
 from seewhy.training.checkpoint import Checkpoint
 from seewhy.training.event_log import EventLog
-from seewhy.training.events import Emit, EpochEnded, Evaluated, Event, Observer, Planned, RunStarted, Saved, emitter
+from seewhy.training.events import (
+    Emit,
+    EpochEnded,
+    Evaluated,
+    Event,
+    Observer,
+    Planned,
+    RunEnded,
+    RunStarted,
+    Saved,
+    emitter,
+)
 from seewhy.training.job import Job, Progress
 from seewhy.training.loggers import TensorBoard, require_tensorboard
 from seewhy.training.loop import fit, predicting
@@ -190,8 +201,11 @@ def _loop(job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | N
     optimizer, steps = job.optimizer, (progress.step, job.total_steps, job.steps_per_epoch)
     job.emit(RunStarted(folder, job.model, optimizer, *steps))
     ended = checkpoint is not None and job.patience is not None and progress.epochs_without_gain >= job.patience
+    if ended:
+        job.emit(RunEnded(progress.step, "early stop"))
+        return "early stop"
     with stop_requests(stop) as asked:
-        return "early stop" if ended else fit(job, progress, asked)
+        return fit(job, progress, asked)
 
 
 def _finish(prepared: Prepared, job: Job, folder: Path, emit: Emit) -> None:
@@ -213,4 +227,3 @@ def _finish(prepared: Prepared, job: Job, folder: Path, emit: Emit) -> None:
             if name in finished.results:
                 emit(Evaluated(job.total_steps, name, finished.results[name]))
     prepared.engine.barrier()
-

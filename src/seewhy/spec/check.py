@@ -99,7 +99,7 @@ def _section_problems(
     open_groups = {
         field: value
         for field, value in given.items()
-        if isinstance(value, Mapping) and len(tree.groups(section, field)) > 1 and "name" not in value
+        if not whole and isinstance(value, Mapping) and len(tree.groups(section, field)) > 1 and "name" not in value
     }
     found = []
     for field, value in open_groups.items():  # the name is chosen later, but the fields must be somebody's
@@ -141,7 +141,9 @@ def _explain(record: type[Section], section: str, item: Any, values: Mapping[str
     context: dict[str, Any] = item.get("ctx", {})
     if kind == "extra_forbidden":
         return _misplaced(field, section, ".".join(path), values)
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
+    if kind == "union_tag_not_found":
+        return f"{field}: needs a name; allowed: {', '.join(_names(info))}"
+    if kind == "union_tag_invalid":
         return _not_allowed(
             section, path, came.get("name") if isinstance(came, Mapping) else came, _names(info), values
         )

@@ -6,11 +6,12 @@ The order matters: everything that can be refused is refused first, nothing is w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +23,17 @@ from seewhy.data import Batch, Dataset, DecodeOptions, SplitOptions
 from seewhy.models.family import Objective, implementation_of
 from seewhy.nn import incoming_views, penalised_weights
 from seewhy.optim import Penalties
-from seewhy.spec import DataFacts, DataSection, Default, RegSection, Request, Resolution, RunSpec, resolve, resolve_budget
+from seewhy.spec import (
+    DataFacts,
+    DataSection,
+    Default,
+    RegSection,
+    Request,
+    Resolution,
+    RunSpec,
+    resolve,
+    resolve_budget,
+)
 from seewhy.spec.check import family_for
 from seewhy.training.averaging import MovingAverage
 from seewhy.training.checkpoint import Checkpoint, Checkpoints, snapshot_file
@@ -94,7 +105,9 @@ def prepare(request: Request, emit: Emit) -> Prepared:
     model = build_model(resolution.spec, facts, dataset)
     objective = implementation_of(resolution.spec).objective(resolution.spec, facts, dataset.mean)
     speed = engine.broadcast(
-        measure_speed(objective, partial(make_optimizer, resolution.spec), model, engine, facts, resolution.spec.train.batch_size)
+        measure_speed(
+            objective, partial(make_optimizer, resolution.spec), model, engine, facts, resolution.spec.train.batch_size
+        )
     )
     return Prepared(resolve_budget(resolution, facts, speed), dataset, facts, engine, model, speed)
 
@@ -114,14 +127,18 @@ def absolute_source(source: str) -> str:
     return source if seewhy_data.is_builtin(source) else str(Path(source).resolve())
 
 
-def data_options(fields: dict[str, object]) -> tuple[DecodeOptions, SplitOptions]:
+def data_options(fields: Mapping[str, Any]) -> tuple[DecodeOptions, SplitOptions]:
     """Return the options of decoding and splitting from the fields of a data section."""
     with at_edge("data", {"seed": "split_seed"}):
         decode = DecodeOptions(
-            resolution=fields["resolution"], channels=fields["channels"], cache=fields["cache"]  # type: ignore[arg-type]
+            resolution=fields["resolution"],
+            channels=fields["channels"],
+            cache=fields["cache"],
         )
         split = SplitOptions(
-            val_fraction=fields["val_fraction"], test_fraction=fields["test_fraction"], seed=fields["split_seed"]  # type: ignore[arg-type]
+            val_fraction=fields["val_fraction"],
+            test_fraction=fields["test_fraction"],
+            seed=fields["split_seed"],
         )
     return decode, split
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn, optim
 
@@ -26,10 +26,15 @@ from seewhy.spec import RunSpec
 class Event:
     """Anything that happens in a run."""
 
+    name: ClassVar[str] = "event"
+    """In snake_case, such as "step_ended"."""
+
+    def __init_subclass__(cls) -> None:
+        cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
     def to_json(self) -> dict[str, Any]:
         """Return the event's name and its fields as JSON values; live objects (model, optimiser) are left out."""
-        name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
-        return {"event": name, **{field: _json(value) for field, value in vars(self).items() if not _live(value)}}
+        return {"event": self.name, **{field: _json(value) for field, value in vars(self).items() if not _live(value)}}
 
 
 def _live(value: object) -> bool:

@@ -117,7 +117,8 @@ def search(job: Job, update: Update, inputs: Inputs, step: int, shared: int) -> 
     loss = BatchLoss(job, update, inputs, step_seed(job, step))
 
     def on_gradient() -> None:
-        job.emit(GradientsReady(step + 1, update.network))
+        with torch.enable_grad():  # optimisers step without: observers find the same mode at every event
+            job.emit(GradientsReady(step + 1, update.network))
 
     if isinstance(job.optimizer, Newton):
         both = job.optimizer.curvature == "gauss_newton"

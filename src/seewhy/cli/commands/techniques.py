@@ -170,7 +170,7 @@ def _show_augmentation(name: str, source: str, path: Path) -> None:
     from seewhy.runs.augmented import illustrated
 
     if path.suffix != ".png":
-        raise InputError(f"--out: must end in .png, got {path.name}; pixels are drawn")
+        raise InputError(f"--out: must end in .png, got {path.name}; it shows pixels")
     save_image(augmentation_sheet(illustrated(name, source)), path)
 
 

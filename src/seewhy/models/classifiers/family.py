@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from seewhy.core.errors import InputError
@@ -159,7 +159,9 @@ def calibrated(
         predictions[name] = {"probabilities": probabilities.numpy(), "labels": split.labels.numpy()}
     if splits and folder is not None:
         last = list(splits)[-1]
-        record["mistakes"] = write_mistakes(folder, classes, splits[last], torch.from_numpy(predictions[last]["probabilities"]))
+        record["mistakes"] = write_mistakes(
+            folder, classes, splits[last], torch.from_numpy(predictions[last]["probabilities"])
+        )
     return Finished(results={**results, **more}, record=record, predictions=predictions)
 
 

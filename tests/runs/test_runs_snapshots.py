@@ -5,16 +5,15 @@ import math
 
 import pytest
 import torch
+from run_cases import MLP, raise_at
 
 from seewhy import api
-from seewhy.cli.main import run as main
 from seewhy.core.errors import InputError
+from seewhy.metrics import apply_temperature
 from seewhy.optim import in_cycles, schedule
-from seewhy.training.loop.checkpoint import load_tensors
-from seewhy.training.loop.events import StepEnded
-from seewhy.training.results.folder import RunFolder
+from seewhy.training.checkpoint import load_tensors
 
-OPTIONS = {"model": "mlp", "width": 16, "depth": 1, "precision": "fp32", "train.threads": 1, "train.snapshots": 3}
+OPTIONS = {**MLP, "train.snapshots": 3}
 
 
 def test_the_rate_falls_in_every_cycle():
@@ -29,16 +28,16 @@ def test_the_rate_falls_in_every_cycle():
     assert [in_cycles(plain, [7])(t) for t in range(7)] == [plain(t) for t in range(7)]
 
 
-def test_a_run_leaves_a_network_a_cycle_and_predicts_with_all(tmp_path, capsys):
+def test_a_run_leaves_a_network_a_cycle_and_predicts_with_all(tmp_path):
     run = api.train("digits", out=tmp_path / "run", epochs=3.0, **OPTIONS)
-    folder = RunFolder(run.folder)
-    weights = [load_tensors(run.folder / "snapshots" / f"{place:02d}.safetensors") for place in (1, 2, 3)]
+    weights = [load_tensors(run.folder / "snapshots" / f"{number:02d}.safetensors") for number in (1, 2, 3)]
     assert not torch.equal(weights[0]["net.head.weight"], weights[1]["net.head.weight"])
-    last = folder.checkpoints.load("last").model
+    last = run.checkpoints.load("last").model
     assert all(torch.equal(value, weights[2][name]) for name, value in last.items())
     images = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
-    each = torch.stack([member.probabilities(images) for member in folder.members])
-    torch.testing.assert_close(run.probabilities(images), each.mean(0))
+    each = torch.stack([member.probabilities(images) for member in run.members])
+    torch.testing.assert_close(run.probabilities(images), apply_temperature(each.mean(0), run.record["temperature"]))
+    torch.testing.assert_close(run.predictor(images), run.probabilities(images))
     assert run.predict(images[0]).disagreement is not None
     details = json.loads((run.folder / "ensemble.json").read_text())["test"]
     assert len(details["members"]) == len(details["by_number"]) == 3
@@ -46,27 +45,44 @@ def test_a_run_leaves_a_network_a_cycle_and_predicts_with_all(tmp_path, capsys):
     assert run.evaluate().accuracy == pytest.approx(run.results["test"]["accuracy"])
     assert "ensemble of 3" in run.report().read_text()
     with pytest.raises(InputError, match="is an ensemble, whose members differ already"):
-        folder.drawn_probabilities(images, draws=3)
-    assert main(["evaluate", str(run.folder)]) == 0
-    assert "mean over their subsets" in capsys.readouterr().out
+        run.predict(images[0], samples=3)
+    assert any("mean over their subsets" in line for line in run.measure().lines)
 
 
 def test_interrupted_and_resumed_it_leaves_the_same_networks(tmp_path):
     whole = api.train("digits", out=tmp_path / "whole", epochs=2.0, **OPTIONS)
-
-    def stop(event):
-        if isinstance(event, StepEnded) and event.step == 20:  # within the second cycle of three
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
+        # within the second cycle of three
         api.train(
-            "digits", out=tmp_path / "run", epochs=2.0, observers=[stop], **OPTIONS, **{"train.checkpoint_seconds": 0.0}
+            "digits",
+            out=tmp_path / "run",
+            epochs=2.0,
+            observers=[raise_at(20)],
+            **OPTIONS,
+            **{"train.checkpoint_seconds": 0.0},
         )
     resumed = api.resume(tmp_path / "run")
-    for place in (1, 2, 3):
-        ours, theirs = (load_tensors(run.folder / "snapshots" / f"{place:02d}.safetensors") for run in (resumed, whole))
+    for number in (1, 2, 3):
+        ours, theirs = (
+            load_tensors(run.folder / "snapshots" / f"{number:02d}.safetensors") for run in (resumed, whole)
+        )
         assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
     assert resumed.results == whole.results
+
+
+def test_a_snapshot_is_a_network_by_itself(tmp_path):
+    run = api.train("digits", out=tmp_path / "run", epochs=1.0, dropout=0.3, **OPTIONS)
+    before = (run.folder / "predictions" / "test.npz").read_bytes()
+    member = run.members[1]
+    images = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
+    assert member.predictor.temperature == 1  # the ensemble's temperature is of the averaged probabilities
+    assert member.members == ()
+    assert member.evaluate().n == run.results["test"]["n"]
+    assert (run.folder / "predictions" / "test.npz").read_bytes() == before
+    sampled = member.predict(list(images.numpy()[:, 0]), samples=4)
+    assert all(prediction.disagreement > 0 for prediction in sampled)
+    each = json.loads((run.folder / "ensemble.json").read_text())["test"]["members"]
+    assert member.evaluate().accuracy == pytest.approx(each[1]["accuracy"])
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ import sys
 import time
 from pathlib import Path
 
+import lightning_fabric  # noqa: F401  imported once, before the forks
 import torch
 
 from seewhy import api
-from seewhy.training.spec import RunSpec
+from seewhy.spec import build_request
 
 
 def leg(run: Path, spec: Path) -> None:
@@ -24,7 +25,7 @@ def leg(run: Path, spec: Path) -> None:
     if (run / "spec.toml").exists():
         api.resume(run)
     else:
-        api.run_spec(RunSpec.from_toml(spec), out=run)
+        api.start(build_request(None, spec, {}), out=run)
 
 
 def main() -> None:
