@@ -21,7 +21,7 @@ OPTIONS = {"model": "toy", "epochs": 2, "device": "cpu", "precision": "fp32", "t
 @pytest.fixture(scope="module", autouse=True)
 def toy():
     """Register the toy for this module alone."""
-    records = importlib.import_module("seewhy.spec.families")
+    records = importlib.import_module("seewhy.spec.family")
     families()
     before = dict(records._families)
     module = importlib.import_module("toy_family")

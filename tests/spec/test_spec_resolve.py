@@ -19,7 +19,7 @@ from seewhy.spec import (
 )
 from seewhy.spec.classifiers import batch_size, crop_padding, initial_resolution, usual_epochs
 from seewhy.spec.optimizers import OPTIMIZERS
-from seewhy.spec.resolve import DEFAULT_MINUTES
+from seewhy.spec.resolution import DEFAULT_MINUTES
 from seewhy.spec.section import name_of
 
 # Asked for again.

@@ -269,12 +269,25 @@ def implementation_of(spec: RunSpec) -> Implementation:
     return _imported(spec.family.implementation)
 
 
+PHRASES = {
+    "predict": "predict classes",
+    "evaluate": "be measured on a split",
+    "sample": "sample images",
+    "sample_quality": "have the quality of its samples measured",
+    "complete": "complete images",
+    "reconstruct": "reconstruct images",
+    "interpolate": "interpolate between images",
+    "traverse": "traverse latent dimensions",
+}
+"""What verbs are in a sentence."""
+
+
 def verb(trained_spec: RunSpec, name: str, folder: Path) -> Callable[..., Any]:
     """Return a family's verb; raises InputError if the model does not answer it."""
     model = trained_spec.model.name
     if name not in family_of(model).model(model).verbs:
         others = ", ".join(answering(name))
-        raise InputError(f"{folder}: is a run of {model}, which cannot {name}; that is for {others}")
+        raise InputError(f"{folder}: is a run of {model}, which cannot {PHRASES.get(name, name)}; that is for {others}")
     return implementation_of(trained_spec).verbs[name]
 
 

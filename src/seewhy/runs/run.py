@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value
+from seewhy.core.tensors import load_tensors
 from seewhy.metrics import ClassificationMetrics, FeatureExtractor, LikelihoodMetrics, SampleQuality, apply_temperature
 from seewhy.models.family import Evaluated, Trained, implementation_of, verb
 from seewhy.models.generative import Label
 from seewhy.models.predictor import Predictor, view_probabilities
 from seewhy.nn import monte_carlo
+from seewhy.nn.stochastic import is_stochastic
 from seewhy.runs import folder as files
 from seewhy.runs.evaluate import Progress, evaluate_ensemble, evaluation_split
 from seewhy.runs.extractors import INCEPTION, inception_features, run_features
@@ -24,7 +26,7 @@ from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predic
 from seewhy.runs.report import write_report
 from seewhy.spec import DataFacts, Request, RunSpec
 from seewhy.training.build import data_options
-from seewhy.training.checkpoint import Checkpoints, load_tensors, snapshot_file
+from seewhy.training.checkpoint import Checkpoints, snapshot_file
 from seewhy.training.event_log import read_events
 from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.state import isolated
@@ -267,6 +269,8 @@ class Run:
             raise bad_value("samples", samples, "a whole number of at least 1")
         if samples is not None and self.members:
             raise InputError(f"{self.folder}: is an ensemble, whose members differ already; samples are of one network")
+        if samples is not None and not any(is_stochastic(module) for module in self.model.modules()):
+            raise InputError(f"samples: nothing in the network of {self.folder} is random, such as dropout; leave them out")
 
         @torch.no_grad()
         def probabilities(images: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -7,9 +7,9 @@ value. Models and optimisers bring their own fields (`families`, `optimizers`). 
 from seewhy.spec.build import build_request
 from seewhy.spec.edits import apply_edit, diff, format_edit, parse_edit
 from seewhy.spec.facts import DataFacts
-from seewhy.spec.families import Default, Family, Model, answering, families, family_of, model_names, register_family
+from seewhy.spec.family import Default, Family, Model, answering, families, family_of, model_names, register_family
 from seewhy.spec.request import FORMAT, Request
-from seewhy.spec.resolve import Resolution, estimate_seconds, resolve, resolve_budget
+from seewhy.spec.resolution import Resolution, estimate_seconds, resolve, resolve_budget
 from seewhy.spec.run_spec import RunSpec, provenance
 from seewhy.spec.sections import DataSection, EnsembleSection, ModelSection, RegSection, TrainSection
 from seewhy.spec.view import View

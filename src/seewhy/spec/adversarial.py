@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from seewhy.spec.facts import DataFacts
-from seewhy.spec.families import Default, Defaults, Family, Model
+from seewhy.spec.family import Default, Defaults, Family, Model
 from seewhy.spec.generative import GenerativeSection, common_defaults, generative_epochs
 from seewhy.spec.view import View
 

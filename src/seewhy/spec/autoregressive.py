@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from seewhy.spec.facts import DataFacts
-from seewhy.spec.families import Default, Defaults, Family, Model
+from seewhy.spec.family import Default, Defaults, Family, Model
 from seewhy.spec.generative import (
     LikelihoodSection,
     common_defaults,

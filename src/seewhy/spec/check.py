@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from seewhy.core.errors import bad_value, nearest, unknown_name
 from seewhy.spec import tree
 from seewhy.spec.classifiers import USUAL_MODELS
-from seewhy.spec.families import Family, families, family_of, model_names
+from seewhy.spec.family import Family, families, family_of, model_names
 from seewhy.spec.optimizers import OPTIMIZERS
 from seewhy.spec.rules import broken_rules
 from seewhy.spec.section import Choice, Section, groups_of, name_of
@@ -204,7 +204,8 @@ def _misplaced(path: str, section: str, field: str, values: Mapping[str, Any]) -
     chooser = "optim.name" if section == "optim" else "model.name"
     name = tree.get(values, chooser)
     chosen = repr(name) if name is not None else "left to the defaults"
-    return f"{path}: belongs to {', '.join(whose)}, but {chooser} is {chosen}; {_choose(whose)} or leave this out"
+    what = _choose(whose) if section in ("model", "optim") else "choose a model of those"
+    return f"{path}: belongs to {', '.join(whose)}, but {chooser} is {chosen}; {what} or leave this out"
 
 
 def _choose(whose: list[str]) -> str:

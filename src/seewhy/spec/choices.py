@@ -189,7 +189,7 @@ class FractionalPool(Choice):
     """Maxima over random regions that are smaller by a factor of less than 2."""
 
     name: Literal["fractional"] = "fractional"
-    ratio: float = Field(math.sqrt(2.0), gt=1, le=2, description="Factor by which each side shrinks.")
+    ratio: float = Field(math.sqrt(2.0), gt=1, le=2, description="Factor by which each side is downsampled.")
     regions: Literal["pseudorandom", "random"] = Field("pseudorandom", description="How the regions are sampled.")
     overlapping: bool = Field(True, description="Whether neighbouring regions share a pixel.")
 

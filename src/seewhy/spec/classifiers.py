@@ -9,7 +9,7 @@ from pydantic import Field
 
 from seewhy.spec import choices
 from seewhy.spec.facts import SMALL, DataFacts
-from seewhy.spec.families import Default, Defaults, Family, Model
+from seewhy.spec.family import Default, Defaults, Family, Model
 from seewhy.spec.optimizers import LARGE_BATCH
 from seewhy.spec.section import chosen
 from seewhy.spec.sections import Cutout, Erasing, ModelSection, RegSection, ResizedCrop, TrainSection

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from seewhy.spec.facts import DataFacts
-from seewhy.spec.families import Default, Defaults
+from seewhy.spec.family import Default, Defaults
 from seewhy.spec.section import chosen
 from seewhy.spec.sections import ModelSection
 from seewhy.spec.view import View

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from seewhy.spec import choices
 from seewhy.spec.facts import DataFacts
-from seewhy.spec.families import Default, Defaults, Family, Model
+from seewhy.spec.family import Default, Defaults, Family, Model
 from seewhy.spec.generative import (
     LikelihoodSection,
     common_defaults,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from seewhy.spec.facts import DataFacts
-from seewhy.spec.families import Family
+from seewhy.spec.family import Family
 from seewhy.spec.view import View
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from seewhy.core.errors import InputError
 from seewhy.spec import check, tree
-from seewhy.spec.families import Family, Model, family_of
+from seewhy.spec.family import Family, Model, family_of
 from seewhy.spec.optimizers import Optimizer
 from seewhy.spec.request import FORMAT, Request
 from seewhy.spec.sections import DataSection, EnsembleSection, ModelSection, RegSection, TrainSection, Values

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from seewhy.core.errors import InputError, nearest
-from seewhy.spec.families import Family, families
+from seewhy.spec.family import Family, families
 from seewhy.spec.optimizers import OPTIMIZERS, Optimizer
 from seewhy.spec.section import Group, Section, groups_of, name_of
 from seewhy.spec.sections import SECTION_TITLES, DataSection, Values

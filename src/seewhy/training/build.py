@@ -35,6 +35,7 @@ from seewhy.spec import (
     resolve_budget,
 )
 from seewhy.spec.check import family_for
+from seewhy.spec.tree import fields as section_fields
 from seewhy.training.averaging import MovingAverage
 from seewhy.training.checkpoint import Checkpoint, Checkpoints, snapshot_file
 from seewhy.training.events import DataProgress, Emit
@@ -129,7 +130,7 @@ def absolute_source(source: str) -> str:
 
 def data_options(fields: Mapping[str, Any]) -> tuple[DecodeOptions, SplitOptions]:
     """Return the options of decoding and splitting from the fields of a data section."""
-    with at_edge("data", {"seed": "split_seed"}):
+    with at_edge("data"):
         decode = DecodeOptions(
             resolution=fields["resolution"],
             channels=fields["channels"],
@@ -146,14 +147,15 @@ def data_options(fields: Mapping[str, Any]) -> tuple[DecodeOptions, SplitOptions
 def load_data(source: str, fields: dict[str, object], labels: str, emit: Emit, bootstrap: int | None) -> Dataset:
     """Read a data set; with the seed `bootstrap` the training images are sampled with replacement."""
     decode, split = data_options(fields)
-    dataset = seewhy_data.load_dataset(
-        source,
-        decode=decode,
-        split=split,
-        labels=labels,  # type: ignore[arg-type]
-        strict=bool(fields["strict"]),
-        progress=lambda done, total: emit(DataProgress(done, total)),
-    )
+    with at_edge("data"):
+        dataset = seewhy_data.load_dataset(
+            source,
+            decode=decode,
+            split=split,
+            labels=labels,  # type: ignore[arg-type]
+            strict=bool(fields["strict"]),
+            progress=lambda done, total: emit(DataProgress(done, total)),
+        )
     if len(dataset.train) < 2:
         raise InputError(f"data: {source} has {len(dataset.train)} training images; training needs at least two")
     if bootstrap is None:
@@ -203,17 +205,29 @@ def make_penalties(reg: RegSection, model: torch.nn.Module, optimizer: torch.opt
     return Penalties(weights.items(), optimizer, l1=reg.l1, l2=reg.l2, max_norm=reg.max_norm, limited=limited)
 
 
+RENAMED = {
+    "data": {"seed": "split_seed"},
+    "model": {
+        "norm_init": "norm.init",
+        "keep_parameters": "activation.keep_parameters",
+        "size": "latent_dim",
+        "count": "levels",
+    },
+}
+"""Arguments of parts whose fields in a run have other names."""
+
+
 @contextmanager
-def at_edge(section: str, renamed: dict[str, str] | None = None) -> Iterator[None]:
+def at_edge(section: str) -> Iterator[None]:
     """Let errors of parts, which name their own arguments, name the fields of a run: "lr: ..." becomes "optim.lr: ..."."""
     try:
         yield
     except InputError as error:
         message = str(error)
         own = re.match(r"(\w+): ", message)
-        if own is None or own[1] == "data":
+        field = RENAMED.get(section, {}).get(own[1], own[1]) if own is not None else ""
+        if own is None or field.partition(".")[0] not in section_fields(section):
             raise
-        field = (renamed or {}).get(own[1], own[1])
         raise InputError(f"{section}.{field}: {message[own.end() :]}") from error
 
 

@@ -1,12 +1,13 @@
-"""Checkpoints: whole or not there, and without code.
+"""Checkpoints: whole or not there, verified, and without code.
 
     checkpoint/
-      step-00000120/          model.safetensors, average.safetensors (with EMA), optimizer.pt, state.json
-      last.json, best.json    {"folder": "step-00000120"}
+      step-00000120/                        model.safetensors, average.safetensors (with EMA), optimizer.pt, state.json, checksums.json
+      last.json, previous.json, best.json   {"folder": "step-00000120"}
 
-A checkpoint is written into a hidden folder, flushed, and renamed; then the pointer file is replaced. Death at any
-moment leaves the old pointer to the old, whole folder. Folders that no pointer names are removed at the next save.
-Weights are safetensors and the rest is read with `weights_only=True`, so that a stranger's checkpoint runs no code.
+A checkpoint is written into a hidden folder, flushed, and renamed; then the pointer files are replaced. Death at any
+moment leaves the old pointer to the old, whole folder. Folders that no pointer names are removed at the next save: two generations are
+kept, so that a run whose last one is damaged can go on from the one before. Weights are safetensors and the rest is read with
+`weights_only=True`, so that a stranger's checkpoint runs no code; every file is compared with its checksum before it is used.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
+from seewhy.core import checksums
 from seewhy.core.errors import InputError, RunError
-from seewhy.core.files import naming, write_atomic, write_json
+from seewhy.core.files import naming, write_json
+from seewhy.core.tensors import load_tensors, write_tensors
+
+POINTERS = ("last", "previous", "best")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class Checkpoints:
         # other way round the run would go on from a state that already remembers this best, and never point to it.
         if best:
             write_json(self.folder / "best.json", {"folder": place.name})
+        former = self._pointer("last")
+        if former not in (None, place.name):
+            write_json(self.folder / "previous.json", {"folder": former})
         write_json(self.folder / "last.json", {"folder": place.name})
         self._clean()
         return place
@@ -78,12 +84,13 @@ class Checkpoints:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
-            _save_tensors(checkpoint.model, temporary / "model.safetensors")
+            write_tensors(checkpoint.model, temporary / "model.safetensors")
             if checkpoint.average:
-                _save_tensors(checkpoint.average, temporary / "average.safetensors")
+                write_tensors(checkpoint.average, temporary / "average.safetensors")
             torch.save(dict(checkpoint.optimizer), temporary / "optimizer.pt")
             state = {"step": checkpoint.step, **checkpoint.state}
             (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
+            checksums.record(temporary, sorted(path.name for path in temporary.iterdir()))
             for path in (*temporary.iterdir(), temporary):
                 _flush(path)
             os.rename(temporary, place)
@@ -94,7 +101,7 @@ class Checkpoints:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def _clean(self) -> None:
-        named = {self._pointer(name) for name in ("last", "best")}
+        named = {self._pointer(name) for name in POINTERS}
         for path in self.folder.iterdir():
             if path.is_dir() and path.name.lstrip(".").startswith("step-") and path.name not in named:
                 shutil.rmtree(path, ignore_errors=True)
@@ -112,31 +119,50 @@ class Checkpoints:
         return folder
 
     def has(self, name: str) -> bool:
-        """Whether there is a checkpoint called "last" or "best"."""
+        """Whether there is a checkpoint called "last", "previous" or "best"."""
         return self._pointer(name) is not None
 
     def weights(self, name: str) -> dict[str, Tensor]:
         """Load the weights to predict with: the averaged ones if the run kept them, else the network's own."""
         place = self._place(name)
-        average = place / "average.safetensors"
-        return load_tensors(average if average.exists() else place / "model.safetensors")
+        averaged = checksums.written(place, "average.safetensors")
+        return load_tensors(place / ("average.safetensors" if averaged else "model.safetensors"))
 
     def load(self, name: str) -> Checkpoint:
-        """Load a whole checkpoint, "last" or "best".
+        """Load a whole checkpoint, "last", "previous" or "best".
 
         Raises:
-            InputError: there is none, it is damaged, or it holds objects other than tensors and plain values.
+            InputError: there is none, it is damaged (names the file, and the checkpoint before if that is whole), or it holds objects other
+                than tensors and plain values.
         """
         place = self._place(name)
-        average = place / "average.safetensors"
-        state = json.loads(_read(place / "state.json", lambda path: path.read_text(encoding="utf-8")))
+        try:
+            return self._read(place)
+        except InputError as error:
+            raise InputError(f"{error}{self._offer(name)}") from None
+
+    def _read(self, place: Path) -> Checkpoint:
+        for file in ("state.json", "optimizer.pt"):
+            checksums.verify(place / file)
+        averaged = checksums.written(place, "average.safetensors")
+        state = json.loads((place / "state.json").read_text(encoding="utf-8"))
         return Checkpoint(
             step=int(state.pop("step")),
             model=load_tensors(place / "model.safetensors"),
-            average=load_tensors(average) if average.exists() else {},
-            optimizer=_read(place / "optimizer.pt", _load_plain),
+            average=load_tensors(place / "average.safetensors") if averaged else {},
+            optimizer=_load_plain(place / "optimizer.pt"),
             state=state,
         )
+
+    def _offer(self, name: str) -> str:
+        """Word what to do about a damaged checkpoint: go on from the one before, if that is whole."""
+        if name != "last" or not self.has("previous"):
+            return "; restore it, or start a new run"
+        try:
+            step = self._read(self._place("previous")).step
+        except InputError:
+            return "; the checkpoint before it is damaged too: restore one of them, or start a new run"
+        return f"; the checkpoint before it, of step {step:,}, is whole: --resume {self.folder.parent} --previous goes on from there"
 
     def _place(self, name: str) -> Path:
         folder = self._pointer(name)
@@ -152,37 +178,14 @@ def snapshot_file(folder: Path, place: int) -> Path:
     return folder / "snapshots" / f"{place:02d}.safetensors"
 
 
-def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors by name, whole or not at all; the folder is made."""
-    with naming(path):
-        path.parent.mkdir(exist_ok=True)
-    write_atomic(path, lambda temporary: _save_tensors(tensors, temporary))
-
-
-def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    safetensors.torch.save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, str(path))
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name; raises InputError if the file is missing or damaged."""
-    tensors: dict[str, Tensor] = _read(path, lambda place: safetensors.torch.load_file(str(place)))
-    return tensors
-
-
 def _load_plain(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _read(path: Path, load: Callable[[Path], Any]) -> Any:
-    """Read a file of a checkpoint; every way in which it can be bad becomes an InputError that names it."""
+    """Read tensors and plain values; every way in which the file can be bad becomes an error that names it."""
     try:
-        return load(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: is missing from the checkpoint; restore it or start a new run") from None
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).split("\n")[0]
         raise InputError(f"{path}: holds objects that could run code, and was not loaded ({reason})") from None
-    except (SafetensorError, RuntimeError, ValueError, EOFError) as error:
+    except (RuntimeError, ValueError, EOFError) as error:
         raise InputError(f"{path}: is damaged: {str(error).splitlines()[0]}") from None
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from error

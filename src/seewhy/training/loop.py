@@ -15,9 +15,10 @@ from contextlib import AbstractContextManager, nullcontext
 from torch import Tensor
 
 from seewhy.core.seeding import derive, seed_global
+from seewhy.core.tensors import save_tensors
 from seewhy.data import Batch, downsample
 from seewhy.models.family import Inputs
-from seewhy.training.checkpoint import Checkpoint, save_tensors
+from seewhy.training.checkpoint import Checkpoint
 from seewhy.training.events import (
     EpochEnded,
     Evaluated,

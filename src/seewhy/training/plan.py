@@ -15,6 +15,7 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     shape = f"{facts.width} x {facts.height} px, {'grey' if facts.channels == 1 else 'colour'}"
     classes = f"{facts.classes} {'class' if facts.classes == 1 else 'classes'}"
     parameters = sum(parameter.numel() for parameter in prepared.model.parameters())
+    threads = f"{train.threads} thread{'' if train.threads == 1 else 's'}"
     announced = implementation_of(spec).announce(spec)
     rate = "" if optim.closure else f", learning rate {optim.settings()['lr']:g} ({optim.schedule})"
     lines = [
@@ -24,7 +25,7 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
         ("augmentation", format_augmentation(objective)),
         *([("penalties", text)] if (text := _format_penalties(spec.reg)) else []),
         ("optimiser", f"{optim.name}{rate}, batch {train.batch_size:,}"),
-        ("hardware", f"{train.device} x {engine.world}, {train.precision}, {train.threads} threads"),
+        ("hardware", f"{train.device} x {engine.world}, {train.precision}, {threads}"),
     ]
     budget = f"{train.epochs:g} epoch{'' if train.epochs == 1 else 's'}"
     if objective.initial_resolution not in (None, facts.side) and objective.initial_fraction:

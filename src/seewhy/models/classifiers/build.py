@@ -56,7 +56,7 @@ def build_classifier(
     design.validate()
     _validate_fit(name, design)
     design = replace(design, stem=_stem(name, design.stem, max(in_shape[1:])))
-    with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are replaced
+    with torch.random.fork_rng(devices=[]):  # constructors sample weights, which are replaced
         net = CLASSIFIERS[name](in_shape, classes, design)
     _initialise(net, design, rng)
     if design.norm_choice.name == "instance":

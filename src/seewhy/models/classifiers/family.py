@@ -93,7 +93,8 @@ def announce(spec: RunSpec) -> list[tuple[str, str]]:
     reg, _ = sections(spec)
     stem = f", {model.stem} stem" if isinstance(model, (ConvNet, ResNet)) else ""
     inputs = ", pixels from 0 to 1" if model.inputs == "unit" else ""
-    network = f"{model.name}, {model.activation.name}, {model.norm.name} norm, width {model.width}, depth {model.depth}{stem}{inputs}"
+    norm = "no norm" if model.norm.name == "none" else f"{model.norm.name} norm"
+    network = f"{model.name}, {model.activation.name}, {norm}, width {model.width}, depth {model.depth}{stem}{inputs}"
     said = [f"dropout {reg.dropout:g}"] if reg.dropout else []
     said += [f"input dropout {reg.input_dropout:g}"] if reg.input_dropout else []
     said += [f"DropConnect {reg.dropconnect:g}"] if reg.dropconnect else []

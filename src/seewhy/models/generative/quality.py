@@ -19,7 +19,7 @@ from seewhy.metrics import FeatureExtractor, Features, SampleQuality, measure_sa
 from seewhy.models.family import Trained
 from seewhy.models.generative.arguments import validate_integer
 from seewhy.models.generative.conditioning import is_conditional
-from seewhy.models.generative.examples import evenly_spaced
+from seewhy.models.generative.selection import evenly_spaced
 from seewhy.models.generative.sampling import MAX_IMAGES
 
 GENERATED = 2000

@@ -17,7 +17,7 @@ from seewhy.data.image_files import save_image, to_pixels
 from seewhy.metrics import nearest_neighbours
 from seewhy.models.family import Trained
 from seewhy.models.generative.conditioning import class_count, labels_in_turn
-from seewhy.models.generative.examples import evenly_spaced
+from seewhy.models.generative.selection import evenly_spaced
 from seewhy.reporting import image_grid
 
 FOLDER = "generated"

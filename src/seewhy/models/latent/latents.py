@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from seewhy.core import checksums
 from seewhy.core.errors import InputError
-from seewhy.core.files import write_atomic
 from seewhy.core.seeding import rng
+from seewhy.core.tensors import load_tensors, save_tensors
 from seewhy.data import Split
 from seewhy.models.family import Trained
 from seewhy.models.generative import CHUNK, evenly_spaced, is_conditional
@@ -50,8 +49,8 @@ def fit_latents(trained: Trained, split: Split, folder: Path) -> None:
         latents.append(model.encode(split.images(chunk).to(device), labels, rng(0, ADDRESS, start, device=device)))
     model.fit_latents(torch.cat(latents))
     if trained.engine.is_main:
-        tensors = {name: getattr(model, name).detach().contiguous() for name in ("mean", "covariance")}
-        write_atomic(folder / FILE, lambda temporary: safetensors.torch.save_file(tensors, str(temporary)))
+        tensors = {name: getattr(model, name) for name in ("mean", "covariance")}
+        save_tensors(tensors, folder / FILE)
 
 
 def load_latents(model: nn.Module, folder: Path) -> None:
@@ -61,12 +60,9 @@ def load_latents(model: nn.Module, folder: Path) -> None:
         InputError: the file is damaged, or belongs to another run.
     """
     path = folder / FILE
-    if not isinstance(model, Autoencoder) or not path.is_file():
+    if not isinstance(model, Autoencoder) or not checksums.written(folder, FILE):
         return
-    try:
-        tensors = safetensors.torch.load_file(str(path))
-    except (SafetensorError, ValueError) as error:
-        raise InputError(f"{path}: is damaged: {str(error).splitlines()[0]}") from None
+    tensors = load_tensors(path)
     for name, own in (("mean", model.mean), ("covariance", model.covariance)):
         if name not in tensors or tensors[name].shape != own.shape:
             raise InputError(f"{path}: does not hold the latents of this run; restore it")

@@ -13,7 +13,7 @@ from seewhy.core.errors import InputError
 from seewhy.spec import check, tree
 from seewhy.spec.classifiers import ClassifierTrain, default_model
 from seewhy.spec.facts import DataFacts
-from seewhy.spec.families import Default
+from seewhy.spec.family import Default
 from seewhy.spec.optimizers import Optimizer
 from seewhy.spec.request import Request
 from seewhy.spec.rules import misfits

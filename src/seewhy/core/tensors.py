@@ -1,0 +1,45 @@
+"""Tensors by name as files: whole or not there, without code, and verified before they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from seewhy.core import checksums
+from seewhy.core.errors import InputError, RunError
+from seewhy.core.files import naming, write_atomic
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors into a file, which may be left half written."""
+    safetensors.torch.save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, str(path))
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors, whole or not at all, and their checksum beside them; the folder is made."""
+    with naming(path):
+        path.parent.mkdir(exist_ok=True)
+    write_atomic(path, lambda temporary: write_tensors(tensors, temporary))
+    checksums.record(path.parent, [path.name])
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors by name.
+
+    Raises:
+        InputError: the file is missing or damaged.
+        RunError: it cannot be read.
+    """
+    try:
+        checksums.verify(path)
+        return safetensors.torch.load_file(str(path))
+    except (SafetensorError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: is damaged: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
