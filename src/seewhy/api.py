@@ -67,14 +67,26 @@ def start(
     return _reported(run) if run is not None else None
 
 
-def resume(folder: str | Path, *, observers: Sequence[Observer] = (), stop: Stop | None = None) -> Run:
+def resume(
+    folder: str | Path,
+    *,
+    observers: Sequence[Observer] = (),
+    stop: Stop | None = None,
+    previous: bool = False,
+) -> Run:
     """Go on with an interrupted run exactly where it stopped, to its end.
+
+    Args:
+        folder: of the run.
+        observers: as in `train`.
+        stop: as in `train`.
+        previous: go on from the checkpoint before the last one, which is damaged.
 
     Raises:
         InputError: the folder is no run, its data have changed, or another process is training it.
         RunError: as `train`.
     """
-    return _reported(training.resume(Path(folder), observers, stop=stop))
+    return _reported(training.resume(Path(folder), observers, stop=stop, previous=previous))
 
 
 def _reported(run: Run) -> Run:

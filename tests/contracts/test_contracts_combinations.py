@@ -23,19 +23,20 @@ REGULARISED = (
     {"dropconnect": 0.3, "dropconnect_shared": 4},
 )
 FAMILIES = [
-    *(family.names() for family in (models.MODELS, ACTIVATIONS, NORMS, INITS, NORM_INITS, optim.OPTIMISERS)),
+    tuple(models.CLASSIFIERS),
+    *(registry.names() for registry in (ACTIVATIONS, NORMS, INITS, NORM_INITS, optim.OPTIMISERS)),
     tuple(range(len(REGULARISED))),
     (False, True),  # bf16
 ]
-CHOSEN = random.Random(0).sample(list(itertools.product(*FAMILIES)), 1200)
+COMBINATIONS = random.Random(0).sample(list(itertools.product(*FAMILIES)), 1200)
 
 
 def step(name, design, optimiser, *, bf16):
-    net = models.build(name, in_shape=SHAPE, classes=3, design=design, generator=torch.Generator().manual_seed(0))
-    model = models.Recogniser(net, [0.5] * 3, [0.25] * 3)
-    drawn = torch.Generator().manual_seed(1)
-    images = torch.randint(0, 256, (6, *SHAPE), dtype=torch.uint8, generator=drawn)
-    models.prepare(model, images, design)
+    weights, pixels = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)
+    net = models.build_classifier(name, in_shape=SHAPE, classes=3, design=design, rng=weights)
+    model = models.Classifier(net, [0.5] * 3, [0.25] * 3)
+    images = torch.randint(0, 256, (6, *SHAPE), dtype=torch.uint8, generator=pixels)
+    models.prepare_classifier(model, images, design)
     rule = optim.build(optimiser, model.named_parameters(), lr=1e-3)
 
     def graph():
@@ -58,30 +59,39 @@ def step(name, design, optimiser, *, bf16):
 
 
 def test_there_are_enough():
-    assert len(CHOSEN) >= 300
+    assert len(COMBINATIONS) >= 300
     for one, other in itertools.combinations(range(len(FAMILIES)), 2):
-        pairs = {(row[one], row[other]) for row in CHOSEN}
+        pairs = {(row[one], row[other]) for row in COMBINATIONS}
         assert pairs == set(itertools.product(FAMILIES[one], FAMILIES[other]))
 
 
-@pytest.mark.parametrize("model", models.MODELS.names())
+@pytest.mark.parametrize("model", models.CLASSIFIERS)
 @pytest.mark.parametrize("activation", ACTIVATIONS.names())
 def test_combinations_train_or_are_refused(model, activation):
     trained = 0
-    for name, act, norm, init, norm_init, optimiser, place, bf16 in CHOSEN:
+    for name, act, norm, init, norm_init, optimiser, index, bf16 in COMBINATIONS:
         if (name, act) != (model, activation):
             continue
-        held = REGULARISED[place]
-        design = models.Design(activation=act, norm=norm, init=init, norm_init=norm_init, width=4, depth=2, **held)
+        held = dict(REGULARISED[index])
+        pool = held.pop("pool", "max")
+        design = models.ClassifierDesign(
+            activation=act,
+            init=init,
+            norm=models.Choice(norm, {"init": norm_init} if norm_init != "standard" else {}),
+            pool=pool,
+            width=4,
+            depth=2,
+            regularisers=models.Regularisers(**held),
+        )
         expected = (
             (norm_init == "identity" and norm != "batch")
             or (name == "mlp" and init == "dirac")
             or (name == "mlp" and norm == "instance")
             or ("stochastic_depth" in held and name != "resnet")
-            or ("pool" in held and name != "convnet")
+            or (pool != "max" and name != "convnet")
         )
         if expected:
-            with pytest.raises(InputError, match=r"(model|reg)\.(.|\n)*choose"):
+            with pytest.raises(InputError, match=r"\w+: (.|\n)*(choose|leave)"):
                 step(name, design, optimiser, bf16=bf16)
             continue
         loss, net = step(name, design, optimiser, bf16=bf16)

@@ -325,7 +325,7 @@ def test_every_hyper_parameter_is_a_field(family, name, parameter):
     assert path in VALUES, f"{path}: give a value to be tried in VALUES"
 
 
-@pytest.mark.parametrize(("case", "verb"), OF_VERBS.items(), ids=lambda value: str(value))
+@pytest.mark.parametrize(("case", "verb"), OF_VERBS.items(), ids=["-".join(case) for case in OF_VERBS])
 def test_hyper_parameters_of_prediction_are_arguments_of_its_verb(case, verb):
     assert case[2] in inspect.signature(verb).parameters
 

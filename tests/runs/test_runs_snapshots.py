@@ -11,7 +11,7 @@ from seewhy import api
 from seewhy.core.errors import InputError
 from seewhy.metrics import apply_temperature
 from seewhy.optim import in_cycles, schedule
-from seewhy.training.checkpoint import load_tensors
+from seewhy.core.tensors import load_tensors
 
 OPTIONS = {**MLP, "train.snapshots": 3}
 

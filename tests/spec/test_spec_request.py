@@ -176,7 +176,6 @@ RULES = [
         {"patience": 3, "data.val_fraction": 0.0},
         "train.patience: 3 needs validation data, but data.val_fraction is 0; raise it or leave patience out",
     ),
-    ({"patience": 5, "epochs": 5.0}, "train.patience: must be less than train.epochs (5.0), got 5"),
     (
         {"model": "gan", "patience": 5},
         "train.patience: a gan has no validation loss that could stop falling, got 5; leave it out",

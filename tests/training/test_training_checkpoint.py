@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import seewhy.training.checkpoint as module
+from seewhy.core import checksums
 from seewhy.core.errors import InputError, RunError
-from seewhy.training.checkpoint import Checkpoint, Checkpoints, load_tensors, save_tensors, snapshot_file
+from seewhy.core.tensors import load_tensors, save_tensors
+from seewhy.training.checkpoint import Checkpoint, Checkpoints, snapshot_file
 
 TENSORS = {"w": torch.ones(3)}
 
@@ -37,10 +39,15 @@ def test_what_is_saved_is_loaded(checkpoints):
     assert torch.equal(checkpoints.weights("best")["w"], average["w"])
 
 
-def test_only_the_last_and_the_best_are_kept(checkpoints):
+def save_four(checkpoints):
     for step, best in ((1, False), (2, True), (3, False), (4, False)):
-        checkpoints.save(Checkpoint(step, TENSORS, {}, {}), best=best)
-    assert names(checkpoints) == ["best.json", "last.json", "step-00000002", "step-00000004"]
+        checkpoints.save(Checkpoint(step, {"w": torch.full((3,), float(step))}, TENSORS, {}), best=best)
+
+
+def test_two_generations_and_the_best_are_kept(checkpoints):
+    save_four(checkpoints)
+    steps = [f"step-0000000{step}" for step in (2, 3, 4)]
+    assert names(checkpoints) == ["best.json", "last.json", "previous.json", *steps]
     assert torch.equal(checkpoints.weights("best")["w"], TENSORS["w"])
     with pytest.raises(InputError, match="there is no other checkpoint; the run stopped before it saved one"):
         checkpoints.weights("other")
@@ -87,16 +94,74 @@ def test_a_malicious_checkpoint_runs_no_code(checkpoints, tmp_path):
 
     place = checkpoints.save(Checkpoint(1, TENSORS, TENSORS, {}), best=False)
     torch.save({"state": Bomb()}, place / "optimizer.pt")
+    checksums.record(place, ["optimizer.pt"])  # a stranger who can write weights can write checksums
     with pytest.raises(InputError, match=r"optimizer\.pt: holds objects that could run code"):
         checkpoints.load("last")
     (place / "model.safetensors").write_bytes(b"cos\nsystem\n(S'touch x'\ntR.")
-    (place / "average.safetensors").unlink()
     with pytest.raises(InputError, match=r"model\.safetensors: is damaged"):
-        checkpoints.weights("last")
-    (place / "model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"model\.safetensors: is missing from the checkpoint"):
-        checkpoints.weights("last")
+        load_tensors(place / "model.safetensors")
+    checksums.record(place, ["model.safetensors"])
+    with pytest.raises(InputError, match=r"model\.safetensors: is damaged"):
+        load_tensors(place / "model.safetensors")
     assert not evil.exists()
+
+
+FILES = ("model.safetensors", "average.safetensors", "optimizer.pt", "state.json", "checksums.json")
+
+
+def zero_half(data):
+    return data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
+
+
+def flip_a_bit(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "damage", [zero_half, flip_a_bit, lambda data: data[:-10], None], ids=["zeros", "bit", "cut", "gone"]
+)
+def test_damage_is_refused_by_name_and_the_checkpoint_before_is_offered(checkpoints, file, damage):
+    save_four(checkpoints)
+    path = checkpoints.folder / "step-00000004" / file
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError) as told:
+        checkpoints.load("last")
+    assert "step-00000004" in str(told.value)
+    assert "the checkpoint before it, of step 3, is whole: --resume" in str(told.value)
+    rewound = checkpoints.rewind()
+    assert rewound.step == 3
+    assert torch.equal(rewound.model["w"], torch.full((3,), 3.0))
+    assert checkpoints.load("last").step == 3
+    assert names(checkpoints) == ["best.json", "last.json", "step-00000002", "step-00000003"]
+
+
+def test_the_average_is_missed_where_it_was_written(checkpoints):
+    save_four(checkpoints)
+    (checkpoints.folder / "step-00000002" / "average.safetensors").unlink()
+    with pytest.raises(InputError, match=r"average\.safetensors: is missing, though it was written"):
+        checkpoints.weights("best")
+
+
+def test_two_damaged_generations_are_both_told(checkpoints):
+    save_four(checkpoints)
+    for step in (3, 4):
+        (checkpoints.folder / f"step-0000000{step}" / "state.json").write_text("{}")
+    with pytest.raises(InputError, match="the checkpoint before it is damaged too"):
+        checkpoints.load("last")
+
+
+def test_a_best_that_is_rewound_is_forgotten(checkpoints):
+    checkpoints.save(Checkpoint(1, TENSORS, {}, {}), best=True)
+    checkpoints.save(Checkpoint(2, TENSORS, {}, {}), best=True)
+    checkpoints.rewind()
+    assert not checkpoints.has("best")
+    with pytest.raises(InputError, match="there is no previous checkpoint"):
+        checkpoints.rewind()
 
 
 @pytest.mark.parametrize(
@@ -128,5 +193,5 @@ def test_snapshots_are_files_of_tensors(tmp_path):
     save_tensors({"w": torch.randn(4, 3).T}, file)
     assert file.name == "03.safetensors"
     assert load_tensors(file)["w"].shape == (3, 4)
-    with pytest.raises(InputError, match="is missing"):
+    with pytest.raises(InputError, match=r"04\.safetensors: is not listed"):
         load_tensors(snapshot_file(tmp_path, 4))

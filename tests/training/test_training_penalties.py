@@ -6,7 +6,8 @@ from training_cases import MLP, raise_at
 
 from seewhy import api
 from seewhy.core.errors import InputError
-from seewhy.training.checkpoint import Checkpoints, load_tensors
+from seewhy.core.tensors import load_tensors
+from seewhy.training.checkpoint import Checkpoints
 
 OPTIONS = {**MLP, "width": 32, "optimizer": "momentum"}
 

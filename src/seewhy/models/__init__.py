@@ -25,9 +25,8 @@ from seewhy.models.classifiers import (
 )
 from seewhy.models.intensity import IntensityLevels
 from seewhy.models.latent import VAE, Autoencoder, BoundOptions, LatentDesign, build_autoencoder, build_vae
-from seewhy.models.weights import count_parameters, seeded_weights
-
 from seewhy.models.predictor import Predictor
+from seewhy.models.weights import count_parameters, seeded_weights
 
 __all__ = [
     "AUTOREGRESSIVE",

@@ -240,8 +240,8 @@ class Implementation:
             Called once on every process; only the main one writes. The test split is looked at here.
         verbs: by name: functions whose first argument is a `Trained`: "predict", "evaluate", "sample", ...
         report: (folder reader) -> the family's part of the report. The reader has `folder`, `spec`, `results`, `record`, `read_json(name)`.
-        observe: (trained network in training, folder, total epochs) -> called with the epoch (from 1) after it ended, in the main process, with the
-            weights that would predict; None for nothing.
+        observe: (trained network in training, folder, total epochs) -> called with the epoch (from 1) after it ended, in the main process,
+            with the weights that would predict; None for nothing.
         load: called with a network whose weights are loaded, and the run's folder; for what lies beside the weights.
     """
 

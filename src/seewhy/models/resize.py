@@ -1,6 +1,6 @@
 """Resizing tensors by the rule for image files: scaled to just cover the wanted size, antialiased, and cut out of the centre.
 
-The weights are those of Pillow's bilinear filter: a triangle, as wide as the factor by which an image is downsampled, normalised, in units of 2^-22;
+The weights are those of Pillow's bilinear filter: a triangle, as wide as the factor of downsampling, normalised, in units of 2^-22;
 rows first rounded to uint8, then columns. Pillow from version 13 on resizes the columns of tall images first; there the results differ by at
 most one intensity level.
 """

@@ -270,7 +270,9 @@ class Run:
         if samples is not None and self.members:
             raise InputError(f"{self.folder}: is an ensemble, whose members differ already; samples are of one network")
         if samples is not None and not any(is_stochastic(module) for module in self.model.modules()):
-            raise InputError(f"samples: nothing in the network of {self.folder} is random, such as dropout; leave them out")
+            raise InputError(
+                f"samples: nothing in the network of {self.folder} is random, such as dropout; leave them out"
+            )
 
         @torch.no_grad()
         def probabilities(images: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -71,8 +71,10 @@ def start(
             log.close()
 
 
-def resume(folder: Path, observers: Sequence[Observer] = (), *, stop: Stop | None = None) -> Run:
-    """Go on with an interrupted run exactly where its last checkpoint stands.
+def resume(
+    folder: Path, observers: Sequence[Observer] = (), *, stop: Stop | None = None, previous: bool = False
+) -> Run:
+    """Go on with an interrupted run exactly where its last checkpoint stands or, where that is damaged, the `previous` one.
 
     Raises:
         InputError: the folder is no run, its data have changed, or another process is training it.
@@ -83,7 +85,11 @@ def resume(folder: Path, observers: Sequence[Observer] = (), *, stop: Stop | Non
     plan = Plan(request=run.request, folder=folder, emit=emit, log=log, stop=stop)
     with isolated():
         try:
-            return ensemble.resume(folder, plan) if run.spec.ensemble.members > 1 else _resume(run, plan)
+            return (
+                ensemble.resume(folder, plan)
+                if run.spec.ensemble.members > 1
+                else _resume(run, plan, previous=previous)
+            )
         finally:
             log.close()
 
@@ -105,10 +111,13 @@ def _start(plan: Plan) -> Run | None:
     return _train(prepared, folder, plan, None)
 
 
-def _resume(run: Run, plan: Plan) -> Run:
+def _resume(run: Run, plan: Plan, *, previous: bool = False) -> Run:
     if run.spec.train.tensorboard:
         require_tensorboard()
-    checkpoint = run.checkpoints.load("last") if run.checkpoints.has("last") else None
+    if previous:
+        checkpoint: Checkpoint | None = run.checkpoints.rewind()
+    else:
+        checkpoint = run.checkpoints.load("last") if run.checkpoints.has("last") else None
     prepared = prepare_again(run.request, run.spec, plan.emit)
     validate_data(run, prepared)
     validate_steps(prepared)

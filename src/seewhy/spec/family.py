@@ -102,6 +102,9 @@ class Family:
         return {**found, "ensemble": EnsembleSection} if self.ensemble else found
 
 
+GROUP = "seewhy.families"
+"""Entry points whose modules register families."""
+
 _families: dict[str, Family] = {}
 _loading: list[str] = []
 
@@ -130,8 +133,14 @@ def _load() -> None:
     for name in BUILTIN:
         family: Family = import_module(f"seewhy.spec.{name}").FAMILY
         _families[family.name] = family
-    for point in entry_points(group="seewhy.families"):
-        point.load()
+    broken = []
+    for point in entry_points(group=GROUP):
+        try:
+            point.load()
+        except Exception as error:  # noqa: BLE001  a stranger's module may raise anything; all are tried, then the first is told
+            broken.append(f"plug-in {point.value!r} ({GROUP}) cannot be loaded: {type(error).__name__}: {error}")
+    if broken:
+        raise InputError(f"{broken[0]}; fix or uninstall it")
 
 
 def families() -> tuple[Family, ...]:

@@ -37,8 +37,6 @@ def _budget(view: View) -> Iterator[str]:
         yield (
             f"train.patience: {patience} needs validation data, but data.val_fraction is 0; raise it or leave patience out"
         )
-    if patience is not None and epochs is not None and patience >= epochs:
-        yield f"train.patience: must be less than train.epochs ({epochs}), got {patience}"
 
 
 def _searching(view: View, family: Family) -> Iterator[str]:

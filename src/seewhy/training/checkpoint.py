@@ -95,6 +95,8 @@ class Checkpoints:
                 _flush(path)
             os.rename(temporary, place)
             _flush(self.folder)
+        except RunError as error:  # of the checksums: the folder as a whole is what cannot be written
+            raise error.__cause__ or error from None
         except RuntimeError as error:  # torch's zip writer words a full disk this way
             raise OSError(None, str(error).split("\n")[0]) from error
         finally:
@@ -140,6 +142,23 @@ class Checkpoints:
             return self._read(place)
         except InputError as error:
             raise InputError(f"{error}{self._offer(name)}") from None
+
+    def rewind(self) -> Checkpoint:
+        """Make the checkpoint before the last one the last, remove the last one, and return what is loaded.
+
+        The steps in between are taken again, with the same outcome; a best that was among them is found again.
+
+        Raises:
+            InputError: there is no checkpoint before, or it is damaged too.
+        """
+        loaded = self._read(self._place("previous"))
+        gone, place = self._pointer("last"), self._place("previous")
+        write_json(self.folder / "last.json", {"folder": place.name})
+        if self._pointer("best") == gone:
+            (self.folder / "best.json").unlink()
+        (self.folder / "previous.json").unlink()
+        self._clean()
+        return loaded
 
     def _read(self, place: Path) -> Checkpoint:
         for file in ("state.json", "optimizer.pt"):

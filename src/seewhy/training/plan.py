@@ -27,11 +27,14 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
         ("optimiser", f"{optim.name}{rate}, batch {train.batch_size:,}"),
         ("hardware", f"{train.device} x {engine.world}, {train.precision}, {threads}"),
     ]
+    never = " (never, within this budget)"
     budget = f"{train.epochs:g} epoch{'' if train.epochs == 1 else 's'}"
     if objective.initial_resolution not in (None, facts.side) and objective.initial_fraction:
         budget += f", the first {objective.initial_fraction:.0%} of the steps at {objective.initial_resolution} px"
     if objective.snapshots > 1:
         budget += f", in {objective.snapshots} cycles that leave a network each"
+    if train.patience is not None:
+        budget += f", stopped early after {train.patience} without gain" + never * (train.patience >= train.epochs)
     if prepared.images_per_second:
         seconds = estimate_seconds(spec, facts, prepared.images_per_second, train.epochs)
         budget += f", about {format_duration(seconds)} at {prepared.images_per_second:,.0f} images/s"

@@ -34,6 +34,9 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         "--out", metavar="RUN", help="the run's folder, which must not exist (default: runs/<data>-<model>-<time>)"
     )
     parser.add_argument("--resume", metavar="RUN", help="go on with this run exactly where it stopped")
+    parser.add_argument(
+        "--previous", action="store_true", help="with --resume: go on from the checkpoint before a damaged last one"
+    )
     parser.add_argument("--spec", metavar="RUN", help="start from another run, or from a TOML file")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and stop")
     parser.add_argument("--quiet", action="store_true", help="print only the results")
@@ -54,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
             raise InputError(
                 f"--resume: goes on with the run's own specification, but {', '.join(given) or '--dry-run'} is given too"
             )
+    elif options.previous:
+        raise InputError("--previous: belongs to --resume RUN; give both, or neither")
     # Before torch is imported, so that what is wrong is told at once.
     request = build_request(options.source, options.spec, changes) if options.resume is None else None
     from seewhy.cli.progress import Reporter
@@ -71,7 +76,7 @@ def _train(options: argparse.Namespace, request: Request | None, reporter: Repor
 
     try:
         if request is None:
-            return api.resume(options.resume, observers=[reporter])
+            return api.resume(options.resume, observers=[reporter], previous=options.previous)
         return api.start(request, out=options.out, observers=[reporter], dry_run=options.dry_run)
     finally:
         reporter.close()

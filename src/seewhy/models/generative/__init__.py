@@ -7,7 +7,6 @@ from seewhy.models.generative.announcement import announce_network
 from seewhy.models.generative.arguments import validate_integer, validate_temperature
 from seewhy.models.generative.conditioning import Label, class_count, is_conditional, labels_for, labels_in_turn
 from seewhy.models.generative.density import CHUNK, augment_of, density_objective, mean_metrics
-from seewhy.models.generative.selection import evenly_spaced, examples, held_out
 from seewhy.models.generative.frames import frame_epochs, observe
 from seewhy.models.generative.image_writing import write_images
 from seewhy.models.generative.likelihood import (
@@ -20,6 +19,7 @@ from seewhy.models.generative.likelihood import (
 from seewhy.models.generative.quality import sample_quality
 from seewhy.models.generative.report import FolderReader, generative_report, has_ended
 from seewhy.models.generative.sampling import sample
+from seewhy.models.generative.selection import evenly_spaced, examples, held_out
 from seewhy.models.generative.sheets import EXAMPLES, SheetImages, common_sheets, write_sheets
 
 __all__ = [

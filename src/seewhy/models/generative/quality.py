@@ -19,8 +19,8 @@ from seewhy.metrics import FeatureExtractor, Features, SampleQuality, measure_sa
 from seewhy.models.family import Trained
 from seewhy.models.generative.arguments import validate_integer
 from seewhy.models.generative.conditioning import is_conditional
-from seewhy.models.generative.selection import evenly_spaced
 from seewhy.models.generative.sampling import MAX_IMAGES
+from seewhy.models.generative.selection import evenly_spaced
 
 GENERATED = 2000
 """Images that are generated to be measured, unless another number is asked for."""
