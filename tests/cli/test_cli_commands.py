@@ -89,7 +89,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(shapes, tmp_path, monkeypatc
         assert "validation" in lines["split"]
         assert "test" in lines["split"]
         assert lines["network"].endswith(" parameters")
-        assert lines["hardware"] == f"cpu x 1, {precision}, 1 threads"
+        assert lines["hardware"] == f"cpu x 1, {precision}, 1 thread"
         assert " epochs" in lines["budget"]
         assert printed.out == ""
     assert list(tmp_path.iterdir()) == []

@@ -38,7 +38,7 @@ def noisy(n, K, scale, seed):
 def test_equal_predictions_of_two_classes_get_the_observed_frequency(margin, correct):
     # softmax(log p / T) has the margin / T; the log-loss is least where that is the log-odds of the frequency.
     probabilities, labels = binary(margin, 100, correct)
-    temperature = fit_temperature(probabilities, labels)
+    temperature = fit_temperature(probabilities, labels, smoothing=0)
     assert temperature == pytest.approx(margin / math.log(correct / (100 - correct)), rel=1e-9)
     calibrated = apply_temperature(probabilities, temperature)
     torch.testing.assert_close(calibrated[:, 0], torch.full((100,), correct / 100))
@@ -47,7 +47,7 @@ def test_equal_predictions_of_two_classes_get_the_observed_frequency(margin, cor
 def test_two_levels_of_confidence_solve_the_equation_of_the_mean_margin():
     # Margins a and 2a with b = 1 / T: n_1 a (s(ab) - f_1) + 2 n_2 a (s(2ab) - f_2) = 0, s the logistic function.
     (p, y), (q, z) = binary(1.5, 60, 40), binary(3.0, 40, 35)
-    b = 1 / fit_temperature(torch.cat([p, q]), torch.cat([y, z]))
+    b = 1 / fit_temperature(torch.cat([p, q]), torch.cat([y, z]), smoothing=0)
 
     def s(x):
         return 1 / (1 + math.exp(-x))
@@ -68,7 +68,7 @@ def test_it_is_scipys_minimum(n, K, scale, seed, single):
 
     bounds = (math.log(0.05), math.log(20))
     best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-10})
-    temperature = fit_temperature(probabilities, labels)
+    temperature = fit_temperature(probabilities, labels, smoothing=0)
     assert 0.05 <= temperature <= 20
     assert loss(math.log(temperature)) <= best.fun + 1e-12
     if bounds[0] + 0.1 < best.x < bounds[1] - 0.1:
@@ -77,34 +77,34 @@ def test_it_is_scipys_minimum(n, K, scale, seed, single):
 
 def test_the_right_temperature_is_found_and_calibrates():
     probabilities, labels = noisy(5000, 5, 3.0, 0)
-    temperature = fit_temperature(probabilities, labels)
+    temperature = fit_temperature(probabilities, labels, smoothing=0)
     assert temperature == pytest.approx(3.0, rel=0.05)
-    assert temperature == fit_temperature(probabilities, labels)
+    assert temperature == fit_temperature(probabilities, labels, smoothing=0)
     calibrated = apply_temperature(probabilities, temperature)
     errors = [expected_calibration_error(calibration_bins(p, labels), 5000) for p in (probabilities, calibrated)]
     assert errors[1] < 0.02 < 0.05 < errors[0]
     assert log_loss(calibrated, labels) < log_loss(probabilities, labels)
-    assert fit_temperature(calibrated, labels) == pytest.approx(1.0, abs=1e-4)
+    assert fit_temperature(calibrated, labels, smoothing=0) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_logits_scaled_by_a_factor_scale_the_temperature():
     _, labels = noisy(300, 4, 1.0, 1)
     logits = noisy(300, 4, 1.0, 1)[0].log()
-    one, two = (fit_temperature((factor * logits).softmax(1), labels) for factor in (1.0, 2.5))
+    one, two = (fit_temperature((factor * logits).softmax(1), labels, smoothing=0) for factor in (1.0, 2.5))
     assert two == pytest.approx(2.5 * one, rel=1e-6)
 
 
 def test_without_a_finite_minimum_it_stops_at_its_bounds():
     probabilities, _ = noisy(50, 3, 1.0, 0)
-    assert fit_temperature(probabilities, probabilities.argmax(1)) == 0.05
-    assert fit_temperature(probabilities, probabilities.argmin(1)) == 20.0
+    assert fit_temperature(probabilities, probabilities.argmax(1), smoothing=0) == 0.05
+    assert fit_temperature(probabilities, probabilities.argmin(1), smoothing=0) == 20.0
 
 
 def test_zeros_and_ones_do_no_harm():
     probabilities = torch.eye(3)[torch.arange(60) % 3]
     labels = torch.where(torch.arange(60) < 12, (torch.arange(60) + 1) % 3, torch.arange(60) % 3)
     # One class has log p = 0 and two have log 1e-12: exp(m / T) = 2 * 48 / 12 with m = -log 1e-12.
-    assert fit_temperature(probabilities, labels) == pytest.approx(-math.log(1e-12) / math.log(8), rel=1e-6)
+    assert fit_temperature(probabilities, labels, smoothing=0) == pytest.approx(-math.log(1e-12) / math.log(8), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_zeros_and_ones_do_no_harm():
     ],
 )
 def test_what_says_nothing_changes_nothing(probabilities, labels):
-    assert fit_temperature(probabilities, labels) == 1.0
+    assert fit_temperature(probabilities, labels, smoothing=0) == 1.0
 
 
 @settings(deadline=None, max_examples=50)
@@ -189,3 +189,20 @@ WRONG = [
 def test_wrong_input_is_named(call, message):
     with pytest.raises(InputError, match=message):
         call(torch.full((5, 3), 1 / 3), torch.arange(5) % 3)
+
+
+def test_few_images_that_are_all_right_do_not_make_certainty():
+    """With Platt's targets the fit of N images of K = 2 classes at one level of confidence has a closed form."""
+    n = 50
+    probabilities, labels = torch.tensor([[0.7, 0.3]]).repeat(n, 1), torch.zeros(n, dtype=torch.int64)
+    assert fit_temperature(probabilities, labels, smoothing=0) == 0.05  # the bound: no error was seen
+    temperature = fit_temperature(probabilities, labels)
+    share = 1 - 0.5 / (n + 2)  # of the true class in the smoothed target
+    assert apply_temperature(probabilities, temperature)[0, 0].item() == pytest.approx(share, abs=1e-6)
+    assert temperature == pytest.approx(math.log(0.7 / 0.3) / math.log(share / (1 - share)), rel=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, math.nan])
+def test_smoothing_is_a_share(smoothing):
+    with pytest.raises(InputError, match="smoothing: must be at least 0 and less than 1"):
+        fit_temperature(torch.full((3, 2), 0.5), torch.zeros(3, dtype=torch.int64), smoothing=smoothing)

@@ -59,7 +59,7 @@ def test_it_learns_and_is_measured(runs, name):
     if name == "gan":
         assert run.metrics[-1]["train_generator_loss"] > 0
         assert "to compare them with real ones: seewhy evaluate" in page
-        with pytest.raises(InputError, match="is a run of gan, which cannot evaluate"):
+        with pytest.raises(InputError, match="is a run of gan, which cannot be measured on a split; that is for mlp"):
             run.evaluate()
         return
     losses = [row["train_loss"] for row in run.metrics]
@@ -212,7 +212,10 @@ def test_generated_images_are_compared_with_real_ones(runs, classifier):
         (lambda: run.sample_quality(n=100.5), r"n: must be a whole number, got 100\.5"),
         (lambda: run.sample_quality(extractor=run, n=100), "is no classifier"),
         (lambda: run.sample_quality(extractor="nowhere", n=100), "is not a run folder"),
-        (lambda: classifier.sample_quality(n=100), "is a run of mlp, which cannot sample_quality"),
+        (
+            lambda: classifier.sample_quality(n=100),
+            "is a run of mlp, which cannot have the quality of its samples measured",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             call()
@@ -260,9 +263,12 @@ def test_what_cannot_be_meant_is_refused(runs, tmp_path):
         (lambda: run.complete(images, given=torch.ones(8, 8)), r"given: .* got 'torch\.float32 \(8, 8\)'"),
         (
             lambda: run.reconstruct(image),
-            "is a run of pixelcnn, which cannot reconstruct; that is for autoencoder, vae",
+            "is a run of pixelcnn, which cannot reconstruct images; that is for autoencoder, vae",
         ),
-        (lambda: run.predict(image), "is a run of pixelcnn, which cannot predict; that is for mlp, convnet, resnet"),
+        (
+            lambda: run.predict(image),
+            "is a run of pixelcnn, which cannot predict classes; that is for mlp, convnet, resnet",
+        ),
         (lambda: run.predictor, "is a run of pixelcnn, which cannot predict"),
         (lambda: run.evaluate(samples=5), "samples: bound the likelihood of a vae"),
         (lambda: run.complete(str(tmp_path / "none.png")), "none.png"),
@@ -270,7 +276,10 @@ def test_what_cannot_be_meant_is_refused(runs, tmp_path):
         (lambda: vae.interpolate(image, image, steps=2.5, label=1), "steps: must be a whole number"),
         (lambda: vae.interpolate(images, image, label=1), "start: must be one image, got 2"),
         (lambda: vae.traverse(images, label=1), "image: must be one image, or None for the mean of the prior, got 2"),
-        (lambda: runs("autoencoder").traverse(), "is a run of autoencoder, which cannot traverse; that is for vae"),
+        (
+            lambda: runs("autoencoder").traverse(),
+            "is a run of autoencoder, which cannot traverse latent dimensions; that is for vae",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             call()

@@ -9,9 +9,9 @@ from run_cases import MLP, raise_at
 
 from seewhy import api
 from seewhy.core.errors import InputError
+from seewhy.core.tensors import load_tensors
 from seewhy.metrics import apply_temperature
 from seewhy.optim import in_cycles, schedule
-from seewhy.core.tensors import load_tensors
 
 OPTIONS = {**MLP, "train.snapshots": 3}
 

@@ -211,3 +211,25 @@ def test_it_works_within_itself():
             torch.rand(3)
         assert torch.get_default_dtype() == torch.float64
     assert changed(before) == []
+
+
+def test_whatever_a_block_changes_is_given_back(unusual):
+    def change():
+        torch.manual_seed(0)
+        np.random.seed(0)  # noqa: NPY002
+        random.seed(0)
+        torch.set_default_dtype(torch.bfloat16)
+        torch.set_num_threads(1)
+        torch.set_float32_matmul_precision("medium")
+        warnings.simplefilter("always")
+        torch.set_grad_enabled(False)
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"), isolated():
+        change()
+    assert changed(unusual) == []
+    with torch.no_grad(), isolated():
+        assert torch.is_grad_enabled()
+    with torch.inference_mode(), isolated():
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()

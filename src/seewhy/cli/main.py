@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from seewhy.cli.text import tolerant_streams
 from seewhy.core.errors import InputError, RunError, nearest
+from seewhy.core.launcher import launch
 
 COMMANDS = {
     "demo": "train on the embedded digits, write and print the report: about a minute",
@@ -124,8 +125,8 @@ def _switched(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list
 
 def _process() -> str:
     """Return which of many processes speaks; nothing for the first, which is the only one as a rule."""
-    rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
-    return "" if rank == "0" else f" (process {rank})"
+    rank = launch().rank
+    return f" (process {rank})" if rank else ""
 
 
 def _help() -> str:

@@ -17,6 +17,7 @@ import torch
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError
 from seewhy.core.files import write_json
+from seewhy.core.launcher import launch as launch_of_process
 from seewhy.metrics import apply_temperature, classification_metrics, ensemble_metrics, weight_sparsity
 from seewhy.models.classifiers.family import calibrated
 from seewhy.models.family import implementation_of
@@ -32,7 +33,6 @@ from seewhy.spec import Default, Request, resolve
 from seewhy.spec.classifiers import ClassifierReg
 from seewhy.training.build import Prepared, data_options, prepare, prepare_again
 from seewhy.training.events import Emit, Evaluated, MemberEnded, MembersStarted, Planned, RunEnded
-from seewhy.training.fabric import world
 
 SETTLED = ("train.epochs", "train.device", "train.precision")
 """What is settled once for all members."""
@@ -47,7 +47,7 @@ def start(plan: Plan) -> Run | None:
     """
     request, folder = plan.request, plan.folder
     validate_place(folder)
-    if world() != (1, 1):
+    if not launch_of_process().alone:
         raise InputError(
             "ensemble.members: the members are processes of their own; start an ensemble without torchrun or srun"
         )

@@ -138,7 +138,7 @@ class Run:
         device = choose_device("auto")
         precision = self.spec.train.precision if device == self.spec.train.device else choose_precision("auto", device)
         with isolated():  # an engine sets threads and precision
-            return Engine(device=device, precision=precision)
+            return Engine(device=device, precision=precision, alone=True)
 
     @cached_property
     def model(self) -> nn.Module:

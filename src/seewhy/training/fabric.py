@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.errors import InputError, unknown_name
+from seewhy.core.launcher import Launch, launch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -62,21 +62,9 @@ def choose_precision(name: str, device: str) -> str:
     return "fp32"
 
 
-def world() -> tuple[int, int]:
-    """Return (processes on this node, nodes) from the environment of torchrun or SLURM; (1, 1) outside them."""
-    env = os.environ
-    if "LOCAL_WORLD_SIZE" in env and "WORLD_SIZE" in env:
-        local = int(env["LOCAL_WORLD_SIZE"])
-        return local, max(1, int(env["WORLD_SIZE"]) // local)
-    if int(env.get("SLURM_NTASKS", "1")) > 1 and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
-        nodes = int(env.get("SLURM_NNODES", "1"))
-        return int(env["SLURM_NTASKS"]) // nodes, nodes
-    return 1, 1
-
-
 def is_main_process() -> bool:
     """Whether this process writes files and prints, known before any engine is set up."""
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0 or world() == (1, 1)
+    return launch().rank == 0
 
 
 def keep_freed_memory() -> None:
@@ -113,18 +101,21 @@ def _leave() -> None:
 class Engine:
     """Where and how precisely a run computes, and how its processes speak to each other."""
 
-    def __init__(self, *, device: str, precision: str, threads: int | None = None) -> None:
+    def __init__(self, *, device: str, precision: str, threads: int | None = None, alone: bool = False) -> None:
         """Set up the device and, under torchrun or SLURM, the process group.
 
         Args:
             device: "cpu", "cuda" or "mps".
             precision: "bf16" (parameters stay in float32, activations are bfloat16) or "fp32".
             threads: processor threads of this process; None leaves torch's choice.
+            alone: compute in this process whatever launched it, as prediction does.
         """
         if device == "cpu":
             keep_freed_memory()
         self.threads = threads
-        self._accelerator, self._precision, (self._local, self._nodes) = device, precision, world()
+        self._accelerator, self._precision = device, precision
+        launched = Launch() if alone else launch()
+        self._local, self._nodes = launched.local, launched.nodes
         self.apply()
         many = self._local * self._nodes > 1
         self.device: torch.device = self._fabric.device if many else torch.device(device)
@@ -142,6 +133,7 @@ class Engine:
     def _fabric(self) -> Fabric:
         """The engine behind training; prediction in one process has no need of it, nor of the seconds that it takes to import."""
         from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
         many = self._local * self._nodes > 1
         with warnings.catch_warnings(), _quiet("lightning_fabric"):
@@ -153,6 +145,8 @@ class Engine:
                 num_nodes=self._nodes,
                 strategy="ddp" if many else "auto",
                 precision="bf16-mixed" if self._precision == "bf16" else "32-true",
+                # Fabric's own look at the environment would find launchers that did not start this process.
+                plugins=None if many else LightningEnvironment(),
             )
             fabric.launch()
         if many:

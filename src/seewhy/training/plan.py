@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seewhy.core.launcher import launch
 from seewhy.models.family import Objective, implementation_of
 from seewhy.spec import RegSection, estimate_seconds
 from seewhy.training.build import Prepared
@@ -38,7 +39,8 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     if prepared.images_per_second:
         seconds = estimate_seconds(spec, facts, prepared.images_per_second, train.epochs)
         budget += f", about {format_duration(seconds)} at {prepared.images_per_second:,.0f} images/s"
-    return (*lines, ("budget", budget))
+    note = launch().note
+    return (*lines, ("budget", budget), *([("note", note)] if note else []))
 
 
 def format_augmentation(objective: Objective) -> str:

@@ -60,7 +60,7 @@ def finish(trained: Trained, dataset: Dataset, folder: Path) -> Finished:
 
 def _sheets(trained: Trained, dataset: Dataset) -> Iterator[SheetImages]:
     yield from generative.common_sheets(trained, dataset.train)
-    yield _completions(trained, *generative.selection(trained, generative.held_out(dataset), generative.EXAMPLES))
+    yield _completions(trained, *generative.examples(trained, generative.held_out(dataset), generative.EXAMPLES))
 
 
 def _completions(trained: Trained, images: Tensor, labels: Tensor | None) -> SheetImages:
