@@ -1,7 +1,7 @@
 """Which of how many processes this is, as torchrun or srun have started it.
 
-Only what the launcher has set for this very process counts. In the shell of an allocation (`salloc`, an interactive job) SLURM describes the whole
-allocation, and variables of a torchrun that has ended may linger: there a process is alone, and waits for nobody.
+Only what the launcher has set for this very process counts. In the shell of an allocation (`salloc`, an interactive job) SLURM describes
+the whole allocation, and variables of a torchrun that has ended may linger: there a process is alone, and waits for nobody.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ def build_request(source: str | Path | None, start: str | Path | None, options: 
             raise InputError("source: is required; name a folder of class folders, a built-in name, or an .npz file")
         return Request.make(str(source), options)
     path = Path(start)
-    run = path if path.is_dir() else path.parent if path.name == SPEC and (path.parent / REQUEST).is_file() else None
+    of_run = path.name == SPEC and any((path.parent / name).is_file() for name in (REQUEST, "data.json"))
+    run = path if path.is_dir() else path.parent if of_run else None
     if run is None:
         return Request.from_toml(path).with_changes(changes)
     if not (run / SPEC).is_file():
