@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from seewhy import data as seewhy_data
+from seewhy.core.files import user_path
 from seewhy.data import Audit
 from seewhy.runs import train as training
 from seewhy.runs.run import Run
@@ -47,6 +49,7 @@ def train(
     Raises:
         InputError: an option or the data are wrong; nothing has been written.
         RunError: the loss is not finite, the disk cannot be written, or the run was asked to stop (InterruptedRunError).
+        KeyboardInterrupt: Ctrl-C; the run has saved a checkpoint, and the message says how to go on.
     """
     run = start(build_request(source, spec, options), out=out, observers=observers, stop=stop)
     assert run is not None
@@ -62,7 +65,7 @@ def start(
     dry_run: bool = False,
 ) -> Run | None:
     """Train, evaluate and report a request; None after a dry run."""
-    folder = Path(out) if out is not None else None
+    folder = user_path(out, "out") if out is not None else None
     run = training.start(request, folder, observers, stop=stop, dry_run=dry_run)
     return _reported(run) if run is not None else None
 
@@ -86,12 +89,21 @@ def resume(
         InputError: the folder is no run, its data have changed, or another process is training it.
         RunError: as `train`.
     """
-    return _reported(training.resume(Path(folder), observers, stop=stop, previous=previous))
+    return _reported(training.resume(user_path(folder, "folder"), observers, stop=stop, previous=previous))
 
 
 def _reported(run: Run) -> Run:
+    """Draw the report; the results stand already, so one that cannot be drawn is a warning."""
     if is_main_process():
-        run.report()
+        try:
+            run.report()
+        except Exception as error:  # noqa: BLE001  the drawing library may fail in ways of its own: memory, fonts, a closed stream
+            warnings.warn(
+                f"the report could not be drawn ({type(error).__name__}: {error}); the results are whole, and "
+                f"`seewhy report {run.folder}` draws it later",
+                RuntimeWarning,
+                stacklevel=3,
+            )
     return run
 
 

@@ -94,13 +94,15 @@ def test_stop_during_decoding_is_clean_and_leaves_nothing(tmp_path):
         check=False,
         timeout=120,
     )
-    assert (done.returncode, done.stderr) == (1, "seewhy train: stopped\n")
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "seewhy train: stopped\n")
     assert not (tmp_path / "run").exists()
     left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert not left
 
 
-def test_sigterm_during_training_saves_and_says_how_to_go_on(shapes, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 1), (signal.SIGINT, -signal.SIGINT)])
+def test_a_signal_during_training_saves_and_says_how_to_go_on(number, code, shapes, tmp_path):
+    """Ctrl-C also kills by its signal, so that a shell's loop over runs ends with it."""
     folder = tmp_path / "run"
     command = [
         sys.executable,
@@ -114,12 +116,18 @@ def test_sigterm_during_training_saves_and_says_how_to_go_on(shapes, tmp_path):
         "--out",
         str(folder),
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # a shell's background jobs ignore Ctrl-C
     while not (folder / "checkpoint" / "last.json").exists() and process.poll() is None:
         time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     out, printed = process.communicate(timeout=60)
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (code, "")
     assert printed.rstrip().endswith(f"go on with: seewhy train --resume {folder}")
     assert "Warning" not in printed
     assert "Traceback" not in printed

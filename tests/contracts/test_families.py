@@ -78,7 +78,7 @@ def test_it_is_opened_and_evaluated(trained):
 
 
 def test_it_answers_no_other_verb(trained):
-    with pytest.raises(InputError, match="is a run of toy, which cannot sample; that is for pixelcnn"):
+    with pytest.raises(InputError, match="is a run of toy, which cannot sample images; that is for pixelcnn"):
         trained.sample(1)
 
 

@@ -49,9 +49,7 @@ def main() -> None:
         if seconds is None and status != 0:
             sys.exit(f"the last leg ended with status {status}")
         if run.exists() and not (run / "spec.toml").exists():
-            for file in run.iterdir():  # killed while the folder was being made: nothing of the run exists yet
-                file.unlink()
-            run.rmdir()
+            sys.exit(f"the run's folder was made without its specification: {os.listdir(run)}")
     print(killed)
 
 

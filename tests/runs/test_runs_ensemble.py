@@ -18,7 +18,7 @@ from seewhy.metrics import apply_temperature, classification_metrics, fit_temper
 from seewhy.runs.ensemble import _emit_end
 from seewhy.runs.launch import Job
 from seewhy.runs.members import ENSEMBLES, jobs_at_once, member_requests, member_threads
-from seewhy.runs.stopping import InterruptedRunError
+from seewhy.runs.stopping import InterruptedRun, InterruptedRunError
 from seewhy.spec import Request
 from seewhy.training.events import MemberEnded, Planned
 
@@ -225,7 +225,7 @@ def test_a_stop_lets_the_members_save_and_they_go_on(ensemble):
     with pytest.raises(InterruptedRunError, match="stopped at member 1 of 2; go on with: seewhy train --resume"):
         api.resume(ensemble.folder, stop=lambda: True)
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
-    with pytest.raises(InterruptedRunError, match="stopped at member 1 of 2"):
+    with pytest.raises(InterruptedRun, match="stopped at member 1 of 2"):
         api.resume(ensemble.folder)
     api.resume(ensemble.folder)
     assert (member / "results.json").is_file()

@@ -10,9 +10,9 @@ from seewhy.runs import launch as module
 from seewhy.runs.launch import Job, launch
 
 PROGRAM = """#!/bin/sh
-# -m seewhy train --spec REQUEST --out FOLDER, or -m seewhy train --resume FOLDER
-if [ "$4" = --spec ]; then mkdir "$7" && cp "$5" "$7/spec.toml"; folder="$7"; else folder="$5"; fi
-echo "$4" >> "$folder/calls.txt"
+# -P -m seewhy train --spec REQUEST --out FOLDER, or -P -m seewhy train --resume FOLDER
+if [ "$5" = --spec ]; then mkdir "$8" && cp "$6" "$8/spec.toml"; folder="$8"; else folder="$6"; fi
+echo "$5" >> "$folder/calls.txt"
 case "$(head -n 1 "$folder/spec.toml")" in
     quick) echo '{}' > "$folder/results.json" ;;
     slow) sleep 0.4; echo '{}' > "$folder/results.json" ;;

@@ -1,5 +1,7 @@
 """`stop`: from a callable or another thread, in any thread, it ends a run with a checkpoint from which it goes on to the same bits."""
 
+import os
+import signal
 import threading
 
 import pytest
@@ -7,7 +9,7 @@ from run_cases import MLP, assert_same_bits
 
 import seewhy
 from seewhy import api
-from seewhy.runs.stopping import InterruptedRunError, stop_requests
+from seewhy.runs.stopping import LAUNCHER, InterruptedRun, InterruptedRunError, stop_requests
 
 OPTIONS = {**MLP, "epochs": 2.0, "batch_size": 200, "dropout": 0.2, "ema": 0.9}
 
@@ -105,11 +107,39 @@ def test_a_stop_that_raises_is_not_hidden(tmp_path):
 
 
 def test_the_second_signal_stops_at_once():
-    import signal
-
     with stop_requests() as asked:
         assert not asked()
         signal.raise_signal(signal.SIGINT)
         assert asked()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_is_a_keyboard_interrupt_that_no_except_exception_swallows(whole, tmp_path):
+    """A loop over runs that goes on after errors must end at Ctrl-C."""
+
+    def observer(event):
+        if type(event).__name__ == "StepEnded" and event.step == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    folder = tmp_path / "run"
+    with pytest.raises(InterruptedRun) as caught:
+        api.train("digits", out=folder, observers=[observer], **OPTIONS)
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert not isinstance(caught.value, Exception)
+    assert str(caught.value) == f"stopped at step 5 of 14; go on with: seewhy train --resume {folder}"
+    api.resume(folder)
+    assert_same_bits(folder, whole.folder)
+
+
+def test_a_launched_run_stops_when_its_launcher_has_ended(whole, tmp_path, monkeypatch):
+    """Killed by SIGKILL, a launcher can tell its runs nothing."""
+    monkeypatch.setenv(LAUNCHER, str(os.getppid()))
+    run = api.train("digits", out=tmp_path / "run", **OPTIONS)
+    assert run.results == whole.results
+    monkeypatch.setenv(LAUNCHER, str(os.getpid()))  # any process that is not the parent
+    with pytest.raises(InterruptedRunError, match="stopped at step 1 of 14"):
+        api.train("digits", out=tmp_path / "orphan", **OPTIONS)
+    monkeypatch.delenv(LAUNCHER)
+    api.resume(tmp_path / "orphan")
+    assert_same_bits(tmp_path / "orphan", whole.folder)

@@ -20,7 +20,7 @@ import torch
 from seewhy import api
 from seewhy.cli.main import main
 from seewhy.runs import train as training
-from seewhy.runs.stopping import InterruptedRunError
+from seewhy.runs.stopping import InterruptedRun, InterruptedRunError
 from seewhy.training.events import StepEnded
 
 OPTIONS = {"epochs": 2.0, "batch_size": 17, "width": 4, "precision": "fp32", "train.threads": 1}
@@ -57,7 +57,7 @@ def interrupted(rank: int, source: str) -> None:
 
     try:
         api.train(source, out="interrupted", observers=[ask], **OPTIONS)
-    except InterruptedRunError:
+    except (InterruptedRun, InterruptedRunError):  # one got the Ctrl-C, the other was told
         sys.exit(130)
 
 

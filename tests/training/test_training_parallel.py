@@ -12,7 +12,7 @@ import torch
 from seewhy import api, data
 from seewhy.cli.main import run
 from seewhy.runs.run import Run
-from seewhy.runs.stopping import InterruptedRunError
+from seewhy.runs.stopping import InterruptedRun
 from seewhy.training.events import StepEnded
 
 OPTIONS = [
@@ -134,7 +134,7 @@ def pairs(tmp_path_factory, shapes):
 
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(InterruptedRunError):
+    with pytest.raises(InterruptedRun):
         api.train(shapes, out=folder / "half", observers=[stop], **options)
     script = Path(__file__).with_name("parallel_server.py")
     done = subprocess.run(

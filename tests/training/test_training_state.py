@@ -14,8 +14,8 @@ from training_cases import MLP, final_weights
 
 import seewhy
 from seewhy import api
-from seewhy.runs.stopping import InterruptedRunError
-from seewhy.training.state import isolated
+from seewhy.runs.stopping import InterruptedRun, InterruptedRunError
+from seewhy.training.state import isolated, training
 
 STATES = {
     "torch's random state": lambda: torch.get_rng_state().numpy().tobytes(),
@@ -126,8 +126,8 @@ def test_nothing_is_changed_by_the_generator_of_predictions(plain, unusual, tmp_
     assert changed(unusual) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_handlers_are_given_back(number, unusual, tmp_path):
+@pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, InterruptedRun), (signal.SIGTERM, InterruptedRunError)])
+def test_a_signal_saves_and_the_handlers_are_given_back(number, kind, unusual, tmp_path):
     stepped = threading.Event()
     resting = threading.Event()
 
@@ -144,7 +144,7 @@ def test_a_signal_saves_and_the_handlers_are_given_back(number, unusual, tmp_pat
     thread = threading.Thread(target=interrupt)
     thread.start()
     try:
-        with pytest.raises(InterruptedRunError, match=r"stopped at step [23] of 7; go on with: seewhy train --resume"):
+        with pytest.raises(kind, match=r"stopped at step [23] of 7; go on with: seewhy train --resume"):
             api.train("digits", out=tmp_path / "run", observers=[observer], **OPTIONS)
     finally:
         stepped.set()
@@ -233,3 +233,75 @@ def test_whatever_a_block_changes_is_given_back(unusual):
     with torch.inference_mode(), isolated():
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
+
+
+def in_a_thread(work):
+    """Do some work in another thread, to its end; return what it raised."""
+    raised = []
+
+    def run():
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return raised
+
+
+@pytest.mark.parametrize("work", ["train", "predict"])
+def test_another_thread_is_refused_while_one_trains(work, plain, tmp_path):
+    """Both would draw from one random state, and one would put back what the other has set."""
+    raised = []
+
+    def observer(event):
+        if type(event).__name__ == "StepEnded" and event.step == 2:
+            raised.extend(in_a_thread(lambda: WORK[work](plain, tmp_path / "other")))
+
+    run = api.train("digits", out=tmp_path / "run", observers=[observer], **OPTIONS)
+    assert [type(error) for error in raised] == [seewhy.InputError]
+    assert "another thread of this process is training" in str(raised[0])
+    assert not (tmp_path / "other").exists()
+    weights, wanted = final_weights(run.folder), final_weights(plain.folder)
+    assert all(torch.equal(value, wanted[name]) for name, value in weights.items())
+    assert in_a_thread(lambda: WORK[work](plain, tmp_path / "other")) == []  # now it may
+
+
+def test_an_observer_may_predict_and_train_in_the_trainings_own_thread(plain, tmp_path):
+    def observer(event):
+        if type(event).__name__ == "StepEnded" and event.step == 2:
+            plain.predict(list(IMAGES))
+            api.train("digits", out=tmp_path / "inner", **OPTIONS)
+
+    run = api.train("digits", out=tmp_path / "run", observers=[observer], **OPTIONS)
+    wanted = final_weights(plain.folder)
+    for folder in (run.folder, tmp_path / "inner"):
+        assert all(torch.equal(value, wanted[name]) for name, value in final_weights(folder).items())
+
+
+def test_predictions_of_many_threads_wait_for_one_another(plain):
+    expected, found = plain.predict(list(IMAGES)), {}
+    threads = [
+        threading.Thread(target=lambda number=number: found.update({number: plain.predict(list(IMAGES))}))
+        for number in range(8)
+    ]
+    before = states()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert changed(before) == []
+    assert all(found[number] == expected for number in range(8))
+
+
+def test_after_a_training_that_failed_another_thread_may_train():
+    with pytest.raises(ValueError, match="mine"), training():
+        raise ValueError("mine")
+
+    def compute():
+        with training():
+            torch.rand(1)
+
+    assert in_a_thread(compute) == []

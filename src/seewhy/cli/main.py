@@ -1,7 +1,7 @@
 """`seewhy COMMAND ...`: find the command, run it, turn errors into messages and exit codes.
 
-Exit codes: 0 done, 2 the user's input is wrong, 1 anything else. Only the module of the command that was asked for is imported, so
-that help comes at once.
+Exit codes: 0 done, 2 the user's input is wrong, 1 anything else; Ctrl-C kills as it does any program. Only the module of the command that was
+asked for is imported, so that help comes at once.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ COMMANDS = {
     "report": "rebuild a run's HTML report",
 }
 
+
+STOPPED = 128 + signal.SIGINT
+"""Exit code after Ctrl-C."""
 
 TRUTH = ("true", "false", "yes", "no", "1", "0")
 """What may follow a switch such as --data.strict as its value."""
@@ -65,7 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a job's end is a Ctrl-C: training saves and says how to go on
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    if code == STOPPED:  # die of the Ctrl-C, so that a shell's loop ends with it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -105,9 +112,9 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
     except (InputError, RunError) as error:
         print(f"seewhy {name}{_process()}: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
-    except KeyboardInterrupt:
-        print(f"seewhy {name}{_process()}: stopped", file=sys.stderr)
-        return 1
+    except KeyboardInterrupt as error:
+        print(f"seewhy {name}{_process()}: {error if str(error) else 'stopped'}", file=sys.stderr)
+        return STOPPED
     except BrokenPipeError:  # `seewhy predict ... | head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE

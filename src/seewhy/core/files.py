@@ -6,13 +6,43 @@ that a crash, a full disk or a second process never leaves half a file under a r
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from seewhy.core.errors import RunError
+from seewhy.core.errors import InputError, RunError
+
+WRONG_NAMES = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+"""Errors of the system that are about a name, not about the disk."""
+
+
+def user_path(path: str | Path, field: str) -> Path:
+    """Return a path as the user means it: `~` is the home folder.
+
+    Args:
+        path: what was given.
+        field: what it is for, in the message.
+
+    Raises:
+        InputError: it is no path: of another type, empty, with a NUL, or longer than the system takes.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path) or "\0" in os.fspath(path):
+        raise InputError(f"{field}: must be a path, got {path!r}")
+    try:
+        expanded = Path(path).expanduser()
+        os.path.lexists(expanded)
+        expanded.exists()
+    except RuntimeError as error:  # no home folder of that user
+        raise InputError(f"{field}: {os.fspath(path)} cannot be found: {error}") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in WRONG_NAMES:
+            return expanded
+        raise InputError(f"{field}: {os.fspath(path)[:80]}... is no name of a file here: {error}") from None
+    return expanded
 
 
 @contextmanager
@@ -53,9 +83,46 @@ def is_inside(folder: Path, name: str) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that a killed process left; call it only while nobody else writes there."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+    """Remove the temporary files that a killed process left in a folder and below; call it only while nobody else writes there."""
+    for path in folder.rglob(".*.tmp"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Let a block fill a folder with a temporary name, which is renamed to `path` when the block has ended well.
+
+    Folders that killed processes left under such names are removed.
+
+    Raises:
+        RunError: the disk is full, the place is read-only, ...; names the path, of which nothing is left then.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in path.parent.glob(f".{path.name[:100]}.*.tmp"):
+            if not _alive(leftover.name.split(".")[-2]):
+                shutil.rmtree(leftover, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            os.rename(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _alive(process: str) -> bool:
+    """Whether a process of this number runs on this machine."""
+    with suppress(ValueError, ProcessLookupError, OverflowError):
+        try:
+            os.kill(int(process), 0)
+        except PermissionError:
+            return True
+        return True
+    return False
 
 
 def write_text(path: Path, text: str) -> None:

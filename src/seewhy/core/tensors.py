@@ -15,8 +15,12 @@ from seewhy.core.files import naming, write_atomic
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors into a file, which may be left half written."""
-    safetensors.torch.save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, str(path))
+    """Write tensors into a file, which may be left half written; raises OSError if the disk is full or read-only."""
+    plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    try:
+        safetensors.torch.save_file(plain, str(path))
+    except SafetensorError as error:  # its own word for every fault of the disk
+        raise OSError(None, str(error)) from error
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError
-from seewhy.core.files import write_json
+from seewhy.core.files import remove_leftovers, write_json
 from seewhy.core.launcher import launch as launch_of_process
 from seewhy.metrics import apply_temperature, classification_metrics, ensemble_metrics, weight_sparsity
 from seewhy.models.classifiers.family import calibrated
@@ -28,7 +28,7 @@ from seewhy.runs.launch import Job, launch
 from seewhy.runs.members import jobs_at_once, member_requests, member_threads, single
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, validate_data, validate_place
-from seewhy.runs.stopping import InterruptedRunError, Stop, stop_requests
+from seewhy.runs.stopping import Stop, stop_requests
 from seewhy.spec import Default, Request, resolve
 from seewhy.spec.classifiers import ClassifierReg
 from seewhy.training.build import Prepared, data_options, prepare, prepare_again
@@ -125,6 +125,7 @@ def _train(run: Run, emit: Emit, stop: Stop | None) -> Run:
     with only_writer(run.folder):
         home = run.folder / "members"
         home.mkdir(exist_ok=True)
+        remove_leftovers(run.folder)
         jobs = []
         for number, member in enumerate(_members_of(run.request, run.spec.flat()), start=1):
             job = Job(home / f"{number:02d}.toml", home / f"{number:02d}", home / f"{number:02d}.log")
@@ -141,7 +142,7 @@ def _train(run: Run, emit: Emit, stop: Stop | None) -> Run:
             )
             stopped = asked() and not all(job.ended for job in jobs)
         if stopped:
-            raise InterruptedRunError(run.folder, sum(job.ended for job in jobs), len(jobs), "member")
+            raise asked.interruption(run.folder, sum(job.ended for job in jobs), len(jobs), "member")
         torch.set_num_threads((run.spec.ensemble.jobs or 1) * (run.spec.train.threads or 1))
         emit(RunEnded(0, "finished"))
         finish(run, emit)

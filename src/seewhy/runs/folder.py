@@ -25,8 +25,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,16 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from seewhy.core.errors import InputError
-from seewhy.core.files import naming, write_atomic, write_json, write_text
+from seewhy.core.files import naming, whole_folder, write_atomic, write_json, write_text
 from seewhy.models.family import Finished
 from seewhy.runs.environment import environment
+from seewhy.runs.stopping import LAUNCHER
 from seewhy.spec import Request, RunSpec
 from seewhy.spec.build import REQUEST, SPEC
 from seewhy.training.build import Prepared
+
+LAUNCHED_SECONDS = 60.0
+"""How long a launched run waits for its folder."""
 
 FIRST, LAST = ("epoch", "step"), ("lr", "images_per_second", "seconds")
 """Columns of metrics.csv around the metrics."""
@@ -116,19 +120,26 @@ def write_finished(folder: Path, finished: Finished, names: Mapping[str, Sequenc
     write_json(folder / "results.json", finished.results)
 
 
-def create(folder: Path, prepared: Prepared) -> None:
-    """Make the folder of a new run; raises InputError if something is there already."""
+def create(folder: Path, prepared: Prepared, *more: Callable[[Path, Prepared], None]) -> None:
+    """Make the folder of a new run, with what can be written before training; whole, or not at all.
+
+    Args:
+        folder: must not exist.
+        prepared: the run.
+        more: called with the folder while it has a temporary name, and the run; writes more into it.
+
+    Raises:
+        InputError: something is there already.
+        RunError: the disk cannot be written.
+    """
     if folder.exists():
         raise InputError(
             f"{folder}: exists already and is not overwritten; choose another --out, or go on with --resume {folder}"
         )
-    with naming(folder):
-        folder.mkdir(parents=True)
-    try:
-        _fill(folder, prepared)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with whole_folder(folder) as temporary:
+        _fill(temporary, prepared)
+        for write in more:
+            write(temporary, prepared)
 
 
 def _fill(folder: Path, prepared: Prepared) -> None:
@@ -153,11 +164,14 @@ def _fill(folder: Path, prepared: Prepared) -> None:
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold the run folder for this process; raises InputError if another process is training it."""
+    """Hold the run folder for this process; raises InputError if another process is training it.
+
+    A launched run waits a while: whoever trained it before may be saving, since its own launcher has ended.
+    """
     lock = FileLock(folder / ".lock")
     with naming(folder):
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=LAUNCHED_SECONDS if LAUNCHER in os.environ else 0)
         except Timeout:  # an OSError too
             raise InputError(f"{folder}: another process is training this run; wait for it, or stop it first") from None
     try:

@@ -1,12 +1,14 @@
 """Many runs as processes: as many at a time as there are cores to share, each going on where it stopped.
 
-A run that was killed goes on from its last checkpoint; one that has ended is left alone; the images are decoded once, into the cache that all
-share. Ensembles train their members this way, and studies their runs.
+A run that was killed goes on from its last checkpoint; one that has ended is left alone; one whose launcher has ended saves and stops.
+The images are decoded once, into the cache that all share. Ensembles train their members this way, and studies their runs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import shutil
 import signal
 import subprocess
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seewhy.core.errors import InputError, RunError
-from seewhy.runs.stopping import Stop
+from seewhy.runs.stopping import LAUNCHER, Stop
 from seewhy.spec.build import SPEC
 
 POLL = 0.1
@@ -41,8 +43,11 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether the run has its results."""
-        return (self.folder / "results.json").is_file()
+        """Whether the run has its results, whole."""
+        try:
+            return isinstance(json.loads((self.folder / "results.json").read_text(encoding="utf-8")), dict)
+        except (OSError, ValueError):
+            return False
 
 
 def launch(
@@ -91,10 +96,11 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
     if not begun and job.folder.exists():  # killed while its folder was made, before its specification was there
         shutil.rmtree(job.folder)
     what = ["--resume", str(job.folder)] if begun else ["--spec", str(job.request), "--out", str(job.folder)]
+    # -P: a file of the working folder that is called like a module of Python's own is not imported in its place.
+    command = [sys.executable, "-P", "-m", "seewhy", "train", *what]
+    environment = {**os.environ, LAUNCHER: str(os.getpid())}
     with open(job.log, "ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "seewhy", "train", *what], stdout=log, stderr=log, start_new_session=True
-        )
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environment)
 
 
 def _failure(job: Job, code: int) -> RunError | InputError:

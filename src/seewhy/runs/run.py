@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value
+from seewhy.core.files import user_path
 from seewhy.core.tensors import load_tensors
 from seewhy.metrics import ClassificationMetrics, FeatureExtractor, LikelihoodMetrics, SampleQuality, apply_temperature
 from seewhy.models.family import Evaluated, Trained, implementation_of, verb
@@ -67,7 +68,7 @@ class Run:
         Raises:
             InputError: the folder is no run, or one of another version.
         """
-        self.folder, self.snapshot = Path(folder), snapshot
+        self.folder, self.snapshot = user_path(folder, "folder"), snapshot
         self.spec: RunSpec = files.read_spec(self.folder)
         self.checkpoints = Checkpoints(self.folder / "checkpoint")
 

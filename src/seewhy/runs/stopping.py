@@ -1,7 +1,8 @@
-"""Stopping a run so that it can go on: Ctrl-C, SIGTERM, or a caller's own word."""
+"""Stopping a run so that it can go on: Ctrl-C, SIGTERM, a caller's own word, or the end of the process that launched it."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,9 +15,16 @@ from seewhy.core.errors import RunError
 Stop = Callable[[], bool]
 """Asked after every step; True ends the run with a checkpoint."""
 
+LAUNCHER = "SEEWHY_LAUNCHER"
+"""Environment variable by which a launched run knows the process that launched it, whose end is its own."""
+
+
+def _format(folder: Path, done: int, total: int, unit: str) -> str:
+    return f"stopped at {unit} {done:,} of {total:,}; go on with: seewhy train --resume {folder}"
+
 
 class InterruptedRunError(RunError):
-    """The run was asked to stop (Ctrl-C, SIGTERM, `stop`) and has saved a checkpoint.
+    """The run was asked to stop (SIGTERM, `stop`) and has saved a checkpoint.
 
     Attributes:
         folder: of the run.
@@ -25,34 +33,69 @@ class InterruptedRunError(RunError):
 
     def __init__(self, folder: Path, done: int, total: int, unit: str = "step") -> None:
         self.folder, self.done, self.total = folder, done, total
-        super().__init__(f"stopped at {unit} {done:,} of {total:,}; go on with: seewhy train --resume {folder}")
+        super().__init__(_format(folder, done, total, unit))
+
+
+class InterruptedRun(KeyboardInterrupt):
+    """Ctrl-C stopped the run, which has saved a checkpoint; like any Ctrl-C it is not caught by `except Exception`.
+
+    Attributes as those of `InterruptedRunError`.
+    """
+
+    def __init__(self, folder: Path, done: int, total: int, unit: str = "step") -> None:
+        self.folder, self.done, self.total = folder, done, total
+        super().__init__(_format(folder, done, total, unit))
+
+
+class StopRequest:
+    """Whether a run has been asked to stop; called after every step.
+
+    Attributes:
+        signal: the signal that asked, None for none.
+    """
+
+    def __init__(self, stop: Stop | None) -> None:
+        self.signal: signal.Signals | None = None
+        self._stop = stop
+        self._launcher = os.environ.get(LAUNCHER, "")
+
+    def __call__(self) -> bool:
+        """Answer."""
+        return self.signal is not None or self._orphaned() or (self._stop is not None and bool(self._stop()))
+
+    def _orphaned(self) -> bool:
+        """Whether the process that launched this one is gone."""
+        return bool(self._launcher) and str(os.getppid()) != self._launcher
+
+    def interruption(
+        self, folder: Path, done: int, total: int, unit: str = "step"
+    ) -> InterruptedRun | InterruptedRunError:
+        """Return what is to be raised once the run has saved."""
+        kind = InterruptedRun if self.signal == signal.SIGINT else InterruptedRunError
+        return kind(folder, done, total, unit)
 
 
 @contextmanager
-def stop_requests(stop: Stop | None = None) -> Iterator[Stop]:
+def stop_requests(stop: Stop | None = None) -> Iterator[StopRequest]:
     """Turn Ctrl-C and SIGTERM into an answer to "stop?", beside the caller's own; a second Ctrl-C stops at once.
 
     Signals reach only a program's main thread; elsewhere only the caller's `stop` is asked. The former handlers are put back.
     """
-    asked = threading.Event()
-
-    def answer() -> bool:
-        return asked.is_set() or (stop is not None and bool(stop()))
-
+    request = StopRequest(stop)
     if threading.current_thread() is not threading.main_thread():
-        yield answer
+        yield request
         return
 
     def handler(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        if request.signal is not None:
             signal.default_int_handler(number, frame)
-        asked.set()
+        request.signal = signal.Signals(number)
 
     former: Mapping[signal.Signals, object] = {
         which: signal.signal(which, handler) for which in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        yield answer
+        yield request
     finally:
         for which, action in former.items():
             signal.signal(which, action)  # type: ignore[arg-type]

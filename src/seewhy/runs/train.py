@@ -13,8 +13,9 @@ from seewhy.runs.augmented import write_augmented
 from seewhy.runs.folder import create, only_writer, write_finished, write_metrics
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, validate_data, validate_place
-from seewhy.runs.stopping import InterruptedRunError, Stop, stop_requests
+from seewhy.runs.stopping import Stop, stop_requests
 from seewhy.spec import Request
+from seewhy.training import state
 from seewhy.training.build import Prepared, make_job, prepare, prepare_again, validate_steps
 from seewhy.training.checkpoint import Checkpoint
 from seewhy.training.event_log import EventLog
@@ -33,7 +34,6 @@ from seewhy.training.events import (
 from seewhy.training.job import Job, Progress
 from seewhy.training.loggers import TensorBoard, require_tensorboard
 from seewhy.training.loop import fit, predicting
-from seewhy.training.state import isolated
 
 
 def start(
@@ -59,12 +59,12 @@ def start(
     Raises:
         InputError: the request or the data are wrong, or the folder exists.
         RunError: the loss is not finite, or the disk cannot be written.
-        InterruptedRunError: the run was asked to stop.
+        InterruptedRun: by Ctrl-C (a KeyboardInterrupt); InterruptedRunError: the run was asked to stop otherwise.
     """
     log = EventLog()
     emit = emitter((*observers, log))
     plan = Plan(request=request, folder=folder, emit=emit, log=log, stop=stop, dry_run=dry_run)
-    with isolated():
+    with state.training():
         try:
             return ensemble.start(plan) if request.view()["ensemble.members"] not in (None, 1) else _start(plan)
         finally:
@@ -78,12 +78,12 @@ def resume(
 
     Raises:
         InputError: the folder is no run, its data have changed, or another process is training it.
-        InterruptedRunError: the run was asked to stop again.
+        InterruptedRun, InterruptedRunError: as `start`.
     """
     run, log = Run(folder), EventLog()
     emit = emitter((*observers, log))
     plan = Plan(request=run.request, folder=folder, emit=emit, log=log, stop=stop)
-    with isolated():
+    with state.training():
         try:
             return (
                 ensemble.resume(folder, plan)
@@ -105,47 +105,50 @@ def _start(plan: Plan) -> Run | None:
         return None
     folder = Path(prepared.engine.broadcast(str(plan.folder or free_name(prepared))))
     if prepared.engine.is_main:
-        create(folder, prepared)
-        write_augmented(folder, prepared)
+        create(folder, prepared, write_augmented)
     prepared.engine.barrier()
-    return _train(prepared, folder, plan, None)
+    with only_writer(folder) if prepared.engine.is_main else nullcontext():
+        return _train(prepared, folder, plan, None)
 
 
 def _resume(run: Run, plan: Plan, *, previous: bool = False) -> Run:
     if run.spec.train.tensorboard:
         require_tensorboard()
-    if previous:
-        checkpoint: Checkpoint | None = run.checkpoints.rewind()
-    else:
-        checkpoint = run.checkpoints.load("last") if run.checkpoints.has("last") else None
     prepared = prepare_again(run.request, run.spec, plan.emit)
     validate_data(run, prepared)
     validate_steps(prepared)
-    plan.emit(Planned(prepared.spec, announcement(prepared)))
-    return _train(prepared, run.folder, plan, checkpoint)
+    main = prepared.engine.is_main
+    with only_writer(run.folder) if main else nullcontext():
+        if previous and main:
+            run.checkpoints.rewind()
+        prepared.engine.barrier()
+        checkpoint = run.checkpoints.load("last") if run.checkpoints.has("last") else None
+        plan.emit(Planned(prepared.spec, announcement(prepared)))
+        return _train(prepared, run.folder, plan, checkpoint)
 
 
 def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint | None) -> Run:
     """Run the loop from a checkpoint (or the start) to its end, then write the results."""
     main = prepared.engine.is_main
     progress = Progress.from_json(checkpoint.step, checkpoint.state) if checkpoint is not None else Progress()
-    with only_writer(folder) if main else nullcontext():
-        observers: list[Observer] = []
-        job = make_job(prepared, folder, emitter_of(observers), checkpoint)
-        if main:
-            plan.log.open(folder, progress.step, _at_checkpoint(progress, job) if checkpoint is not None else ())
-            if prepared.spec.train.tensorboard:
-                observers.append(TensorBoard(folder))
-            observers.append(_metrics_writer(folder, progress))
-            observers.extend(_family_observer(prepared, job, folder))
-            remove_leftovers(folder)
-            remove_leftovers(job.checkpoints.folder)
-            write_metrics(folder, progress.rows)
-        observers.append(plan.emit)
-        reason = _loop(job, progress, folder, checkpoint, plan.stop)
-        if reason == "interrupted":
-            raise InterruptedRunError(folder, progress.step, job.total_steps)
-        _finish(prepared, job, folder, plan.emit)
+    observers: list[Observer] = []
+    job = make_job(prepared, folder, emitter_of(observers), checkpoint)
+    if main:
+        remove_leftovers(folder)
+        told = _at_checkpoint(progress, job) if checkpoint is not None else ()
+        plan.log.open(folder, progress.step, told)
+        if prepared.spec.train.tensorboard:
+            observers.append(TensorBoard(folder))
+        observers.append(_metrics_writer(folder, progress))
+        family = _family_observer(prepared, job, folder)
+        for event in told:  # a process that was killed in between may not have come to it
+            for observer in family:
+                observer(event)
+        observers.extend(family)
+        write_metrics(folder, progress.rows)
+    observers.append(plan.emit)
+    _loop(job, progress, folder, checkpoint, plan.stop)
+    _finish(prepared, job, folder, plan.emit)
     return Run(folder)
 
 
@@ -206,15 +209,17 @@ def trained(prepared: Prepared, job: Job, folder: Path) -> Trained:
     )
 
 
-def _loop(job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | None, stop: Stop | None) -> str:
+def _loop(job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | None, stop: Stop | None) -> None:
     optimizer, steps = job.optimizer, (progress.step, job.total_steps, job.steps_per_epoch)
     job.emit(RunStarted(folder, job.model, optimizer, *steps))
     ended = checkpoint is not None and job.patience is not None and progress.epochs_without_gain >= job.patience
     if ended:
         job.emit(RunEnded(progress.step, "early stop"))
-        return "early stop"
+        return
     with stop_requests(stop) as asked:
-        return fit(job, progress, asked)
+        reason = fit(job, progress, asked)
+    if reason == "interrupted":
+        raise asked.interruption(folder, progress.step, job.total_steps)
 
 
 def _finish(prepared: Prepared, job: Job, folder: Path, emit: Emit) -> None:

@@ -6,11 +6,15 @@
     warnings          the filters
 
 Signal handlers are given back by the code that sets them (`seewhy.runs.stopping`).
+
+This state belongs to the whole process, so only one thread computes at a time: predictions wait for one another, and while one thread trains,
+another is refused instead of being waited for, or of mixing its random numbers with the training's.
 """
 
 from __future__ import annotations
 
 import random
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,10 +22,50 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import torch
 
+from seewhy.core.errors import InputError
+
+_computing = threading.RLock()
+_training = False
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """Run a training in a block, in torch's usual state, and give the caller's back.
+
+    Raises:
+        InputError: another thread of this process trains.
+    """
+    global _training
+    with isolated():
+        nested, _training = _training, True
+        try:
+            yield
+        finally:
+            _training = nested
+
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Run a block in torch's usual state, and give the caller's back."""
+    """Run a block in torch's usual state, and give the caller's back.
+
+    Raises:
+        InputError: another thread of this process trains.
+    """
+    while not _computing.acquire(timeout=0.05):
+        if _training:
+            raise InputError(
+                "seewhy: another thread of this process is training, whose random state and settings are the whole process's; "
+                "wait for it, or compute in a process of its own"
+            )
+    try:
+        with _usual_state():
+            yield
+    finally:
+        _computing.release()
+
+
+@contextmanager
+def _usual_state() -> Iterator[None]:
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the caller's legacy state
     generator = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from seewhy.core.files import naming
+from seewhy.core.files import naming, whole_folder
 from seewhy.data.image_files import save_image, to_pixels
 from seewhy.reporting import image_grid
 
@@ -29,7 +29,7 @@ def write_images(images: Tensor, out: Path, columns: int | None = None) -> None:
                 image_grid(to_pixels(images), columns=None if columns is None else min(columns, len(images))), out
             )
             return
-        out.mkdir(parents=True)
         digits = len(str(len(images)))
-        for number, pixels in enumerate(to_pixels(images), start=1):
-            save_image(pixels, out / f"{number:0{digits}d}.png")
+        with whole_folder(out) as temporary:
+            for number, pixels in enumerate(to_pixels(images), start=1):
+                save_image(pixels, temporary / f"{number:0{digits}d}.png")
