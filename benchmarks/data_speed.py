@@ -1,23 +1,22 @@
-"""How fast pictures come: building the cache, batches from the second epoch on, and memory.
+"""How fast images come: building the cache, batches from the second epoch on, and memory.
 
     python benchmarks/data_speed.py [FOLDER] [--repeats 5]
 
-FOLDER holds train/ and test/ with class folders of equal, small pictures; default: cifar10-jpeg, unpacked from
+FOLDER holds train/ and test/ with class folders of equal, small images; default: cifar10-jpeg, unpacked from
 SEEWHY_DATA/cifar10-jpeg.tar.gz to a temporary folder. Rates are images per second, the median of the repeats with the lowest and the
 highest; nothing else should run on the machine.
 
-1. Decoding: what `prepare` adds on the first start (files read, decoded, hashed, summed, written), against libjpeg-turbo alone on the same
+1. Decoding: what `load_dataset` adds on the first start (files read, decoded, hashed, summed, written), against libjpeg-turbo alone on the same
    bytes in memory with the same number of threads, once through torchvision.io.decode_jpeg and once through simplejpeg.
 2. Batches: gather and augment (random crop with 4 reflected pixels, random flip) against torchvision's ImageFolder and DataLoader with the
    same augmentations, 0 and 2 workers.
-3. Memory: resident and proportional size of the process while it walks through all pictures once.
+3. Memory: resident and proportional size of the process while it walks through all images once.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
 import shutil
 import statistics
 import sys
@@ -28,10 +27,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from machine import hardware
 
-from seewhy.data import Augment, batches, prepare
-from seewhy.data.decode import in_threads, read_bytes
-from seewhy.data.sources import open_source
+from seewhy.data import Augment, Split, batches, list_images, load_dataset
+from seewhy.data.cache import cached
+from seewhy.data.reading import read_bytes
+from seewhy.data.threads import in_threads
 
 BATCH = 512
 Row = tuple[str, list[float]]
@@ -44,14 +45,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    with tempfile.TemporaryDirectory(prefix="seewhy-speed-") as place:
-        folder = options.folder or unpack(Path(place))
-        print(
-            f"{folder.name}: {len(open_source(folder).names):,} pictures; n = {options.repeats}; {hardware(options.threads)}\n"
-        )
-        show("Decoding, images/s", decoding(folder, Path(place), options.repeats, options.threads))
-        show("Batches, images/s", loading(folder, Path(place), options.repeats))
-        memory(folder, Path(place))
+    with tempfile.TemporaryDirectory(prefix="seewhy-speed-") as scratch:
+        place = Path(scratch)
+        folder = options.folder or unpack(place)
+        print(f"{folder.name}: {len(list_images(folder).names):,} images; n = {options.repeats}; {hardware()}\n")
+        show("Decoding, images/s", decoding(folder, place, options.repeats, options.threads))
+        show("Batches, images/s", loading(folder, place, options.repeats))
+        memory(folder, place)
 
 
 def unpack(place: Path) -> Path:
@@ -64,22 +64,13 @@ def unpack(place: Path) -> Path:
     return place / "cifar10-jpeg"
 
 
-def hardware(threads: int) -> str:
-    model = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-        model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} processors, {threads} threads; torch {torch.__version__}"
-
-
 def rate(count: int, repeats: int, work: Callable[[], object]) -> list[float]:
-    found = []
+    rates = []
     for _ in range(repeats):
         start = time.perf_counter()
         work()
-        found.append(count / (time.perf_counter() - start))
-    return found
+        rates.append(count / (time.perf_counter() - start))
+    return rates
 
 
 def show(title: str, rows: list[Row]) -> None:
@@ -96,7 +87,7 @@ def decoding(folder: Path, place: Path, repeats: int, threads: int) -> list[Row]
     import simplejpeg
     from torchvision.io import decode_jpeg
 
-    catalog = open_source(folder)
+    catalog = list_images(folder)
     encoded = [read_bytes(f"{catalog.root}/{path}") for path in catalog.paths]
     tensors = [torch.frombuffer(bytearray(data), dtype=torch.uint8) for data in encoded]
     count = len(encoded)
@@ -112,34 +103,32 @@ def decoding(folder: Path, place: Path, repeats: int, threads: int) -> list[Row]
 
     def first_start() -> None:
         shutil.rmtree(place / "cold", ignore_errors=True)
-        prepare(folder, cache_dir=place / "cold")
+        load_dataset(folder, cache_dir=place / "cold")
 
     def second_start() -> None:
-        prepare(folder, cache_dir=place / "warm")
+        load_dataset(folder, cache_dir=place / "warm")
 
     def build() -> None:
-        from seewhy.data.cache import from_files
-
         shutil.rmtree(place / "cold", ignore_errors=True)
-        from_files(catalog, (32, 32, 3), encoded=False, cache_dir=place / "cold", progress=None)
+        cached(catalog, (32, 32, 3), encoded=False, cache_dir=place / "cold", progress=None)
 
     second_start()
     contestants = {
-        "cache build: read, decode, hash, sum, write": build,
+        "cache build: read, hash, decode, measure, write": build,
         "torchvision.io.decode_jpeg on bytes in memory": by_torchvision,
         "simplejpeg.decode_jpeg on bytes in memory": by_simplejpeg,
-        "first start of `prepare`, listing, audit and split included": first_start,
-        "second start of `prepare`": second_start,
+        "first start of `load_dataset`, listing, audit and split included": first_start,
+        "second start of `load_dataset`": second_start,
     }
-    found: dict[str, list[float]] = {name: [] for name in contestants}
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(repeats):
         for name, work in contestants.items():
-            found[name] += rate(count, 1, work)
-    return list(found.items())
+            rates[name] += rate(count, 1, work)
+    return list(rates.items())
 
 
 def loading(folder: Path, place: Path, repeats: int) -> list[Row]:
-    data = prepare(folder, cache_dir=place / "warm")
+    data = load_dataset(folder, cache_dir=place / "warm")
     augment = Augment(crop_padding=4, flip="random")
     epochs = iter(range(10**6))
 
@@ -183,23 +172,23 @@ def theirs(folder: Path, workers: int, repeats: int) -> Row:
 
 def memory(folder: Path, place: Path) -> None:
     """Print how the process grows over one walk; mapped pages count as resident, but can be dropped at any time."""
-    data = prepare(folder, cache_dir=place / "warm")
+    data = load_dataset(folder, cache_dir=place / "warm")
     print("Memory in MB            before     25%     50%     75%    100%   after a second walk")
-    for title, keys in (("resident, own pages", ("RssAnon",)), ("resident, with the map", ("RssAnon", "RssFile"))):
-        marks = [megabytes(*keys)]
+    for title, fields in (("resident, own pages", ("RssAnon",)), ("resident, with the map", ("RssAnon", "RssFile"))):
+        marks = [megabytes(*fields)]
         for epoch in range(2):
             steps = list(batches_in_quarters(data.train, epoch))
             for step in steps:
                 step()
                 if epoch == 0:
-                    marks.append(megabytes(*keys))
-        marks.append(megabytes(*keys))
+                    marks.append(megabytes(*fields))
+        marks.append(megabytes(*fields))
         print(f"{title:<22}" + "".join(f"{mark:>8.0f}" for mark in marks))
 
 
-def batches_in_quarters(part: object, epoch: int) -> list[Callable[[], None]]:
-    walk = batches(part, batch_size=BATCH, seed=0, epoch=epoch, augment=Augment(crop_padding=4, flip="random"))
-    count = -(-len(part) // BATCH)
+def batches_in_quarters(split: Split, epoch: int) -> list[Callable[[], None]]:
+    walk = batches(split, batch_size=BATCH, seed=0, epoch=epoch, augment=Augment(crop_padding=4, flip="random"))
+    count = -(-len(split) // BATCH)
 
     def quarter(n: int) -> Callable[[], None]:
         return lambda: [next(walk, None) for _ in range(n)] and None
@@ -207,9 +196,9 @@ def batches_in_quarters(part: object, epoch: int) -> list[Callable[[], None]]:
     return [quarter(count * (i + 1) // 4 - count * i // 4) for i in range(4)]
 
 
-def megabytes(*keys: str) -> float:
+def megabytes(*fields: str) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.split(":")[0] in keys) / 1024
+    return sum(int(line.split()[1]) for line in lines if line.split(":")[0] in fields) / 1024
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The eighteen problems of unconstrained minimisation of More, Garbow & Hillstrom (1981, ACM Transactions on Mathematical Software 7, 17-41).
+"""The eighteen problems of unconstrained minimisation of More, Garbow & Hillstrom (1981, ACM Transactions on Mathematical Software 7, 17-41),
+and `SCALED`: quadratics whose scales differ, and a long valley.
 
 Each is a sum of squares f(x) = sum of r_i(x)^2 with the standard start of the paper, in float64; the gradient is torch's for every method.
 """
@@ -166,4 +167,31 @@ PROBLEMS = (
     Problem("Beale", beale, (1, 1)),
     Problem("Wood", wood, (-3, -1, -3, -1)),
     Problem("Chebyquad", chebyquad, tuple(j / 9 for j in range(1, 9))),
+)
+
+
+def quadratic(low: float, high: float, n: int, *, rotated: bool = False) -> Callable[[Tensor], Tensor]:
+    """Return the residuals of x'Hx/2, the eigenvalues of H in equal ratios from low to high, along the axes or along random directions."""
+    weights = torch.logspace(math.log10(low), math.log10(high), n, dtype=torch.float64).div(2).sqrt()
+    if not rotated:
+        return lambda x: weights * x
+    rng = torch.Generator().manual_seed(1)
+    Q = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64, generator=rng))[0]
+    return lambda x: weights * (Q.T @ x)
+
+
+def chained_wood(x: Tensor) -> Tensor:
+    """Conn, Gould & Toint (1988, Mathematics of Computation 50, 399-430): Wood's function of each four neighbours."""
+    a, b, c, d = x[:-2:2], x[1:-1:2], x[2::2], x[3::2]
+    valleys = [10 * (b - a**2), 1 - a, math.sqrt(90) * (d - c**2), 1 - c]
+    return torch.cat([*valleys, math.sqrt(10) * (b + d - 2), math.sqrt(0.1) * (b - d)])
+
+
+SCALED = (
+    Problem("quadratic, 1 to 1e6", quadratic(1, 1e6, 50), (1,) * 50),
+    Problem("rotated quadratic, 1 to 1e6", quadratic(1, 1e6, 50, rotated=True), (1,) * 50),
+    Problem("quadratic, 1e-6 to 1", quadratic(1e-6, 1, 50), (1,) * 50),
+    Problem("rotated quadratic, 1e-6 to 1", quadratic(1e-6, 1, 50, rotated=True), (1,) * 50),
+    Problem("quadratic, 1e-2 to 1e2", quadratic(1e-2, 1e2, 50), (1,) * 50),
+    Problem("chained Wood, n = 100", chained_wood, (-3, -1, -3, -1, *(-2, 0) * 48)),
 )

@@ -1,12 +1,14 @@
 """BFGS and L-BFGS beside SciPy's, torch's and pytorch-minimize's: problems solved, evaluations, own cost.
 
-    python benchmarks/quasi_newton.py [--only problems,cost,softmax] [--repeats 3] [--out docs/quasi-newton.svg]
+    python benchmarks/quasi_newton.py [--only problems,scaled,dfp,cost,softmax] [--repeats 3] [--out docs/quasi-newton.svg]
 
+scaled     Quadratics of 50 numbers whose eigenvalues span six orders, above and below 1, and the chained Wood function of 100: evaluations.
+dfp        DFP on the runs of `problems` with c2 = 0.1 and 0.9, at most 3,000 evaluations each.
 problems   The eighteen problems of unconstrained minimisation of More, Garbow & Hillstrom (1981), float64, from 1, 10 and 100 times the standard
            start: solved means largest entry of the gradient <= 1e-5. Counts, no times. Draws Dolan & More's (2002) performance profiles.
-cost       f(w) = 1/2 sum d w^2 + 1/4 sum w^4, d from 1 to 1000, 100 iterations, m = 20, n = 1e3, 1e5, 2e6: total time, the part that is not
+cost       f(w) = 1/2 sum d w^2 + 1/4 sum w^4, d from 1 to 1000, 100 iterations, history 20, n = 1e3, 1e5, 2e6: total time, the part that is not
            evaluation, and what two reads of the history take at the speed of the machine's matrix-vector products. Wants an idle machine.
-softmax    Softmax regression on 20,000 images of MNIST, L2 1e-3, float64, to a largest gradient entry of 1e-6, m = 10.
+softmax    Softmax regression on 20,000 images of MNIST, L2 1e-3, float64, to a largest gradient entry of 1e-6, history 10.
 
 SciPy and pytorch-minimize are installed into `benchmarks/.peers/scipy` by the first run, optimistix with JAX into `.peers/optimistix`, where a
 process of its own runs it (`peers/optimistix_run.py`); nothing of theirs enters seewhy's environment.
@@ -32,12 +34,13 @@ from typing import Any
 import numpy as np
 import torch
 from machine import hardware
-from problems import PROBLEMS, Problem
+from problems import PROBLEMS, SCALED, Problem
 from torch import Tensor, nn
 
-from seewhy import data as seewhy_data
+from seewhy.data import load_dataset
 from seewhy.optim import LBFGS, minimize
-from seewhy.reporting import figures
+from seewhy.reporting import save_figure
+from seewhy.reporting.figures import inline_data
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / ".peers" / "scipy"
@@ -64,7 +67,7 @@ def install(folder: Path, *packages: str) -> None:
 
 @dataclass
 class Outcome:
-    """What a method made of a problem."""
+    """How a method ended on a problem."""
 
     evaluations: int
     iterations: int
@@ -90,8 +93,8 @@ def with_numpy(f: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], tuple[fl
 
 
 def by_seewhy(method: str, problem: Problem, factor: float) -> Outcome:
-    found = minimize(problem.value, problem.from_start(factor), method, gtol=GTOL, max_iter=MOST, max_eval=MOST)
-    return Outcome(found.nfev, found.nit, found.fun, found.grad.abs().max().item())
+    result = minimize(problem.value, problem.from_start(factor), method, gtol=GTOL, max_iter=MOST, max_eval=MOST)
+    return Outcome(result.nfev, result.nit, result.fun, result.grad.abs().max().item())
 
 
 def by_scipy(optimize: Any, method: str, problem: Problem, factor: float) -> Outcome:
@@ -100,10 +103,10 @@ def by_scipy(optimize: Any, method: str, problem: Problem, factor: float) -> Out
         options |= {"ftol": 0.0, "maxfun": MOST, "maxcor": 10}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        found = optimize.minimize(
+        result = optimize.minimize(
             with_numpy(problem.value), problem.from_start(factor).numpy(), jac=True, method=method, options=options
         )
-    return Outcome(found.nfev, found.nit, float(found.fun), float(np.abs(found.jac).max()))
+    return Outcome(result.nfev, result.nit, float(result.fun), float(np.abs(result.jac).max()))
 
 
 def run_problems(out: Path | None) -> dict[str, Any]:
@@ -126,21 +129,55 @@ def run_problems(out: Path | None) -> dict[str, Any]:
     print(
         "| method | solved | evaluations where both of a pair solved | iterations there | not solved |\n|---|---|---|---|---|"
     )
-    for mine, theirs in (("seewhy LBFGS", "SciPy L-BFGS-B"), ("seewhy BFGS", "SciPy BFGS")):
-        both = [key for key, row in table.items() if row[mine].solved and row[theirs].solved]
-        for name in (mine, theirs):
-            missed = [f"{key[0]} x{key[1]:g}" for key, row in table.items() if not row[name].solved]
+    for ours, theirs in (("seewhy LBFGS", "SciPy L-BFGS-B"), ("seewhy BFGS", "SciPy BFGS")):
+        both = [key for key, row in table.items() if row[ours].solved and row[theirs].solved]
+        for name in (ours, theirs):
+            unsolved = [f"{key[0]} x{key[1]:g}" for key, row in table.items() if not row[name].solved]
             evaluations = sum(table[key][name].evaluations for key in both)
             iterations = sum(table[key][name].iterations for key in both)
-            print(
-                f"| {name} | {len(table) - len(missed)} | {evaluations:,} ({len(both)} runs) | {iterations:,} | {', '.join(missed) or 'none'} |"
-            )
-        ratio = sum(table[key][mine].evaluations for key in both) / sum(table[key][theirs].evaluations for key in both)
+            solved, others = len(table) - len(unsolved), ", ".join(unsolved) or "none"
+            print(f"| {name} | {solved} | {evaluations:,} ({len(both)} runs) | {iterations:,} | {others} |")
+        ratio = sum(table[key][ours].evaluations for key in both) / sum(table[key][theirs].evaluations for key in both)
         print(f"| | | **{ratio:.2f}** of SciPy's | | |")
     if out is not None:
-        figures.save(profile(table, list(methods)), out)
-        print(f"\npicture {out}")
+        save_figure(profile(table, list(methods)), out)
+        print(f"\nfigure {out}")
     return {f"{name} x{factor:g}": {m: vars(o) for m, o in row.items()} for (name, factor), row in table.items()}
+
+
+def run_scaled() -> list[dict[str, Any]]:
+    """Count evaluations where the scale of the Hessian is far from that of the identity, and differs by direction."""
+    optimize = peers()
+    methods: dict[str, Callable[[Problem], Outcome]] = {
+        "seewhy BFGS": lambda problem: by_seewhy("bfgs", problem, 1.0),
+        "SciPy BFGS": lambda problem: by_scipy(optimize, "BFGS", problem, 1.0),
+        "seewhy LBFGS": lambda problem: by_seewhy("lbfgs", problem, 1.0),
+        "SciPy L-BFGS-B": lambda problem: by_scipy(optimize, "L-BFGS-B", problem, 1.0),
+    }
+    print(f"\n| | {' | '.join(methods)} |\n|---|{'---|' * len(methods)}")
+    rows = []
+    for problem in SCALED:
+        outcomes = {name: method(problem) for name, method in methods.items()}
+        cells = [f"{outcome.evaluations:,}" if outcome.solved else "not solved" for outcome in outcomes.values()]
+        print(f"| {problem.name} | {' | '.join(cells)} |", flush=True)
+        rows.append({"problem": problem.name, **{name: vars(outcome) for name, outcome in outcomes.items()}})
+    return rows
+
+
+def run_dfp() -> list[dict[str, Any]]:
+    """Count what DFP solves with a search that is nearly exact, and with BFGS's."""
+    rows = []
+    print("\n| DFP | solved | evaluations there |\n|---|---|---|")
+    for c2 in (0.1, 0.9):
+        runs = [
+            minimize(problem.value, problem.from_start(factor), "dfp", gtol=GTOL, max_iter=3000, max_eval=3000, c2=c2)
+            for problem in PROBLEMS
+            for factor in FACTORS
+        ]
+        solved = [run.nfev for run in runs if run.grad.abs().max().item() <= GTOL]
+        print(f"| c2 = {c2} | {len(solved)} of {len(runs)} | {sum(solved):,} |", flush=True)
+        rows.append({"c2": c2, "solved": len(solved), "evaluations": sum(solved)})
+    return rows
 
 
 def profile(table: dict[Any, dict[str, Outcome]], names: list[str]) -> Any:
@@ -159,7 +196,7 @@ def profile(table: dict[Any, dict[str, Outcome]], names: list[str]) -> Any:
             {"tau": tau, "solved": sum(ratio <= tau for ratio in ratios) / len(ratios), "method": name} for tau in taus
         ]
     return (
-        alt.Chart(alt.Data(values=rows))
+        alt.Chart(inline_data(rows))
         .mark_line(interpolate="step-after")
         .encode(
             x=alt.X("tau:Q", scale=alt.Scale(type="log", base=2), title="evaluations, times the fewest of the four"),
@@ -208,9 +245,9 @@ def run_cost(repeats: int) -> list[dict[str, Any]]:
         f, start = quartic(n)
         limits = {kind: bandwidth(n, 20, kind) for kind in (torch.float64, torch.float32)}
         contenders = {
-            "seewhy, float64": lambda f=f, start=start: by_torch(LBFGS, f, start, m=20, max_iter=100, gtol=0.0),
+            "seewhy, float64": lambda f=f, start=start: by_torch(LBFGS, f, start, history=20, max_iter=100, gtol=0.0),
             "seewhy, float32 history": lambda f=f, start=start: by_torch(
-                LBFGS, f, start, m=20, max_iter=100, gtol=0.0, history_dtype=torch.float32
+                LBFGS, f, start, history=20, max_iter=100, gtol=0.0, history_dtype=torch.float32
             ),
             "torch.optim.LBFGS": lambda f=f, start=start: by_torch(
                 torch.optim.LBFGS,
@@ -247,7 +284,7 @@ def by_torch(
     kind: Any, f: Callable[[Tensor], Tensor], start: Tensor, **options: Any
 ) -> tuple[float, float, int, float]:
     w = nn.Parameter(start.clone())
-    optimiser = kind([w], **options)
+    optimizer = kind([w], **options)
     spent: list[float] = []
 
     def closure() -> Tensor:
@@ -259,7 +296,7 @@ def by_torch(
         return value
 
     begun = time.perf_counter()
-    optimiser.step(closure)
+    optimizer.step(closure)
     total = time.perf_counter() - begun
     w.grad = None
     f(w).backward()
@@ -273,15 +310,15 @@ def scipy_cost(optimize: Any, f: Callable[[Tensor], Tensor], start: Tensor) -> t
 
     def timed_evaluation(x: np.ndarray) -> tuple[float, np.ndarray]:
         begun = time.perf_counter()
-        answer = evaluate(x)
+        value = evaluate(x)
         spent.append(time.perf_counter() - begun)
-        return answer
+        return value
 
     options = {"maxcor": 20, "maxiter": 100, "maxfun": 10**6, "gtol": 0.0, "ftol": 0.0}
     begun = time.perf_counter()
-    found = optimize.minimize(timed_evaluation, start.numpy(), jac=True, method="L-BFGS-B", options=options)
+    result = optimize.minimize(timed_evaluation, start.numpy(), jac=True, method="L-BFGS-B", options=options)
     total = time.perf_counter() - begun
-    return total, sum(spent), len(spent), float(np.linalg.norm(found.jac))
+    return total, sum(spent), len(spent), float(np.linalg.norm(result.jac))
 
 
 Evaluated = tuple[int, float]
@@ -289,15 +326,15 @@ Evaluated = tuple[int, float]
 
 
 def softmax_by_seewhy(f: Callable[[Tensor], Tensor], start: Tensor) -> Evaluated:
-    found = minimize(f, start, "lbfgs", gtol=1e-6, m=10, max_iter=5000)
-    return found.nfev, found.grad.abs().max().item()
+    result = minimize(f, start, "lbfgs", gtol=1e-6, history=10, max_iter=5000)
+    return result.nfev, result.grad.abs().max().item()
 
 
 def softmax_by_torch(f: Callable[[Tensor], Tensor], start: Tensor) -> Evaluated:
     w, count = nn.Parameter(start.clone()), 0
     sizes = {"history_size": 10, "max_iter": 5000, "max_eval": 10**6}
     ends = {"tolerance_grad": 1e-6, "tolerance_change": 0.0}
-    optimiser = torch.optim.LBFGS([w], **sizes, **ends, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([w], **sizes, **ends, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         nonlocal count
@@ -307,7 +344,7 @@ def softmax_by_torch(f: Callable[[Tensor], Tensor], start: Tensor) -> Evaluated:
         value.backward()
         return value
 
-    optimiser.step(closure)
+    optimizer.step(closure)
     assert w.grad is not None
     return count, w.grad.abs().max().item()
 
@@ -315,23 +352,23 @@ def softmax_by_torch(f: Callable[[Tensor], Tensor], start: Tensor) -> Evaluated:
 def softmax_by_scipy(f: Callable[[Tensor], Tensor], start: Tensor) -> Evaluated:
     options = {"maxcor": 10, "maxiter": 5000, "maxfun": 10**6, "gtol": 1e-6, "ftol": 0.0}
     optimize = importlib.import_module("scipy.optimize")
-    found = optimize.minimize(with_numpy(f), start.numpy(), jac=True, method="L-BFGS-B", options=options)
-    return found.nfev, float(np.abs(found.jac).max())
+    result = optimize.minimize(with_numpy(f), start.numpy(), jac=True, method="L-BFGS-B", options=options)
+    return result.nfev, float(np.abs(result.jac).max())
 
 
 def softmax_by_pytorch_minimize(f: Callable[[Tensor], Tensor], start: Tensor) -> Evaluated:
     options = {"gtol": 1e-6, "max_iter": 5000, "history_size": 10, "xtol": 0.0}
-    found = importlib.import_module("torchmin").minimize(f, start, method="l-bfgs", options=options)
-    return int(found.nfev), found.grad.abs().max().item()
+    result = importlib.import_module("torchmin").minimize(f, start, method="l-bfgs", options=options)
+    return int(result.nfev), result.grad.abs().max().item()
 
 
 def run_softmax(repeats: int) -> list[dict[str, Any]]:
     """Minimise the loss of softmax regression to a tight tolerance."""
     peers()  # installed before anything is timed
-    part = seewhy_data.prepare("mnist").train
+    train = load_dataset("mnist").train
     rows = torch.arange(20_000)
-    x = part.images(rows).flatten(1).double() / 255
-    x, y = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], 1), part.labels[rows]
+    x = train.images(rows).flatten(1).double() / 255
+    x, y = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], 1), train.labels[rows]
 
     def f(w: Tensor) -> Tensor:
         return nn.functional.cross_entropy(x @ w.view(785, 10), y) + 0.5e-3 * w.square().sum()
@@ -380,27 +417,33 @@ def in_optimistix(x: Tensor, y: Tensor, repeats: int) -> list[dict[str, Any]]:
                 "--peers",
                 str(OPTIMISTIX),
             ]
-            told = subprocess.run([*command, "--repeats", str(repeats)], check=True, capture_output=True, text=True)
+            finished = subprocess.run([*command, "--repeats", str(repeats)], check=True, capture_output=True, text=True)
         except subprocess.CalledProcessError as error:
             print(f"| optimistix | failed: {(error.stderr or str(error)).strip().splitlines()[-1]} | | |")
             return []
-    found = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
-    for row in found:
-        print(softmax_row(row))
-    return found
+    answers = [json.loads(line) for line in finished.stdout.splitlines() if line.startswith("{")]
+    for answer in answers:
+        print(softmax_row(answer))
+    return answers
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=lambda text: text.split(","), default=["problems", "cost", "softmax"])
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), default=["problems", "scaled", "dfp", "cost", "softmax"]
+    )
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="picture of the performance profiles")
+    parser.add_argument("--out", type=Path, help="figure of the performance profiles")
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()
     print(hardware())
     results: dict[str, Any] = {}
     if "problems" in options.only:
         results["problems"] = run_problems(options.out)
+    if "scaled" in options.only:
+        results["scaled"] = run_scaled()
+    if "dfp" in options.only:
+        results["dfp"] = run_dfp()
     if "cost" in options.only:
         results["cost"] = run_cost(options.repeats)
     if "softmax" in options.only:

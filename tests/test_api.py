@@ -165,7 +165,7 @@ def test_wrong_options_are_refused_before_anything_is_written(shapes, tmp_path):
 
 def test_predictions_over_stochastic_passes_tell_how_far_they_lie_apart(trained, image, tmp_path, capsys):
     path, pixels = image
-    with pytest.raises(InputError, match=r"^samples: nothing in the network is random; train it with dropout"):
+    with pytest.raises(InputError, match=r"^samples: nothing in the network of .* is random, such as dropout"):
         trained.predict(path, samples=5)
     run = seewhy.train(trained.spec.source, out=tmp_path / "run", **QUICK, dropout=0.5)
     first, again, plain = run.predict(path, samples=20), run.predict(pixels, samples=20), run.predict(path)
@@ -226,7 +226,7 @@ def test_a_generative_run_has_the_verbs_of_its_model(tmp_path):
     assert figures.n == run.results["test"]["n"]
     assert run.sample_quality(n=100).generated.frechet.n_generated == 100
     assert run.traverse(steps=3, dimensions=2).shape == (6, 1, 8, 8)
-    with pytest.raises(seewhy.InputError, match="is a run of vae, which cannot complete; that is for pixelcnn"):
+    with pytest.raises(seewhy.InputError, match="is a run of vae, which cannot complete images; that is for pixelcnn"):
         run.complete(run.sample(1))
     with pytest.raises(
         seewhy.InputError, match="is a run of vae, which cannot predict; that is for mlp, convnet, resnet"

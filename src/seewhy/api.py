@@ -119,7 +119,7 @@ def check(
         options: fields of the data section, such as `resolution=64`.
     """
     view = Request.make(str(source), {"data": options}).view()
-    fields = ("resolution", "channels", "val_fraction", "test_fraction", "split_seed", "cache")
+    fields = ("resolution", "channels", "val_fraction", "test_fraction", "split_seed", "cache", "fit", "max_pixels")
     decode, split = data_options({name: view[f"data.{name}"] for name in fields})
     return seewhy_data.check_dataset(
         source,

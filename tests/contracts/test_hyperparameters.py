@@ -132,7 +132,7 @@ VALUES: dict[str, Any] = {
     "optim.weight_decay": 0.03,
     "optim.max_cg": 7,
     "optim.levenberg": 3.0,
-    "optim.line_search": "backtracking",
+    "optim.line_search": "exact",
     "optim.c1": 1e-3,
     "optim.c2": 0.8,
     "optim.history": 4,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seewhy.data import audit
+from seewhy.data import audit, image_audit
 from seewhy.data.audit import Issue, collect, count, some
 from seewhy.data.split_rules import LEFT_OUT
 
@@ -76,21 +76,21 @@ def test_no_duplicates_no_issue():
 
 
 def test_sizes():
-    assert audit.sizes(np.array([[20, 20]] * 3), (16, 16, 3)) == []
-    (issue,) = audit.sizes(np.array([[20, 30], [40, 10]]), (16, 16, 3))
+    assert image_audit.sizes(np.array([[20, 20]] * 3), (16, 16, 3)) == []
+    (issue,) = image_audit.sizes(np.array([[20, 30], [40, 10]]), (16, 16, 3))
     assert issue.kind == "mixed_sizes"
     assert (
         issue.message
         == "sizes are mixed: 10 to 30 pixels wide, 20 to 40 high; each is scaled to cover 16 x 16 and cut at the centre"
     )
-    (issue,) = audit.sizes(np.array([[20, 30]] * 3), (16, 16, 3))
+    (issue,) = image_audit.sizes(np.array([[20, 30]] * 3), (16, 16, 3))
     assert issue.kind == "cut"
     assert "30 x 20 pixels" in issue.message
 
 
 def test_colour_lost():
     grey = np.array([True, False, True])
-    assert audit.colours(grey, 3, asked=False) == []
-    assert audit.colours(grey, 1, asked=True) == []
-    (issue,) = audit.colours(grey, 1, asked=False)
+    assert image_audit.colours(grey, 3, asked=False) == []
+    assert image_audit.colours(grey, 1, asked=True) == []
+    (issue,) = image_audit.colours(grey, 1, asked=False)
     assert issue.message.startswith("1 colour image among grey ones")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from seewhy.core.errors import InputError
 from seewhy.data.batching import batch_bounds, batches, order
 from seewhy.data.dataset import PixelStore, Split
+from seewhy.data.facts import pixel_hash
 
 
 @given(st.integers(1, 5000), st.integers(1, 600))
@@ -55,7 +56,13 @@ class DecodingStore(PixelStore):
 def split() -> Split:
     pixels = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1).expand(100, 2, 2, 3).contiguous()
     sample_ids = torch.arange(0, 100, 2)
-    return Split(sample_ids, sample_ids % 5, [f"{sample_id}" for sample_id in sample_ids.tolist()], PixelStore(pixels))
+    return Split(
+        sample_ids,
+        sample_ids % 5,
+        [f"{sample_id}" for sample_id in sample_ids.tolist()],
+        PixelStore(pixels),
+        pixel_hash(pixels.numpy()),
+    )
 
 
 def test_a_split_reads_its_own_rows(split):

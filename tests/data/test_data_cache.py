@@ -14,19 +14,21 @@ import pytest
 import torch
 
 from seewhy.core.errors import RunError
-from seewhy.data import cache
-from seewhy.data.cache import cached, fingerprint
+from seewhy.data import cache_build, checksums
+from seewhy.data.cache import cached, layout_of
 from seewhy.data.codec import decode_file
 from seewhy.data.dataset import ByteStore, PixelStore
 from seewhy.data.decoding import DecodeOptions, decode
 from seewhy.data.facts import ImageFacts, pixel_hash
+from seewhy.data.fitting import DecodeRule
 from seewhy.data.sources import list_images
 
 SHAPE = (16, 16, 3)
 
 
 def read(root, *, encoded=False, home=None, progress=None, shape=SHAPE):
-    return cached(list_images(root), shape, encoded=encoded, cache_dir=home, progress=progress)
+    opened = cached(list_images(root), shape, encoded=encoded, cache_dir=home, progress=progress)
+    return opened.store, opened.facts
 
 
 def entries(home: Path) -> list[str]:
@@ -36,8 +38,8 @@ def entries(home: Path) -> list[str]:
 def counting(monkeypatch) -> list[int]:
     """Count the images that are decoded from now on."""
     calls: list[int] = []
-    plain = cache.decode_into
-    monkeypatch.setattr(cache, "decode_into", lambda data, row: calls.append(1) or plain(data, row))
+    plain = cache_build.decode_into
+    monkeypatch.setattr(cache_build, "decode_into", lambda data, row, rule: calls.append(1) or plain(data, row, rule))
     return calls
 
 
@@ -88,23 +90,25 @@ def test_a_changed_file_makes_a_new_entry_and_the_outgrown_one_goes(folder, own_
     assert other.images(torch.tensor([0])).shape == (1, 3, 8, 8)
 
 
-def test_a_touched_file_is_decoded_again(folder, monkeypatch):
+def test_a_touched_file_is_read_again_but_not_decoded(folder, monkeypatch):
     root = folder({"a": 3, "b": 3})
     read(root)
     calls = counting(monkeypatch)
     os.utime(root / "a" / "000.jpg", ns=(1, 1))
     read(root)
-    assert len(calls) == 6
+    assert not calls
 
 
-def test_options_are_part_of_the_fingerprint():
+def test_options_are_part_of_the_fingerprint(folder):
+    roots = [folder({"a": 3, "b": 3}, name="one"), folder({"a": 3, "c": 3}, name="two")]
     names = {
-        fingerprint(content, shape, encoded=encoded)
-        for content in ("x", "y")
+        layout_of(list_images(root), shape, rule, encoded=encoded)
+        for root in roots
         for shape in (SHAPE, (16, 16, 1), (8, 16, 3))
         for encoded in (False, True)
+        for rule in (DecodeRule(), DecodeRule(fit="pad"), DecodeRule(max_pixels=5), DecodeRule(peaks=(255.0, 1.0)))
     }
-    assert len(names) == 12
+    assert len(names) == 48
 
 
 def test_bad_files_are_remembered(folder, monkeypatch):
@@ -122,16 +126,56 @@ def test_bad_files_are_remembered(folder, monkeypatch):
         assert store.images(torch.tensor([0, 5])).shape == (2, 3, 16, 16)
 
 
-@pytest.mark.parametrize("damage", ["pixels.u8", "facts.npz", "entry.json"])
-def test_a_damaged_entry_is_built_again(folder, own_cache, monkeypatch, damage):
+def cut(data: bytes) -> bytes:
+    return data[:-9]
+
+
+def zeroed_half(data: bytes) -> bytes:
+    return data[: len(data) // 2] + b"\0" * (len(data) - len(data) // 2)
+
+
+def one_bit(data: bytes) -> bytes:
+    return data[:-77] + bytes([data[-77] ^ 4]) + data[-76:]
+
+
+@pytest.mark.parametrize("damage", [cut, zeroed_half, one_bit])
+@pytest.mark.parametrize("name", ["pixels.u8", "bytes.bin", "facts.npz", "entry.json"])
+def test_a_damaged_entry_is_built_again(folder, own_cache, monkeypatch, name, damage):
     root = folder({"a": 3, "b": 3})
-    store, _ = read(root)
+    encoded = name == "bytes.bin"
+    store, _ = read(root, encoded=encoded)
     expected = store.images(torch.arange(6))
-    file = own_cache / entries(own_cache)[0] / damage
-    file.write_bytes(file.read_bytes()[:-9])
+    file = own_cache / entries(own_cache)[0] / name
+    file.write_bytes(damage(file.read_bytes()))
     calls = counting(monkeypatch)
-    assert torch.equal(read(root)[0].images(torch.arange(6)), expected)
+    assert torch.equal(read(root, encoded=encoded)[0].images(torch.arange(6)), expected)
     assert len(calls) == 6
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_a_large_damaged_entry_is_found_while_it_is_used_and_built_again(folder, own_cache, monkeypatch, as_bytes):
+    monkeypatch.setattr("seewhy.data.cache.AT_ONCE", 10)
+    root = folder({"a": 3, "b": 3})
+    expected = read(root, encoded=as_bytes)[0].images(torch.arange(6))
+    file = own_cache / entries(own_cache)[0] / ("bytes.bin" if as_bytes else "pixels.u8")
+    file.write_bytes(one_bit(file.read_bytes()))
+    store = read(root, encoded=as_bytes)[0]
+    store.check.thread.join()
+    with pytest.raises(RunError, match=r"the cached images are damaged; start again"):
+        store.images(torch.arange(2))
+    again = read(root, encoded=as_bytes)[0]
+    assert torch.equal(again.images(torch.arange(6)), expected)
+
+
+def test_every_flipped_bit_changes_a_checksum():
+    data = np.random.default_rng(0).integers(0, 256, 300, dtype=np.uint8)
+    bounds = [(0, 100), (100, 300)]
+    kept = np.array([checksums.checksum(data[start:end].data) for start, end in bounds], np.uint32)
+    assert checksums.damaged_chunk(data, bounds, kept) is None
+    for bit in range(0, 2400, 7):
+        data[bit // 8] ^= 1 << bit % 8
+        assert checksums.damaged_chunk(data, bounds, kept) == int(bit // 8 >= 100)
+        data[bit // 8] ^= 1 << bit % 8
 
 
 def test_the_cache_may_be_read_only(folder, own_cache):
@@ -140,6 +184,15 @@ def test_the_cache_may_be_read_only(folder, own_cache):
     for path in (own_cache / entries(own_cache)[0]).iterdir():
         path.chmod(0o444)
     assert read(root)[0].images(torch.tensor([0])).shape == (1, 3, 16, 16)
+
+
+def test_an_entry_without_any_byte(folder):
+    root = folder({"a": 3, "b": 3})
+    for path in root.rglob("*.jpg"):
+        path.write_bytes(b"")
+    for _ in range(2):
+        _, facts = read(root, encoded=True)
+        assert len(facts.unreadable) == 6
 
 
 def test_progress_counts_to_the_end(folder):
@@ -187,17 +240,17 @@ BUILDER = """
 import sys, time
 from pathlib import Path
 import torch
-from seewhy.data import cache
+from seewhy.data import cache, cache_build
 from seewhy.data.sources import list_images
-calls, plain = [], cache.decode_into
-def slow(data, row):
+calls, plain = [], cache_build.decode_into
+def slow(data, row, rule):
     calls.append(1)
     time.sleep(float(sys.argv[2]))
-    return plain(data, row)
-cache.decode_into = slow
+    return plain(data, row, rule)
+cache_build.decode_into = slow
 print("ready", flush=True)
-store, facts = cache.cached(list_images(sys.argv[1]), (16, 16, 3), encoded=False, cache_dir=None, progress=None)
-images = store.images(torch.arange(len(facts.hashes)))
+opened = cache.cached(list_images(sys.argv[1]), (16, 16, 3), encoded=False, cache_dir=None, progress=None)
+images = opened.store.images(torch.arange(len(opened.facts.hashes)))
 print(len(calls), int(images.long().sum()), flush=True)
 """
 
@@ -236,16 +289,6 @@ def test_a_builder_that_is_killed_leaves_nothing_that_counts(folder, own_cache, 
     assert [name.endswith(".tmp") for name in entries(own_cache)] == [False]
 
 
-def test_damaged_encoded_bytes_are_an_error_that_names_the_file(folder, own_cache):
-    root = folder({"a": 3, "b": 3})
-    read(root, encoded=True)
-    blob = own_cache / entries(own_cache)[0] / "bytes.bin"
-    blob.write_bytes(b"\0" * blob.stat().st_size)
-    store, _ = read(root, encoded=True)
-    with pytest.raises(RunError, match=r"a/001\.jpg in the cache is not a JPEG.*remove the cache folder"):
-        store.images(torch.tensor([1]))
-
-
 def test_arrays_stay_in_memory(own_cache):
     catalog = list_images("digits")
     decoded = decode(catalog)
@@ -281,4 +324,7 @@ def test_an_entry_says_what_it_was_made_from(folder, own_cache):
     root = folder({"a": 3, "b": 3})
     read(root)
     record = json.loads((own_cache / entries(own_cache)[0] / "entry.json").read_text())
-    assert record == {"source": str(root.resolve()), "shape": [16, 16, 3], "encoded": False, "bad": {}}
+    assert record.pop("checksum") == cache_build.checksum_of(record)
+    assert len(record.pop("facts")) == 32
+    rule = {"fit": "crop", "max_pixels": 1 << 28, "peaks": None}
+    assert record == {"source": str(root.resolve()), "shape": [16, 16, 3], "encoded": False, "bad": {}, **rule}

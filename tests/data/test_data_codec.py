@@ -11,8 +11,12 @@ import torch
 from PIL import Image, ImageFile
 
 from seewhy.core.errors import InputError
-from seewhy.data import codec
-from seewhy.data.codec import BadImageError, decode_file, decode_many, from_pixels, in_threads, strict_pillow
+from seewhy.data import jpeg
+from seewhy.data.codec import decode_file, decode_many, from_pixels
+from seewhy.data.fitting import DecodeRule
+from seewhy.data.pillow_limits import strict_pillow
+from seewhy.data.reading import BadImageError
+from seewhy.data.threads import in_threads
 
 
 def save(image: Image.Image, form: str, **options) -> bytes:
@@ -56,7 +60,7 @@ def test_the_fast_jpeg_path_gives_pillows_pixels(mode, channels, encoded, monkey
         data = encoded(seed, size=(33, 33), mode=mode, quality=75)
         fast = decode_file(data, resolution=33, channels=channels)
         with monkeypatch.context() as patch:
-            patch.setattr(codec, "simplejpeg", None)
+            patch.setattr(jpeg, "simplejpeg", None)
             slow = decode_file(data, resolution=33, channels=channels)
         assert torch.equal(fast, slow)
 
@@ -161,7 +165,7 @@ def test_damaged_files_say_what_is_wrong(encoded, tmp_path):
     empty.touch()
     assert reason(str(empty)) == f"{empty}: is empty (0 bytes)"
     assert "No such file" in reason(str(tmp_path / "absent.jpg"))
-    assert "Is a directory" in reason(str(tmp_path))
+    assert "is a folder, not a file" in reason(str(tmp_path))
 
 
 def test_a_truncated_small_jpeg_is_never_filled_with_grey(encoded):
@@ -177,12 +181,25 @@ def test_a_lenient_pillow_elsewhere_does_not_make_us_lenient(encoded, monkeypatc
     assert ImageFile.LOAD_TRUNCATED_IMAGES is True, "and the switch is put back"
 
 
-def test_pillows_limit_on_pixels_is_respected_without_warnings(encoded, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+def test_the_limit_on_pixels_is_ours_and_gives_no_warnings(encoded, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert "40 x 40" in reason(encoded(1, size=(40, 40)))
-        assert "too many pixels" in reason(encoded(1, size=(100, 100)))
+        assert decode_file(encoded(1, "PNG", size=(40, 40)), resolution=16, channels=3).shape == (3, 16, 16)
+        for size in ((40, 40), (100, 100)):
+            with pytest.raises(BadImageError, match="too many pixels"):
+                decode_file(encoded(1, "PNG", size=size), resolution=16, channels=3, rule=DecodeRule(max_pixels=1000))
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_a_jpeg_counts_at_the_size_to_which_it_is_decoded(encoded):
+    rule = DecodeRule(max_pixels=20_000)
+    data = encoded(1, size=(800, 600))
+    assert decode_file(data, resolution=16, channels=3, rule=rule).shape == (3, 16, 16)
+    with pytest.raises(BadImageError, match="800 x 600"):
+        decode_file(encoded(1, size=(800, 600), progressive=True), resolution=16, channels=3, rule=rule)
+    with pytest.raises(BadImageError, match="800 x 600"):
+        decode_file(data, resolution=512, channels=3, rule=rule)
 
 
 def test_strict_blocks_nest_and_restore_the_filters():

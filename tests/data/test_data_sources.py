@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from seewhy.core.errors import InputError
+from seewhy.data.decoding import decode
 from seewhy.data.sources import BUILTIN, builtin, is_builtin, list_images
-from seewhy.data.sources.catalog import Numbered, natural_key
+from seewhy.data.sources.catalog import Numbered
+from seewhy.data.sources.names import natural_key
 
 
 def kinds(catalog) -> dict[str, str]:
@@ -45,7 +47,9 @@ def test_a_class_may_be_called_train(folder):
 def test_other_folders_beside_splits_are_left_alone(folder):
     catalog = list_images(folder({"train/a": 2, "train/b": 2, "test/a": 1, "extra/x": 3}))
     assert catalog.classes == ("a", "b")
-    assert kinds(catalog)["stray_files"].endswith(": extra/")
+    assert kinds(catalog)["stray_files"] == (
+        "1 file left alone that is no image of a class: extra/; 38% of what might be images"
+    )
 
 
 def test_classes_are_sorted_naturally(folder):
@@ -81,7 +85,9 @@ def test_links_are_followed_and_loops_cut(folder):
     catalog = list_images(root)
     assert catalog.classes == ("a", "b", "c")
     assert len(catalog.names) == 4
-    assert kinds(catalog) == {"link_loop": "1 link to a folder above, not followed: a/deep/up"}
+    assert kinds(catalog) == {
+        "link_loop": "1 link leads to a folder that is listed already or above, not followed: a/deep/up"
+    }
 
 
 def test_unicode_very_long_and_undecodable_names(folder, encoded):
@@ -94,7 +100,7 @@ def test_unicode_very_long_and_undecodable_names(folder, encoded):
     assert catalog.classes == ("b", "größe 大")
     assert len(catalog.names) == 5
     assert "b/täst 🐈.JPEG" in catalog.names
-    assert "b/\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}.png" in catalog.names
+    assert r"b/\xff\xfe.png" in catalog.names
     "".join(catalog.names).encode()
 
 
@@ -110,16 +116,6 @@ def test_a_broken_link_is_listed_so_that_reading_it_reports_it(folder):
     root = folder({"a": 2, "b": 2})
     (root / "a" / "gone.jpg").symlink_to(root / "nowhere")
     assert "a/gone.jpg" in list_images(root).names
-
-
-def test_the_content_changes_with_the_files(folder, encoded):
-    root = folder({"a": 2, "b": 2})
-    before = list_images(root).content
-    assert list_images(root).content == before
-    (root / "a" / "000.jpg").write_bytes(encoded(77))
-    changed = list_images(root).content
-    os.rename(root / "b" / "000.jpg", root / "b" / "new.jpg")
-    assert len({before, changed, list_images(root).content}) == 3
 
 
 @pytest.mark.parametrize(
@@ -262,7 +258,7 @@ def test_npz_with_class_names(tmp_path):
 )
 def test_npz_conversions(tmp_path, images, expected):
     catalog = list_images(archive(tmp_path, images=images.reshape(4, 1, 1), labels=np.array([0, 1, 0, 1])))
-    assert catalog.pixels.ravel().tolist() == expected
+    assert decode(catalog).store.pixels.ravel().tolist() == expected
 
 
 def test_npz_alpha_is_laid_on_white(tmp_path):

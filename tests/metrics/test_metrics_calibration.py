@@ -104,7 +104,9 @@ def test_zeros_and_ones_do_no_harm():
     probabilities = torch.eye(3)[torch.arange(60) % 3]
     labels = torch.where(torch.arange(60) < 12, (torch.arange(60) + 1) % 3, torch.arange(60) % 3)
     # One class has log p = 0 and two have log 1e-12: exp(m / T) = 2 * 48 / 12 with m = -log 1e-12.
-    assert fit_temperature(probabilities, labels, smoothing=0) == pytest.approx(-math.log(1e-12) / math.log(8), rel=1e-6)
+    assert fit_temperature(probabilities, labels, smoothing=0) == pytest.approx(
+        -math.log(1e-12) / math.log(8), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(

@@ -167,12 +167,12 @@ def test_memory_format_of_weights_does_not_matter(name, layout):
             "betas: must be two numbers of at least 0 and less than 1, got (0.9, 1.0)",
         ),
         ("newton", {"max_cg": 0}, "max_cg: must be at least 1 and finite, got 0"),
-        ("damped_newton", {"levenberg": 0.0}, "levenberg: must be more than 0 and finite, got 0.0"),
+        ("hessian_free", {"levenberg": 0.0}, "levenberg: must be more than 0 and finite, got 0.0"),
         ("lbfgs", {"history": 0}, "history: must be at least 1, got 0; 10 is usual"),
         (
             "bfgs",
             {"line_search": "wolfe"},
-            "line_search: 'wolfe' is not known; allowed: strong_wolfe, backtracking, none",
+            "line_search: 'wolfe' is not known; allowed: strong_wolfe, exact, backtracking, none",
         ),
         ("sgd", {"lr": 0.1, "weight_decay": -1.0}, "weight_decay: must be at least 0 and finite, got -1.0"),
         (
@@ -202,7 +202,8 @@ OPTIONS = {
     "adam": {"betas": (0.5, 0.9), "eps": 1e-3},
     "adamw": {"betas": (0.5, 0.9), "eps": 1e-3},
     "newton": {"max_cg": 7},
-    "damped_newton": {"max_cg": 7, "levenberg": 3.0},
+    "damped_newton": {"max_cg": 7, "line_search": "exact", "c1": 1e-3},
+    "hessian_free": {"max_cg": 7, "levenberg": 3.0, "c1": 1e-3},
     "dfp": {"line_search": "backtracking", "c1": 1e-3, "c2": 0.5},
     "bfgs": {"line_search": "backtracking", "c1": 1e-3, "c2": 0.5},
     "lbfgs": {"history": 4, "line_search": "backtracking", "c1": 1e-3, "c2": 0.5},
@@ -225,7 +226,7 @@ def test_hyperparameters_arrive(technique):
 def test_state_of_second_order_options():
     weight = [("w", nn.Parameter(torch.ones(3)))]
     assert build("lbfgs", weight, history=4)._memory.m == 4
-    newton = build("damped_newton", weight, levenberg=3.0)
+    newton = build("hessian_free", weight, levenberg=3.0)
     assert newton._memory["damping"] == 3.0
     assert newton.param_groups[0]["lr"] == 1.0
     assert newton.param_groups[0]["max_cg"] == 30

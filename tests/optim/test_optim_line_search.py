@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seewhy.optim import backtracking, strong_wolfe
+from seewhy.optim.line_search import exact
 
 CURVES = {
     "parabola": (lambda t: (t - 3) ** 2, lambda t: 2 * (t - 3)),
@@ -103,3 +104,38 @@ def test_a_function_without_end_is_followed_a_long_way():
     result = strong_wolfe(lambda t: (-t, -1.0), 0.0, -1.0, max_eval=10)
     assert not result.met
     assert result.step > 1e4
+
+
+@pytest.mark.parametrize("curvature", [1e-4, 0.3, 1.0, 1e9])
+def test_exact_search_on_a_parabola_is_two_evaluations(curvature):
+    """phi = -t + c t^2 / 2 has its minimum at 1 / c, however far that is from the first t."""
+    count = []
+
+    def phi(t):
+        count.append(t)
+        return -t + curvature * t * t / 2, -1 + curvature * t
+
+    result = exact(phi, 0.0, -1.0)
+    assert result.met
+    assert result.step == pytest.approx(1 / curvature)
+    assert result.evaluations == len(count) == (1 if curvature == 1.0 else 2)
+
+
+@pytest.mark.parametrize("step", [1e-3, 1.0, 50.0])
+def test_exact_search_ends_where_the_slope_vanishes(step):
+    result = exact(lambda t: (-t / (t * t + 2), (t * t - 2) / (t * t + 2) ** 2), 0.0, -0.5, step=step)
+    assert result.met
+    assert result.step == pytest.approx(2**0.5, rel=1e-7)
+    assert exact(lambda t: (t, 1.0), 0.0, 1.0).reason == "not_descent"
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+def test_exact_search_keeps_the_most_evaluations(most):
+    count = []
+
+    def phi(t):
+        count.append(t)
+        return -t / (t * t + 2), (t * t - 2) / (t * t + 2) ** 2
+
+    exact(phi, 0.0, -0.5, step=30.0, max_eval=most)
+    assert len(count) <= most

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seewhy.optim import vectors
+from seewhy.optim.dense import Dense
 from seewhy.optim.pairs import Pairs, two_loop
-from seewhy.optim.updates import Change, Dense, bfgs, damped, dfp
+from seewhy.optim.updates import Change, bfgs, damped, dfp
 
 seeds = st.integers(0, 10**6)
 quiet = settings(deadline=None)

@@ -274,7 +274,9 @@ def test_patience_needs_no_budget_but_a_longer_one():
     assert resolved(patience=3, epochs=5.0).train.patience == 3
     assert resolved(speed=1e6, patience=3).train.epochs == usual_epochs(SMALL_COLOUR)
     assert resolved(patience=3, minutes=5.0).train.epochs > 3
-    assert resolved(speed=0.5, patience=3).train.patience == 3  # beyond the budget: the plan says that it never stops the run
+    assert (
+        resolved(speed=0.5, patience=3).train.patience == 3
+    )  # beyond the budget: the plan says that it never stops the run
 
 
 # What does not fit the data.

@@ -59,7 +59,7 @@ class Recorder:
         )
 
 
-@pytest.mark.parametrize("optimizer", ["momentum", "lbfgs", "damped_newton"])
+@pytest.mark.parametrize("optimizer", ["momentum", "lbfgs", "hessian_free"])
 def test_the_order_of_events(optimizer, tmp_path):
     recorder = Recorder()
     options = {**PLAIN, "optimizer": optimizer, "batch_size": 500, "epochs": 2.0}
@@ -80,7 +80,7 @@ def test_the_order_of_events(optimizer, tmp_path):
     assert run.events[-1]["event"] == "evaluated"
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs", "damped_newton"])
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs", "hessian_free"])
 def test_the_gradient_that_is_ready_is_that_of_the_batch_at_the_weights_before_the_step(optimizer, tmp_path):
     images = data.load_dataset("digits").train
     recorder = Recorder()

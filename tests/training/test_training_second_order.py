@@ -11,7 +11,7 @@ from seewhy.core.errors import InputError
 OPTIONS = {**MLP, "norm": "none"}
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "bfgs", "dfp", "damped_newton"])
+@pytest.mark.parametrize("name", ["lbfgs", "bfgs", "dfp", "hessian_free"])
 @pytest.mark.parametrize("batch", [200, 1375])
 def test_they_learn_digits(name, batch, tmp_path):
     options = {**OPTIONS, "width": 8, "optimizer": name, "batch_size": batch, "epochs": 4.0 if batch == 200 else 20.0}
@@ -21,7 +21,7 @@ def test_they_learn_digits(name, batch, tmp_path):
     assert run.results["val"]["accuracy"] > 0.5
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "damped_newton"])
+@pytest.mark.parametrize("name", ["lbfgs", "hessian_free"])
 def test_interrupted_and_resumed_they_end_with_the_same_bits(name, tmp_path):
     options = {**OPTIONS, "width": 8, "optimizer": name, "batch_size": 300, "epochs": 2.0, "dropout": 0.2}
     api.train("digits", out=tmp_path / "whole", **options)
@@ -38,7 +38,7 @@ def test_interrupted_and_resumed_they_end_with_the_same_bits(name, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", ["newton", "damped_newton"])
+@pytest.mark.parametrize("name", ["newton", "hessian_free"])
 def test_newtons_take_steps_on_convolutions_at_any_precision(name, precision, tmp_path):
     options = {"model": "convnet", "width": 4, "depth": 1, "optimizer": name, "precision": precision}
     run = api.train("digits", out=tmp_path / "run", epochs=0.02, batch_size=25, **options, **{"train.threads": 1})

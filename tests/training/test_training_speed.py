@@ -32,7 +32,7 @@ def parts(**options):
         {"model": "mlp"},
         {"model": "mlp", "optimizer": "lbfgs", "norm": "none", "depth": 1},
         {"model": "mlp", "optimizer": "newton", "norm": "none", "depth": 1, "batch_size": 50},
-        {"model": "mlp", "optimizer": "damped_newton", "norm": "none", "depth": 1, "batch_size": 50},
+        {"model": "mlp", "optimizer": "hessian_free", "norm": "none", "depth": 1, "batch_size": 50},
         {"model": "vae"},
         {"model": "gan"},
     ],

@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
-from seewhy.cli.text import tolerant_streams
+from seewhy.cli.text import escaped, give_up, usable_streams
 from seewhy.core.errors import InputError, RunError, nearest
 from seewhy.core.launcher import launch
 
@@ -64,11 +65,16 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
-    tolerant_streams()
+    usable_streams()
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a job's end is a Ctrl-C: training saves and says how to go on
     code = run(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            give_up(stream)
     if code == STOPPED:  # die of the Ctrl-C, so that a shell's loop ends with it
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
@@ -110,14 +116,28 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except (InputError, RunError) as error:
-        print(f"seewhy {name}{_process()}: {error}", file=sys.stderr)
+        _complain(name, str(error))
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt as error:
-        print(f"seewhy {name}{_process()}: {error if str(error) else 'stopped'}", file=sys.stderr)
+        _complain(name, str(error) or "stopped")
         return STOPPED
     except BrokenPipeError:  # `seewhy predict ... | head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up(sys.stdout)
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        try:
+            sys.stdout.flush()
+        except OSError:  # what is printed goes to a full disk
+            give_up(sys.stdout)
+            _complain(name, f"cannot write to the standard output: {error.strerror or error}")
+            return 1
+        raise
+
+
+def _complain(name: str, message: str) -> None:
+    """Print a message on stderr, if that can be written."""
+    with suppress(OSError):
+        print(f"seewhy {name}{_process()}: {escaped(message, lines=True)}", file=sys.stderr)
 
 
 def _switched(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from seewhy.cli.text import escaped
 from seewhy.training.events import (
     DataProgress,
     EpochEnded,
@@ -24,10 +26,20 @@ from seewhy.training.events import (
     StepEnded,
 )
 
+USUAL_WIDTH = 80
+"""Columns of a terminal that says it has none."""
+
 
 def stderr() -> Console:
     """Return a console on stderr, without colours or bars where that is no terminal."""
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    columns = os.environ.get("COLUMNS", "")
+    width = USUAL_WIDTH if columns.isdigit() and not int(columns) else None  # of none rich makes a screen of no columns
+    return Console(
+        width=width,
+        stderr=True,
+        highlight=False,
+        soft_wrap=not sys.stderr.isatty(),
+    )
 
 
 class Reporter:
@@ -49,17 +61,24 @@ class Reporter:
         """Print what the event means for a person."""
         if self.quiet:
             return
+        try:
+            self._print(event)
+        except OSError:  # stderr goes to a full disk, or to nobody: training is not what fails
+            self.quiet = True
+            self._bar = None
+
+    def _print(self, event: Event) -> None:
         match event:
             case DataProgress():
                 self._data(event)
             case Planned():
                 self._close()
                 for name, line in event.lines:
-                    self.console.print(Text.assemble((f"{name:>12}  ", "bold"), line))
+                    self.console.print(Text.assemble((f"{name:>12}  ", "bold"), escaped(line)))
             case RunStarted():
                 self._start(event)
             case MembersStarted():
-                self.console.print(Text.assemble((f"{'run':>12}  ", "bold"), str(event.folder)))
+                self.console.print(Text.assemble((f"{'run':>12}  ", "bold"), escaped(str(event.folder))))
                 if event.done:
                     self.console.print(f"{event.done} of {event.total} members have ended before")
             case MemberEnded():
@@ -112,7 +131,7 @@ class Reporter:
     def _start(self, event: RunStarted) -> None:
         self._close()
         self._total, self._steps_per_epoch = event.total_steps, event.steps_per_epoch
-        self.console.print(Text.assemble((f"{'run':>12}  ", "bold"), str(event.folder)))
+        self.console.print(Text.assemble((f"{'run':>12}  ", "bold"), escaped(str(event.folder))))
         if event.step >= event.total_steps:
             self.console.print(f"has taken all its {event.total_steps:,} steps; evaluating it again")
         elif event.step:

@@ -1,24 +1,65 @@
-"""Text for whatever stands at the other end: a terminal that knows few letters, a pipe, another program."""
+"""Text for whatever stands at the other end: a terminal that knows few letters, a pipe, a full disk, nothing at all, another program."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import sys
+from contextlib import suppress
 from typing import Any
 
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal obeys instead of showing it, but for the tab and the line's end; and what turns the direction of reading."""
 
-def tolerant_streams() -> None:
-    """Let stdout and stderr write a backslash escape for what their encoding lacks, instead of failing.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of a cell that a spreadsheet computes."""
 
-    File names may hold any letter, and even bytes that are no text.
+
+def usable_streams() -> None:
+    """Let stdin, stdout and stderr be there, and let them escape what their encoding lacks, instead of failing.
+
+    Where one is closed, the next file that is opened, a checkpoint perhaps, would get its number and what is printed. File names may hold any
+    letter, and even bytes that are no text.
     """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  it stays open
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
+def give_up(stream: Any) -> None:
+    """Send what a stream still holds nowhere, since it cannot be written; the interpreter would try it again at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        stream.flush()
+
+
+def escaped(text: str, *, lines: bool = False) -> str:
+    """Return a text with control characters as backslash escapes: a file's name cannot command the terminal.
+
+    Args:
+        text: such as a file's name.
+        lines: whether it may have several lines.
+    """
+    shown = CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return shown if lines else shown.replace("\n", "\\n").replace("\t", "\\t")
+
+
+def cell(text: str) -> str:
+    """Return a text as a cell of CSV that no spreadsheet computes: an apostrophe stands before what begins as a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
 def json_text(value: Any, indent: int | None = 2) -> str:
     """Return JSON that stdout's encoding can carry: letters as they are in UTF-8, else as JSON's own escapes."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    return json.dumps(value, indent=indent, ensure_ascii=not unicode)
+    written = json.dumps(value, indent=indent, ensure_ascii=not unicode)
+    return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", written)

@@ -1,7 +1,7 @@
 """Images in, batches out: sources, decoding, the cache, splits, the audit, augmentation and the order of an epoch.
 
-`load_dataset` makes a `Dataset` of a folder, a built-in name or an `.npz` file, in three steps that can be taken one by one: `list_images`,
-`decode` and `split`. `batches` walks through a `Split` of it.
+`load_dataset` makes a `Dataset` of a folder, a built-in name, an `.npz` file or arrays, in three steps that can be taken one by one:
+`list_images`, `decode` and `split`. `batches` walks through a `Split` of it.
 """
 
 from seewhy.data.audit import Audit, Issue
@@ -12,12 +12,15 @@ from seewhy.data.augmentation.mix import Mix, Mixed
 from seewhy.data.augmentation.resize import downsample
 from seewhy.data.augmentation.techniques import AUGMENTATIONS
 from seewhy.data.batching import Batch, batch_bounds, batches, order
-from seewhy.data.codec import BadImageError, decode_file, decode_many, from_pixels, is_image_name
+from seewhy.data.codec import decode_file, decode_many, from_pixels
 from seewhy.data.dataset import Dataset, Split
 from seewhy.data.decoding import Decoded, DecodeOptions, decode
 from seewhy.data.facts import ImageFacts
+from seewhy.data.fitting import DecodeRule
+from seewhy.data.formats import is_image_name
 from seewhy.data.load import check_dataset, load_dataset, load_for_evaluation
-from seewhy.data.sources import BUILTIN, Catalog, is_builtin, list_images
+from seewhy.data.reading import BadImageError
+from seewhy.data.sources import BUILTIN, Catalog, as_path, find_images, is_builtin, list_images
 from seewhy.data.splitting import SplitOptions, split
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     "Cutout",
     "Dataset",
     "DecodeOptions",
+    "DecodeRule",
     "Decoded",
     "ImageFacts",
     "Issue",
@@ -40,6 +44,7 @@ __all__ = [
     "ResizedCrop",
     "Split",
     "SplitOptions",
+    "as_path",
     "batch_bounds",
     "batches",
     "check_dataset",
@@ -47,6 +52,7 @@ __all__ = [
     "decode_file",
     "decode_many",
     "downsample",
+    "find_images",
     "from_pixels",
     "is_builtin",
     "is_image_name",

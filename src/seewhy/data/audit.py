@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from seewhy.data.split_rules import LEFT_OUT, SPLIT_NAMES, TEST, TRAIN, VAL, Ints
 
@@ -27,7 +26,9 @@ class Issue:
 
     Attributes:
         kind: "unreadable", "empty_class", "one_image_class", "missing_class", "duplicate", "leakage",
-            "conflicting_labels", "imbalance", "mixed_sizes", "cut", "colour_as_grey", "stray_files", "link_loop".
+            "repeated", "conflicting_labels", "imbalance", "mixed_sizes", "cut", "extreme_shapes", "blank", "dark",
+            "deep_pixels", "several_pages", "colour_as_grey",
+            "stray_files", "own_output", "special_files", "link_loop", "split_names", "class_names".
         message: one line for people.
         paths: every file or class that it concerns, sorted.
     """
@@ -189,24 +190,14 @@ def _extra(names: Sequence[str]) -> list[Issue]:
     return [Issue("duplicate", "warning", message, tuple(sorted(names)))]
 
 
-def sizes(natural: Ints, shape: tuple[int, int, int]) -> list[Issue]:
-    """Report mixed sizes; `natural` is int64 [n, 2] (height, width) of the used images, `shape` (H, W, C) of the decoded ones."""
-    low, high = natural.min(0).tolist(), natural.max(0).tolist()
-    effect = f"each is scaled to cover {shape[1]} x {shape[0]} and cut at the centre"
-    if low != high:
-        message = f"sizes are mixed: {low[1]} to {high[1]} pixels wide, {low[0]} to {high[0]} high; {effect}"
-        return [Issue("mixed_sizes", "note", message)]
-    if low[0] * shape[1] != low[1] * shape[0]:
-        return [Issue("cut", "note", f"images are not square: {low[1]} x {low[0]} pixels; {effect}")]
-    return []
-
-
-def colours(grey: npt.NDArray[np.bool_], channels: int, *, asked: bool) -> list[Issue]:
-    """Report colour images that are turned to grey without having been asked for."""
-    lost = int((~grey).sum())
-    if channels == 3 or not lost or asked:
+def repeated(first: Ints, splits: Ints) -> list[Issue]:
+    """Report images that repeat where the split is made image by image; `first` and `splits` as for `duplicates`."""
+    used = np.flatnonzero(splits != LEFT_OUT)
+    copies = len(used) - len(np.unique(first[used]))
+    if not copies:
         return []
     message = (
-        f"{count(lost, 'colour image')} among grey ones, turned to grey; set data.channels to 3 to keep the colour"
+        f"{count(copies, 'image')} of {len(used):,} {'is a duplicate' if copies == 1 else 'are duplicates'} of another; they are split one by "
+        "one, so that every split has the distribution of the whole"
     )
-    return [Issue("colour_as_grey", "warning", message)]
+    return [Issue("repeated", "note", message)]

@@ -1,29 +1,30 @@
 """The decoded pixels of a folder, made once, shared by every run, and never half there.
 
-An entry is a folder of the cache directory named by its fingerprint: the hash of every file's relative path, size and
-modification time, the decode options, and the version of this format. It holds
+An entry is a folder of the cache directory. Its name is the data set's fingerprint: a hash of names, sizes, classes, splits, and of how
+images are decoded (the layout), and one of the files' contents (`identity`). It holds
 
-- `pixels.u8`: uint8 [N, H, W, C], row after row, to be mapped; or, for `cache="bytes"`, `bytes.bin` and `offsets.npy`;
-- `facts.npz`: for every image its own size, whether it is grey, a hash of its pixels, and their sums and sums of squares by
-  channel, from which the mean and standard deviation of any split follow exactly;
-- `entry.json`: what it was made from, and the files that could not be used (their rows are zero).
+- `pixels.u8`: uint8 [N, H, W, C], row after row, to be mapped; or, for `cache="bytes"`, `bytes.bin`, the files one after the other;
+- `facts.npz`: what was measured of every image (`facts.ImageFacts`), from which the mean and standard deviation of any split follow exactly;
+  the checksums of the chunks of the pixels or bytes, and the offsets of the latter;
+- `entry.json`: what it was made from, the files that could not be used (their rows are zero), and checksums of the facts and of itself.
 
 An entry is built under an exclusive lock, in a folder with another name, and renamed when it is whole. A second process
 waits and finds it; a builder that dies leaves a folder that the next one removes. Files are written by position, never through
 the map, so that a full disk is an error and not a signal; entries of the same source that its files have outgrown are removed.
+
+What is opened is checked against the checksums: at once up to a gigabyte, beyond that in the background. A damaged entry is built again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import io
 import json
 import os
 import shutil
-import threading
 import zipfile
 import zlib
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,32 +32,56 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from seewhy.core.files import naming, write_json
-from seewhy.data.codec import BadImageError, Bytes, Shape, decode_into, in_threads, read_bytes, strict_pillow
+from seewhy.core.files import naming
+from seewhy.data.cache_build import FACTS, Origin, Progress, build, checksum_of, row_chunks
+from seewhy.data.checksums import BackgroundCheck, damaged_chunk
+from seewhy.data.codec import Shape
 from seewhy.data.dataset import ByteStore, PixelStore
 from seewhy.data.facts import ImageFacts
+from seewhy.data.fitting import PLAIN, DecodeRule
+from seewhy.data.identity import FileIndex, content_hash, digest
 from seewhy.data.sources import Catalog, cache_home
 
-VERSION = 1
-CHUNK_BYTES, CHUNK_ROWS = 4 << 20, 256
-READ_AHEAD = 32
-"""Files that are read one after the other before they are decoded: alternating costs a third more time."""
+VERSION = 2
+AT_ONCE = 1 << 30
+"""Bytes of an entry that are checked before it is used; larger ones are checked while they are used."""
 
-FACTS = ("sizes", "grey", "hashes", "sums", "squares")
-
-Progress = Callable[[int, int], None]
+__all__ = ["Cached", "Progress", "cached", "layout_of", "row_chunks"]
 
 
-def fingerprint(content: str, shape: Shape, *, encoded: bool) -> str:
-    """Return the name of a cache entry."""
-    text = f"{VERSION}|{content}|{shape}|{'bytes' if encoded else 'pixels'}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+@dataclass(frozen=True)
+class Cached:
+    """An open entry.
+
+    Attributes:
+        store: the pixels.
+        facts: what is known of every image.
+        fingerprint: of names, contents and the way of decoding.
+    """
+
+    store: PixelStore | ByteStore
+    facts: ImageFacts
+    fingerprint: str
+
+
+def layout_of(catalog: Catalog, shape: Shape, rule: DecodeRule, *, encoded: bool) -> str:
+    """Return a hash of all that is known of a data set without reading its files, and of how they are decoded."""
+    names = "\0".join(catalog.names).encode("utf-8", "surrogatepass")
+    options = f"{VERSION}|{shape}|{'bytes' if encoded else 'pixels'}|{rule.fit}|{rule.max_pixels}|{rule.peaks}"
+    sizes = np.zeros(0, np.int64) if catalog.stats is None else catalog.stats[:, 0]
+    return digest(options, names, sizes, catalog.labels, catalog.splits)[:16]
 
 
 def cached(
-    catalog: Catalog, shape: Shape, *, encoded: bool, cache_dir: Path | None, progress: Progress | None
-) -> tuple[PixelStore | ByteStore, ImageFacts]:
-    """Open the cache entry of a folder, building it first if it is not there.
+    catalog: Catalog,
+    shape: Shape,
+    *,
+    encoded: bool,
+    cache_dir: Path | None,
+    progress: Progress | None,
+    rule: DecodeRule = PLAIN,
+) -> Cached:
+    """Open the cache entry of a folder, building it first if it is not there, or is damaged.
 
     Args:
         catalog: the files.
@@ -64,167 +89,97 @@ def cached(
         encoded: keep the files' bytes instead of their pixels.
         cache_dir: where entries are kept; default: `SEEWHY_CACHE`, else the user's cache folder.
         progress: called with (images done, images in all) while they are decoded.
+        rule: how they are decoded.
 
     Raises:
         RunError: the entry cannot be written, as on a full disk; names it.
     """
-    home = cache_dir or Path(os.environ.get("SEEWHY_CACHE") or cache_home())
-    entry = home / fingerprint(catalog.content, shape, encoded=encoded)
-    origin = {"source": os.path.realpath(catalog.root), "shape": list(shape), "encoded": encoded}
-    opened = _open(entry, catalog, shape, encoded=encoded)
+    home = Path(cache_dir or os.environ.get("SEEWHY_CACHE") or cache_home()).expanduser()
+    layout = layout_of(catalog, shape, rule, encoded=encoded)
+    origin = Origin(os.path.realpath(catalog.root), shape, encoded, rule)
+    opened = _find(home, layout, catalog, origin)
     if opened is not None:
         return opened
-    with naming(entry):
+    with naming(home / layout):
         home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / f"{entry.name}.lock"):  # the system frees it when its owner dies
-            opened = _open(entry, catalog, shape, encoded=encoded)
+        with FileLock(home / f"{layout}.lock"):  # the system frees it when its owner dies
+            opened = _find(home, layout, catalog, origin)
             if opened is None:
-                for leftover in (*home.glob(f"{entry.name}.*.tmp"), entry):
+                for leftover in home.glob(f"{layout}.*.tmp"):
                     shutil.rmtree(leftover, ignore_errors=True)
-                _build(entry, catalog, shape, origin, progress)
-                opened = _open(entry, catalog, shape, encoded=encoded)
+                index = FileIndex.open(home, catalog.root, catalog.paths, _stats(catalog))
+                entry, reasons = build(home, layout, catalog, origin, index, progress)
+                index.save()
+                opened = _open(entry, catalog, origin, reasons, verify=False)
                 _remove_outgrown(home, entry, origin)
     assert opened is not None, "an entry that was just built can be opened"
     return opened
 
 
+def _stats(catalog: Catalog) -> Any:
+    assert catalog.stats is not None
+    return catalog.stats
+
+
+def _find(home: Path, layout: str, catalog: Catalog, origin: Origin) -> Cached | None:
+    """Open the entry of the files' contents, if one of their layout is there at all: else there is nothing to read them for."""
+    if not any(home.glob(f"{layout}-*")):
+        return None
+    index = FileIndex.open(home, catalog.root, catalog.paths, _stats(catalog))
+    reasons: dict[int, str] = {}
+    if len(index.unknown):
+        reasons = index.read()
+        index.save()
+    return _open(home / f"{layout}-{digest(index.hashes)}", catalog, origin, reasons)
+
+
 def _open(
-    entry: Path, catalog: Catalog, shape: Shape, *, encoded: bool
-) -> tuple[PixelStore | ByteStore, ImageFacts] | None:
+    entry: Path, catalog: Catalog, origin: Origin, reasons: dict[int, str], *, verify: bool = True
+) -> Cached | None:
     """Map a whole entry; None if there is none, or it is damaged."""
-    count = len(catalog.paths)
+    count, shape = len(catalog.paths), origin.shape
     try:
         record = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-        unreadable = {int(row): reason for row, reason in record["bad"].items()}
-        with open(entry / "facts.npz", "rb") as handle, np.load(handle, allow_pickle=False) as file:
+        if record.pop("checksum") != checksum_of(record):
+            return None
+        unreadable = {**{int(row): reason for row, reason in record["bad"].items()}, **reasons}
+        kept = (entry / "facts.npz").read_bytes()
+        if record["facts"] != content_hash(kept).hex():
+            return None
+        with np.load(io.BytesIO(kept), allow_pickle=False) as file:
             facts = ImageFacts(**{name: file[name] for name in FACTS}, unreadable=unreadable)
+            checksums, offsets = file["checksums"], file["offsets"]
         if len(facts.hashes) != count:
             return None
-        if encoded:
-            offsets = np.load(entry / "offsets.npy", allow_pickle=False)
-            blob = entry / "bytes.bin"
-            if blob.stat().st_size != offsets[-1]:
-                return None
-            return ByteStore(np.memmap(blob, np.uint8, "r"), offsets, shape, catalog.names), facts
-        path, size = entry / "pixels.u8", count * int(np.prod(shape))
+        path = entry / ("bytes.bin" if origin.encoded else "pixels.u8")
+        size = int(offsets[-1])
         if path.stat().st_size != size:
             return None
-        pixels = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        mapped = size and torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+        pixels = mapped if isinstance(mapped, torch.Tensor) else torch.zeros(0, dtype=torch.uint8)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
-    return PixelStore(pixels.view(count, *shape)), facts
+    data, bounds = pixels.numpy(), [(int(offsets[r.start]), int(offsets[r.stop])) for r in row_chunks(count, shape)]
+    check = None
+    if verify and size <= AT_ONCE:
+        if damaged_chunk(data, bounds, checksums) is not None:
+            return None
+    elif verify:
+        check = BackgroundCheck(entry, data, bounds, checksums)
+    if origin.encoded:
+        return Cached(ByteStore(data, offsets, shape, catalog.names, origin.rule, check), facts, entry.name)
+    return Cached(PixelStore(pixels.view(count, *shape), check), facts, entry.name)
 
 
-def _build(entry: Path, catalog: Catalog, shape: Shape, origin: dict[str, Any], progress: Progress | None) -> None:
-    """Decode every file once, in threads, into a temporary folder; rename it when it is whole."""
-    encoded = bool(origin["encoded"])
-    count, stride = len(catalog.paths), int(np.prod(shape))
-    facts, unreadable = ImageFacts.empty(count, shape[2]), dict[int, str]()
-    temporary = entry.with_name(f"{entry.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir()
-        lengths = np.zeros(count + 1, np.int64)
-        with open(temporary / ("bytes.bin" if encoded else "pixels.u8"), "wb") as file, strict_pillow():
-            if not encoded:
-                _reserve(file.fileno(), count * stride)
-
-            def decode_chunk(rows: slice) -> tuple[slice, list[bytes]]:
-                pixels = np.empty((rows.stop - rows.start, *shape), np.uint8)
-                contents = _decode_rows(catalog, rows, pixels, facts, unreadable, keep=encoded)
-                facts.measure(rows, pixels)
-                if not encoded:
-                    _write_at(file.fileno(), pixels, rows.start * stride)
-                return rows, contents
-
-            for rows, contents in in_threads(decode_chunk, row_chunks(count, shape)):
-                if encoded:
-                    lengths[rows.start + 1 : rows.stop + 1] = [len(data) for data in contents]
-                    file.writelines(contents)
-                if progress is not None:
-                    progress(rows.stop, count)
-            file.flush()
-            os.fsync(file.fileno())
-        if encoded:
-            np.save(temporary / "offsets.npy", lengths.cumsum())
-        np.savez(temporary / "facts.npz", **{name: getattr(facts, name) for name in FACTS})
-        reasons = {str(row): unreadable[row] for row in sorted(unreadable)}
-        write_json(temporary / "entry.json", {**origin, "bad": reasons})
-        os.rename(temporary, entry)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _decode_rows(
-    catalog: Catalog, rows: slice, pixels: Bytes, facts: ImageFacts, unreadable: dict[int, str], *, keep: bool
-) -> list[bytes]:
-    """Decode a chunk of files into `pixels`; returns their encoded bytes if they are to be kept."""
-    contents: list[bytes] = []
-    headers: list[tuple[int, int, bool]] = []
-    prefix = catalog.root.rstrip("/") + "/"
-    for first in range(rows.start, rows.stop, READ_AHEAD):
-        ahead = range(first, min(first + READ_AHEAD, rows.stop))
-        files = [_read(prefix + catalog.paths[row]) for row in ahead]
-        for row, data in zip(ahead, files, strict=True):
-            position = row - rows.start
-            try:
-                if isinstance(data, BadImageError):
-                    raise data
-                headers.append(decode_into(data, pixels[position]))
-            except BadImageError as error:
-                unreadable[row] = str(error)
-                headers.append((0, 0, False))
-                pixels[position] = 0
-            if keep:
-                contents.append(data if isinstance(data, bytes) and row not in unreadable else b"")
-    table = np.array(headers, np.int64)  # once a chunk: assigning row by row costs as much as a system call
-    facts.sizes[rows], facts.grey[rows] = table[:, :2], table[:, 2]
-    return contents
-
-
-def _read(path: str) -> bytes | BadImageError:
-    """Return a file's bytes, or why it cannot be read."""
-    try:
-        return read_bytes(path)
-    except BadImageError as error:
-        return error
-
-
-def row_chunks(count: int, shape: Shape) -> list[slice]:
-    """Cut the rows into chunks of some megabytes."""
-    step = max(1, min(CHUNK_ROWS, CHUNK_BYTES // int(np.prod(shape))))
-    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
-
-
-def _reserve(handle: int, size: int) -> None:
-    """Take the disk space at once, so that a full disk is found before the work."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(handle, 0, size)
-    else:
-        os.truncate(handle, size)
-
-
-_write_lock = threading.Lock()
-
-
-def _write_at(handle: int, pixels: Bytes, offset: int) -> None:
-    """Write all of a chunk at its position; the system may take it in several writes."""
-    view = pixels.data.cast("B")
-    while view:
-        if hasattr(os, "pwrite"):
-            written = os.pwrite(handle, view, offset)
-        else:
-            with _write_lock:  # the position belongs to the file, which threads share
-                os.lseek(handle, offset, os.SEEK_SET)
-                written = os.write(handle, view)
-        view, offset = view[written:], offset + written
-
-
-def _remove_outgrown(home: Path, entry: Path, origin: dict[str, Any]) -> None:
+def _remove_outgrown(home: Path, entry: Path, origin: Origin) -> None:
     """Remove entries of the same source and options whose files have changed since; maps of them stay valid."""
+    fields = origin.to_json()
     for record in home.glob("*/entry.json"):
         if record.parent == entry:
             continue
         with contextlib.suppress(OSError, ValueError):
-            if {key: json.loads(record.read_text(encoding="utf-8")).get(key) for key in origin} == origin:
+            if {key: json.loads(record.read_text(encoding="utf-8")).get(key) for key in fields} == fields:
                 shutil.rmtree(record.parent, ignore_errors=True)
-                record.parent.with_name(f"{record.parent.name}.lock").unlink(missing_ok=True)
+                layout = record.parent.name.split("-")[0]
+                if not any(home.glob(f"{layout}-*")) and layout != entry.name.split("-")[0]:
+                    (home / f"{layout}.lock").unlink(missing_ok=True)

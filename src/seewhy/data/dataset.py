@@ -17,7 +17,9 @@ from torch import Tensor
 
 from seewhy.core.errors import RunError
 from seewhy.data.audit import Audit, count
+from seewhy.data.checksums import BackgroundCheck
 from seewhy.data.codec import decode_many
+from seewhy.data.fitting import PLAIN, DecodeRule
 from seewhy.data.sources import SourceKind
 
 
@@ -38,9 +40,11 @@ class PixelStore:
 
     Attributes:
         pixels: uint8 [N, H, W, C], contiguous.
+        check: of a large entry of the cache.
     """
 
     pixels: Tensor
+    check: BackgroundCheck | None = None
 
     @property
     def decodes(self) -> bool:
@@ -49,6 +53,8 @@ class PixelStore:
 
     def images(self, rows: Tensor) -> Tensor:
         """Gather rows; the only copy is the gather itself."""
+        if self.check is not None:
+            self.check.raise_if_damaged()
         return self.pixels.index_select(0, rows).permute(0, 3, 1, 2)
 
 
@@ -61,12 +67,16 @@ class ByteStore:
         offsets: int64 [N + 1], where each begins.
         shape: (H, W, C) of the decoded images.
         names: N names, for errors.
+        rule: how they are decoded.
+        check: of a large entry of the cache.
     """
 
     blob: npt.NDArray[np.uint8]
     offsets: npt.NDArray[np.int64]
     shape: tuple[int, int, int]
     names: Sequence[str]
+    rule: DecodeRule = PLAIN
+    check: BackgroundCheck | None = None
 
     @property
     def decodes(self) -> bool:
@@ -75,9 +85,11 @@ class ByteStore:
 
     def images(self, rows: Tensor) -> Tensor:
         """Decode rows; they were decoded once before, so a failure means that the cache was damaged since."""
+        if self.check is not None:
+            self.check.raise_if_damaged()
         numbers: list[Any] = rows.tolist()
         encoded = [self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes() for row in numbers]
-        images, failures = decode_many(encoded, resolution=self.shape[:2], channels=self.shape[2])
+        images, failures = decode_many(encoded, resolution=self.shape[:2], channels=self.shape[2], rule=self.rule)
         if failures:
             position, reason = failures[0]
             raise RunError(
@@ -94,12 +106,15 @@ class Split:
         sample_ids: int64 [n], the images' rows in the whole data set; the address of their random numbers.
         labels: int64 [n], index into the data set's classes.
         names: file path relative to the source, or such as "train/123".
+        hashes: uint64 [n], of each image's decoded pixels: equal for equal images of one shape, whatever their files are called and
+            wherever they lie; `overlap` compares them with those of another split, or of a run.
     """
 
     sample_ids: Tensor
     labels: Tensor
     names: Sequence[str]
     store: Store = field(repr=False)
+    hashes: npt.NDArray[np.uint64] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -112,11 +127,15 @@ class Split:
     def take(self, indices: Tensor) -> Split:
         """Return the split that holds the images at int64 positions [n], which may repeat."""
         names = [self.names[position] for position in indices.tolist()]
-        return Split(self.sample_ids[indices], self.labels[indices], names, self.store)
+        return Split(self.sample_ids[indices], self.labels[indices], names, self.store, self.hashes[indices.numpy()])
 
     def images(self, indices: Tensor) -> Tensor:
         """Return the images at int64 positions [n] of this split: uint8 [n, C, H, W], channels_last."""
         return self.store.images(self.sample_ids[indices])
+
+    def overlap(self, hashes: npt.NDArray[np.uint64]) -> Tensor:
+        """Return which images are among those of `hashes`, such as the images that a run was trained on: bool [n]."""
+        return torch.from_numpy(np.isin(self.hashes, hashes))
 
 
 @dataclass(frozen=True)
@@ -127,7 +146,8 @@ class Dataset:
         mean: per channel, of the training split only, in units where 255 is 1.
         std: likewise, at least 1/255 so that constant images can be normalised.
         flip_invariant: whether a flipped image is as likely as the original (false for digits, letters and grey images).
-        fingerprint: hash of the files (path, size, modification time) or arrays, and the decode options.
+        fingerprint: hash of the images' names, classes, splits and contents, and of how they are decoded; a copy elsewhere has the same.
+        rule: how they are decoded; images that a model of this data set is to see elsewhere are decoded so too.
     """
 
     name: str
@@ -144,6 +164,7 @@ class Dataset:
     fingerprint: str
     source_kind: SourceKind
     flip_invariant: bool
+    rule: DecodeRule = PLAIN
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -16,6 +16,8 @@ from seewhy.data.codec import Bytes
 from seewhy.data.split_rules import Ints
 
 STD_FLOOR = 1 / 255
+DARK = 8
+"""Root mean square of the pixels (0 to 255) up to which an image is nearly black."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class ImageFacts:
     Attributes:
         sizes: int64 [N, 2], own height and width.
         grey: bool [N].
+        several: bool [N], whether the file has more pages or frames than the one that counts.
         hashes: uint64 [N], of the decoded pixels.
         sums: int64 [N, C], of the pixels by channel.
         squares: int64 [N, C], of the squared pixels by channel.
@@ -33,6 +36,7 @@ class ImageFacts:
 
     sizes: Ints
     grey: npt.NDArray[np.bool_]
+    several: npt.NDArray[np.bool_]
     hashes: npt.NDArray[np.uint64]
     sums: Ints
     squares: Ints
@@ -43,6 +47,7 @@ class ImageFacts:
         """Make the arrays to be filled."""
         return cls(
             np.zeros((count, 2), np.int64),
+            np.zeros(count, np.bool_),
             np.zeros(count, np.bool_),
             np.zeros(count, np.uint64),
             np.zeros((count, channels), np.int64),
@@ -72,6 +77,18 @@ class ImageFacts:
         square = self.squares[rows].sum(0).astype(np.float64) / total
         std = np.sqrt(np.maximum(square - mean * mean, 0)) / 255
         return tuple((mean / 255).tolist()), tuple(np.maximum(std, STD_FLOOR).tolist())
+
+
+def blank_and_dark(facts: ImageFacts, pixels: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which images are of one colour, and which of the others are nearly black, bool [N] each.
+
+    Args:
+        facts: of the images.
+        pixels: of one image, H W.
+    """
+    blank = (facts.sums**2 == facts.squares * pixels).all(1)
+    dark = (facts.squares.sum(1) <= DARK**2 * pixels * facts.squares.shape[1]) & ~blank
+    return blank, dark
 
 
 def pixel_hash(pixels: Bytes) -> npt.NDArray[np.uint64]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+import numpy as np
 import torch
 
 from seewhy.core.errors import InputError
 from seewhy.data import decoding, splitting
 from seewhy.data.audit import Audit, count
-from seewhy.data.cache import Progress
+from seewhy.data.cache_build import Progress
 from seewhy.data.dataset import Dataset, Split
 from seewhy.data.decoding import Decoded, DecodeOptions
-from seewhy.data.sources import Labels, list_images
+from seewhy.data.sources import ImageSource, Labels, list_images
 from seewhy.data.splitting import SplitOptions
 
 SHOWN = 20
@@ -33,7 +34,7 @@ class LoadOptions(TypedDict, total=False):
 
 
 def load_dataset(
-    source: str | Path,
+    source: ImageSource,
     *,
     decode: DecodeOptions | None = None,
     split: SplitOptions | None = None,
@@ -43,10 +44,10 @@ def load_dataset(
     data_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Make a data set of a folder of class folders, a built-in name or an `.npz` file.
+    """Make a data set of a folder of class folders, a built-in name, an `.npz` file or arrays.
 
     Args:
-        source: what to read; a built-in name wins over a folder of that name unless it is written with a separator.
+        source: what to read, see `list_images`; a built-in name wins over a folder of that name unless it is written with a separator.
         decode: shape and storage of the images.
         split: what is held out where the data do not say.
         labels: "required": there must be images of at least two classes; "optional": any images will do, and those without class folders are
@@ -67,7 +68,7 @@ def load_dataset(
     return splitting.split(decoded, split)
 
 
-def load_for_evaluation(source: str | Path, **options: Unpack[LoadOptions]) -> tuple[tuple[str, ...], Split]:
+def load_for_evaluation(source: ImageSource, **options: Unpack[LoadOptions]) -> tuple[tuple[str, ...], Split]:
     """Return the classes and the images on which a model is evaluated: the data's own test split, else every image.
 
     Takes and raises what `load_dataset` does; nothing is held out, whatever `split` says.
@@ -82,11 +83,12 @@ def load_for_evaluation(source: str | Path, **options: Unpack[LoadOptions]) -> t
         torch.cat([split.labels for split in splits]),
         [name for split in splits for name in split.names],
         data.train.store,
+        np.concatenate([split.hashes for split in splits]),
     )
     return data.classes, joined
 
 
-def check_dataset(source: str | Path, **options: Unpack[LoadOptions]) -> Audit:
+def check_dataset(source: ImageSource, **options: Unpack[LoadOptions]) -> Audit:
     """Report what is wrong with the images and the split; takes and raises what `load_dataset` does.
 
     Returns:

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from seewhy.core.errors import InputError, bad_value
-from seewhy.data import audit, split_rules
+from seewhy.data import audit, image_audit, split_rules
 from seewhy.data.audit import Issue
 from seewhy.data.dataset import Dataset, Split, Store
 from seewhy.data.decoding import Decoded
-from seewhy.data.facts import ImageFacts
+from seewhy.data.facts import ImageFacts, blank_and_dark
 from seewhy.data.sources import Catalog
-from seewhy.data.split_rules import LEFT_OUT, SPLIT_NAMES, TRAIN, Ints
+from seewhy.data.split_rules import LEFT_OUT, SPLIT_NAMES, TEST, TRAIN, VAL, Ints
 
 COMPARED = 256
 """Images whose pixels are compared at a time."""
@@ -28,6 +28,9 @@ class SplitOptions:
         val_fraction: share of the training images for validation; default 10%, at most 2,000.
         test_fraction: share for testing where the data bring neither a test nor a val split.
         seed: seed of the split.
+        keep_duplicates_together: whether identical images of a class go to one side of a split that is made here, so that a classifier is
+            not tested on what it was trained on. Where images repeat, that biases a likelihood: the data's own distribution repeats them
+            too. Default: as labels are required.
 
     Raises:
         InputError: a value is not allowed.
@@ -36,6 +39,7 @@ class SplitOptions:
     val_fraction: float | None = None
     test_fraction: float = 0.15
     seed: int = 0
+    keep_duplicates_together: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -61,6 +65,10 @@ def split(decoded: Decoded, options: SplitOptions | None = None) -> Dataset:
     splits[list(facts.unreadable)] = LEFT_OUT
     labels, classes, emptied = _usable_classes(catalog, splits)
     duplicates = find_duplicates(facts, decoded.store, splits)
+    together = options.keep_duplicates_together
+    if together is None:
+        together = catalog.labels_required
+    given = set(np.unique(splits).tolist())
     splits = split_rules.assign(
         splits,
         labels,
@@ -68,18 +76,19 @@ def split(decoded: Decoded, options: SplitOptions | None = None) -> Dataset:
         val_fraction=options.val_fraction,
         test_fraction=options.test_fraction,
         seed=options.seed,
-        duplicates=duplicates,
+        duplicates=duplicates if together else None,
     )
     mean, std = facts.moments(splits == TRAIN, height * width)
     by_name = {
-        name: _split_of(np.flatnonzero(splits == number), labels, catalog, decoded.store)
-        for number, name in enumerate(SPLIT_NAMES)
+        name: _split_of(np.flatnonzero(splits == number), labels, decoded) for number, name in enumerate(SPLIT_NAMES)
     }
     issues = [
         *catalog.issues,
         *audit.unreadable(decoded.unreadable),
         *audit.emptied_classes(emptied),
-        *_split_issues(decoded, splits, labels, classes, duplicates),
+        *audit.classes(labels, splits, classes),
+        *_image_issues(decoded, splits),
+        *_duplicate_issues(decoded, splits, labels, classes, duplicates, divided=bool(given & {VAL, TEST}) or together),
     ]
     data = Dataset(
         name=catalog.name,
@@ -96,21 +105,38 @@ def split(decoded: Decoded, options: SplitOptions | None = None) -> Dataset:
         fingerprint=decoded.fingerprint,
         source_kind=catalog.kind,
         flip_invariant=channels == 3 if catalog.flip_invariant is None else catalog.flip_invariant,
+        rule=decoded.rule,
     )
     return replace(data, audit=replace(data.audit, summary=f"{data.summary()}\n{data.table()}"))
 
 
-def _split_issues(
-    decoded: Decoded, splits: Ints, labels: Ints, classes: tuple[str, ...], duplicates: Ints
-) -> list[Issue]:
-    """Return what is wrong with the images that are used, and with the split."""
-    facts, used = decoded.facts, splits != LEFT_OUT
+def _image_issues(decoded: Decoded, splits: Ints) -> list[Issue]:
+    """Return what is wrong with the images that are used."""
+    facts, shape, used = decoded.facts, decoded.shape, np.flatnonzero(splits != LEFT_OUT)
+    blank, dark = (mask[used] for mask in blank_and_dark(facts, shape[0] * shape[1]))
+    names = decoded.catalog.names
+
+    def named(rows: Ints) -> list[str]:
+        return [names[row] for row in rows.tolist()]
+
     return [
-        *audit.classes(labels, splits, classes),
-        *audit.duplicates(duplicates, labels, splits, decoded.catalog.names, classes),
-        *audit.sizes(facts.sizes[used], decoded.shape),
-        *audit.colours(facts.grey[used], decoded.shape[2], asked=decoded.options.channels is not None),
+        *image_audit.blank(named(used[blank])),
+        *image_audit.dark(named(used[dark]), len(used)),
+        *image_audit.sizes(facts.sizes[used], shape, decoded.rule.fit),
+        *image_audit.extremes(facts.sizes[used], named(used), shape, decoded.rule.fit),
+        *image_audit.deep(decoded.rule.peaks),
+        *image_audit.several(named(used[facts.several[used]])),
+        *image_audit.colours(facts.grey[used], shape[2], asked=decoded.options.channels is not None),
     ]
+
+
+def _duplicate_issues(
+    decoded: Decoded, splits: Ints, labels: Ints, classes: tuple[str, ...], duplicates: Ints, *, divided: bool
+) -> list[Issue]:
+    """Report identical images: as faults, or, where a split was made image by image, as what the data are like."""
+    if divided:
+        return audit.duplicates(duplicates, labels, splits, decoded.catalog.names, classes)
+    return audit.repeated(duplicates, splits)
 
 
 def _usable_classes(catalog: Catalog, splits: Ints) -> tuple[Ints, tuple[str, ...], list[str]]:
@@ -141,7 +167,9 @@ def find_duplicates(facts: ImageFacts, store: Store, splits: Ints) -> Ints:
     return first
 
 
-def _split_of(rows: Ints, labels: Ints, catalog: Catalog, store: Store) -> Split:
+def _split_of(rows: Ints, labels: Ints, decoded: Decoded) -> Split:
     """Make a split of its rows."""
-    names = [catalog.names[row] for row in rows.tolist()]
-    return Split(torch.from_numpy(rows), torch.from_numpy(labels[rows]), names, store)
+    names = [decoded.catalog.names[row] for row in rows.tolist()]
+    return Split(
+        torch.from_numpy(rows), torch.from_numpy(labels[rows]), names, decoded.store, decoded.facts.hashes[rows]
+    )

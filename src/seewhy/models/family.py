@@ -218,12 +218,14 @@ class Evaluated:
         figures: an object with `to_json()`, such as `seewhy.metrics.ClassificationMetrics`.
         lines: the same for people.
         arrays: by image, to be kept in the run's predictions/SPLIT.npz; {} for nothing.
+        notes: what must be known to read the figures.
     """
 
     split: str
     figures: Any
     lines: Sequence[str]
     arrays: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

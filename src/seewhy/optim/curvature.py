@@ -84,7 +84,8 @@ def _split(v: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     return [part.view(tensor.shape).to(tensor.dtype) for part, tensor in zip(parts, like, strict=True)]
 
 
-def _validate_differentiable(loss: Tensor) -> None:
+def validate_differentiable(loss: Tensor) -> None:
+    """Raise InputError unless the loss is one real number with its graph."""
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         came = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise InputError(f"closure: must return the loss as a tensor of one number, got {came}; return its mean or sum")
@@ -100,22 +101,42 @@ def _derivative(outputs: Sequence[Tensor], inputs: Sequence[Tensor], along: Sequ
     pairs = [(output, v) for output, v in zip(outputs, along, strict=True) if output.requires_grad]
     if not pairs:
         return tuple(torch.zeros_like(tensor) for tensor in inputs)
-    return torch.autograd.grad(
-        [output for output, _ in pairs], inputs, [v for _, v in pairs], retain_graph=True, materialize_grads=True
+    try:
+        return torch.autograd.grad(
+            [output for output, _ in pairs], inputs, [v for _, v in pairs], retain_graph=True, materialize_grads=True
+        )
+    except RuntimeError as error:
+        raise _without_second(error) from error
+
+
+def _without_second(error: RuntimeError) -> Exception:
+    """Return the error where there is no second derivative because the function was compiled; else the error itself."""
+    if "double backward" not in str(error):
+        return error
+    return InputError(
+        "closure: a function of torch.compile has no second derivatives; give the function itself, or take lbfgs, which needs none"
     )
 
 
 def _gradient(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return the gradient as a function of the parameters."""
-    _validate_differentiable(loss)
+    validate_differentiable(loss)
     try:
-        gradients = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
+        present = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
     except RuntimeError as error:
         if "second time" not in str(error):
             raise
         raise InputError(
             "closure: must not call backward, which frees the graph that curvature is computed from; only return the loss"
         ) from error
+    if all(part is None for part in present):
+        raise InputError(
+            "closure: must return a loss that depends on the parameters, got one that depends on none of them"
+        )
+    gradients = tuple(
+        torch.zeros_like(parameter) if part is None else part
+        for part, parameter in zip(present, parameters, strict=True)
+    )
     if any(part.layout != torch.strided for part in gradients):
         raise InputError("params: must have dense gradients, got a sparse one; make the embedding with sparse=False")
     return gradients
@@ -196,6 +217,8 @@ def hessian_matrix(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, 
                     flat, parameters, units, retain_graph=True, is_grads_batched=True, allow_unused=True
                 )
             except RuntimeError as error:
+                if isinstance(compiled := _without_second(error), InputError):
+                    raise compiled from error
                 raise InputError(
                     f"curvature: the exact Hessian needs operations that torch.func.vmap knows, got {error}; "
                     "choose curvature='hessian'"

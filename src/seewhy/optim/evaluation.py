@@ -16,11 +16,16 @@ from torch import Tensor
 
 from seewhy.core.errors import InputError
 from seewhy.optim.flat import Flat
+from seewhy.optim.noise import Noise, Verdict
 from seewhy.optim.updates import Memory
 from seewhy.optim.vectors import EMPTY, Products, fetch
 
 Closure = Callable[[], Any]
 EPS = {kind: torch.finfo(kind).eps for kind in (torch.float64, torch.float32, torch.bfloat16)}
+
+
+class Exhausted(Exception):  # noqa: N818  a limit is no error
+    """No evaluation is left of those that were allowed."""
 
 
 @dataclass
@@ -71,14 +76,17 @@ class Evaluator:
         flat: the parameters.
         sign: 1 to minimise, -1 to maximise.
         count: evaluations so far.
+        limit: the count at which `Exhausted` is raised instead.
         eps: the relative rounding of the last loss.
+        noise: what was seen of the function's.
     """
 
     def __init__(self, flat: Flat, *, maximize: bool) -> None:
         self.flat = flat
         self.sign = -1.0 if maximize else 1.0
-        self.count = 0
+        self.count, self.limit = 0, math.inf
         self.eps = EPS[torch.float64]
+        self.noise = Noise()
 
     def __call__(
         self,
@@ -101,11 +109,17 @@ class Evaluator:
             The product, if it is needed, then the numbers.
 
         Raises:
-            InputError: the loss is not one real number of at least bf16, or a gradient is sparse.
+            InputError: the loss is not one real number of at least bf16, or a gradient is sparse or lacking.
+            Exhausted: no evaluation is left.
         """
-        with torch.enable_grad():
-            loss = closure()
+        if self.count >= self.limit:
+            raise Exhausted
         self.count += 1
+        with torch.enable_grad():
+            returned = loss = closure()
+        if isinstance(loss, Tensor):
+            loss = _number(loss)
+        self._validate_gradients()
         g = self.flat.gather_grads(point.g)
         if self.sign < 0.0:
             g.neg_()
@@ -117,7 +131,6 @@ class Evaluator:
         if waits:
             numbers += reversed(torch.aminmax(g))
         if isinstance(loss, Tensor):
-            loss = _number(loss)
             self.eps = EPS[loss.dtype]
             numbers.append(loss)
         fetched, point.projections = fetch(numbers, None if memory is None else memory.project(g))
@@ -127,11 +140,64 @@ class Evaluator:
         if waits:
             point.largest = max(-rest.pop(), rest.pop())
         point.norm = math.sqrt(squared) if squared >= 0.0 else math.nan
+        if squared == 0.0:
+            self._validate_backward(returned)
+        if self.count == 1:
+            self.noise.scale = abs(point.value)
         return rest
 
-    def noise(self, point: Point) -> float:
-        """Return the error that rounding may leave in the point's value."""
-        return 10.0 * self.eps * abs(point.value)
+    def error(self, point: Point) -> float:
+        """Return the error that rounding, and noise as far as it was seen, may leave in the point's value."""
+        return max(10.0 * self.eps * abs(point.value), self.noise.level)
+
+    def compare(self, closure: Closure, point: Point, into: Point) -> Verdict:
+        """Evaluate once more at the same parameters, into another point, and say what the two values show."""
+        self(closure, into)
+        return self.noise.compare(point.value, into.value, eps=self.eps, sign=self.sign)
+
+    def _validate_gradients(self) -> None:
+        if all(tensor.grad is None for tensor in self.flat.tensors):
+            raise InputError(
+                "closure: left no gradient on any parameter; compute the loss from the parameters, and call loss.backward() in the closure"
+            )
+
+    def _validate_backward(self, loss: Any) -> None:
+        """Raise InputError where the gradient vanishes because nobody called backward."""
+        if not isinstance(loss, Tensor) or not loss.requires_grad:
+            return
+        try:
+            gradients = torch.autograd.grad(loss, self.flat.tensors, allow_unused=True)
+        except RuntimeError:  # backward was called, and freed the graph
+            return
+        if any(gradient is not None and bool(gradient.any()) for gradient in gradients):
+            raise InputError(
+                "closure: left gradients of zero, but the loss has others; call loss.backward() in the closure"
+            )
+
+
+def validate_step(optimizer: torch.optim.Optimizer, closure: object, overlap: object = None) -> None:
+    """Raise InputError unless a step can begin: a closure that can be called, and no loss scaling.
+
+    Args:
+        optimizer: whose step it is; torch.amp.GradScaler leaves its scale on optimisers that say so (`_step_supports_amp_scaling`).
+        closure: what `step` was given.
+        overlap: likewise, or None.
+    """
+    kind = type(optimizer).__name__
+    if hasattr(optimizer, "grad_scale"):
+        vars(optimizer).pop("grad_scale")  # torch leaves it for this step, and for ever where the step raises
+        vars(optimizer).pop("found_inf", None)
+        raise InputError(
+            f"GradScaler: {kind} evaluates the loss several times a step, and scaled gradients do not belong to it; "
+            f"call optimizer.step(closure) without a scaler, in float32 or torch.bfloat16"
+        )
+    if closure is None:
+        raise InputError(
+            f"closure: {kind}.step evaluates the loss several times, got no closure; pass a function that computes it from the parameters"
+        )
+    for name, value in (("closure", closure), ("overlap", overlap)):
+        if value is not None and not callable(value):
+            raise InputError(f"{name}: must be a function without arguments, got {type(value).__name__}")
 
 
 def validate_autocast(device: torch.device) -> None:

@@ -72,8 +72,10 @@ def build(
             rmsprop              alpha = 0.9, momentum = 0, eps = 1e-8
             adam, adamw          betas = (0.9, 0.999), eps = 1e-8
             newton               max_cg = 30
-            damped_newton        max_cg = 30, levenberg = 1
-            dfp, bfgs            line_search = "strong_wolfe", c1 = 1e-4, c2 = 0.9
+            damped_newton        max_cg = 30, line_search = "backtracking", c1 = 1e-4
+            hessian_free         max_cg = 30, levenberg = 1, c1 = 1e-4
+            dfp                  line_search = "strong_wolfe", c1 = 1e-4, c2 = 0.1
+            bfgs                 line_search = "strong_wolfe", c1 = 1e-4, c2 = 0.9
             lbfgs                history = 10, line_search = "strong_wolfe", c1 = 1e-4, c2 = 0.9
 
     Raises:

@@ -5,9 +5,9 @@ A search sees one function of one number, phi(t) = f(w + t d), through phi(t) ->
     sufficient decrease (Armijo)     phi(t) <= phi(0) + c1 t phi'(0)
     strong curvature                 |phi'(t)| <= c2 |phi'(0)|
 
-`backtracking` asks for the first, `strong_wolfe` for both (More & Thuente 1994). A value or slope that is not finite counts as too far. Near a
-minimum, rounding hides the decrease: with `noise`, an error of phi, a step is also taken where the value stayed within the noise and the slope
-shows the decrease, (2 c1 - 1) phi'(0) >= phi'(t) >= c2 phi'(0) (Hager & Zhang 2005).
+`backtracking` asks for the first, `strong_wolfe` for both (More & Thuente 1994), `exact` for a slope of nothing. A value or slope that is not
+finite counts as too far. Near a minimum, rounding hides the decrease: with `noise`, an error of phi, a step is also taken where the value stayed
+within the noise and the slope shows the decrease, (2 c1 - 1) phi'(0) >= phi'(t) >= c2 phi'(0) (Hager & Zhang 2005).
 """
 
 from __future__ import annotations
@@ -172,6 +172,60 @@ def strong_wolfe(
         elif not trial.t < now.t < roof:
             return _ended(now, count, "interval")
     return _ended(now, max_eval, "max_eval")
+
+
+EXACT = 1e-9
+"""Share of the slope that an exact search leaves at most."""
+
+ENOUGH = 0.9
+"""The same where noise ends it earlier."""
+
+
+def exact(
+    phi: Phi,
+    value: float,
+    slope: float,
+    *,
+    step: float = 1.0,
+    noise: float = 0.0,
+    max_eval: int = 20,
+) -> Search:
+    """Find the minimiser along the line, argmin over t of phi(t): the nearest one, to nine digits of the slope.
+
+    The slope of a quadratic is a line, phi'(t) = phi'(0) + t d'H d, so that one trial gives the curvature d'H d and with it the minimiser,
+    t = -phi'(0) / (d'H d). Where the slope does not vanish there, phi is no quadratic, and `strong_wolfe` goes on from there to the same end.
+
+    Args:
+        phi: t -> (value, slope).
+        value: phi(0).
+        slope: phi'(0) < 0.
+        step: the first t.
+        noise: error of phi, see the module.
+        max_eval: the most evaluations.
+    """
+    if not slope < 0.0:
+        return Search(0.0, value, slope, 0, "not_descent")
+    trials = {}
+
+    def known(t: float) -> tuple[float, float]:
+        if t not in trials:
+            trials[t] = phi(t)
+        return trials[t]
+
+    there, slope_there = known(step)
+    if there <= value + noise and abs(slope_there) <= EXACT * -slope:
+        return Search(step, there, slope_there, 1, "met")
+    bends = math.isfinite(there) and slope_there > slope
+    t = step * slope / (slope - slope_there) if bends and max_eval > 1 else step
+    t = t if 0.0 < t < math.inf else step
+    known(t)
+    left = max_eval - len(trials) + 1  # t itself is known
+    result = strong_wolfe(known, value, slope, step=t, c1=EXACT, c2=EXACT, noise=noise, max_eval=left)
+    if not result.met:  # so many digits are lost in noise: take the least slope
+        least = min((t for t in trials if trials[t][0] <= value + noise), key=lambda t: abs(trials[t][1]), default=0.0)
+        if least > 0.0 and abs(trials[least][1]) <= ENOUGH * -slope:
+            result = Search(least, *trials[least], 0, "met")
+    return result._replace(evaluations=len(trials))
 
 
 def _ended(now: _Interval, count: int, reason: SearchReason) -> Search:

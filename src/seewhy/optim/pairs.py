@@ -36,6 +36,7 @@ class Pairs:
     """
 
     limited = True
+    explores = False
 
     def __init__(self, m: int, n: int, *, dtype: torch.dtype, device: torch.device) -> None:
         """Args: m: the most pairs. n: length. dtype: of the block, which may be narrower than the vectors."""
@@ -48,6 +49,16 @@ class Pairs:
         self.widened = self.narrowed
         self.inverse, self.YY, self.E = np.zeros((m, m)), np.zeros((m, m)), np.zeros(m)
         self.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but the views, which a copy has to make anew."""
+        return {name: value for name, value in vars(self).items() if name not in ("slots", "rows", "small")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what `__getstate__` returned."""
+        vars(self).update(state)
+        self.slots = list(zip(self.block[::2].unbind(), self.block[1::2].unbind(), strict=True))
+        self._hold(self.count, self.following)
 
     def clear(self) -> None:
         """Drop all pairs."""
@@ -171,7 +182,7 @@ class Pairs:
 
 
 def two_loop(pairs: Pairs, g: Tensor) -> Tensor:
-    """Return D g (n) by the two-loop recursion (Nocedal 1980, Mathematics of Computation 35, 773-782): the twin of `Pairs.direction`."""
+    """Return D g (n) by the two-loop recursion (Nocedal 1980, Mathematics of Computation 35, 773-782): the counterpart of `Pairs.direction`."""
     ages = pairs.ages
     q, alphas = g.to(pairs.S.dtype), {}
     for row in reversed(ages):

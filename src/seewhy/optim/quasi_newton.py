@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from seewhy.core.errors import InputError, bad_value
+from seewhy.optim.dense import Dense
 from seewhy.optim.flat import Flat
 from seewhy.optim.pairs import Pairs
-from seewhy.optim.step_loop import LineSearch, QuasiNewton, StepOptions
-from seewhy.optim.updates import Dense, Memory, Update, bfgs, dfp
+from seewhy.optim.step_loop import QuasiNewton
+from seewhy.optim.step_options import LineSearch, StepOptions
+from seewhy.optim.updates import Memory, Update, bfgs, dfp
 
 DENSE_LIMIT = 40_000
 
@@ -26,14 +28,14 @@ class BFGS(QuasiNewton):
     Args:
         params: parameters in one group; float32, float64 or bf16 (then D is float32).
         lr: the first t that a search tries.
-        line_search: "strong_wolfe", "backtracking", "none" (t = lr), or a function that is called as `strong_wolfe` is.
+        line_search: "strong_wolfe", "exact" (argmin over t), "backtracking", "none" (t = lr), or a function that is called as `strong_wolfe` is.
         c1: of the sufficient decrease that a search asks for.
         c2: of the slope that a strong Wolfe search leaves at most, as a share; more than c1.
         max_iter: iterations a step.
         max_eval: evaluations a step; None for any number.
         gtol: the step ends where no entry of the gradient is larger.
         maximize: climb.
-        D0: symmetric and positive definite, (n, n), to start from; None for the identity, scaled after the first step.
+        D0: symmetric and positive definite, (n, n), to start from; None for the identity, scaled as `seewhy.optim.dense` says.
 
     Raises:
         InputError: an option is out of range; several groups with options; parameters that are sparse, complex, fp16, or too many.
@@ -61,7 +63,8 @@ class BFGS(QuasiNewton):
 class DFP(QuasiNewton):
     """Davidon's (1959), Fletcher and Powell's (1963) method: as `BFGS`, with D <- D + s s'/(s'y) - D y y'D/(y'D y).
 
-    It recovers much more slowly than BFGS from a bad D; it is here for comparison.
+    It recovers much more slowly than BFGS from a bad D, and depends on searches that are nearly exact: c2 is 0.1, and D0 the identity as it is.
+    With c2 = 0.9 it solves 23 of 54 test runs, with 0.1 it solves 50 (docs/optimisers.md).
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class DFP(QuasiNewton):
         lr: float = 1.0,
         line_search: str | LineSearch = "strong_wolfe",
         c1: float = 1e-4,
-        c2: float = 0.9,
+        c2: float = 0.1,
         max_iter: int = 20,
         max_eval: int | None = None,
         gtol: float = 1e-7,
@@ -137,4 +140,4 @@ def _dense(flat: Flat, update: Update, D0: Tensor | None) -> Memory:
         if D0.shape != (flat.n, flat.n):
             raise bad_value("D0", tuple(D0.shape), f"of shape {(flat.n, flat.n)}")
         D0 = D0.detach().to(dtype=flat.dtype, device=flat.device)
-    return Dense(flat.n, update, D0, scaled=update is bfgs, dtype=flat.dtype, device=flat.device)
+    return Dense(flat.n, update, D0, explores=update is bfgs, dtype=flat.dtype, device=flat.device)

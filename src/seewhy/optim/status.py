@@ -17,6 +17,8 @@ Reason = Literal[
     "converged",
     "precision",
     "line_search",
+    "wrong_gradient",
+    "stationary",
     "not_finite",
     "not_deterministic",
     "max_iter",
@@ -29,6 +31,8 @@ MESSAGES: dict[Reason, str] = {
     "converged": "The gradient is as small as was asked for.",
     "precision": "The value cannot fall further at this precision; the gradient is larger than was asked for.",
     "line_search": "No lower value was found, neither along the search direction nor along the gradient.",
+    "wrong_gradient": "The value does not change as the gradient says: is it scaled (GradScaler), clipped, accumulated, or of another loss?",
+    "stationary": "The gradient is as small as was asked for, but the curvature is negative along some direction: stationary, not a minimum.",
     "not_finite": "The value or the gradient is not finite where the step starts; the parameters are as they were.",
     "not_deterministic": "The closure gives different values at the same parameters.",
     "max_iter": "The iterations that were allowed are used up.",
@@ -44,11 +48,13 @@ CODES: dict[Reason, int] = {
     "max_eval": 1,
     "precision": 2,
     "line_search": 2,
+    "wrong_gradient": 2,
+    "stationary": 5,
     "not_finite": 3,
     "not_deterministic": 4,
     "callback": 99,
 }
-"""SciPy's numbers where it has one: 0 success, 1 a limit, 2 loss of precision, 3 not finite, 99 the callback."""
+"""SciPy's numbers where it has one: 0 success, 1 a limit, 2 loss of precision, 3 not finite, 99 the callback; of its own, 4 and 5."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +106,11 @@ class Result:
         grad: the gradient at x, with its shape.
         nit: iterations.
         nfev: evaluations of f, each with its gradient.
-        success: whether the gradient is as small as was asked for.
-        status: 0 converged, 1 a limit was reached, 2 precision or line search, 3 not finite, 4 not deterministic, 99 callback.
+        success: whether the gradient is as small as was asked for, and nothing shows that the point is no minimum.
+        status: 0 converged, 1 a limit was reached, 2 precision or line search, 3 not finite, 4 not deterministic,
+            5 stationary but not a minimum, 99 callback.
         message: the same in a sentence.
+        nhev: evaluations of f with its second derivatives that tested the end of a quasi-Newton method, not among nfev.
     """
 
     x: Tensor
@@ -113,3 +121,4 @@ class Result:
     success: bool
     status: int
     message: str
+    nhev: int = 0

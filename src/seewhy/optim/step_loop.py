@@ -12,92 +12,60 @@ search and of the pair from `overlap`, a closure over some samples that this bat
 
 **When something goes wrong.** A limited memory is cleared by a direction that is orthogonal to the gradient but for rounding: it is cheap
 to rebuild, and steepest descent then does better (Zoutendijk's condition; L-BFGS-B does so where its factorisation fails). A search without a
-lower value is repeated once along the gradient, with the memory cleared. If that fails too, the parameters are restored to where the step began,
-and `status` says why. A value or gradient that is not finite counts as too far.
+lower value is repeated once along the gradient, with the memory cleared. If that fails too, the parameters are restored to the last accepted
+point, and `status` says why; so they are when the closure raises, or is interrupted. A value or gradient that is not finite counts as too far.
+A closure whose values differ a little between calls is searched down to its noise (`seewhy.optim.noise`).
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from seewhy.core.errors import InputError, bad_value, unknown_name
-from seewhy.optim.evaluation import Closure, Evaluator, Point, validate_autocast
+from seewhy.core.errors import InputError
+from seewhy.optim.evaluation import Closure, Evaluator, Exhausted, Point, validate_autocast, validate_step
 from seewhy.optim.flat import Flat, one_group
-from seewhy.optim.line_search import Search, backtracking, strong_wolfe
+from seewhy.optim.line_search import Search
+from seewhy.optim.noise import Noise
 from seewhy.optim.status import Reason, Status
+from seewhy.optim.step_options import LINE_SEARCHES, Counts, Line, StepOptions, search_along
 from seewhy.optim.updates import Change, Memory, damped, damping
 from seewhy.optim.vectors import EMPTY, subtract
 
-LineSearch = Callable[..., Search]
-LINE_SEARCHES: dict[str, LineSearch | None] = {"strong_wolfe": strong_wolfe, "backtracking": backtracking, "none": None}
-
 CURVATURE = 1e-8
-"""A pair counts if s'y > CURVATURE s'Bs."""
+"""A pair counts if s'y > CURVATURE s'Bs; the first one, whose B = I has no scale, if the slope changed by that share."""
 DAMPING = 0.2
 """Damped pairs have s'y >= DAMPING s'Bs."""
 ANGLE = 5e-8
 """A direction whose cosine with -g is smaller clears a limited memory: the root of the noise, 10 eps in float64."""
 SEARCH_EVALUATIONS = 20
+FURTHER = 2.02
+"""An exploring memory's first t is at most FURTHER times the one that would repeat the last decrease on a parabola (as in SciPy's BFGS)."""
 
-
-@dataclass(frozen=True)
-class StepOptions:
-    """The options of the step loop, as in `seewhy.optim.BFGS`.
-
-    Raises:
-        InputError: an option is out of range.
-    """
-
-    lr: float
-    line_search: str | LineSearch
-    c1: float
-    c2: float
-    max_iter: int
-    max_eval: int | None
-    gtol: float
-    maximize: bool
-
-    def __post_init__(self) -> None:
-        if isinstance(self.line_search, str) and self.line_search not in LINE_SEARCHES:
-            raise unknown_name("line_search", self.line_search, LINE_SEARCHES)
-        if not 0.0 < self.lr < math.inf:
-            raise bad_value("lr", self.lr, "more than 0 and finite", "1 is right for a line search")
-        if not 0.0 < self.c1 < 1.0:
-            raise bad_value("c1", self.c1, "more than 0 and less than 1")
-        if not self.c1 < self.c2 < 1.0:
-            raise bad_value("c2", self.c2, f"more than c1, {self.c1:g}, and less than 1")
-        for name, value in (("max_iter", self.max_iter), ("max_eval", self.max_eval)):
-            if value is not None and value < 1:
-                raise bad_value(name, value, "at least 1")
-        if not self.gtol >= 0.0:
-            raise bad_value("gtol", self.gtol, "at least 0")
-
-
-@dataclass
-class _Counts:
-    iterations: int = 0
-    skipped_pairs: int = 0
-    damped_pairs: int = 0
-    restarts: int = 0
-
-
-class _Line(NamedTuple):
-    """phi'(0), d'Bd, and the cosine of d with -g."""
-
-    slope: float
-    curvature: float
-    cosine: float
+LASTING = (
+    "_closed",
+    "_flat",
+    "_memory",
+    "_here",
+    "_there",
+    "_counts",
+    "_known",
+    "_predicted",
+    "_decrease",
+    "_evaluate",
+    "status",
+)
+"""What a copy of an optimiser takes along, beside what torch's own copies do."""
 
 
 class QuasiNewton(torch.optim.Optimizer):
     """The step loop. `BFGS`, `DFP` and `LBFGS` give it a memory."""
+
+    _step_supports_amp_scaling = True  # it supports none: torch.amp.GradScaler.step then reaches `step`, which says so
 
     def __init__(self, params: Iterable[Any], options: StepOptions, make: Callable[[Flat], Memory]) -> None:
         self._closed = False
@@ -108,8 +76,9 @@ class QuasiNewton(torch.optim.Optimizer):
         empty = self._flat.empty
         self._here, self._there = Point(empty(), empty()), Point(empty(), empty())
         self._d, self._tried = self._here.g, math.nan
-        self._counts = _Counts()
-        self._known, self._predicted = False, 0.0
+        self._counts = Counts()
+        self._known, self._predicted, self._decrease = False, 0.0, 0.0
+        self._reached, self._updating = False, False
         self._evaluate = Evaluator(self._flat, maximize=options.maximize)
         self.status = Status(math.nan, math.nan, 0, 0, 0.0, "progress")
 
@@ -148,16 +117,25 @@ class QuasiNewton(torch.optim.Optimizer):
             The loss where the step began.
 
         Raises:
-            InputError: there is no closure, its loss is not one real number, it runs in fp16 autocast, or a gradient is sparse.
+            InputError: there is no closure, it leaves no gradient, its loss is not one real number, it runs in fp16 autocast or with a
+                GradScaler, or a gradient is sparse.
         """
-        if closure is None:
-            raise InputError(
-                f"closure: {type(self).__name__}.step evaluates the loss several times, got no closure; "
-                "pass one that clears the gradients, calls backward and returns the loss"
-            )
+        validate_step(self, closure, overlap)
+        assert closure is not None, "validated"
         validate_autocast(self._flat.device)
+        most = self.param_groups[0]["max_eval"]
+        self._evaluate.limit = math.inf if most is None else self._evaluate.count + most
+        self._reached = False
+        try:
+            return self._step(closure, overlap, on_gradient, fresh=fresh)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _step(
+        self, closure: Closure, overlap: Closure | None, on_gradient: Callable[[], object] | None, *, fresh: bool
+    ) -> Tensor:
         group = self.param_groups[0]
-        budget = self._evaluate.count + (group["max_eval"] or 1_000_000_000)
         check = fresh and group["line_search"] != "none" and overlap is None
         reason = self._begin(closure, on_gradient, check=check, fresh=fresh)
         began = torch.tensor(self._evaluate.sign * self._here.value, dtype=self._flat.dtype)
@@ -168,44 +146,56 @@ class QuasiNewton(torch.optim.Optimizer):
             if self._here.within(group["gtol"]):
                 reason = "converged"
                 break
-            if self._evaluate.count >= budget:
-                reason = "max_eval"
-                break
-            reason, length = self._iterate(closure, overlap, budget)
-        if reason == "progress" and overlap is None and self._here.within(group["gtol"]):
+            try:
+                reason, length = self._iterate(closure, overlap)
+            except Exhausted:
+                reason, length = self._restore("max_eval")
+        if reason in ("progress", "max_eval") and overlap is None and self._here.within(group["gtol"]):
             reason = "converged"
         self._known = overlap is None and reason != "not_finite"
-        here = self._here
         self.status = Status(
-            self._evaluate.sign * here.value,
-            here.norm,
+            self._evaluate.sign * self._here.value,
+            self._here.norm,
             self._evaluate.count,
             step_length=length,
             reason=reason,
-            gradient_max=here.largest,
+            gradient_max=self._here.largest,
             **vars(self._counts),
         )
         return began
+
+    def _abandon(self) -> None:
+        """Go back to the last accepted point, in the middle of anything."""
+        self._known = False
+        if self._updating:  # the memory holds half of a pair
+            self._memory.clear()
+            self._predicted, self._decrease, self._updating = 0.0, 0.0, False
+        if self._reached:
+            self._flat.write(self._here.x)
+            self._flat.assign_grads(self._here.g * self._evaluate.sign)
 
     def _begin(self, closure: Closure, on_gradient: Callable[[], object] | None, *, check: bool, fresh: bool) -> Reason:
         """Evaluate where the parameters are, unless that is known."""
         here, there = self._here, self._there
         if not fresh and self._known and torch.equal(self._flat.read(there.x), here.x):
+            self._reached = True
             if on_gradient is not None:
                 self._flat.assign_grads(here.g * self._evaluate.sign)
                 on_gradient()
             return "progress"
         self._flat.read(here.x)
         self._evaluate(closure, here, self._memory)
+        self._reached = True
         if on_gradient is not None:
             on_gradient()
         if not here.finite:
             return "not_finite"
-        if check and self._evaluate.count == 1 and self._differs(closure):
+        check = check and self._evaluate.count == 1 < self._evaluate.limit
+        if check and self._evaluate.compare(closure, here, there) == "random":
             return "not_deterministic"
         return "progress"
 
-    def _iterate(self, closure: Closure, overlap: Closure | None, budget: int) -> tuple[Reason, float]:
+    def _iterate(self, closure: Closure, overlap: Closure | None) -> tuple[Reason, float]:
         """Make one iteration, if need be along the gradient."""
         while True:
             base = source = self._here
@@ -219,29 +209,39 @@ class QuasiNewton(torch.optim.Optimizer):
                 if not slope < 0.0:  # the overlap disagrees with its batch
                     source, slope = base, None
                     self._d = self._memory.direction(source.g, source.projections)
-            result, line = self._search(function, base, source, slope, budget)
+            result, line = self._search(function, base, source, slope)
             if result.step > 0.0:
                 self._update(result, base, source, line)
                 self._predicted = -result.step * line.slope
+                self._decrease = 0.0 if overlap is not None else base.value - result.value
                 self._here, self._there = self._there, self._here
                 self._counts.iterations += 1
                 return "progress", result.step
-            left = budget - self._evaluate.count
-            if left <= 0:
-                return self._restore("max_eval")
             self._flat.write(self._here.x)
-            if self._differs(function, base):
+            verdict = self._evaluate.compare(function, base, self._there)
+            if verdict == "random":
                 return self._restore("not_deterministic")
+            if verdict == "noisy":  # search again, with the noise that is known now
+                continue
             if self._memory.empty:
-                hopeless = -line.slope * min(1.0, 1.0 / max(self._here.norm, 1e-300)) <= self._evaluate.noise(base)
-                return self._restore("precision" if hopeless else "line_search")
+                return self._restore(self._failure(function, base, line))
             self._memory.clear()
-            self._predicted = 0.0
+            self._predicted, self._decrease = 0.0, 0.0
             self._counts.restarts += 1
 
-    def _search(
-        self, function: Closure, base: Point, source: Point, slope: float | None, budget: int
-    ) -> tuple[Search, _Line]:
+    def _failure(self, function: Closure, base: Point, line: Line) -> Reason:
+        """Return why there is no step along the gradient: its last digits are reached, or it is no gradient of this function."""
+        error, shorter = self._evaluate.error(base), min(1.0, 1.0 / max(self._here.norm, 1e-300))
+        if -line.slope * shorter <= error:
+            return "precision"
+        t = max(1e-6 * shorter, 1e3 * error / -line.slope) if line.slope < 0.0 else 0.0
+        if not t < shorter:
+            return "line_search"
+        self._try(function, base, t)
+        share = (base.value - self._there.value) / (-line.slope * t)
+        return "line_search" if 0.1 < share < 10.0 or share < 0.0 else "wrong_gradient"
+
+    def _search(self, function: Closure, base: Point, source: Point, slope: float | None) -> tuple[Search, Line]:
         """Search along d = -D g(source); `slope` is phi'(0) if it is known.
 
         Returns:
@@ -249,16 +249,11 @@ class QuasiNewton(torch.optim.Optimizer):
             those of the step, if there is one.
         """
         group = self.param_groups[0]
-        first = group["lr"]
-        if (
-            self._memory.empty
-        ):  # -d = g, of any size: as much gain as predicted for the last step, or a step of length 1
-            square = max(base.norm**2, 1e-300)
-            first *= self._predicted / square if self._predicted else min(1.0, square**-0.5)
         products = torch.dot(source.g, self._d), torch.dot(self._d, self._d)
+        first = self._first(base, products[0])
         slope_there, downhill, square = self._try(function, base, first, *products)
         slope = downhill if slope is None else slope
-        line = _Line(slope, -downhill, -downhill / max(math.sqrt(square) * source.norm, 1e-300))
+        line = Line(slope, -downhill, -downhill / max(math.sqrt(square) * source.norm, 1e-300))
         known = [(self._there.value, slope_there)]
 
         def phi(t: float) -> tuple[float, float]:
@@ -271,10 +266,13 @@ class QuasiNewton(torch.optim.Optimizer):
         search = LINE_SEARCHES[search] if isinstance(search, str) else search
         if search is None:
             return Search(first if self._there.finite else 0.0, self._there.value, slope_there, 1, "met"), line
-        left = max(1, min(SEARCH_EVALUATIONS, 1 + budget - self._evaluate.count))
-        constants = {"c1": group["c1"]} if search is backtracking else {"c1": group["c1"], "c2": group["c2"]}
-        noise = self._evaluate.noise(base)
-        result = search(phi, base.value, slope, step=first, noise=noise, max_eval=left, **constants)
+        left = 1 + self._evaluate.limit - self._evaluate.count  # the first is done
+        left = (
+            SEARCH_EVALUATIONS if left > SEARCH_EVALUATIONS else max(1, int(left) - 1)
+        )  # the last is for the best of them
+        noise = self._evaluate.error(base)
+        constants = {"c1": group["c1"], "c2": group["c2"]}
+        result = search_along(search, phi, base.value, slope, step=first, noise=noise, max_eval=left, **constants)
         if not result.met and not result.value < base.value:
             result = Search(0.0, base.value, slope, result.evaluations, result.reason)
         if result.step > 0.0 and result.step != self._tried:
@@ -282,6 +280,21 @@ class QuasiNewton(torch.optim.Optimizer):
             if not self._there.finite:
                 result = Search(0.0, base.value, slope, result.evaluations, result.reason)
         return result, line
+
+    def _first(self, base: Point, downhill: Tensor) -> float:
+        """Return the first t: lr, or less where the direction's length says little; `downhill` is d'g."""
+        group = self.param_groups[0]
+        first: float = group["lr"]
+        if (
+            self._memory.empty
+        ):  # -d = g, of any size: as much gain as predicted for the last step, or a step of length 1
+            square = max(base.norm**2, 1e-300)
+            return first * (self._predicted / square if self._predicted else min(1.0, square**-0.5))
+        searches = group["line_search"] not in ("none", "backtracking")  # which cannot lengthen a step
+        if self._memory.explores and searches and self._decrease > self._evaluate.error(base):
+            slope = downhill.item()
+            first = min(first, FURTHER * self._decrease / -slope) if slope < 0.0 else first
+        return first
 
     def _try(self, function: Closure, base: Point, t: float, *extra: Tensor) -> list[float]:
         """Evaluate at w + t d; return phi'(t), then the extra numbers."""
@@ -295,7 +308,7 @@ class QuasiNewton(torch.optim.Optimizer):
             there.value = math.inf
         return numbers
 
-    def _update(self, result: Search, base: Point, source: Point, line: _Line) -> None:
+    def _update(self, result: Search, base: Point, source: Point, line: Line) -> None:
         """Take in the pair of a step s = t d with s'Bs = t^2 d'Bd, B s = -t g(source), unless it has no curvature."""
         t, there = result.step, self._there
         if line.cosine < ANGLE and self._memory.limited and not self._memory.empty:
@@ -303,11 +316,13 @@ class QuasiNewton(torch.optim.Optimizer):
             self._counts.restarts += 1
             return
         sy, sBs = t * (result.slope - line.slope), t * t * line.curvature
-        damp = source is not base or self.param_groups[0]["line_search"] in ("backtracking", "none")
-        damp = damp and sy < DAMPING * sBs
-        if not damp and not sy > CURVATURE * sBs > 0.0:
+        noisy = source is not base or self.param_groups[0]["line_search"] in ("backtracking", "none")
+        damp, excess = noisy and sy < DAMPING * sBs, None if noisy else sBs / sy if sy > 0.0 else None
+        expected = -t * line.slope if self._memory.empty else sBs  # the size of D = I means nothing
+        if not damp and not sy > CURVATURE * expected > 0.0:
             self._counts.skipped_pairs += 1
             return
+        self._updating = True
         s, y = self._memory.buffers()
         if self._flat.narrow:
             subtract(there.x, base.x, out=s)
@@ -323,8 +338,10 @@ class QuasiNewton(torch.optim.Optimizer):
             theta, sy = damping(sy, sBs, least=DAMPING), DAMPING * sBs
             from_B = (1.0 - theta) * t * source.projections[: len(y_projections)]
             y_projections = theta * y_projections - from_B
-        exact = (sy, t * result.slope) if self._flat.dtype == torch.float64 and not self._flat.narrow else ()
-        projections = self._memory.update(Change(there.g, there.projections, y_projections, *exact))
+        exact = self._flat.dtype == torch.float64 and not self._flat.narrow
+        measured = {"sy": sy, "sg": t * result.slope} if exact else {}
+        projections = self._memory.update(Change(there.g, there.projections, y_projections, excess=excess, **measured))
+        self._updating = False
         there.projections = EMPTY if projections is None else projections
         self._counts.skipped_pairs += projections is None
 
@@ -333,20 +350,14 @@ class QuasiNewton(torch.optim.Optimizer):
         self._flat.set_grads(self._here.g * self._evaluate.sign)
         return reason, 0.0
 
-    def _differs(self, function: Closure, base: Point | None = None) -> bool:
-        """Evaluate once more at the same parameters; warn if the value is another."""
-        base = base or self._here
-        self._evaluate(function, self._there)
-        again = self._there.value
-        if again == base.value or abs(again - base.value) <= self._evaluate.noise(base):
-            return False
-        warnings.warn(
-            f"closure: gave {self._evaluate.sign * base.value:.9g} and then {self._evaluate.sign * again:.9g} at the same parameters; "
-            "a line search needs one function: hold the batch and dropout fixed during a step, or use line_search='none' with an overlap",
-            RuntimeWarning,
-            stacklevel=4,
-        )
-        return True
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all that a copy, a pickle or torch.save needs."""
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in LASTING}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what `__getstate__` returned."""
+        super().__setstate__(state)
+        self._d, self._tried, self._reached, self._updating = self._here.g, math.nan, False, False
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to go on to the bit. Tensors are references, as torch's are."""
@@ -357,6 +368,8 @@ class QuasiNewton(torch.optim.Optimizer):
             "memory": self._memory.state(),
             "known": self._known,
             "predicted": self._predicted,
+            "decrease": self._decrease,
+            "noise": self._evaluate.noise.state(),
             "g": here.g,
             "x": here.x,
             "projections": torch.from_numpy(here.projections.copy()),
@@ -376,9 +389,10 @@ class QuasiNewton(torch.optim.Optimizer):
             )
         super().load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
         loop, here = state_dict["quasi_newton"], self._here
-        self._evaluate.count, self._counts = loop["evaluations"], _Counts(**loop["counts"])
+        self._evaluate.count, self._counts = loop["evaluations"], Counts(**loop["counts"])
         self._memory.load(loop["memory"])
-        self._known, self._predicted = loop["known"], loop["predicted"]
+        self._known, self._predicted, self._decrease = loop["known"], loop["predicted"], loop["decrease"]
+        self._evaluate.noise = Noise(**loop["noise"])
         self._evaluate.sign = -1.0 if self.param_groups[0]["maximize"] else 1.0
         here.g.copy_(loop["g"])
         here.x.copy_(loop["x"])

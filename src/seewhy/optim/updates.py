@@ -6,7 +6,7 @@ Every update fulfils the secant condition D y = s, and keeps D positive definite
     DFP      D <- D + s s'/(s'y) - D y y' D/(y'D y)
     BFGS     D <- (I - s y'/(s'y)) D (I - y s'/(s'y)) + s s'/(s'y)
 
-L-BFGS keeps pairs in place of D (`seewhy.optim.pairs`).
+D is a matrix in `seewhy.optim.dense`; L-BFGS keeps pairs in its place (`seewhy.optim.pairs`).
 """
 
 from __future__ import annotations
@@ -23,44 +23,66 @@ BLOCK = 1 << 18
 """Numbers of D that a rank-two update touches at once, so that they stay in the processor's cache."""
 
 Update = Callable[..., Tensor]
-"""(D, s, y, in_place) -> D."""
+"""(D, s, y, Dy, in_place, further) -> D."""
+
+Outer = tuple[Tensor, Tensor]
+"""a (n), b (n): the matrix a b'."""
 
 
-def bfgs(D: Tensor, s: Tensor, y: Tensor, *, in_place: bool = False) -> Tensor:
+def bfgs(
+    D: Tensor,
+    s: Tensor,
+    y: Tensor,
+    *,
+    Dy: Tensor | None = None,
+    in_place: bool = False,
+    further: tuple[Outer, ...] = (),
+) -> Tensor:
     """Return the BFGS update of D (Broyden, Fletcher, Goldfarb, Shanno 1970).
 
     Args:
         D: symmetric, (n, n).
         s: (n).
         y: (n), with s'y > 0.
+        Dy: D y (n), where it is known, or where a part of D is kept elsewhere.
         in_place: write into D.
+        further: matrices to add in the same pass.
 
     Returns:
         D + s v' + v s', v = ((1 + y'Dy/(s'y)) s/2 - D y)/(s'y); symmetric to the bit if D is.
     """
-    Dy, sy = D @ y, torch.dot(s, y)
+    Dy, sy = D @ y if Dy is None else Dy, torch.dot(s, y)
     v = (0.5 * (1.0 + torch.dot(y, Dy) / sy) * s - Dy) / sy
-    return _add_outer(D if in_place else D.clone(), (s, v), (v, s))
+    return _add_outer(D if in_place else D.clone(), (s, v), (v, s), *further)
 
 
-def dfp(D: Tensor, s: Tensor, y: Tensor, *, in_place: bool = False) -> Tensor:
+def dfp(
+    D: Tensor,
+    s: Tensor,
+    y: Tensor,
+    *,
+    Dy: Tensor | None = None,
+    in_place: bool = False,
+    further: tuple[Outer, ...] = (),
+) -> Tensor:
     """Return the DFP update of D (Davidon 1959; Fletcher & Powell 1963); arguments as for `bfgs`.
 
     It is BFGS with s and y exchanged and D inverted.
     """
-    Dy = D @ y
+    Dy = D @ y if Dy is None else Dy
     p, q = s / torch.dot(s, y).sqrt(), Dy / torch.dot(y, Dy).sqrt()
-    return _add_outer(D if in_place else D.clone(), (p, p), (-q, q))
+    return _add_outer(D if in_place else D.clone(), (p, p), (-q, q), *further)
 
 
-def _add_outer(D: Tensor, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
-    """Add a b' + c d' to D, some rows at a time. Products and sums commute in floating point, so D stays symmetric to the bit."""
-    (a, b), (c, d) = first, second
+def _add_outer(D: Tensor, *pairs: Outer) -> Tensor:
+    """Add the a b' of all pairs to D, some rows at a time. Products and sums commute in floating point, so D stays symmetric to the bit."""
     rows = max(1, BLOCK // len(D))
+    (a, b), *others = pairs
     for start in range(0, len(D), rows):
         block = slice(start, start + rows)
         change = torch.outer(a[block], b)
-        change += torch.outer(c[block], d)
+        for c, d in others:
+            change += torch.outer(c[block], d)
         D[block] += change
     return D
 
@@ -93,6 +115,7 @@ class Change(NamedTuple):
         y_projections: the same of y, by differences.
         sy: s'y; None where s or y was rounded since it was measured.
         sg: s'g, likewise.
+        excess: s'Bs / s'y, by how much D predicted too much curvature; None where the pair is noisy: of batches, or without a search.
     """
 
     g: Tensor
@@ -100,6 +123,7 @@ class Change(NamedTuple):
     y_projections: Products
     sy: float | None = None
     sg: float | None = None
+    excess: float | None = None
 
 
 class Memory(Protocol):
@@ -107,9 +131,12 @@ class Memory(Protocol):
 
     Attributes:
         limited: whether it drops old pairs in any case, so that a restart costs little.
+        explores: whether D may be far too large in directions that no pair has shown, so that a search begins where the last decrease
+            suggests.
     """
 
     limited: bool
+    explores: bool
 
     @property
     def empty(self) -> bool:
@@ -146,6 +173,7 @@ class Identity:
 
     empty = True
     limited = False
+    explores = False
 
     def __init__(self, n: int, *, dtype: torch.dtype, device: torch.device) -> None:
         """Args: n: the length of the vectors."""
@@ -176,75 +204,3 @@ class Identity:
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over nothing."""
-
-
-class Dense:
-    """D as a matrix (n, n), updated in place."""
-
-    limited = False
-
-    def __init__(
-        self,
-        n: int,
-        rule: Update,
-        start: Tensor | None = None,
-        *,
-        scaled: bool = True,
-        dtype: torch.dtype,
-        device: torch.device,
-    ) -> None:
-        """Make D.
-
-        Args:
-            n: the length of the vectors.
-            rule: `bfgs` or `dfp`.
-            start: D before the first pair, taken as it is; None for the identity.
-            scaled: the identity becomes s'y/(y'y) I before its first update (Nocedal & Wright 2006, 6.20). That is small, and an error
-                that DFP corrects slowly.
-            dtype: of D and the vectors.
-            device: of D and the vectors.
-        """
-        self.pair = (torch.empty(n, dtype=dtype, device=device), torch.empty(n, dtype=dtype, device=device))
-        self.rule, self.scaled = rule, scaled
-        self.start = start
-        self.D: Tensor | None = None
-        self.clear()
-
-    @property
-    def empty(self) -> bool:
-        """Whether D is the identity, since no pair has come in."""
-        return self.D is None
-
-    def project(self, g: Tensor) -> None:
-        """Need nothing."""
-
-    def direction(self, g: Tensor, projections: Products) -> Tensor:
-        """Return -D g (n)."""
-        del projections
-        return -g if self.D is None else (self.D @ g).neg_()
-
-    def buffers(self) -> tuple[Tensor, Tensor]:
-        """Return two vectors (n)."""
-        return self.pair
-
-    def update(self, change: Change) -> Products:
-        """Update D."""
-        (s, y), D = self.pair, self.D
-        if D is None:
-            D = torch.eye(len(s), dtype=s.dtype, device=s.device)
-            if self.scaled:
-                D *= torch.dot(s, y) / torch.dot(y, y)
-        self.D = self.rule(D, s, y, in_place=True)
-        return change.projections
-
-    def clear(self) -> None:
-        """Go back to the start."""
-        self.D = None if self.start is None else self.start.clone()
-
-    def state(self) -> dict[str, Any]:
-        """Return D."""
-        return {"D": self.D}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Take over D."""
-        self.D = None if state["D"] is None else state["D"].clone()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from seewhy import data as seewhy_data
@@ -15,8 +15,9 @@ from seewhy.data import Split
 from seewhy.metrics import apply_temperature, classification_metrics, ensemble_metrics
 from seewhy.models.classifiers.family import format_metrics
 from seewhy.models.classifiers.objective import split_probabilities
-from seewhy.models.family import Engine, Evaluated
-from seewhy.models.predictor import Predictor
+from seewhy.models.family import Evaluated
+from seewhy.runs.folder import RunData, seen
+from seewhy.runs.inference import Member, of_members
 from seewhy.spec import RunSpec
 from seewhy.spec.generative import GenerativeSection
 from seewhy.training.build import absolute_source, data_options
@@ -26,16 +27,17 @@ Progress = Callable[[int, int], None]
 
 
 def evaluation_split(
-    spec: RunSpec, classes: Sequence[str], source: str | None, progress: Progress | None
-) -> tuple[str, Split]:
-    """Return the images to evaluate on, and what they are called.
+    spec: RunSpec, known: RunData, folder: Path, source: str | None, progress: Progress | None
+) -> tuple[str, Split, list[str]]:
+    """Return the images to evaluate on, what they are called, and what must be known to read the figures.
 
-    The run's own source means its own test split (else validation), so that no image is examined that was trained on; another source its test
-    split if it has one of its own, else all its images.
+    The run's own source means its own test split (else validation); another source its test split if it has one of its own, else all its images.
+    Images that the run was trained or validated on are known by their pixels, whatever their files are called, and left out.
 
     Args:
         spec: of the run.
-        classes: the run's, into which the labels of another source are translated by name.
+        known: what the run knows of its data; the labels of another source are translated into its classes by name.
+        folder: of the run.
         source: a folder, a built-in name or an .npz file; None for the run's own.
         progress: of decoding.
 
@@ -43,25 +45,48 @@ def evaluation_split(
         InputError: there is nothing to evaluate on, or the source has classes that the run does not know.
     """
     where = source if source is not None else spec.source
-    decode, split_options = data_options(dict(spec.data))
+    decode, split_options = data_options(dict(spec.data), known.rule.peaks)
     labels, strict = spec.family.labels, spec.data.strict
+    same = False
     if absolute_source(where) == spec.source:
         dataset = seewhy_data.load_dataset(
             where, decode=decode, split=split_options, labels=labels, strict=strict, progress=progress
         )
+        same = dataset.fingerprint == known.values.get("fingerprint")
         name = "test" if dataset.test is not None and len(dataset.test) else "val"
         theirs, split = dataset.classes, dataset.splits[name]
     else:
         name = "test"
+        # One class is enough to know its recall.
         theirs, split = seewhy_data.load_for_evaluation(
-            where, decode=decode, labels=labels, strict=strict, progress=progress
+            where, decode=decode, labels="optional", strict=strict, progress=progress
         )
     if not len(split):
         raise InputError(f"{where}: has no test or validation images to evaluate on; name another source")
     conditional = isinstance(spec.model, GenerativeSection) and spec.model.conditional
     if labels == "required" or conditional:
-        split = replace(split, labels=relabelled(split.labels, theirs, classes, where))
-    return name, split
+        split = replace(split, labels=relabelled(split.labels, theirs, known.values["classes"], where))
+    if same:  # as it was split when the run was started
+        return name, split, []
+    split, notes = _unseen(split, folder, where)
+    return name, split, notes
+
+
+def _unseen(split: Split, folder: Path, where: str) -> tuple[Split, list[str]]:
+    """Return the images that the run was not trained or validated on, and say which others were left out."""
+    known = seen(folder, split)
+    count = int(known.sum())
+    if not count:
+        return split, []
+    if count == len(split):
+        raise InputError(
+            f"{where}: the run was trained or validated on all {count:,} images; name others to evaluate on"
+        )
+    left = split.take((~known).nonzero()[:, 0])
+    return left, [
+        f"{count:,} of {len(split):,} images of {where} are left out, since the run was trained or validated on them; "
+        f"the figures are of the other {len(left):,}"
+    ]
 
 
 def relabelled(labels: Tensor, theirs: Sequence[str], ours: Sequence[str], where: str) -> Tensor:
@@ -84,28 +109,9 @@ def relabelled(labels: Tensor, theirs: Sequence[str], ours: Sequence[str], where
     return labels.new_tensor([list(ours).index(name) for name in theirs])[labels]
 
 
-class Member(Protocol):
-    """A member of an ensemble: a network that is loaded when it is needed, and let go of."""
-
-    @property
-    def engine(self) -> Engine:
-        """Where it computes."""
-
-    @property
-    def predictor(self) -> Predictor:
-        """What predicts."""
-
-    def release(self) -> None:
-        """Let go of the network."""
-
-
 def member_probabilities(members: Iterable[Member], split: Split) -> Tensor:
     """Return the uncalibrated probabilities (M, N, K), float32, of every member on a split; one network is in memory at a time."""
-    parts = []
-    for member in members:
-        parts.append(split_probabilities(member.engine, member.predictor.uncalibrated, split))
-        member.release()
-    return torch.stack(parts)
+    return of_members(members, lambda one, its: split_probabilities(one.engine, its.uncalibrated, split))
 
 
 def evaluate_ensemble(

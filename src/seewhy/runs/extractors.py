@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from seewhy.core.errors import InputError
 from seewhy.metrics import FeatureExtractor, Features
 from seewhy.models import Classifier
+from seewhy.spec import DataFacts, RunSpec
 
 CHUNK = 500
 """Images in a forward pass."""
@@ -61,6 +62,53 @@ def run_features(classifier: nn.Module, name: str, shape: tuple[int, int, int]) 
         return extractor.features(images)
 
     return FeatureExtractor(extractor.name, features)
+
+
+class Opened(Protocol):
+    """A run that has been opened."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lives."""
+
+    @property
+    def spec(self) -> RunSpec:
+        """What it is."""
+
+    @property
+    def facts(self) -> DataFacts:
+        """What its images are."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Its class names."""
+
+    @property
+    def model(self) -> nn.Module:
+        """Its network."""
+
+
+def features_of(extractor: Opened | str | None, examined: Opened) -> tuple[FeatureExtractor | None, tuple[str, ...]]:
+    """Return the extractor that is asked for, and the classes that it knows.
+
+    Args:
+        extractor: a classifier's run, "inception", or None for the pixels (which needs no extractor: None is returned).
+        examined: the run whose images are compared.
+
+    Raises:
+        InputError: the extractor is no classifier, of images of another size, or its weights are not there.
+    """
+    if extractor is None:
+        return None, examined.classes
+    if isinstance(extractor, str):
+        return inception_features(), examined.classes
+    if extractor.facts.shape != examined.facts.shape:
+        raise InputError(
+            f"{extractor.folder}: takes images of {extractor.facts.shape}, but {examined.folder} makes {examined.facts.shape}; "
+            "train it at the same resolution"
+        )
+    name = f"{extractor.spec.model.name} of run {extractor.folder.name}"
+    return run_features(extractor.model, name, extractor.facts.shape), extractor.classes
 
 
 def inception_features() -> FeatureExtractor:

@@ -2,7 +2,8 @@
 
 request.toml       what was asked for: edits (`seewhy train --spec RUN --optimizer adam`) start from it
 spec.toml          the same, resolved: every default filled in from the data and the machine, with the reason; repeats the run bit for bit
-data.json          what the network must know of its data: classes, size, mean and standard deviation; the audit
+data.json          what the network must know of its data: classes, size, mean and standard deviation, how images are decoded; the audit
+images.npz         hashes of the training and validation images, by which they are known again among those to evaluate on
 environment.json   versions, machine, command
 events.jsonl       every event of the training, a line each (`seewhy.training.event_log`)
 metrics.csv        a line an epoch
@@ -23,25 +24,33 @@ report.html        all of it to look at
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
+import math
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 from seewhy.core.errors import InputError
 from seewhy.core.files import naming, whole_folder, write_atomic, write_json, write_text
+from seewhy.data import DecodeRule, Split
 from seewhy.models.family import Finished
 from seewhy.runs.environment import environment
 from seewhy.runs.stopping import LAUNCHER
-from seewhy.spec import Request, RunSpec
+from seewhy.spec import DataFacts, Request, RunSpec
 from seewhy.spec.build import REQUEST, SPEC
 from seewhy.training.build import Prepared
+
+IMAGES = "images.npz"
 
 LAUNCHED_SECONDS = 60.0
 """How long a launched run waits for its folder."""
@@ -66,12 +75,73 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Return a JSON file of the folder, {} if it is not there yet; raises InputError if it is damaged."""
     path = folder / name
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is damaged: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: is damaged: it holds no table")
     return value
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a run knows of its data.
+
+    Attributes:
+        values: data.json.
+        facts: size, channels and number of the images.
+        rule: how images are decoded.
+    """
+
+    values: dict[str, Any]
+    facts: DataFacts
+    rule: DecodeRule
+
+
+def read_data(folder: Path) -> RunData:
+    """Return what a run knows of its data; raises InputError if data.json is missing or damaged."""
+    value = read_json(folder, "data.json")
+    try:
+        facts = DataFacts(**value["facts"])
+        whole = (
+            facts.height,
+            facts.width,
+            facts.channels,
+            facts.classes,
+            facts.train_images,
+            facts.val_images,
+            facts.test_images,
+        )
+        sound = all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in whole)
+        sound &= min(whole[:3]) > 0
+        sound &= all(isinstance(name, str) for name in value["classes"]) and isinstance(value["classes"], list)
+        sound &= all(
+            len(value[name]) == facts.channels and all(map(math.isfinite, value[name])) for name in ("mean", "std")
+        )
+        sound &= all(deviation > 0 for deviation in value["std"])
+        peaks = value["rule"]["peaks"]
+        rule = DecodeRule(**{**value["rule"], "peaks": None if peaks is None else (float(peaks[0]), float(peaks[1]))})
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{folder / 'data.json'}: is damaged or missing ({error}); restore it, or train again"
+        ) from None
+    if not sound:
+        raise InputError(f"{folder / 'data.json'}: is damaged; restore it, or train again")
+    return RunData(value, facts, rule)
+
+
+def seen(folder: Path, split: Split) -> Tensor:
+    """Return which images of a split the run was trained or validated on, by the hashes of their pixels: bool (N)."""
+    path = folder / IMAGES
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return split.overlap(np.concatenate([arrays["train"], arrays["val"]]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: is damaged or missing ({error}); restore it, or train again") from None
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
@@ -79,8 +149,11 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
     path = folder / "metrics.csv"
     if not path.exists():
         return []
-    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
-    return [{name: float(value) for name, value in row.items() if value} for row in rows]
+    try:
+        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+        return [{name: float(value) for name, value in row.items() if value} for row in rows]
+    except (ValueError, TypeError, csv.Error, OSError) as error:
+        raise InputError(f"{path}: is damaged: {error}") from None
 
 
 def write_metrics(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
@@ -98,12 +171,17 @@ def write_predictions(folder: Path, split: str, arrays: Mapping[str, Any], names
     home = folder / "predictions"
     with naming(home):
         home.mkdir(exist_ok=True)
+    write_arrays(home / f"{split}.npz", {"names": np.asarray(list(names), dtype=np.str_), **arrays})
 
-    def write(path: Path) -> None:
-        with open(path, "wb") as file:
-            np.savez_compressed(file, names=np.asarray(list(names), dtype=np.str_), **arrays)
 
-    write_atomic(home / f"{split}.npz", write)
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays as .npz."""
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    write_atomic(path, write)
 
 
 def write_finished(folder: Path, finished: Finished, names: Mapping[str, Sequence[str]]) -> None:
@@ -153,9 +231,11 @@ def _fill(folder: Path, prepared: Prepared) -> None:
             "facts": prepared.facts.to_json(),
             "mean": list(dataset.mean),
             "std": list(dataset.std),
+            "rule": dataclasses.asdict(dataset.rule),
             "audit": dataset.audit.to_json(),
         },
     )
+    write_arrays(folder / IMAGES, {"train": dataset.train.hashes, "val": dataset.val.hashes})
     engine, train = prepared.engine, prepared.spec.train
     write_json(folder / "environment.json", environment(train.device, train.precision, engine.world))
     prepared.resolution.request.save(folder / REQUEST)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
@@ -14,15 +16,15 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
 from seewhy.core.tensors import load_tensors
-from seewhy.metrics import ClassificationMetrics, FeatureExtractor, LikelihoodMetrics, SampleQuality, apply_temperature
+from seewhy.metrics import ClassificationMetrics, LikelihoodMetrics, SampleQuality, apply_temperature
 from seewhy.models.family import Evaluated, Trained, implementation_of, verb
 from seewhy.models.generative import Label
-from seewhy.models.predictor import Predictor, view_probabilities
-from seewhy.nn import monte_carlo
+from seewhy.models.predictor import Predictor
 from seewhy.nn.stochastic import is_stochastic
 from seewhy.runs import folder as files
 from seewhy.runs.evaluate import Progress, evaluate_ensemble, evaluation_split
-from seewhy.runs.extractors import INCEPTION, inception_features, run_features
+from seewhy.runs.extractors import INCEPTION, features_of
+from seewhy.runs.inference import in_chunks, of_members, sampled
 from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_files, predict_list, read_images
 from seewhy.runs.report import write_report
 from seewhy.spec import DataFacts, Request, RunSpec
@@ -34,9 +36,6 @@ from seewhy.training.state import isolated
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-CHUNK = 500
-"""Images of a forward pass."""
 
 
 def _computing(method: Callable[Concatenate[Run, P], R]) -> Callable[Concatenate[Run, P], R]:
@@ -107,14 +106,18 @@ class Run:
         return read_events(self.folder)
 
     @cached_property
+    def _known(self) -> files.RunData:
+        return files.read_data(self.folder)
+
+    @property
     def data(self) -> dict[str, Any]:
         """What the network knows of its data: classes, facts, mean, std, audit."""
-        return self.read_json("data.json")
+        return self._known.values
 
-    @cached_property
+    @property
     def facts(self) -> DataFacts:
         """Size, channels and number of the images."""
-        return DataFacts(**self.data["facts"])
+        return self._known.facts
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -261,7 +264,7 @@ class Run:
 
     @property
     def _output(self) -> Classes:
-        return Classes(self.classes, self.facts.shape)
+        return Classes(self.classes, self.facts.shape, self._known.rule)
 
     def _probabilities(self, samples: int | None) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
         """Return the function from images to probabilities and, of several members or passes, theirs."""
@@ -279,41 +282,15 @@ class Run:
         def probabilities(images: Tensor) -> tuple[Tensor, Tensor | None]:
             with isolated():
                 self.engine.apply()
-                if self.members or samples is not None:
-                    each = self._of_members(images) if samples is None else self._sampled(images, samples)
-                    return apply_temperature(each.mean(0), self._temperature), each
-                return self._in_chunks(images, self.predictor), None
+                if samples is not None:
+                    each = sampled(self.engine, self.model, self.predictor, images, samples)
+                elif self.members:
+                    each = of_members(self.members, lambda one, its: in_chunks(one.engine, its.uncalibrated, images))
+                else:
+                    return in_chunks(self.engine, self.predictor, images), None
+                return apply_temperature(each.mean(0), self._temperature), each
 
         return probabilities
-
-    def _in_chunks(self, images: Tensor, predict: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
-        """Compute some images at a time; `axis` of what comes out is theirs."""
-        parts = []
-        for chunk in torch.split(images, CHUNK):
-            with self.engine.autocast():
-                parts.append(predict(chunk.to(self.engine.device)).cpu())
-        return torch.cat(parts, dim=axis) if parts else torch.zeros(0, len(self.classes))
-
-    def _of_members(self, images: Tensor) -> Tensor:
-        """Return the uncalibrated probabilities (M, N, K) of an ensemble's members, with one network in memory at a time."""
-        parts = []
-        for member in self.members:
-            parts.append(member._in_chunks(images, member.predictor.uncalibrated))
-            member.release()
-        return torch.stack(parts)
-
-    def _sampled(self, images: Tensor, samples: int) -> Tensor:
-        """Return the uncalibrated probabilities (T, N, K) of T stochastic forward passes, the same for equal images."""
-        predictor, model = self.predictor, self.model
-
-        def passes(x: Tensor) -> Tensor:
-            fitted = predictor.resize(x)
-            each = monte_carlo(
-                model, fitted, samples, probabilities=lambda y: view_probabilities(model, y, predictor.views)
-            )
-            return each.samples
-
-        return self._in_chunks(images, passes, axis=1)
 
     # Evaluation.
 
@@ -325,14 +302,19 @@ class Run:
         Args:
             source: a folder of class folders, a built-in name or an .npz file whose class names the run knows. Its test split is
                 taken if it has one of its own, else all its images. The run's own source means the run's own test split, so that no
-                image is evaluated that was trained on.
+                image is evaluated that was trained on; of another source those that the run was trained or validated on, known by their
+                pixels, are left out with a warning.
             progress: told (images done, images in all).
             samples: latents for each image by which a VAE's likelihood is bounded (None: 100).
 
         Raises:
-            InputError: the source has classes that the run does not know, there is nothing to evaluate, or the model has no such figures.
+            InputError: the source has classes that the run does not know, or only images that it was trained on, there is nothing to
+                evaluate, or the model has no such figures.
         """
-        figures: ClassificationMetrics | LikelihoodMetrics = self.measure(source, progress, samples=samples).figures
+        evaluated = self.measure(source, progress, samples=samples)
+        for note in evaluated.notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
+        figures: ClassificationMetrics | LikelihoodMetrics = evaluated.figures
         return figures
 
     @_computing
@@ -342,7 +324,8 @@ class Run:
         """Do what `evaluate` does; return the figures with their lines for people and the arrays by image, which predictions/ keeps."""
         measure = verb(self.spec, "evaluate", self.folder)
         where = None if source is None else str(source)
-        name, split = evaluation_split(self.spec, self.classes, where, progress)
+        known = self._known
+        name, split, notes = evaluation_split(self.spec, known, self.folder, where, progress)
         total = len(split)
         done = (lambda count: progress(count, total)) if progress is not None else None
         if self.members:
@@ -351,15 +334,15 @@ class Run:
             evaluated = evaluate_ensemble(self.members, self._temperature, split, name, self.classes)
         else:
             evaluated = measure(self.trained, split, name, self.classes, samples=samples, progress=done)
-        if where is None and self.snapshot is None and evaluated.arrays:
+        if where is None and self.snapshot is None and evaluated.arrays and not notes:
             files.write_predictions(self.folder, name, evaluated.arrays, split.names)
-        return evaluated
+        return replace(evaluated, notes=[*notes, *evaluated.notes])
 
     # Generation.
 
     def read(self, images: ImageLike | Sequence[ImageLike]) -> Tensor:
         """Return images (paths, PIL images, arrays, tensors) at the run's size, uint8 (N, C, H, W)."""
-        return read_images(images, self.facts.shape)
+        return read_images(images, self.facts.shape, self._known.rule)
 
     @_computing
     def sample(self, n: int, *, label: Label = None, seed: int = 0, temperature: float = 1.0) -> Tensor:
@@ -464,30 +447,28 @@ class Run:
             InputError: the run is no generative model, the extractor no classifier or of other images, or there are too few images.
         """
         compare = verb(self.spec, "sample_quality", self.folder)
-        features, known = self._features(extractor)
-        decode, split = data_options(dict(self.spec.data))
+        other = (
+            Run(extractor)
+            if extractor is not None and extractor != INCEPTION and not isinstance(extractor, Run)
+            else extractor
+        )
+        features, known = features_of(other, self)
+        decode, split = data_options(dict(self.spec.data), self._known.rule.peaks)
         dataset = seewhy_data.load_dataset(
             self.spec.source, decode=decode, split=split, labels=self.spec.family.labels, strict=self.spec.data.strict
         )
         figures: SampleQuality = compare(self.trained, dataset, extractor=features, classes=known, n=n, seed=seed)
         return figures
 
-    def _features(self, extractor: Run | str | Path | None) -> tuple[FeatureExtractor | None, tuple[str, ...]]:
-        """Return the extractor that is asked for, None for the pixels, and the classes that it knows."""
-        if extractor is None:
-            return None, self.classes
-        if extractor == INCEPTION:
-            return inception_features(), self.classes
-        run = extractor if isinstance(extractor, Run) else Run(extractor)
-        if run.facts.shape != self.facts.shape:
-            raise InputError(
-                f"{run.folder}: takes images of {run.facts.shape}, but {self.folder} makes {self.facts.shape}; train it at the same resolution"
-            )
-        return run_features(run.model, f"{run.spec.model.name} of run {run.folder.name}", run.facts.shape), run.classes
-
     # The report.
 
     def report(self) -> Path:
         """Draw report.html anew from the folder's files and return its path."""
         with isolated():
-            return write_report(self)
+            try:
+                return write_report(self)
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+                raise InputError(
+                    f"{self.folder}: the report cannot be drawn, for a file of the run does not hold what was written "
+                    f"({type(error).__name__}: {error}); restore results.json, record.json, spec.toml and the others"
+                ) from error

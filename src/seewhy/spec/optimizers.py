@@ -17,6 +17,10 @@ ScheduleName = Literal["triangle", "one_cycle", "cosine", "linear", "constant"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+ARMIJO = "Sufficient decrease (Armijo) that a step must show."
+
+WOLFE = "Share of the slope that may be left (strong Wolfe); more than c1."
+
 LARGE_BATCH = 2000
 """Images of a step of an optimiser that learns curvature, which the noise of small batches drowns."""
 
@@ -185,21 +189,31 @@ class Newton(_Searching):
 
 
 class DampedNewton(_Searching):
-    """Hessian-free: Gauss-Newton curvature, damped."""
+    """Newton's method with a line search."""
 
     name: Literal["damped_newton"] = "damped_newton"
     max_cg: int = Field(30, ge=1, description="Products with the curvature in a step, at most.")
+    line_search: Literal["backtracking", "exact"] = Field("backtracking", description="Line search.")
+    c1: float = Field(1e-4, gt=0, lt=1, description=ARMIJO)
+
+
+class HessianFree(_Searching):
+    """Hessian-free: Gauss-Newton curvature, damped."""
+
+    name: Literal["hessian_free"] = "hessian_free"
+    max_cg: int = Field(30, ge=1, description="Products with the curvature in a step, at most.")
     levenberg: float = Field(1.0, gt=0, description="Damping of the first step.")
+    c1: float = Field(1e-4, gt=0, lt=1, description=ARMIJO)
 
 
 class _QuasiNewton(_Searching):
     """What the quasi-Newton methods share."""
 
-    line_search: Literal["strong_wolfe", "backtracking", "none"] = Field(
+    line_search: Literal["strong_wolfe", "backtracking", "exact", "none"] = Field(
         "strong_wolfe", description="Line search; with none the step is as long as the rate says."
     )
-    c1: float = Field(1e-4, gt=0, lt=1, description="Sufficient decrease (Armijo) that a step must show.")
-    c2: float = Field(0.9, gt=0, lt=1, description="Share of the slope that may be left (strong Wolfe); more than c1.")
+    c1: float = Field(1e-4, gt=0, lt=1, description=ARMIJO)
+    c2: float = Field(0.9, gt=0, lt=1, description=WOLFE)
 
     overlap: ClassVar[float] = 0.25
 
@@ -208,6 +222,7 @@ class DFP(_QuasiNewton):
     """Davidon, Fletcher and Powell's method."""
 
     name: Literal["dfp"] = "dfp"
+    c2: float = Field(0.1, gt=0, lt=1, description=WOLFE)
 
 
 class BFGS(_QuasiNewton):
@@ -234,6 +249,7 @@ OPTIMIZERS: tuple[type[Optimizer], ...] = (
     AdamW,
     Newton,
     DampedNewton,
+    HessianFree,
     DFP,
     BFGS,
     LBFGS,

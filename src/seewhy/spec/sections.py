@@ -35,6 +35,15 @@ class DataSection(Section):
     cache: Literal["pixels", "bytes"] = Field(
         "pixels", description="Keep decoded pixels, or encoded bytes that are decoded for each batch (for big sets)."
     )
+    fit: Literal["crop", "pad", "stretch"] = Field(
+        "crop",
+        description="How images that are not square become so: cut at the centre, filled up with black, or stretched.",
+    )
+    max_pixels: int = Field(
+        268_435_456,
+        ge=1,
+        description="Largest number of pixels of an image that is decoded (a JPEG counts at the size to which decoding scales it).",
+    )
     strict: bool = Field(False, description="Stop at an unreadable file instead of leaving it out.")
 
 

@@ -125,16 +125,26 @@ def prepare_again(request: Request, spec: RunSpec, emit: Emit) -> Prepared:
 
 def absolute_source(source: str) -> str:
     """Return a source that means the same from any working directory: built-in names stay, paths become absolute."""
-    return source if seewhy_data.is_builtin(source) else str(Path(source).resolve())
+    return source if seewhy_data.is_builtin(source) else str(Path(seewhy_data.as_path(source)).resolve())
 
 
-def data_options(fields: Mapping[str, Any]) -> tuple[DecodeOptions, SplitOptions]:
-    """Return the options of decoding and splitting from the fields of a data section."""
+def data_options(
+    fields: Mapping[str, Any], peaks: tuple[float, float] | None = None
+) -> tuple[DecodeOptions, SplitOptions]:
+    """Return the options of decoding and splitting from the fields of a data section.
+
+    Args:
+        fields: by name.
+        peaks: what is white in deep images, as it was when a run was started; None to find it.
+    """
     with at_edge("data"):
         decode = DecodeOptions(
             resolution=fields["resolution"],
             channels=fields["channels"],
             cache=fields["cache"],
+            fit=fields["fit"],
+            max_pixels=fields["max_pixels"],
+            peaks=peaks,
         )
         split = SplitOptions(
             val_fraction=fields["val_fraction"],

@@ -114,7 +114,7 @@ class Checkpoints:
             return None
         try:
             folder = json.loads(path.read_text(encoding="utf-8"))["folder"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: is not a checkpoint pointer ({error}); restore it or start a new run") from None
         if not isinstance(folder, str) or Path(folder).name != folder:
             raise InputError(f"{path}: must name a folder beside it, got {folder!r}; restore it or start a new run")

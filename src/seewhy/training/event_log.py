@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from seewhy.core.errors import InputError
 from seewhy.core.files import naming, write_text
 from seewhy.training.events import Event, GradientsReady, OptimizerStepped, StepEnded
 
@@ -82,16 +83,18 @@ def _line(event: Event) -> str:
 def read_events(folder: Path) -> list[dict[str, Any]]:
     """Return the events of a run so far, oldest first; a line that is being written is left out."""
     try:
-        text = (folder / FILE).read_text(encoding="utf-8")
+        text = (folder / FILE).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise InputError(f"{folder / FILE}: cannot be read: {error.strerror or error}") from None
     return [event for line in text.split("\n")[:-1] if (event := _parsed(line)) is not None]
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None
 

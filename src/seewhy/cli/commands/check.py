@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 
 from seewhy.cli.options import add_spec_options, spec_options
-from seewhy.cli.text import json_text
+from seewhy.cli.text import escaped, json_text
 from seewhy.spec import Request
 
 
@@ -33,11 +33,11 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json_text(audit.to_json()))
         return int(worst)
-    print(audit.summary)
+    print(escaped(audit.summary))
     for issue in audit.issues:
-        print(f"{issue.severity:>7}  {issue.message}")
+        print(f"{issue.severity:>7}  {escaped(issue.message)}")
         for path in issue.paths[:5]:
-            print(f"         {path}")
+            print(f"         {escaped(path)}")
         if len(issue.paths) > 5:
             print(f"         ... and {len(issue.paths) - 5:,} more (--json lists all)")
     if not audit.issues:

@@ -11,9 +11,10 @@ images compare with real ones (FID, KID, precision and recall, density and cover
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
-from seewhy.cli.text import json_text
+from seewhy.cli.text import escaped, json_text
 from seewhy.core.errors import InputError
 
 
@@ -55,7 +56,9 @@ def run(options: argparse.Namespace) -> int:
         return _compare(run, options)
     with counting("evaluating") as update:
         evaluated = run.measure(options.source, update, samples=options.samples)
-    print(json_text(evaluated.figures.to_json()) if options.json else "\n".join(evaluated.lines))
+    for note in evaluated.notes:
+        print(escaped(f"note: {note}"), file=sys.stderr)
+    print(json_text(evaluated.figures.to_json()) if options.json else escaped("\n".join(evaluated.lines), lines=True))
     return 0
 
 

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import argparse
 import csv
-import glob
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from seewhy.cli.text import json_text
-from seewhy.core.errors import InputError
+from seewhy.cli.text import cell, escaped, json_text
 
 if TYPE_CHECKING:
     from seewhy.runs.predict import Prediction
@@ -34,8 +31,12 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         help="average N stochastic forward passes, with dropout and related layers as in training; --json tells how far they lie apart",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print a JSON list with the five most probable classes")
-    form.add_argument("--csv", action="store_true", help="print CSV: name, label, confidence, error")
+    form.add_argument(
+        "--json", action="store_true", help="print a JSON list: label, confidence, the probability of every class"
+    )
+    form.add_argument(
+        "--csv", action="store_true", help="print CSV: name, label, confidence, error, the probability of every class"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,54 +49,64 @@ def run(options: argparse.Namespace) -> int:
     with counting("predicting") as update:
         failures = _write(
             trained.predict_files(paths, update, samples=options.samples),
+            trained.classes,
             "json" if options.json else "csv" if options.csv else "table",
         )
     if failures:
-        print(f"{failures:,} of {len(paths):,} images could not be read", file=sys.stderr)
+        print(f"{failures:,} of {len(paths):,} images have no prediction", file=sys.stderr)
     return int(failures > 0)
 
 
 def find(patterns: Iterable[str]) -> Iterator[str]:
     """Yield the images that files, folders, globs and "-" name; raises InputError for one that names nothing."""
-    from seewhy.data import is_image_name
+    from seewhy.data import find_images
 
     for pattern in patterns:
-        path = Path(pattern)
         if pattern == "-":
             yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
-        elif path.is_dir():
-            inside = sorted(str(file) for file in path.rglob("*") if is_image_name(file.name) and file.is_file())
-            if not inside:
-                raise InputError(f"{pattern}: there are no images in this folder")
-            yield from inside
-        elif path.exists():
-            yield pattern
         else:
-            matches = sorted(glob.glob(pattern, recursive=True))
-            if not matches:
-                raise InputError(f"{pattern}: there is no such file or folder, and as a pattern it matches nothing")
-            yield from matches
+            yield from find_images([pattern])
 
 
-def _write(predictions: Iterator[Prediction], form: str) -> int:
-    """Print the predictions as they come; return how many images could not be read."""
+def _write(predictions: Iterator[Prediction], classes: Sequence[str], form: str) -> int:
+    """Print the predictions as they come; return how many images have none."""
     failures, number = 0, -1
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if form == "csv":
-        writer.writerow(["name", "label", "confidence", "error"])
+        writer.writerow(["name", "label", "confidence", "error", *map(cell, classes)])
     for number, prediction in enumerate(predictions):
         failures += prediction.error is not None
-        confidence = "" if prediction.confidence is None else f"{prediction.confidence:.4f}"
         if form == "json":
-            print("[\n" if number == 0 else ",\n", json_text(prediction.to_json(), indent=None), sep="", end="")
+            print("[\n" if number == 0 else ",\n", json_text(_record(prediction, classes), indent=None), sep="", end="")
         elif form == "csv":
-            writer.writerow([prediction.name, prediction.label or "", confidence, prediction.error or ""])
+            writer.writerow(_row(prediction, classes))
         else:
-            error = prediction.error
-            print(
-                f"{prediction.name}  "
-                + (f"error: {error}" if error else f"{prediction.label}  {prediction.confidence:.1%}")
-            )
+            print(_line(prediction))
     if form == "json":
         print("\n]" if number >= 0 else "[]")
     return failures
+
+
+def _record(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
+    """Return a prediction as JSON; the probabilities in the order of the classes, which may be called alike, by name if they are not."""
+    record = prediction.to_json()
+    if prediction.probabilities is not None and len(set(classes)) == len(classes):
+        record["probabilities"] = dict(zip(classes, prediction.probabilities, strict=True))
+    return record
+
+
+def _row(prediction: Prediction, classes: Sequence[str]) -> list[str]:
+    confidence = "" if prediction.confidence is None else f"{prediction.confidence:.4f}"
+    probabilities = [f"{value:.9g}" for value in prediction.probabilities or ()] or [""] * len(classes)
+    return [
+        cell(prediction.name),
+        cell(prediction.label or ""),
+        confidence,
+        cell(prediction.error or ""),
+        *probabilities,
+    ]
+
+
+def _line(prediction: Prediction) -> str:
+    said = f"error: {prediction.error}" if prediction.error else f"{prediction.label}  {prediction.confidence:.1%}"
+    return escaped(f"{prediction.name}  {said}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seewhy.cli.options import add_spec_options, spec_options
+from seewhy.cli.text import escaped
 from seewhy.core.errors import InputError
 from seewhy.spec import Request, build_request
 
@@ -87,7 +88,7 @@ def print_results(run: Run) -> None:
     from seewhy.runs.results import format_results
 
     for line in format_results(run.results):
-        print(line)
+        print(escaped(line))
     print(f"run     {run.folder}")
     print(f"report  {relative(run.folder / 'report.html')}")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -19,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from seewhy.core.errors import InputError
-from seewhy.data.sources.archive import Array
+from seewhy.data.identity import digest
+from seewhy.data.sources.arrays import Array
 from seewhy.data.sources.catalog import Catalog, Numbered
+from seewhy.data.sources.paths import home_path
 from seewhy.data.split_rules import UNDECIDED
 
 TIMEOUT = 20.0  # seconds without any answer from a server
@@ -54,16 +55,14 @@ BUILTIN = {
 
 def cache_home() -> Path:
     """Return seewhy's folder in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "seewhy"
+    return (home_path("XDG_CACHE_HOME") or Path.home() / ".cache") / "seewhy"
 
 
 def data_folder(data_dir: Path | None = None) -> Path:
     """Return where built-in sets live: the argument, else `SEEWHY_DATA`, else the user's cache folder."""
     if data_dir is not None:
-        return data_dir
-    named = os.environ.get("SEEWHY_DATA")
-    return Path(named) if named else cache_home() / "data"
+        return data_dir.expanduser()
+    return home_path("SEEWHY_DATA") or cache_home() / "data"
 
 
 def load_builtin(name: str, data_dir: Path | None = None) -> Catalog:
@@ -89,7 +88,7 @@ def load_builtin(name: str, data_dir: Path | None = None) -> Catalog:
         labels=labels,
         splits=splits,
         names=Numbered([("train", sizes[0]), ("test", sizes[1])]),
-        content=f"{name} {sizes}",
+        content=digest(images, labels),
         flip_invariant=entry.flip_invariant,
         pixels=images,
     )
@@ -109,7 +108,7 @@ def _digits() -> Catalog:
         labels=bunch.target.astype(np.int64),
         splits=np.full(count, UNDECIDED, np.int64),
         names=Numbered([("digits", count)]),
-        content="digits of scikit-learn",
+        content=digest(images, bunch.target),
         flip_invariant=False,
         pixels=images,
     )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy.typing as npt
+
 from seewhy.data.audit import Issue
-from seewhy.data.codec import Bytes
 from seewhy.data.split_rules import Ints
 
-SourceKind = Literal["folder", "npz", "builtin"]
+SourceKind = Literal["folder", "npz", "builtin", "arrays"]
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,18 @@ class Catalog:
 
     Attributes:
         name: short name for people.
-        kind: "folder", "npz" or "builtin".
+        kind: "folder", "npz", "builtin" or "arrays".
         classes: class names in natural order; some may turn out to have no usable image.
         labels: int64 [N].
         splits: int64 [N]; TRAIN, VAL, TEST or UNDECIDED.
         names: N unique names for people.
-        content: hash of what is known without decoding (paths, sizes, modification times; or the arrays' origin).
         flip_invariant: whether flipped images are as likely as the originals; None where the number of channels decides.
         issues: what the listing itself found.
         root: folder of the paths.
         paths: N paths relative to `root`, in the order of the names.
-        pixels: uint8 [N, H, W, C].
+        stats: int64 [N, 5] of the files, see `identity`.
+        content: hash of the arrays.
+        pixels: uint8 or uint16 [N, H, W, C].
         labels_required: whether there must be images of two classes at least.
     """
 
@@ -40,12 +41,13 @@ class Catalog:
     labels: Ints
     splits: Ints
     names: Sequence[str]
-    content: str
     flip_invariant: bool | None = None
     issues: tuple[Issue, ...] = ()
     root: str = ""
     paths: Sequence[str] = field(default=(), repr=False)
-    pixels: Bytes | None = field(default=None, repr=False)
+    stats: Ints | None = field(default=None, repr=False)
+    content: str = ""
+    pixels: npt.NDArray[Any] | None = field(default=None, repr=False)
     labels_required: bool = True
 
     @property
@@ -74,9 +76,3 @@ class Numbered(Sequence[str]):
                 return f"{name}/{position}"
             position -= length
         raise IndexError(index)
-
-
-def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
-    """Sort key by which "img2" comes before "img10"."""
-    words = re.split(r"(\d+)", name.casefold())
-    return tuple((1, int(word), "") if word.isdecimal() else (0, 0, word) for word in words if word), name

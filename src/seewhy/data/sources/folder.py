@@ -1,30 +1,33 @@
 """A folder of class folders, listed.
 
-- `train/`, `val/` (or `valid/`, `validation/`) and `test/` are splits if `train` holds folders and stands alone or beside
-  another split; otherwise every folder is a class (so a class may be called "train" among buses and cars).
+- Folders called `train`, `val` and `test`, or like them (`split_names`), are splits if a training folder holds folders and stands alone or
+  beside another split; otherwise every folder is a class (so a class may be called "train" among buses and cars).
 - Where labels are optional, a folder of images is one class, and so is a split that holds images and no folders.
-- A class takes the images of its sub-folders too. Links are followed, loops are cut.
-- Names that begin with a dot, `__MACOSX`, `Thumbs.db` and `desktop.ini` do not exist. Other files that are no images by their
-  suffix are counted and left alone.
-- Classes are the union over the splits in natural order (2 before 10). A class without any image is reported and left out.
+- A class takes the images of its sub-folders too; see `walk` for what is looked at. Other files are counted and left alone.
+- Classes are the union over the splits in natural order (2 before 10). Names that differ in their Unicode form only are one class. A class
+  without
+  any image is reported and left out.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from seewhy.core.errors import InputError
-from seewhy.data.audit import Issue, count, some
-from seewhy.data.codec import SUFFIXES, is_image_name
-from seewhy.data.sources.catalog import Catalog, natural_key
-from seewhy.data.split_rules import TEST, TRAIN, UNDECIDED, VAL
+from seewhy.data.audit import Issue, Severity, count, some
+from seewhy.data.formats import SIDECARS, is_image_name, suffix_of
+from seewhy.data.sources.catalog import Catalog
+from seewhy.data.sources.names import composed, natural_key, printable, unique
+from seewhy.data.sources.split_names import split_of
+from seewhy.data.sources.walk import Images, Walk
+from seewhy.data.split_rules import TRAIN, UNDECIDED
 
-_SPLITS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
-_IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
+WARNED, MOST = 0.1, 0.5
+"""Share of files left alone, of all that might be images, from which on it is a warning, and an error."""
 
 
 def list_folder(root: str, *, labels_required: bool = True) -> Catalog:
@@ -33,158 +36,145 @@ def list_folder(root: str, *, labels_required: bool = True) -> Catalog:
     Raises:
         InputError: the folder cannot be read, or holds no images.
     """
-    walk = _Walk(root)
-    folders, files = walk.listing("")
-    loose = any(is_image_name(entry.name) for entry in files)
-    if not folders and loose and not labels_required:
-        walk.add_unlabelled("", UNDECIDED)
-        return walk.catalog()
+    listed = _ClassFolders(root)
+    top = listed.walk.listing("")
+    if top.is_output:
+        raise InputError(f"source: {printable(root)} is a run or a cache that seewhy wrote, not a folder of images")
+    outputs = [name for name in top.inner if listed.walk.holds_outputs_only(name)]
+    folders = [name for name in top.inner if name not in outputs]
+    loose = any(is_image_name(entry.name) for entry in top.files)
+    if loose and not labels_required and not any(Walk(root).images(name).paths for name in folders):
+        listed.add_unlabelled("", UNDECIDED)
+        return listed.catalog()
+    listed.walk.outputs.extend(outputs)
     if not folders:
         raise InputError(
-            f"source: {root} holds {'images but ' * loose}no class folders; put the images of each class into a folder with the class's name"
-            + ", or train a generative model, which takes them as they are" * loose
+            f"source: {printable(root)} holds {'images but ' * loose}no class folders; "
+            "put the images of each class into a folder with the class's name"
+            + ", or train a generative model, which takes them as they are"
+            * loose
         )
-    splits = [name for name in folders if name.lower() in _SPLITS]
-    train = next((name for name in splits if name.lower() == "train"), None)
-    labelled = train is not None and bool(walk.listing(train)[0])
-    if train is not None and (len(splits) > 1 or len(folders) == 1) and (labelled or not labels_required):
-        walk.stray.extend(name + "/" for name in folders if name not in splits)
-        add = walk.add_classes if labelled else walk.add_unlabelled
-        for name in splits:
-            add(name + "/", _SPLITS[name.lower()])
+    splits = {name: split for name in folders if (split := split_of(name)) is not None}
+    train = [name for name, split in splits.items() if split == TRAIN]
+    labelled = any(listed.walk.listing(name).inner for name in train)
+    if train and (len(set(splits.values())) > 1 or len(folders) == 1) and (labelled or not labels_required):
+        for name in folders:
+            if name not in splits:
+                listed.leave_alone(name)
+        add = listed.add_classes if labelled else listed.add_unlabelled
+        for name, split in splits.items():
+            add(name + "/", split)
     else:
-        walk.add_classes("", UNDECIDED)
-    return walk.catalog()
+        listed.add_classes("", UNDECIDED, leave=outputs)
+    return listed.catalog()
 
 
 def suggest_inner(catalog: Catalog) -> str | None:
     """Return the folder that was probably meant where the only class of a folder holds several folders itself."""
     inner = catalog.classes[0]
-    if not os.path.isdir(os.path.join(catalog.root, inner)) or len(_Walk(catalog.root).listing(inner)[0]) < 2:
+    if not os.path.isdir(os.path.join(catalog.root, inner)) or len(Walk(catalog.root).listing(inner).inner) < 2:
         return None
     return os.path.join(catalog.root, inner)
 
 
-class _Walk:
+class _ClassFolders:
     """Collects the images below a root, split by split and class by class."""
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.images: list[tuple[str, str, int, int, int]] = []  # path, class, split, size, mtime_ns
+        self.walk = Walk(root)
+        self.blocks: list[tuple[str, int, Images]] = []  # class, split, files
         self.class_names: set[str] = set()
-        self.stray: list[str] = []
-        self.loops: list[str] = []
-        self.closed: list[str] = []
+        self.forms: dict[tuple[str, int], set[str]] = {}  # the folders' own names, by class and split
+        self.left_images = 0
 
-    def listing(self, folder: str) -> tuple[list[str], list[os.DirEntry[str]]]:
-        """Return the sub-folders' names and the files of a folder (relative path), without what is to be ignored."""
-        folders, files = [], []
-        try:
-            with os.scandir(os.path.join(self.root, folder)) as entries:
-                for entry in entries:
-                    if entry.name.startswith(".") or entry.name.lower() in _IGNORED:
-                        continue
-                    if entry.is_dir():
-                        folders.append(entry.name)
-                    else:
-                        files.append(entry)
-        except OSError as error:
-            if not folder:
-                raise InputError(f"source: {self.root} cannot be read: {error.strerror}") from None
-            self.closed.append(f"{_printable(folder)} ({error.strerror})")
-        return sorted(folders, key=natural_key), files
-
-    def add_classes(self, prefix: str, split: int) -> None:
+    def add_classes(self, prefix: str, split: int, leave: Sequence[str] = ()) -> None:
         """Add every folder below `prefix` as a class of `split`."""
-        folders, files = self.listing(prefix.rstrip("/"))
-        self.stray.extend(prefix + entry.name for entry in files)
-        for name in folders:
-            self.class_names.add(name)
-            self.add(prefix + name, name, split, ())
+        listing = self.walk.listing(prefix.rstrip("/"))
+        self.walk.stray.extend(prefix + entry.name for entry in listing.files)
+        for name in listing.inner:
+            if name in leave:
+                continue
+            label, outputs = composed(name), len(self.walk.outputs)
+            images = self.walk.images(prefix + name)
+            self.blocks.append((label, split, images))
+            if images.paths or len(self.walk.outputs) == outputs:
+                self.class_names.add(label)
+                self.forms.setdefault((label, split), set()).add(name)
 
     def add_unlabelled(self, prefix: str, split: int) -> None:
         """Add everything below `prefix` as a class of `split`, named after the root."""
-        label = os.path.basename(os.path.realpath(self.root))
+        label = composed(os.path.basename(os.path.realpath(self.root)))
         self.class_names.add(label)
-        self.add(prefix.rstrip("/"), label, split, ())
+        self.blocks.append((label, split, self.walk.images(prefix.rstrip("/"))))
 
-    def add(self, folder: str, label: str, split: int, above: tuple[tuple[int, int], ...]) -> None:
-        """Add the images of a folder and of those below it; `above` are the folders that lead here."""
-        try:
-            stat = os.stat(os.path.join(self.root, folder))
-        except OSError as error:
-            self.closed.append(f"{_printable(folder)} ({error.strerror})")
-            return
-        here = (stat.st_dev, stat.st_ino)
-        if here in above:
-            self.loops.append(folder)
-            return
-        folders, files = self.listing(folder)
-        for entry in files:
-            path = _below(folder, entry.name)
-            if not is_image_name(entry.name):
-                self.stray.append(path)
-                continue
-            try:
-                stat = entry.stat()
-                self.images.append((path, label, split, stat.st_size, stat.st_mtime_ns))
-            except OSError:  # a broken link: reading it will say so
-                self.images.append((path, label, split, -1, -1))
-        for name in folders:
-            self.add(_below(folder, name), label, split, (*above, here))
+    def leave_alone(self, name: str) -> None:
+        """Report a folder beside the splits, with how many images it holds."""
+        self.walk.stray.append(name + "/")
+        self.left_images += len(Walk(self.root).images(name).paths)
 
     def catalog(self) -> Catalog:
         """Make the catalog of what the walk met."""
-        self.images.sort()
-        full = {label for _, label, _, _, _ in self.images}
-        if not full:
-            raise InputError(f"source: {self.root} holds folders but no images ({', '.join(SUFFIXES)}) in them")
+        blocks = [(label, split, images) for label, split, images in self.blocks if images.paths]
+        if not blocks:
+            raise InputError(f"source: {printable(self.root)} holds folders but no images in them{self._other_kinds()}")
+        full = {label for label, _, _ in blocks}
         classes = tuple(sorted(full, key=natural_key))
         index = {name: k for k, name in enumerate(classes)}
-        digest = hashlib.blake2b(digest_size=16)
-        for path, _, _, size, mtime in self.images:
-            digest.update(os.fsencode(path) + b"\0%d\0%d\n" % (size, mtime))
-        paths = [image[0] for image in self.images]
+        lengths = [len(images.paths) for _, _, images in blocks]
+        paths = [path for _, _, images in blocks for path in images.paths]
+        names = [printable(path) for path in paths]
+        order = sorted(range(len(paths)), key=names.__getitem__)
+        stats = np.concatenate([np.array(images.stats, np.int64) for _, _, images in blocks]).reshape(-1, 5)
         return Catalog(
-            name=os.path.basename(os.path.realpath(self.root)),
+            name=printable(os.path.basename(os.path.realpath(self.root))),
             kind="folder",
-            classes=tuple(_printable(name) for name in classes),
-            labels=np.array([index[image[1]] for image in self.images], np.int64),
-            splits=np.array([image[2] for image in self.images], np.int64),
-            names=[_printable(path) for path in paths],
-            content=digest.hexdigest(),
-            issues=tuple(self._issues(sorted(self.class_names - full, key=natural_key))),
+            classes=tuple(unique(printable(name) for name in classes)),
+            labels=np.repeat([index[label] for label, _, _ in blocks], lengths)[order],
+            splits=np.repeat([split for _, split, _ in blocks], lengths)[order],
+            names=unique(names[row] for row in order),
+            issues=tuple(self._issues(sorted(self.class_names - full, key=natural_key), classes, len(paths))),
             root=self.root,
-            paths=paths,
+            paths=[paths[row] for row in order],
+            stats=stats[order],
         )
 
-    def _issues(self, empty: Sequence[str]) -> list[Issue]:
+    def _other_kinds(self) -> str:
+        """Return what files there are instead of images."""
+        kinds = Counter(suffix_of(name) or "without a suffix" for name in self.walk.stray if not name.endswith("/"))
+        return f" ({', '.join(f'{n:,} {kind}' for kind, n in kinds.most_common(4))})" if kinds else ""
+
+    def _issues(self, empty: Sequence[str], classes: Sequence[str], images: int) -> list[Issue]:
         """Return what is wrong with what the walk met."""
         issues = []
         if empty:
-            names = tuple(_printable(name) for name in empty)
+            names = tuple(printable(name) for name in empty)
             message = f"{count(len(names), 'class')} without images, left out: {some(names)}"
             issues.append(Issue("empty_class", "warning", message, names))
-        if self.closed:
-            verb = "is" if len(self.closed) == 1 else "are"
-            message = f"{count(len(self.closed), 'folder')} cannot be read and {verb} left out: {some(self.closed)}"
-            issues.append(Issue("unreadable", "error", message, tuple(self.closed)))
-        if self.loops:
-            names = tuple(_printable(name) for name in self.loops)
-            message = f"{count(len(names), 'link')} to a folder above, not followed: {some(names)}"
-            issues.append(Issue("link_loop", "warning", message, names))
-        if self.stray:
-            names = tuple(_printable(name) for name in sorted(self.stray))
-            message = f"{count(len(names), 'file')} left alone that {'is' if len(names) == 1 else 'are'} no image of a class: {some(names)}"
-            issues.append(Issue("stray_files", "note", message, names))
-        return issues
+        undecided = {split for _, split, _ in self.blocks} == {UNDECIDED}
+        named = [name for name in classes if split_of(name) is not None] if undecided else []
+        if len(named) > 1:
+            message = (
+                f"{count(len(named), 'class')} have names of splits and are taken for classes: {some(named)}; for a split there must be a "
+                "training folder that holds a folder for each class"
+            )
+            issues.append(Issue("split_names", "warning", message, tuple(named)))
+        twice = sorted(label for (label, _), forms in self.forms.items() if len(forms) > 1)
+        if twice:
+            message = f"folders that differ in the Unicode form of their names only are one class: {some(twice)}"
+            issues.append(Issue("class_names", "note", message, tuple(twice)))
+        return issues + self.walk.issues() + self._stray(images)
 
-
-def _below(folder: str, name: str) -> str:
-    """Return the path of what a folder holds, relative to the root, which is ""."""
-    return f"{folder}/{name}" if folder else name
-
-
-def _printable(path: str) -> str:
-    """Return a path that can be printed and stored: bytes that are no UTF-8 become replacement characters."""
-    return path if path.isascii() else os.fsencode(path).decode("utf-8", "replace")
+    def _stray(self, images: int) -> list[Issue]:
+        """Report files that are left alone: the more of what might be images, the more seriously."""
+        names = tuple(printable(name) for name in sorted(self.walk.stray))
+        if not names:
+            return []
+        other = self.left_images + sum(not name.endswith((*SIDECARS, "/")) for name in map(str.lower, names))
+        share = other / (other + images)
+        severity: Severity = "error" if share > MOST else "warning" if share > WARNED and other > 1 else "note"
+        message = (
+            f"{count(len(names), 'file')} left alone that {'is' if len(names) == 1 else 'are'} no image of a class"
+        )
+        detail = "" if severity == "note" else f"; {share:.0%} of what might be images{self._other_kinds()}"
+        return [Issue("stray_files", severity, f"{message}: {some(names)}{detail}", names)]

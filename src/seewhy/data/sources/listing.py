@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from seewhy.core.errors import InputError, nearest, unknown_name
 from seewhy.data.sources.archive import load_npz
+from seewhy.data.sources.arrays import from_memory
 from seewhy.data.sources.builtin import BUILTIN, load_builtin
 from seewhy.data.sources.catalog import Catalog
 from seewhy.data.sources.folder import list_folder, suggest_inner
+from seewhy.data.sources.names import printable
+from seewhy.data.sources.paths import as_path
 
 Labels = Literal["required", "optional"]
+ImageSource = str | Path | tuple[Any, Any] | Mapping[str, Any] | Any
+"""A path or a name, or arrays in memory; see `list_images`."""
+
 LABELS: tuple[Labels, ...] = ("required", "optional")
 
 
-def is_builtin(source: str | Path) -> bool:
+def is_builtin(source: object) -> bool:
     """Whether a source names a built-in set (and is no path)."""
     return isinstance(source, str) and source in BUILTIN
 
 
-def list_images(source: str | Path, *, labels: Labels = "required", data_dir: Path | None = None) -> Catalog:
+def list_images(source: ImageSource, *, labels: Labels = "required", data_dir: Path | None = None) -> Catalog:
     """List the images of a source.
 
     Args:
-        source: a built-in name, a folder, or an `.npz` file.
+        source: a built-in name, a folder, an `.npz` file, or arrays: `(images, labels)`, images alone where labels are optional, or a
+            mapping with the keys of an `.npz` file (see `arrays`).
         labels: "required": there must be images of at least two classes; "optional": any images will do, and those without class folders are
             one class.
         data_dir: where built-in sets live; default: `SEEWHY_DATA`, else the user's cache folder.
@@ -36,7 +44,10 @@ def list_images(source: str | Path, *, labels: Labels = "required", data_dir: Pa
     """
     if labels not in LABELS:
         raise unknown_name("labels", labels, LABELS)
-    required, path = labels == "required", os.fspath(source)
+    required = labels == "required"
+    if isinstance(source, (tuple, Mapping)) or hasattr(source, "ndim"):
+        return _checked("the arrays", replace(from_memory(source, labels_required=required), labels_required=required))
+    path = as_path(source)
     if is_builtin(source):
         catalog = load_builtin(path, None if data_dir is None else Path(data_dir))
     elif os.path.isdir(path):
@@ -44,14 +55,18 @@ def list_images(source: str | Path, *, labels: Labels = "required", data_dir: Pa
     elif os.path.isfile(path):
         if not path.lower().endswith(".npz"):
             raise InputError(
-                f"source: {path} is a file, but not an .npz; give a folder of class folders, an .npz, or {_names()}"
+                f"source: {printable(path)} is a file, but not an .npz; give a folder of class folders, an .npz, or {_names()}"
             )
-        catalog = load_npz(path)
+        catalog = load_npz(path, labels_required=required)
     else:
         raise _not_found(path)
-    catalog = replace(catalog, labels_required=required)
+    return _checked(path, replace(catalog, labels_required=required))
+
+
+def _checked(where: str, catalog: Catalog) -> Catalog:
+    """Return a catalog that has images of enough classes."""
     if len(catalog.classes) < catalog.fewest_classes:
-        raise _one_class(path, catalog)
+        raise _one_class(where, catalog)
     return catalog
 
 
@@ -70,13 +85,16 @@ def _one_class(path: str, catalog: Catalog) -> InputError:
 
 def _not_found(path: str) -> InputError:
     """Return the error for what is no folder, file or name, and what is near."""
-    message = f"source: {path!r} is neither a folder, nor an .npz file, nor a built-in name ({_names()})"
+    shown = printable(path)
+    message = f"source: {shown[:200]!r} is neither a folder, nor an .npz file, nor a built-in name ({_names()})"
+    if os.path.lexists(path):
+        return InputError(f"source: {shown[:200]} is neither a folder nor a file that can be read")
     hint = nearest(path, BUILTIN)
     if hint is None:
         parent, name = os.path.split(os.path.abspath(path))
         try:
             hint = nearest(name, [entry for entry in os.listdir(parent) if not entry.startswith(".")])
-        except OSError:
-            return InputError(f"{message}; there is no folder {parent}")
-        hint = os.path.join(os.path.dirname(path), hint) if hint else None
+        except (OSError, ValueError):
+            return InputError(f"{message}; there is no folder {printable(parent)[:200]}")
+        hint = printable(os.path.join(os.path.dirname(path), hint)) if hint else None
     return InputError(f"{message}; did you mean {hint!r}?" if hint else f"{message}; check the path")
