@@ -229,6 +229,6 @@ def test_a_generative_run_has_the_verbs_of_its_model(tmp_path):
     with pytest.raises(seewhy.InputError, match="is a run of vae, which cannot complete images; that is for pixelcnn"):
         run.complete(run.sample(1))
     with pytest.raises(
-        seewhy.InputError, match="is a run of vae, which cannot predict; that is for mlp, convnet, resnet"
+        seewhy.InputError, match="is a run of vae, which cannot predict classes; that is for mlp, convnet, resnet"
     ):
         run.predict(np.zeros((8, 8), np.uint8))

@@ -134,7 +134,7 @@ def test_predict_in_every_form(trained, shapes, tmp_path, capsys, monkeypatch):
     assert [entry["error"] is None for entry in entries] == [True, False]
     assert entries[0]["label"] in ("cross", "square", "stripes")
     assert len(entries[0]["top"]) == 3
-    assert "1 of 2 images could not be read" in printed.err
+    assert "no prediction for 1 of 2 images" in printed.err
     assert run(["predict", str(trained), str(shapes), "--csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert len(rows) == 120
@@ -158,14 +158,18 @@ def test_evaluate_own_and_other_data(trained, shapes, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == own
     shutil.copytree(shapes, tmp_path / "copy")
     assert run(["evaluate", str(trained), str(tmp_path / "copy")]) == 0
-    printed = capsys.readouterr().out
-    assert "test: 120 images, 3 classes" in printed
-    assert "precision" in printed
+    printed = capsys.readouterr()
+    assert (
+        "test: 18 images, 3 classes" in printed.out
+    )  # a copy: those that the run was not trained or validated on, which are its test split
+    assert "102 of 120 images" in printed.err
+    assert "are left out, since the run was trained or validated on them" in printed.err
+    assert "precision" in printed.out
     shutil.rmtree(tmp_path / "copy" / "square")
     assert run(["evaluate", str(trained), str(tmp_path / "copy"), "--json"]) == 0
     subset = json.loads(capsys.readouterr().out)
-    assert subset["n"] == 80
-    assert [row["n"] for row in subset["per_class"]] == [40, 0, 40]
+    assert subset["n"] == 12
+    assert [row["n"] for row in subset["per_class"]] == [6, 0, 6]
     for name in ("cross", "circle"):
         (tmp_path / "other" / name).mkdir(parents=True)
         for number, file in enumerate(sorted((shapes / "cross").iterdir())[:3]):
@@ -253,7 +257,7 @@ def test_report_is_rebuilt(trained, capsys):
 def test_a_closed_pipe_is_no_error(trained, shapes):
     line = f"{sys.executable} -m seewhy predict {trained} {shapes} --csv | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[0] == "name,label,confidence,error"
+    assert done.stdout.splitlines()[0] == "name,label,confidence,error,cross,square,stripes"
     assert "Traceback" not in done.stderr
 
 

@@ -216,8 +216,12 @@ def test_the_fields_of_choices_can_be_typed(shapes, tmp_path):
         (["train", "digits", "--model", "vea"], 2, "did you mean 'vae'?"),
         (["train", "--resume", "{run}", "--dry-run"], 2, "--resume: goes on with the run's own specification"),
         (["generate", "sample", "{run}", "--out", "{run}/x.png"], 2, "cannot sample images; that is for pixelcnn"),
-        (["evaluate", "{run}", "--generated", "500"], 2, "cannot have the quality of its samples measured; that is for"),
-        (["predict", "{run}", "{bad}"], 1, "1 of 1 images could not be read"),
+        (
+            ["evaluate", "{run}", "--generated", "500"],
+            2,
+            "cannot have the quality of its samples measured; that is for",
+        ),
+        (["predict", "{run}", "{bad}"], 1, "no prediction for 1 of 1 images"),
         (
             ["train", "--spec", "{run}", "--optimizer", "sgd", "--lr", "1e30", "--model.norm", "none", "--epochs", "2"],
             1,

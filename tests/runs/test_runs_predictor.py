@@ -228,5 +228,5 @@ def test_a_runs_probabilities_are_its_predictors(run, request):
 def test_chunks_of_images_change_nothing(digits_run, monkeypatch):
     images = torch.stack([noise(1, 8, 8) for _ in range(11)])
     whole = digits_run.probabilities(images)
-    monkeypatch.setattr("seewhy.runs.run.CHUNK", 4)
+    monkeypatch.setattr("seewhy.runs.inference.CHUNK", 4)
     torch.testing.assert_close(digits_run.probabilities(images), whole, atol=1e-6, rtol=1e-5)

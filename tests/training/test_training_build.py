@@ -21,6 +21,8 @@ FIELDS = {
     "val_fraction": None,
     "test_fraction": 0.15,
     "split_seed": 0,
+    "fit": "crop",
+    "max_pixels": 268_435_456,
     "cache": "pixels",
     "strict": False,
 }

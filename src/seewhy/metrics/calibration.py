@@ -171,13 +171,14 @@ def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:
         temperature: T, such as `fit_temperature` returned.
 
     Raises:
-        InputError: T is not above 0 and finite, or probabilities are negative or not finite.
+        InputError: T is not above 0 and finite, or probabilities are negative or infinite. What is not a number stays so, for it is no
+            fault of the caller's that a network's output is none.
     """
     if not 0 < temperature < math.inf:
         raise bad_value("temperature", temperature, "above 0 and finite")
     if probabilities.dim() < 1 or not probabilities.is_floating_point():
         raise bad_value("probabilities", f"{probabilities.dtype} {tuple(probabilities.shape)}", "floating (..., K)")
-    _validate_range(probabilities)
+    _validate_range(probabilities.nan_to_num(0.0, posinf=math.inf))
     if temperature == 1.0:
         return probabilities.float()
     scaled = (probabilities.double().clamp_min(FLOOR).log() / temperature).softmax(-1).float()

@@ -144,6 +144,15 @@ def seen(folder: Path, split: Split) -> Tensor:
         raise InputError(f"{path}: is damaged or missing ({error}); restore it, or train again") from None
 
 
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return record.json; raises InputError if it is damaged."""
+    record = read_json(folder, "record.json")
+    temperature = record.get("temperature", 1.0)
+    if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not 0 < temperature < math.inf:
+        raise InputError(f"{folder / 'record.json'}: is damaged: temperature is {temperature!r}")
+    return record
+
+
 def read_metrics(folder: Path) -> list[dict[str, float]]:
     """Return one dictionary an epoch, from metrics.csv."""
     path = folder / "metrics.csv"

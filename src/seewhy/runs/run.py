@@ -93,7 +93,7 @@ class Run:
     @property
     def record(self) -> dict[str, Any]:
         """What prediction, sampling and the report need beside the figures; {} before the end."""
-        return self.read_json("record.json")
+        return files.read_record(self.folder)
 
     @property
     def metrics(self) -> list[dict[str, float]]:

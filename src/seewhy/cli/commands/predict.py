@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
             "json" if options.json else "csv" if options.csv else "table",
         )
     if failures:
-        print(f"{failures:,} of {len(paths):,} images have no prediction", file=sys.stderr)
+        print(f"no prediction for {failures:,} of {len(paths):,} images", file=sys.stderr)
     return int(failures > 0)
 
 
