@@ -279,4 +279,27 @@ def test_techniques_show_how_one_starts_a_network(tmp_path, capsys):
     assert printed.startswith("layer")
     assert printed.endswith(f"figure  {target}\n")
     assert "<svg" in target.read_text()
-    assert "--show: draws initialisations, activations" in refused(["techniques", "adam", "--show"], capsys)
+    assert "--show: draws initialisations, activations" in refused(["techniques", "cutmix,he", "--show"], capsys)
+
+
+@pytest.mark.parametrize("function", ["rosenbrock", "beale", "saddle", "ravine"])
+def test_techniques_show_optimisers_on_a_function(function, tmp_path, capsys):
+    target = tmp_path / "path.svg"
+    words = ["techniques", "lbfgs,damped_newton", "--show", "--out", str(target)]
+    assert run([*words, *(["--on", function] if function != "rosenbrock" else [])]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{function}: ")
+    assert printed.endswith(f"figure  {target}\n")
+    rows = [line.split() for line in printed.splitlines() if line.startswith(("lbfgs", "damped_newton"))]
+    assert len(rows) == 2
+    assert all(float(row[3]) < 1e-8 and row[4] == "converged" for row in rows)
+    assert target.read_text().count("lbfgs") >= 1
+
+
+def test_techniques_refuse_what_is_no_path_over_a_function(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "a.png")]
+    assert "--on: 'cliff' is not known" in refused(["techniques", "adam", "--show", "--on", "cliff", *out], capsys)
+    assert "'he' is not known" in refused(["techniques", "he", "--show", "--on", "beale", *out], capsys)
+    assert "--data: an optimiser's path" in refused(["techniques", "adam", "--show", "--data", "digits", *out], capsys)
+    assert "--on: belongs to --show" in refused(["techniques", "adam", "--on", "beale"], capsys)
+    assert list(tmp_path.iterdir()) == []

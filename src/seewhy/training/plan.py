@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from seewhy.core.launcher import launch
 from seewhy.models.family import Objective, implementation_of
 from seewhy.spec import RegSection, estimate_seconds
@@ -17,6 +19,8 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     classes = f"{facts.classes} {'class' if facts.classes == 1 else 'classes'}"
     parameters = sum(parameter.numel() for parameter in prepared.model.parameters())
     threads = f"{train.threads} thread{'' if train.threads == 1 else 's'}"
+    if train.threads and train.threads > (cores := os.cpu_count() or 1):
+        threads += f", more than the {cores} processors there are: they will wait for one another"
     announced = implementation_of(spec).announce(spec)
     rate = "" if optim.closure else f", learning rate {optim.settings()['lr']:g} ({optim.schedule})"
     lines = [

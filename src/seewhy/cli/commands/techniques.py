@@ -44,7 +44,12 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--show",
         action="store_true",
-        help="draw NAME: an augmentation on your own images; how others start a deep network, layer by layer, with a table",
+        help="draw NAME: an augmentation on your own images; an optimiser's path over a function; how others start a deep network, with a table",
+    )
+    parser.add_argument(
+        "--on",
+        metavar="FUNCTION",
+        help="over what --show draws the path of an optimiser, or of several, NAME,NAME: rosenbrock (default), beale, saddle or ravine",
     )
     parser.add_argument("--data", metavar="DATA", help="the images that --show takes (default: digits)")
     parser.add_argument(
@@ -57,8 +62,8 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the list or the technique."""
     if options.show:
-        return _show(options.name, options.data, options.out)
-    for option in ("out", "data"):
+        return _show(options)
+    for option in ("out", "data", "on"):
         if getattr(options, option) is not None:
             raise InputError(f"--{option}: belongs to --show; give both, or neither")
     entries = list(_entries())
@@ -148,19 +153,57 @@ def _option(each: OptionField) -> str:
     return f"--{each.path}" + ("" if default in (None, ()) else f" ({shown})")
 
 
-def _show(name: str | None, source: str | None, out: str | None) -> int:
+def _show(options: argparse.Namespace) -> int:
     """Draw a technique."""
     from seewhy.data import AUGMENTATIONS
+    from seewhy.optim import OPTIMISERS
 
+    name = options.name
     if name is None:
         raise InputError("--show: needs a NAME, such as `seewhy techniques he --show`")
-    path = Path(out or f"{name}.png")
+    path = Path(options.out or f"{name}.png")
     if path.exists():
         raise InputError(f"{path}: exists already and is not overwritten; choose another --out")
-    draw = _show_augmentation if name in AUGMENTATIONS.names() else _show_statistics
-    draw(name, source or "digits", path)
+    if options.on is not None or all(part in OPTIMISERS.names() for part in name.split(",")):
+        if options.data is not None:
+            raise InputError(
+                "--data: an optimiser's path is drawn over a function, --on, not over images; leave it out"
+            )
+        _show_trajectories(name.split(","), options.on or "rosenbrock", path)
+    else:
+        draw = _show_augmentation if name in AUGMENTATIONS.names() else _show_statistics
+        draw(name, options.data or "digits", path)
     print(f"figure  {path}")
     return 0
+
+
+def _show_trajectories(names: Sequence[str], function: str, path: Path) -> None:
+    """Print where optimisers end on a function of two variables, and draw their paths."""
+    from seewhy.optim.planar import FUNCTIONS, trajectory_of
+    from seewhy.reporting import Trajectory, TrajectoryRecord, save_figure, trajectory_chart
+
+    if function not in FUNCTIONS:
+        raise unknown_name("--on", function, FUNCTIONS)
+    plane = FUNCTIONS[function]
+    found = [trajectory_of(name, plane) for name in names]
+    x, y, values = plane.grid()
+    record = TrajectoryRecord(
+        title=function,
+        x=x,
+        y=y,
+        values=values,
+        trajectories=[Trajectory(each.method, each.points, each.values) for each in found],
+        text=plane.formula,
+        marks=plane.marks,
+        minimum=plane.minimum,
+    )
+    save_figure(trajectory_chart(record), path)
+    print(f"{function}: {plane.formula}; from ({plane.start[0]:g}, {plane.start[1]:g})")
+    print(f"{'optimiser':<14}  {'rate':>8}  {'iterations':>10}  {'above the minimum':>17}  ended")
+    for each in found:
+        rate = "-" if each.lr is None else f"{each.lr:g}"
+        above = each.values[-1] - plane.minimum
+        print(f"{each.method:<14}  {rate:>8}  {len(each.points) - 1:>10}  {above:>17.3g}  {each.ended}")
 
 
 def _show_augmentation(name: str, source: str, path: Path) -> None:
