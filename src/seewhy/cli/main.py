@@ -7,6 +7,7 @@ asked for is imported, so that help comes at once.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -33,6 +34,9 @@ COMMANDS = {
 
 STOPPED = 128 + signal.SIGINT
 """Exit code after Ctrl-C."""
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""What a stream answers to which nothing can be written."""
 
 TRUTH = ("true", "false", "yes", "no", "1", "0")
 """What may follow a switch such as --data.strict as its value."""
@@ -125,13 +129,11 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
         give_up(sys.stdout)
         return 128 + signal.SIGPIPE
     except OSError as error:
-        try:
-            sys.stdout.flush()
-        except OSError:  # what is printed goes to a full disk
-            give_up(sys.stdout)
-            _complain(name, f"cannot write to the standard output: {error.strerror or error}")
-            return 1
-        raise
+        if error.filename is not None or error.errno not in UNWRITABLE:
+            raise
+        give_up(sys.stdout)  # what is printed goes to a full disk; files of ours are RunErrors
+        _complain(name, f"cannot write to the standard output: {error.strerror}")
+        return 1
 
 
 def _complain(name: str, message: str) -> None:
