@@ -72,7 +72,8 @@ def test_without_a_test_split_the_validation_images_are_evaluated(tmp_path):
     options = {**MLP, "width": 4, "epochs": 1.0, "data.val_fraction": 0.2}
     run = seewhy.train(tmp_path / "data.npz", out=tmp_path / "run", **options, **{"data.test_fraction": 0.0})
     assert list(run.results) == ["val"]
-    assert run.evaluate().split == "val"
+    with pytest.warns(UserWarning, match="by which the best epoch and the temperature were chosen"):
+        assert run.evaluate().split == "val"
     assert "Validation accuracy" in (run.folder / "report.html").read_text(encoding="utf-8")
     none = seewhy.train(
         tmp_path / "data.npz",

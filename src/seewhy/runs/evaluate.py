@@ -25,6 +25,11 @@ from seewhy.training.build import absolute_source, data_options
 Progress = Callable[[int, int], None]
 """Told (images done, images in all)."""
 
+SELECTED = (
+    "these are the validation images, by which the best epoch and the temperature were chosen, so the figures are on the high side; "
+    "hold out test images (--data.test-fraction) or name other data for unbiased ones"
+)
+
 
 def evaluation_split(
     spec: RunSpec, known: RunData, folder: Path, source: str | None, progress: Progress | None
@@ -67,7 +72,7 @@ def evaluation_split(
     if labels == "required" or conditional:
         split = replace(split, labels=relabelled(split.labels, theirs, known.values["classes"], where))
     if same:  # as it was split when the run was started
-        return name, split, []
+        return name, split, [SELECTED] if name == "val" else []
     split, notes = _unseen(split, folder, where)
     return name, split, notes
 

@@ -138,7 +138,8 @@ def seen(folder: Path, split: Split) -> Tensor:
     """Return which images of a split the run was trained or validated on, by the hashes of their pixels: bool (N)."""
     path = folder / IMAGES
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # numpy leaves a file open that is no archive, if it opens it itself.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return split.overlap(np.concatenate([arrays["train"], arrays["val"]]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: is damaged or missing ({error}); restore it, or train again") from None

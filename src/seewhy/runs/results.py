@@ -9,10 +9,18 @@ from seewhy.metrics import format_sparsity
 
 SPLITS = {"val": "validation", "test": "test"}
 
+CHOSEN = ", by which the best epoch was chosen"
+"""What a figure of validation is to be read with."""
+
 
 def format_results(results: Mapping[str, Any]) -> list[str]:
-    """Return results.json as lines for people, a line a split."""
-    lines = [f"{label} {_format_split(results[split])}" for split, label in SPLITS.items() if split in results]
+    """Return results.json as lines for people, a line a split; of validation's that the epoch was chosen by it, which makes it look better."""
+    chosen = {"val": CHOSEN}
+    lines = [
+        f"{label} {_format_split(results[split])}{chosen.get(split, '')}"
+        for split, label in SPLITS.items()
+        if split in results
+    ]
     if "weights" in results:
         lines.append(f"weights at zero {format_sparsity(results['weights'])}")
     return lines

@@ -22,7 +22,7 @@ from seewhy.models.generative import Label
 from seewhy.models.predictor import Predictor
 from seewhy.nn.stochastic import is_stochastic
 from seewhy.runs import folder as files
-from seewhy.runs.evaluate import Progress, evaluate_ensemble, evaluation_split
+from seewhy.runs.evaluate import SELECTED, Progress, evaluate_ensemble, evaluation_split
 from seewhy.runs.extractors import INCEPTION, features_of
 from seewhy.runs.inference import in_chunks, of_members, sampled
 from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_files, predict_list, read_images
@@ -334,7 +334,7 @@ class Run:
             evaluated = evaluate_ensemble(self.members, self._temperature, split, name, self.classes)
         else:
             evaluated = measure(self.trained, split, name, self.classes, samples=samples, progress=done)
-        if where is None and self.snapshot is None and evaluated.arrays and not notes:
+        if where is None and self.snapshot is None and evaluated.arrays and notes in ([], [SELECTED]):
             files.write_predictions(self.folder, name, evaluated.arrays, split.names)
         return replace(evaluated, notes=[*notes, *evaluated.notes])
 

@@ -120,7 +120,7 @@ class TrainSection(Section):
         "auto", description="bf16 where the hardware is fast at it, else fp32."
     )
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
-    threads: int | None = Field(None, ge=1, le=1024, description="Processor threads (default: all cores).")
+    threads: int | None = Field(None, ge=1, le=256, description="Processor threads (default: all cores).")
     ema: float = chosen(ge=0, lt=1, description="Decay per step of the averaged weights used for prediction; 0 is off.")
     patience: int | None = Field(
         None, ge=1, description="Stop after this many epochs without a better validation score."

@@ -220,6 +220,11 @@ def report(reader: Any) -> FamilyReport:
             low, high = results[split]["interval"]
             accuracy = results[split]["accuracy"]
             summary.append((f"{label} accuracy", f"{accuracy:.1%} [{100 * low:.1f}, {100 * high:.1f}]"))
+    if "val" in results:
+        unbiased = "the test accuracy is not." if "test" in results else "hold out test images for one that is not."
+        notes.append(
+            f"The best epoch was chosen on the validation images, so the validation accuracy is on the high side; {unbiased}"
+        )
     if "weights" in results:
         summary.append(("Weights at zero", f"{results['weights']['sparsity']:.1%}"))
         shares = ", ".join(f"{name} {share:.1%}" for name, share in results["weights"]["layers"].items())
