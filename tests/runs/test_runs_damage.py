@@ -139,6 +139,8 @@ def test_json_that_is_no_table_is_named(copy, value):
         lambda data: data.pop("facts"),
         lambda data: data["facts"].update(height="8"),
         lambda data: data["facts"].update(height=0),
+        lambda data: data["facts"].update(height=10**12),
+        lambda data: data.update(classes=[]),
         lambda data: data["facts"].update(more=1),
     ],
 )
@@ -148,6 +150,14 @@ def test_data_that_cannot_be_are_refused(copy, change):
     change(value)
     (place / "data.json").write_text(json.dumps(value))
     assert "data.json: is damaged" in either(lambda: use(place))
+
+
+def test_weights_of_another_network_are_refused(copy):
+    place = copy()
+    value = json.loads((place / "data.json").read_text())
+    value["facts"].update(height=9)
+    (place / "data.json").write_text(json.dumps(value))
+    assert "the weights are of another network than spec.toml and data.json describe" in either(lambda: use(place))
 
 
 @pytest.mark.parametrize("place", [None, 3, "", b"run", ["run"], "a\0b", "x" * 300])

@@ -50,6 +50,9 @@ from seewhy.spec import DataFacts, Request, RunSpec
 from seewhy.spec.build import REQUEST, SPEC
 from seewhy.training.build import Prepared
 
+MAX_SIDE = 1024
+"""Pixels, as for data.resolution."""
+
 IMAGES = "images.npz"
 
 LAUNCHED_SECONDS = 60.0
@@ -117,7 +120,8 @@ def read_data(folder: Path) -> RunData:
             facts.test_images,
         )
         sound = all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in whole)
-        sound &= min(whole[:3]) > 0
+        sound &= min(whole[:3]) > 0 and max(facts.height, facts.width) <= MAX_SIDE and facts.channels in (1, 3)
+        sound &= len(value["classes"]) == facts.classes
         sound &= all(isinstance(name, str) for name in value["classes"]) and isinstance(value["classes"], list)
         sound &= all(
             len(value[name]) == facts.channels and all(map(math.isfinite, value[name])) for name in ("mean", "std")

@@ -158,7 +158,14 @@ class Run:
         with isolated():
             implementation = implementation_of(self.spec)
             model = implementation.build(self.spec, self.facts, tuple(self.data["mean"]), tuple(self.data["std"]))
-            model.load_state_dict(self._weights())
+            weights = self._weights()
+            try:
+                model.load_state_dict(weights)
+            except RuntimeError as error:
+                raise InputError(
+                    f"{self.folder}: the weights are of another network than spec.toml and data.json describe, one of which was edited: "
+                    f"{' '.join(str(error).split())[:300]}"
+                ) from None
             implementation.load(model, self.folder)
             return model.to(self.engine.device).eval()
 
