@@ -67,7 +67,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(READ + POINTERS), data=st.data())
 def test_bytes_that_changed_are_read_or_refused(copy, name, data):
     place = copy()
@@ -87,7 +87,7 @@ def test_bytes_that_changed_are_read_or_refused(copy, name, data):
     either(lambda: use(place))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(["data.json", "results.json", "record.json", *POINTERS]), data=st.data())
 def test_values_that_changed_are_read_or_refused(copy, name, data):
     place = copy()
