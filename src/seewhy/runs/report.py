@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from seewhy.core.files import write_text
 from seewhy.models.family import implementation_of
-from seewhy.reporting import ChoiceRow, ReportRecord, render_report
+from seewhy.reporting import ChoiceRow, ReportRecord
 from seewhy.runs.augmented import read_augmented
 from seewhy.spec import Request, RunSpec
 from seewhy.spec.build import SPEC
@@ -48,6 +48,8 @@ class RunFiles(Protocol):
 
 def write_report(run: RunFiles) -> Path:
     """Draw report.html from the folder's files and return its path."""
+    from seewhy.reporting import render_report  # loads the figures' library, which nothing else of a run needs
+
     path = run.folder / "report.html"
     write_text(path, render_report(record_of(run)))
     return path
