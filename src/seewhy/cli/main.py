@@ -18,7 +18,6 @@ from typing import NoReturn
 
 from seewhy.cli.text import escaped, give_up, usable_streams
 from seewhy.core.errors import InputError, RunError, nearest
-from seewhy.core.launcher import launch
 
 COMMANDS = {
     "demo": "train on the embedded digits, write and print the report: about a minute",
@@ -154,6 +153,8 @@ def _switched(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list
 
 def _process() -> str:
     """Return which of many processes speaks; nothing for the first, which is the only one as a rule."""
+    from seewhy.core.launcher import launch  # a quarter of the time of --help, which has no use for it
+
     rank = launch().rank
     return f" (process {rank})" if rank else ""
 
