@@ -101,7 +101,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(shapes, tmp_path, capsys):
     assert "test accuracy" in printed.out
     assert "report" in printed.out
     assert "epoch   1/1" in printed.err
-    assert "epoch" not in printed.out
+    assert "epoch   1/1" not in printed.out
 
 
 def test_an_existing_folder_is_kept(trained, shapes, capsys):
