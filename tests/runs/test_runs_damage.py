@@ -182,7 +182,7 @@ def test_outputs_that_are_not_finite_are_no_predictions(folder, capsys, tmp_path
     with pytest.raises(seewhy.InputError, match="not finite"):
         run.predict(PIXELS[0])
     Image.fromarray(PIXELS[0]).save(tmp_path / "a.png")
-    assert next(run.predict_files([str(tmp_path / "a.png")])).error is not None
+    assert next(run.predict_each([str(tmp_path / "a.png")])).error is not None
 
 
 def test_the_command_says_it_in_one_sentence(copy, capsys):

@@ -1,5 +1,6 @@
 """Predictions of a run: images in every form, lists, files by the chunk, samples, and what is refused."""
 
+import io
 import json
 
 import numpy as np
@@ -61,10 +62,54 @@ def test_a_bad_image_alone_is_an_error_and_in_a_list_an_entry(shapes_run, image,
     assert good.error is None
     assert entry.label is None
     assert entry.error
-    with pytest.raises(InputError, match="must be all paths or all decoded images, got a mixture"):
-        shapes_run.predict([image[0], image[1]])
-    with pytest.raises(InputError):
-        shapes_run.predict(3.5)
+    for wrong in (3.5, None, [3.5], {"a": image[0]}):
+        with pytest.raises(InputError):
+            shapes_run.predict(wrong)
+
+
+def test_images_come_in_every_container(shapes_run, shapes):
+    paths = sorted((shapes / "cross").iterdir())[:3]
+    expected = shapes_run.predict(paths)
+    names = [str(path) for path in paths]
+    for form in (
+        iter(paths),
+        (path for path in names),
+        np.array(names),
+        np.array(paths),
+        dict.fromkeys(names).keys(),
+        tuple(names),
+    ):
+        assert shapes_run.predict(form) == expected
+    assert shapes_run.predict(iter([])) == []
+
+
+def test_encoded_images_come_as_bytes_and_as_open_files(shapes_run, image, tmp_path):
+    path, _ = image
+    data = path.read_bytes()
+    expected = shapes_run.predict(path)
+    for form in (data, bytearray(data), memoryview(data), io.BytesIO(data)):
+        assert shapes_run.predict(form).probabilities == expected.probabilities
+    with open(path, "rb") as file:
+        assert shapes_run.predict(file) == expected  # which has a name
+    with open(path, encoding="latin-1") as file, pytest.raises(InputError, match=r'open\(path, "rb"\)'):
+        shapes_run.predict(file)
+    with pytest.raises(InputError, match=r"^0: is not a JPEG"):
+        shapes_run.predict(b"nothing")
+
+
+def test_kinds_may_be_mixed_and_keep_their_order(shapes_run, shapes, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 4)
+    paths = [sorted((shapes / name).iterdir())[3] for name in ("cross", "square", "stripes")]
+    expected = [prediction.probabilities for prediction in shapes_run.predict(paths)]
+    with Image.open(paths[1]) as file:
+        decoded = file.copy()
+    mixed = [decoded, str(paths[0]), b"nothing", paths[2].read_bytes(), np.asarray(decoded), paths[2]]
+    found = shapes_run.predict(mixed)
+    assert [prediction.name for prediction in found] == ["0", str(paths[0]), "2", "3", "4", str(paths[2])]
+    assert found[2].error
+    assert found[2].probabilities is None
+    for position, wanted in ((0, 1), (1, 0), (3, 2), (4, 1), (5, 2)):
+        assert found[position].probabilities == pytest.approx(expected[wanted], abs=1e-6)
 
 
 def test_any_number_of_files_is_read_by_the_chunk(shapes_run, shapes, tmp_path, monkeypatch):
@@ -74,7 +119,7 @@ def test_any_number_of_files_is_read_by_the_chunk(shapes_run, shapes, tmp_path, 
     paths = [str(path) for path in sorted((shapes / "cross").iterdir())[:7]]
     paths.insert(4, str(bad))
     told = []
-    predictions = list(shapes_run.predict_files(paths, lambda done, total: told.append((done, total))))
+    predictions = list(shapes_run.predict_each(paths, lambda done, total: told.append((done, total))))
     assert [prediction.name for prediction in predictions] == paths
     assert [prediction.error is None for prediction in predictions] == [path != str(bad) for path in paths]
     assert told == [(3, 8), (6, 8), (8, 8)]

@@ -121,7 +121,7 @@ def test_nothing_is_changed_by_the_generator_of_predictions(plain, unusual, tmp_
     paths = [str(tmp_path / f"{number}.png") for number in range(3)]
     for path, image in zip(paths, IMAGES, strict=False):
         Image.fromarray(image).save(path)
-    for _ in plain.predict_files(paths):
+    for _ in plain.predict_each(paths):
         assert changed(unusual) == []
     assert changed(unusual) == []
 

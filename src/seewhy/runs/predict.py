@@ -1,12 +1,13 @@
-"""Predictions for images that are files, arrays or tensors."""
+"""Predictions for images that are files, bytes, arrays or tensors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from itertools import islice
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -16,18 +17,21 @@ from torch import Tensor
 
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError
-from seewhy.data import DecodeRule
+from seewhy.data import BadImageError, DecodeRule
 from seewhy.metrics import mutual_information
 
 CHUNK = 512
-"""Files decoded at a time: enough to keep every thread busy, little enough to stay small in memory."""
+"""Images decoded at a time: enough to keep every thread busy, little enough to stay small in memory."""
 
 TOP = 5
 
 NOT_FINITE = "the network's output is not finite: its weights are damaged or have diverged; train it again"
 
-ImageLike = str | Path | Image | NDArray[Any] | Tensor
-"""One image: a path, a PIL image, a uint8 array (H, W) or (H, W, C), or a uint8 tensor (H, W) or (C, H, W)."""
+Encoded = str | os.PathLike[str] | bytes | BinaryIO
+"""One image as it is stored: a path, the bytes of a file, or a file opened for reading in binary mode."""
+
+ImageLike = Encoded | Image | NDArray[Any] | Tensor
+"""One image: `Encoded`, a PIL image, a uint8 array (H, W) or (H, W, C), or a uint8 tensor (H, W) or (C, H, W)."""
 
 Probabilities = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 """uint8 images (N, C, H, W) -> probabilities (N, K) and, of several members or samples, theirs (M, N, K)."""
@@ -38,7 +42,7 @@ class Prediction:
     """What the network predicts for one image.
 
     Attributes:
-        name: the file, or the image's position in the list.
+        name: the file, or the image's position among those given.
         label: the most probable class; None if the image could not be read.
         confidence: its calibrated probability.
         top: up to five classes with their probabilities, most probable first.
@@ -79,63 +83,101 @@ class Classes:
 
 
 def is_batch(images: object) -> bool:
-    """Whether several images are given: a list, a tuple, or an array or tensor of four dimensions."""
-    return isinstance(images, (list, tuple)) or (isinstance(images, (np.ndarray, Tensor)) and images.ndim == 4)
+    """Whether several images are given: an array of four dimensions or of paths, or anything else to walk through that is no image itself."""
+    if isinstance(images, np.ndarray):
+        return images.ndim == 4 or (images.dtype.kind in "OU" and images.ndim == 1)
+    if isinstance(images, Tensor):
+        return images.ndim == 4
+    one = isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, Image)) or hasattr(images, "read")
+    return isinstance(images, Iterable) and not one and not isinstance(images, Mapping)
+
+
+def _encoded(image: object) -> str | bytes | None:
+    """Return the path or the bytes of an image that is still encoded; None of one that is decoded."""
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return bytes(image)
+    if isinstance(image, (str, os.PathLike)):
+        return os.fsdecode(image)
+    if not hasattr(image, "read"):
+        return None
+    data = image.read()
+    if not isinstance(data, bytes):
+        raise InputError('images: a file was opened as text; open it in binary mode, open(path, "rb")')
+    return data
+
+
+def _name(image: object, position: int) -> str:
+    """Return what an image is called: its file, else its position."""
+    if isinstance(image, (str, os.PathLike)):
+        return os.fsdecode(image)
+    name = getattr(image, "name", None) if hasattr(image, "read") else None
+    return name if isinstance(name, str) and name else str(position)
+
+
+def _decode(images: Sequence[object], shape: tuple[int, int, int], rule: DecodeRule) -> tuple[Tensor, dict[int, str]]:
+    """Return images of any kinds at a size, uint8 (N - b, C, H, W), and by position why the b others cannot be read."""
+    channels, _, side = shape
+    sources = {position: source for position, image in enumerate(images) if (source := _encoded(image)) is not None}
+    pixels, failures = seewhy_data.decode_many(list(sources.values()), resolution=side, channels=channels, rule=rule)
+    positions = list(sources)
+    reasons = {positions[index]: reason for index, reason in failures}
+    if len(sources) == len(images):
+        return pixels, reasons
+    rows = dict(zip((position for position in positions if position not in reasons), pixels, strict=True))
+    for position, image in enumerate(images):
+        if position in sources:
+            continue
+        try:
+            rows[position] = seewhy_data.from_pixels(image, resolution=side, channels=channels, rule=rule)  # type: ignore[arg-type]
+        except BadImageError as error:
+            reasons[position] = str(error)
+    ordered = [rows[position] for position in sorted(rows)]
+    return (torch.stack(ordered) if ordered else pixels), reasons
 
 
 def read_images(images: Any, shape: tuple[int, int, int], rule: DecodeRule) -> Tensor:
-    """Return images at a size, uint8 (N, C, H, W), from one `ImageLike` or a list or batch of them.
+    """Return images at a size, uint8 (N, C, H, W), from one `ImageLike` or several.
 
     Raises:
         InputError: an image cannot be read, or there is none.
     """
-    channels, _, side = shape
-    decoded = []
-    for image in images if is_batch(images) else [images]:
-        if isinstance(image, (str, Path)):
-            pixels, bad = seewhy_data.decode_many([str(image)], resolution=side, channels=channels, rule=rule)
-            if bad:
-                raise InputError(f"{image}: {bad[0][1]}")
-            decoded.append(pixels[0])
-        else:
-            decoded.append(seewhy_data.from_pixels(image, resolution=side, channels=channels, rule=rule))
-    if not decoded:
+    given = list(images) if is_batch(images) else [images]
+    if not given:
         raise InputError("images: must hold at least one image")
-    return torch.stack(decoded)
+    pixels, reasons = _decode(given, shape, rule)
+    if reasons:
+        first = min(reasons)
+        raise InputError(f"{_name(given[first], first)}: {reasons[first]}")
+    return pixels
 
 
-def predict_files(
+def predict_each(
     classes: Classes,
     probabilities: Probabilities,
-    paths: Sequence[str],
+    images: Iterable[ImageLike],
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Prediction]:
-    """Yield a prediction for every file, in order; a bad file yields one with `error` set.
+    """Yield a prediction for every image, in order; one that cannot be read yields one with `error` set.
 
-    Files are decoded in threads, a chunk at a time, so any number of them fits in memory.
+    They are taken and decoded in threads, a chunk at a time, so any number of them fits in memory.
+
+    Args:
+        classes: what is predicted.
+        probabilities: of the network.
+        images: of any kinds.
+        progress: told (images done, images in all); of a generator, whose length is not known, in all those so far.
     """
-    channels, _, side = classes.shape
-    for start in range(0, len(paths), CHUNK):
-        chunk = list(paths[start : start + CHUNK])
-        images, failures = seewhy_data.decode_many(chunk, resolution=side, channels=channels, rule=classes.rule)
-        reasons = dict(failures)
-        good = [index for index in range(len(chunk)) if index not in reasons]
-        predicted = predict_images(classes, probabilities, images, [chunk[index] for index in good])
-        by_index = dict(zip(good, predicted, strict=True))
-        for index, name in enumerate(chunk):
-            yield by_index[index] if index in by_index else Prediction(name, None, None, error=reasons[index])
+    total, done, given = (len(images) if isinstance(images, Sized) else None), 0, iter(images)
+    while chunk := list(islice(given, CHUNK)):
+        pixels, reasons = _decode(chunk, classes.shape, classes.rule)
+        names = [_name(image, position) for position, image in enumerate(chunk, start=done)]
+        good = [name for index, name in enumerate(names) if index not in reasons]
+        predicted = iter(predict_images(classes, probabilities, pixels, good))
+        for index, name in enumerate(names):
+            yield Prediction(name, None, None, error=reasons[index]) if index in reasons else next(predicted)
+        done += len(chunk)
         if progress is not None:
-            progress(min(start + CHUNK, len(paths)), len(paths))
-
-
-def predict_list(classes: Classes, probabilities: Probabilities, images: Sequence[Any]) -> list[Prediction]:
-    """Predict a list of images, all paths or all decoded."""
-    if all(isinstance(image, (str, Path)) for image in images):
-        return list(predict_files(classes, probabilities, [str(image) for image in images]))
-    if any(isinstance(image, (str, Path)) for image in images):
-        raise InputError("images: must be all paths or all decoded images, got a mixture; predict them in two calls")
-    pixels = read_images(list(images), classes.shape, classes.rule)
-    return predict_images(classes, probabilities, pixels, [str(index) for index in range(len(pixels))])
+            progress(done, done if total is None else total)
 
 
 def predict_images(

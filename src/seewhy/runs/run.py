@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, wraps
 from pathlib import Path
@@ -25,7 +25,7 @@ from seewhy.runs import folder as files
 from seewhy.runs.evaluate import SELECTED, Progress, evaluate_ensemble, evaluation_split
 from seewhy.runs.extractors import INCEPTION, features_of
 from seewhy.runs.inference import in_chunks, of_members, sampled
-from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_files, predict_list, read_images
+from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_each, read_images
 from seewhy.runs.report import write_report
 from seewhy.spec import DataFacts, Request, RunSpec
 from seewhy.training.build import data_options
@@ -225,16 +225,17 @@ class Run:
     ) -> Prediction: ...
 
     @overload
-    def predict(self, images: Sequence[ImageLike], *, samples: int | None = None) -> list[Prediction]: ...
+    def predict(self, images: Iterable[ImageLike], *, samples: int | None = None) -> list[Prediction]: ...
 
     def predict(
-        self, images: ImageLike | Sequence[ImageLike], *, samples: int | None = None
+        self, images: ImageLike | Iterable[ImageLike], *, samples: int | None = None
     ) -> Prediction | list[Prediction]:
         """Predict one image, or several.
 
         Args:
-            images: a path, a PIL image, a uint8 array (H, W) or (H, W, C), or a uint8 tensor (C, H, W); or a list of such, or a batch,
-                (N, H, W, C) as an array or (N, C, H, W) as a tensor (which gives a list).
+            images: a path, the bytes of an image file, a file opened in binary mode, a PIL image, a uint8 array (H, W) or (H, W, C), or a
+                uint8 tensor (C, H, W). Several give a list: anything to walk through (a list, a generator, an array or a column of paths),
+                or a batch, (N, H, W, C) as an array or (N, C, H, W) as a tensor. A mapping is none.
             samples: average so many stochastic forward passes, with dropout and related layers as in training (Gal & Ghahramani 2016); None
                 for one pass without. `Prediction.disagreement` then says how far they lie apart.
 
@@ -245,25 +246,25 @@ class Run:
             InputError: the one image cannot be read (in a list it gives a `Prediction` with `error` set), or is of a kind that is not known.
         """
         single = not is_batch(images)
-        given: list[Any] = [images] if single else list(images)  # type: ignore[arg-type]
-        found = predict_list(self._output, self._probabilities(samples), given) if given else []
+        given = cast("Iterable[ImageLike]", [images] if single else images)
+        found = list(self.predict_each(given, samples=samples))
         if not single:
             return found
         if found[0].error is not None:
             raise InputError(f"{found[0].name}: {found[0].error}")
         return found[0]
 
-    def predict_files(
-        self, paths: Sequence[str], progress: Progress | None = None, *, samples: int | None = None
+    def predict_each(
+        self, images: Iterable[ImageLike], progress: Progress | None = None, *, samples: int | None = None
     ) -> Iterator[Prediction]:
-        """Yield a `Prediction` for every file, in order; any number of files fits in memory.
+        """Yield a `Prediction` for every image, in order, as they come; any number fits in memory.
 
         Args:
-            paths: image files.
+            images: of the kinds that `predict` takes.
             progress: told (images done, images in all).
             samples: as in `predict`.
         """
-        return predict_files(self._output, self._probabilities(samples), paths, progress)
+        return predict_each(self._output, self._probabilities(samples), images, progress)
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Return calibrated class probabilities (N, K), float32, of uint8 images (N, C, H, W) of any size."""

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     paths = list(find(options.images))
     with counting("predicting") as update:
         failures = _write(
-            trained.predict_files(paths, update, samples=options.samples),
+            trained.predict_each(paths, update, samples=options.samples),
             trained.classes,
             "json" if options.json else "csv" if options.csv else "table",
         )
