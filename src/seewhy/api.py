@@ -13,7 +13,7 @@ from typing import Any
 
 from seewhy import data as seewhy_data
 from seewhy.core.files import user_path
-from seewhy.data import Audit
+from seewhy.data import Audit, ImageSource
 from seewhy.runs import train as training
 from seewhy.runs.run import Run
 from seewhy.runs.stopping import Stop
@@ -26,7 +26,7 @@ __all__ = ["Run", "check", "resume", "start", "train"]
 
 
 def train(
-    source: str | Path | None = None,
+    source: ImageSource | None = None,
     *,
     out: str | Path | None = None,
     spec: str | Path | None = None,
@@ -37,7 +37,8 @@ def train(
     """Train a classifier or a generative model and return its run.
 
     Args:
-        source: a folder of class folders (for a generative model, any folder of images), a built-in name (such as "digits") or an .npz file;
+        source: a folder of class folders (for a generative model, any folder of images), a built-in name (such as "digits"), an .npz file, or
+            arrays: `(images, labels)`, or a mapping with the keys of an .npz, which are kept in the cache folder so that the run can be resumed;
             None with `spec`, for the source named there.
         out: the run's folder, which must not exist; None makes a name under `runs/`.
         spec: a TOML file, or a run (its folder) to start from: repeated as it was or, with `source` and `options`, edited and resolved anew.
@@ -51,7 +52,7 @@ def train(
         RunError: the loss is not finite, the disk cannot be written, or the run was asked to stop (InterruptedRunError).
         KeyboardInterrupt: Ctrl-C; the run has saved a checkpoint, and the message says how to go on.
     """
-    run = start(build_request(source, spec, options), out=out, observers=observers, stop=stop)
+    run = start(build_request(_kept(source), spec, options), out=out, observers=observers, stop=stop)
     assert run is not None
     return run
 
@@ -76,20 +77,32 @@ def resume(
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     previous: bool = False,
+    source: ImageSource | None = None,
+    **options: Any,
 ) -> Run:
-    """Go on with an interrupted run exactly where it stopped, to its end.
+    """Go on with an interrupted run exactly where it stopped, to its end; or with one that has ended, to a larger budget.
 
     Args:
         folder: of the run.
         observers: as in `train`.
         stop: as in `train`.
         previous: go on from the checkpoint before the last one, which is damaged.
+        source: where the data lie now, if they were moved; they must be the same images.
+        options: `epochs` (the new total) and `patience`; a learning-rate schedule then ends with it. All else is the run's own.
 
     Raises:
-        InputError: the folder is no run, its data have changed, or another process is training it.
+        InputError: the folder is no run, its data have changed, another process is training it, or an option cannot change.
         RunError: as `train`.
     """
-    return _reported(training.resume(user_path(folder, "folder"), observers, stop=stop, previous=previous))
+    place, moved = user_path(folder, "folder"), _kept(source)
+    return _reported(training.resume(place, observers, stop=stop, previous=previous, source=moved, options=options))
+
+
+def _kept(source: ImageSource | None) -> str | None:
+    """Return a source as the text that a specification holds; arrays are kept in the cache."""
+    if source is None:
+        return None
+    return str(seewhy_data.keep_arrays(source)) if seewhy_data.is_arrays(source) else seewhy_data.source_name(source)
 
 
 def _reported(run: Run) -> Run:
@@ -108,17 +121,17 @@ def _reported(run: Run) -> Run:
 
 
 def check(
-    source: str | Path, *, progress: Callable[[int, int], None] | None = None, labels: str = "required", **options: Any
+    source: ImageSource, *, progress: Callable[[int, int], None] | None = None, labels: str = "required", **options: Any
 ) -> Audit:
     """List what is wrong with the images and the split of a data set, before any training.
 
     Args:
-        source: a folder of class folders, a built-in name or an .npz file.
+        source: a folder of class folders, a built-in name, an .npz file or arrays.
         progress: told (images done, images in all).
         labels: "required" for classifiers, "optional" where any images will do.
         options: fields of the data section, such as `resolution=64`.
     """
-    view = Request.make(str(source), {"data": options}).view()
+    view = Request.make("any", {"data": options}).view()
     fields = ("resolution", "channels", "val_fraction", "test_fraction", "split_seed", "cache", "fit", "max_pixels")
     decode, split = data_options({name: view[f"data.{name}"] for name in fields})
     return seewhy_data.check_dataset(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seewhy.data import audit, image_audit
+from seewhy.data import SplitOptions, audit, check_dataset, image_audit
 from seewhy.data.audit import Issue, collect, count, some
 from seewhy.data.split_rules import LEFT_OUT
 
@@ -94,3 +94,14 @@ def test_colour_lost():
     assert image_audit.colours(grey, 1, asked=True) == []
     (issue,) = image_audit.colours(grey, 1, asked=False)
     assert issue.message.startswith("1 colour image among grey ones")
+
+
+def test_without_validation_images_what_that_means_is_said():
+    labels = np.arange(6) % 3
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8)
+    (issue,) = check_dataset((images, labels)).of("no_validation")
+    assert (issue.severity, "no class has images to spare" in issue.message) == ("warning", True)
+    (asked,) = check_dataset((images.repeat(10, 0), labels.repeat(10)), split=SplitOptions(val_fraction=0)).of(
+        "no_validation"
+    )
+    assert (asked.severity, "as was asked" in asked.message) == ("note", True)

@@ -20,12 +20,25 @@ from seewhy.data.fitting import DecodeRule
 from seewhy.data.formats import is_image_name
 from seewhy.data.load import check_dataset, load_dataset, load_for_evaluation
 from seewhy.data.reading import BadImageError
-from seewhy.data.sources import BUILTIN, Catalog, as_path, find_images, is_builtin, list_images
+from seewhy.data.sources import (
+    BUILTIN,
+    Arrays,
+    Catalog,
+    ImageSource,
+    as_path,
+    find_images,
+    is_arrays,
+    is_builtin,
+    keep_arrays,
+    list_images,
+    source_name,
+)
 from seewhy.data.splitting import SplitOptions, split
 
 __all__ = [
     "AUGMENTATIONS",
     "BUILTIN",
+    "Arrays",
     "Audit",
     "Augment",
     "BadImageError",
@@ -37,6 +50,7 @@ __all__ = [
     "DecodeRule",
     "Decoded",
     "ImageFacts",
+    "ImageSource",
     "Issue",
     "Mix",
     "Mixed",
@@ -54,11 +68,14 @@ __all__ = [
     "downsample",
     "find_images",
     "from_pixels",
+    "is_arrays",
     "is_builtin",
     "is_image_name",
+    "keep_arrays",
     "list_images",
     "load_dataset",
     "load_for_evaluation",
     "order",
+    "source_name",
     "split",
 ]

@@ -25,7 +25,7 @@ class Issue:
     """One finding.
 
     Attributes:
-        kind: "unreadable", "empty_class", "one_image_class", "missing_class", "duplicate", "leakage",
+        kind: "unreadable", "empty_class", "one_image_class", "missing_class", "no_validation", "duplicate", "leakage",
             "repeated", "conflicting_labels", "imbalance", "mixed_sizes", "cut", "extreme_shapes", "blank", "dark",
             "deep_pixels", "several_pages", "colour_as_grey",
             "stray_files", "own_output", "special_files", "link_loop", "split_names", "class_names".
@@ -111,6 +111,17 @@ def classes(labels: Ints, splits: Ints, names: Sequence[str]) -> list[Issue]:
         message = f"{count(len(missing), 'class')} without images in the {split} split, {effect}: {some(missing)}"
         issues.append(Issue("missing_class", "warning", message, tuple(missing)))
     return issues + _imbalance(table[0], names)
+
+
+def no_validation(splits: Ints, *, asked: bool) -> list[Issue]:
+    """Report that nothing is held out for validation, whether that was asked for or the classes are too small."""
+    if (splits == VAL).any():
+        return []
+    why = "as was asked" if asked else "for no class has images to spare"
+    message = (
+        f"no validation images, {why}: the last epoch is taken instead of the best, and probabilities stay uncalibrated"
+    )
+    return [Issue("no_validation", "note" if asked else "warning", message)]
 
 
 def _imbalance(counts: Ints, names: Sequence[str]) -> list[Issue]:

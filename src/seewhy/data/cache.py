@@ -40,7 +40,7 @@ from seewhy.data.dataset import ByteStore, PixelStore
 from seewhy.data.facts import ImageFacts
 from seewhy.data.fitting import PLAIN, DecodeRule
 from seewhy.data.identity import FileIndex, content_hash, digest
-from seewhy.data.sources import Catalog, cache_home
+from seewhy.data.sources import Catalog, cache_folder
 
 VERSION = 2
 AT_ONCE = 1 << 30
@@ -94,7 +94,7 @@ def cached(
     Raises:
         RunError: the entry cannot be written, as on a full disk; names it.
     """
-    home = Path(cache_dir or os.environ.get("SEEWHY_CACHE") or cache_home()).expanduser()
+    home = cache_folder(cache_dir)
     layout = layout_of(catalog, shape, rule, encoded=encoded)
     origin = Origin(os.path.realpath(catalog.root), shape, encoded, rule)
     opened = _find(home, layout, catalog, origin)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from seewhy.metrics import apply_temperature, classification_metrics, ensemble_m
 from seewhy.models.classifiers.family import calibrated
 from seewhy.models.family import implementation_of
 from seewhy.nn import penalised_weights
+from seewhy.runs import extend
 from seewhy.runs.evaluate import member_probabilities
 from seewhy.runs.folder import create, only_writer, write_finished
 from seewhy.runs.launch import Job, launch
@@ -29,7 +29,8 @@ from seewhy.runs.members import jobs_at_once, member_requests, member_threads, s
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, validate_data, validate_place
 from seewhy.runs.stopping import Stop, stop_requests
-from seewhy.spec import Default, Request, resolve
+from seewhy.spec import Default, Request, Resolution, resolve
+from seewhy.spec.build import SPEC
 from seewhy.spec.classifiers import ClassifierReg
 from seewhy.training.build import Prepared, data_options, prepare, prepare_again
 from seewhy.training.events import Emit, Evaluated, MemberEnded, MembersStarted, Planned, RunEnded
@@ -68,17 +69,34 @@ def start(plan: Plan) -> Run | None:
     return _train(Run(folder), plan.emit, plan.stop)
 
 
-def resume(folder: Path, plan: Plan) -> Run:
-    """Go on with an ensemble: members that have ended are kept, the others go on or begin.
+def resume(run: Run, resolution: Resolution, plan: Plan) -> Run:
+    """Go on with an ensemble: members that have ended are kept, the others go on or begin; with a larger budget all go on.
 
     Raises:
         InputError: the data have changed, or another process is training the run.
         RunError: a member failed.
     """
-    run = Run(folder)
-    validate_data(run, prepare_again(run.request, run.spec, plan.emit))
-    plan.log.open(folder, 0)
-    return _train(run, plan.emit, plan.stop)
+    prepared = prepare_again(resolution, plan.emit)
+    validate_data(run, prepared)
+    if resolution.spec != run.spec:
+        plan.emit(Planned(prepared.spec, (*announcement(prepared), *extend.announcement(run, resolution))))
+        _extend(run, resolution)
+    plan.log.open(run.folder, 0)
+    return _train(Run(run.folder), plan.emit, plan.stop)
+
+
+def _extend(run: Run, resolution: Resolution) -> None:
+    """Write into the ensemble and each of its members how they go on; the ensemble last, so that a kill in between can be repeated."""
+    former, now = run.spec, resolution.spec
+    options = {path: value for path in extend.MAY_CHANGE if (value := now.flat().get(path)) != former.flat().get(path)}
+    with only_writer(run.folder):
+        for request in sorted((run.folder / "members").glob("*.toml")):
+            asked = Request.from_toml(request)
+            asked.with_changes({**options, "source": now.source}).save(request)
+            folder = request.with_suffix("")
+            if (folder / SPEC).is_file() and (member := Run(folder)).spec.train.epochs <= former.train.epochs:
+                extend.keep(member, extend.resolution_of(member, now.source, options))
+        extend.keep(run, resolution)
 
 
 def _settled(prepared: Prepared, request: Request) -> Prepared:

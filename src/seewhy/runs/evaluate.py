@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError
-from seewhy.data import Split
+from seewhy.data import Arrays, Split
 from seewhy.metrics import apply_temperature, classification_metrics, ensemble_metrics
 from seewhy.models.classifiers.family import format_metrics
 from seewhy.models.classifiers.objective import split_probabilities
@@ -32,7 +32,7 @@ SELECTED = (
 
 
 def evaluation_split(
-    spec: RunSpec, known: RunData, folder: Path, source: str | None, progress: Progress | None
+    spec: RunSpec, known: RunData, folder: Path, source: str | Arrays | None, progress: Progress | None
 ) -> tuple[str, Split, list[str]]:
     """Return the images to evaluate on, what they are called, and what must be known to read the figures.
 
@@ -43,19 +43,20 @@ def evaluation_split(
         spec: of the run.
         known: what the run knows of its data; the labels of another source are translated into its classes by name.
         folder: of the run.
-        source: a folder, a built-in name or an .npz file; None for the run's own.
+        source: a folder, a built-in name, an .npz file or arrays; None for the run's own.
         progress: of decoding.
 
     Raises:
         InputError: there is nothing to evaluate on, or the source has classes that the run does not know.
     """
-    where = source if source is not None else spec.source
+    given = spec.source if source is None else source
+    where = given if isinstance(given, str) else "the arrays"
     decode, split_options = data_options(dict(spec.data), known.rule.peaks)
     labels, strict = spec.family.labels, spec.data.strict
     same = False
-    if absolute_source(where) == spec.source:
+    if isinstance(given, str) and absolute_source(given) == spec.source:
         dataset = seewhy_data.load_dataset(
-            where, decode=decode, split=split_options, labels=labels, strict=strict, progress=progress
+            given, decode=decode, split=split_options, labels=labels, strict=strict, progress=progress
         )
         same = dataset.fingerprint == known.values.get("fingerprint")
         name = "test" if dataset.test is not None and len(dataset.test) else "val"
@@ -64,7 +65,7 @@ def evaluation_split(
         name = "test"
         # One class is enough to know its recall.
         theirs, split = seewhy_data.load_for_evaluation(
-            where, decode=decode, labels="optional", strict=strict, progress=progress
+            given, decode=decode, labels="optional", strict=strict, progress=progress
         )
     if not len(split):
         raise InputError(f"{where}: has no test or validation images to evaluate on; name another source")

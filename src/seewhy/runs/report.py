@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,9 +11,8 @@ from seewhy.core.files import write_text
 from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, ReportRecord
 from seewhy.runs.augmented import read_augmented
-from seewhy.spec import Request, RunSpec
+from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.build import SPEC
-from seewhy.spec.run_spec import ASKED, CHOSEN
 
 
 class RunFiles(Protocol):
@@ -90,27 +89,12 @@ def record_of(run: RunFiles) -> ReportRecord:
 
 def choices_of(spec: RunSpec, request: Request, toml: str) -> Sequence[ChoiceRow]:
     """Return every field with its origin: those asked for, and the others with why they were chosen, as spec.toml's comments say."""
-    comments = _comments(toml)
-    asked = request.asked()
+    reasons, asked = reasons_in(toml, spec), request.asked()
     rows = []
     for path, value in spec.flat().items():
-        holder = ".".join(path.split(".")[:2])
-        comment = comments.get(holder, "")
-        reason = comment.removeprefix(f"{CHOSEN}: ") if comment.startswith(f"{CHOSEN}: ") else ""
         name = path.removesuffix(".name") if path.count(".") == 2 else path
-        rows.append(ChoiceRow(name, value, path in asked, "" if path in asked or comment == ASKED else reason))
+        rows.append(ChoiceRow(name, value, path in asked, "" if path in asked else reasons.get(path, "")))
     return rows
-
-
-def _comments(toml: str) -> Mapping[str, str]:
-    """Return the comment of each field's line."""
-    comments, section = {}, ""
-    for line in toml.splitlines():
-        if line.startswith("["):
-            section = line.strip("[]") + "."
-        elif " = " in line and "  # " in line:
-            comments[section + line.split(" = ")[0]] = line.rpartition("  # ")[2]
-    return comments
 
 
 def _title(run: RunFiles) -> str:

@@ -16,6 +16,7 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
 from seewhy.core.tensors import load_tensors
+from seewhy.data import ImageSource
 from seewhy.metrics import ClassificationMetrics, LikelihoodMetrics, SampleQuality, apply_temperature
 from seewhy.models.family import Evaluated, Trained, implementation_of, verb
 from seewhy.models.generative import Label
@@ -303,12 +304,12 @@ class Run:
     # Evaluation.
 
     def evaluate(
-        self, source: str | Path | None = None, progress: Progress | None = None, *, samples: int | None = None
+        self, source: ImageSource | None = None, progress: Progress | None = None, *, samples: int | None = None
     ) -> ClassificationMetrics | LikelihoodMetrics:
         """Measure the network on data: the run's own test split (else validation), or another source.
 
         Args:
-            source: a folder of class folders, a built-in name or an .npz file whose class names the run knows. Its test split is
+            source: a folder of class folders, a built-in name, an .npz file or arrays whose class names the run knows. Its test split is
                 taken if it has one of its own, else all its images. The run's own source means the run's own test split, so that no
                 image is evaluated that was trained on; of another source those that the run was trained or validated on, known by their
                 pixels, are left out with a warning.
@@ -327,11 +328,11 @@ class Run:
 
     @_computing
     def measure(
-        self, source: str | Path | None = None, progress: Progress | None = None, *, samples: int | None = None
+        self, source: ImageSource | None = None, progress: Progress | None = None, *, samples: int | None = None
     ) -> Evaluated:
         """Do what `evaluate` does; return the figures with their lines for people and the arrays by image, which predictions/ keeps."""
         measure = verb(self.spec, "evaluate", self.folder)
-        where = None if source is None else str(source)
+        where = source if source is None or seewhy_data.is_arrays(source) else seewhy_data.source_name(source)
         known = self._known
         name, split, notes = evaluation_split(self.spec, known, self.folder, where, progress)
         total = len(split)

@@ -56,7 +56,7 @@ def validate_data(run: Run, prepared: Prepared) -> None:
     """Refuse to go on with a run whose images are others now."""
     if prepared.dataset.fingerprint != run.data.get("fingerprint"):
         raise InputError(
-            f"{run.spec.source}: the images have changed since {run.folder} was started, so it cannot go on exactly; "
+            f"{prepared.spec.source}: the images have changed since {run.folder} was started, so it cannot go on exactly; "
             f"restore them, or start a new run with --spec {run.folder}"
         )
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from seewhy.core.files import remove_leftovers
 from seewhy.models.family import Trained, implementation_of
-from seewhy.runs import ensemble
+from seewhy.runs import ensemble, extend
 from seewhy.runs.augmented import write_augmented
 from seewhy.runs.folder import create, only_writer, write_finished, write_metrics
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, validate_data, validate_place
 from seewhy.runs.stopping import Stop, stop_requests
-from seewhy.spec import Request
+from seewhy.spec import Request, Resolution
 from seewhy.training import state
 from seewhy.training.build import Prepared, make_job, prepare, prepare_again, validate_steps
 from seewhy.training.checkpoint import Checkpoint
@@ -72,24 +73,37 @@ def start(
 
 
 def resume(
-    folder: Path, observers: Sequence[Observer] = (), *, stop: Stop | None = None, previous: bool = False
+    folder: Path,
+    observers: Sequence[Observer] = (),
+    *,
+    stop: Stop | None = None,
+    previous: bool = False,
+    source: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Go on with an interrupted run exactly where its last checkpoint stands or, where that is damaged, the `previous` one.
+    """Go on with a run exactly where its last checkpoint stands or, where that is damaged, the `previous` one.
+
+    Args:
+        folder: of the run.
+        observers: callables that are given every event.
+        stop: as `start`.
+        previous: go on from the checkpoint before the last one.
+        source: where its data lie now; None for where they lay.
+        options: a larger budget (`{"epochs": 20}`) and another patience.
 
     Raises:
-        InputError: the folder is no run, its data have changed, or another process is training it.
+        InputError: the folder is no run, its data have changed, another process is training it, or an option is another or wrong.
         InterruptedRun, InterruptedRunError: as `start`.
     """
     run, log = Run(folder), EventLog()
+    resolution = extend.resolution_of(run, source, options)
     emit = emitter((*observers, log))
-    plan = Plan(request=run.request, folder=folder, emit=emit, log=log, stop=stop)
+    plan = Plan(request=resolution.request, folder=folder, emit=emit, log=log, stop=stop)
     with state.training():
         try:
-            return (
-                ensemble.resume(folder, plan)
-                if run.spec.ensemble.members > 1
-                else _resume(run, plan, previous=previous)
-            )
+            if run.spec.ensemble.members > 1:
+                return ensemble.resume(run, resolution, plan)
+            return _resume(run, resolution, plan, previous=previous)
         finally:
             log.close()
 
@@ -111,10 +125,10 @@ def _start(plan: Plan) -> Run | None:
         return _train(prepared, folder, plan, None)
 
 
-def _resume(run: Run, plan: Plan, *, previous: bool = False) -> Run:
+def _resume(run: Run, resolution: Resolution, plan: Plan, *, previous: bool = False) -> Run:
     if run.spec.train.tensorboard:
         require_tensorboard()
-    prepared = prepare_again(run.request, run.spec, plan.emit)
+    prepared = prepare_again(resolution, plan.emit)
     validate_data(run, prepared)
     validate_steps(prepared)
     main = prepared.engine.is_main
@@ -123,7 +137,12 @@ def _resume(run: Run, plan: Plan, *, previous: bool = False) -> Run:
             run.checkpoints.rewind()
         prepared.engine.barrier()
         checkpoint = run.checkpoints.load("last") if run.checkpoints.has("last") else None
-        plan.emit(Planned(prepared.spec, announcement(prepared)))
+        changed = resolution.spec != run.spec
+        if changed:
+            extend.validate_patience(run, resolution, checkpoint)
+        plan.emit(Planned(prepared.spec, (*announcement(prepared), *extend.announcement(run, resolution))))
+        if changed and main:
+            extend.keep(run, resolution)
         return _train(prepared, run.folder, plan, checkpoint)
 
 

@@ -10,7 +10,7 @@ from seewhy.spec.facts import DataFacts
 from seewhy.spec.family import Default, Family, Model, answering, families, family_of, model_names, register_family
 from seewhy.spec.request import FORMAT, Request
 from seewhy.spec.resolution import Resolution, estimate_seconds, resolve, resolve_budget
-from seewhy.spec.run_spec import RunSpec, provenance
+from seewhy.spec.run_spec import RunSpec, provenance, reasons_in
 from seewhy.spec.sections import DataSection, EnsembleSection, ModelSection, RegSection, TrainSection
 from seewhy.spec.view import View
 
@@ -40,6 +40,7 @@ __all__ = [
     "model_names",
     "parse_edit",
     "provenance",
+    "reasons_in",
     "register_family",
     "resolve",
     "resolve_budget",

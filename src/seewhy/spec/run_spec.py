@@ -144,3 +144,15 @@ def provenance(spec: RunSpec, request: Request, reasons: Mapping[str, str]) -> d
             info = records[section].model_fields[name]
             found[path] = CHOSEN if info.is_required() and path.count(".") == 1 else USUAL
     return found
+
+
+def reasons_in(toml: str, spec: RunSpec) -> dict[str, str]:
+    """Return why fields were chosen, by leaf path, as the comments of a spec.toml say; those of a group's fields are one."""
+    comments, section = {}, ""
+    for line in toml.splitlines():
+        if line.startswith("["):
+            section = line.strip("[]") + "."
+        elif " = " in line and f"  # {CHOSEN}" in line:
+            comments[section + line.split(" = ")[0]] = line.rpartition(f"  # {CHOSEN}")[2].removeprefix(": ")
+    holders = {path: ".".join(path.split(".")[:2]) for path in spec.flat()}
+    return {path: comments[holder] for path, holder in holders.items() if holder in comments}

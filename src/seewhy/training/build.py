@@ -113,13 +113,13 @@ def prepare(request: Request, emit: Emit) -> Prepared:
     return Prepared(resolve_budget(resolution, facts, speed), dataset, facts, engine, model, speed)
 
 
-def prepare_again(request: Request, spec: RunSpec, emit: Emit) -> Prepared:
+def prepare_again(resolution: Resolution, emit: Emit) -> Prepared:
     """Read the data and build the network of a run that was resolved before."""
+    spec = resolution.spec
     engine = Engine(device=choose_device(spec.train.device), precision=spec.train.precision, threads=spec.train.threads)
     seed = spec.train.seed if spec.train.bootstrap else None
     dataset = load_data(spec.source, dict(spec.data), spec.family.labels, emit, seed)
     facts = facts_of(dataset)
-    resolution = Resolution(request, spec, {})
     return Prepared(resolution, dataset, facts, engine, build_model(spec, facts, dataset), 0.0)
 
 

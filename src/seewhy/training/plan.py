@@ -33,7 +33,7 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
         ("hardware", f"{train.device} x {engine.world}, {train.precision}, {threads}"),
     ]
     never = " (never, within this budget)"
-    budget = f"{train.epochs:g} epoch{'' if train.epochs == 1 else 's'}"
+    budget = format_epochs(train.epochs)
     if objective.initial_resolution not in (None, facts.side) and objective.initial_fraction:
         budget += f", the first {objective.initial_fraction:.0%} of the steps at {objective.initial_resolution} px"
     if objective.snapshots > 1:
@@ -66,6 +66,11 @@ def _format_penalties(reg: RegSection) -> str:
     parts = [f"{name.upper()} {value:g}" for name in ("l1", "l2") if (value := getattr(reg, name))]
     parts += [f"norm of incoming weights at most {reg.max_norm:g}"] if reg.max_norm is not None else []
     return ", ".join(parts)
+
+
+def format_epochs(epochs: float) -> str:
+    """Word a number of epochs: "12 epochs", "1 epoch", "82.7 epochs", "0.035 epochs"."""
+    return f"{round(epochs) if abs(epochs - round(epochs)) < 1e-9 else float(f'{epochs:.3g}'):,} epoch{'' if epochs == 1 else 's'}"
 
 
 def format_duration(seconds: float) -> str:

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json_text(audit.to_json()))
         return int(worst)
-    print(escaped(audit.summary))
+    print(escaped(audit.summary, lines=True))
     for issue in audit.issues:
         print(f"{issue.severity:>7}  {escaped(issue.message)}")
         for path in issue.paths[:5]:

@@ -11,7 +11,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.options import add_spec_options, spec_options
 from seewhy.cli.text import escaped
@@ -34,7 +34,11 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--out", metavar="RUN", help="the run's folder, which must not exist (default: runs/<data>-<model>-<time>)"
     )
-    parser.add_argument("--resume", metavar="RUN", help="go on with this run exactly where it stopped")
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with this run exactly where it stopped; with --epochs to a larger total, with DATA where its images lie now",
+    )
     parser.add_argument(
         "--previous", action="store_true", help="with --resume: go on from the checkpoint before a damaged last one"
     )
@@ -45,7 +49,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.usage = (
         "seewhy train DATA [options]\n"
         "       seewhy train --spec RUN_OR_FILE [DATA] [options]\n"
-        "       seewhy train --resume RUN [--quiet]"
+        "       seewhy train --resume RUN [DATA] [--epochs N] [--patience N]"
     )
 
 
@@ -53,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     """Train, and print where the run is and what it reached."""
     changes = spec_options(options)
     if options.resume is not None:
-        given = [name for name in ("source", "out", "spec") if getattr(options, name) is not None] + list(changes)
+        given = [f"--{name}" for name in ("out", "spec") if getattr(options, name) is not None]
         if given or options.dry_run:
             raise InputError(
                 f"--resume: goes on with the run's own specification, but {', '.join(given) or '--dry-run'} is given too"
@@ -66,18 +70,22 @@ def run(options: argparse.Namespace) -> int:
     from seewhy.training.fabric import is_main_process
 
     reporter = Reporter(quiet=options.quiet or not is_main_process())
-    finished = _train(options, request, reporter)
+    finished = _train(options, request, changes, reporter)
     if finished is not None and is_main_process():
         print_results(finished)
     return 0
 
 
-def _train(options: argparse.Namespace, request: Request | None, reporter: Reporter) -> Run | None:
+def _train(
+    options: argparse.Namespace, request: Request | None, changes: dict[str, Any], reporter: Reporter
+) -> Run | None:
     from seewhy import api
 
     try:
         if request is None:
-            return api.resume(options.resume, observers=[reporter], previous=options.previous)
+            return api.resume(
+                options.resume, observers=[reporter], previous=options.previous, source=options.source, **changes
+            )
         return api.start(request, out=options.out, observers=[reporter], dry_run=options.dry_run)
     finally:
         reporter.close()

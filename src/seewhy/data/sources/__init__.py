@@ -4,21 +4,26 @@ A source is a folder of class folders, a built-in name, an `.npz` file, or array
 `./mnist`, or give a `pathlib.Path`, for a folder of that name.
 """
 
-from seewhy.data.sources.builtin import BUILTIN, cache_home
+from seewhy.data.sources.builtin import BUILTIN, cache_folder
 from seewhy.data.sources.catalog import Catalog, SourceKind
 from seewhy.data.sources.find import find_images
+from seewhy.data.sources.kept import Arrays, is_arrays, keep_arrays
 from seewhy.data.sources.listing import ImageSource, Labels, is_builtin, list_images
-from seewhy.data.sources.paths import as_path
+from seewhy.data.sources.paths import as_path, source_name
 
 __all__ = [
     "BUILTIN",
+    "Arrays",
     "Catalog",
     "ImageSource",
     "Labels",
     "SourceKind",
     "as_path",
-    "cache_home",
+    "cache_folder",
     "find_images",
+    "is_arrays",
     "is_builtin",
+    "keep_arrays",
     "list_images",
+    "source_name",
 ]

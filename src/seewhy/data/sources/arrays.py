@@ -82,6 +82,12 @@ def from_memory(source: Any, *, labels_required: bool) -> Catalog:
     Raises:
         InputError: they cannot be used; says which and what is allowed.
     """
+    pairs, arrays = pairs_in_memory(source, labels_required=labels_required)
+    return catalog_of("arrays", "arrays", "source", pairs, arrays)
+
+
+def pairs_in_memory(source: Any, *, labels_required: bool) -> tuple[list[Pair], dict[str, Array]]:
+    """Return what `from_memory` makes a catalog of: which arrays are what, and the arrays by key."""
     if isinstance(source, Mapping):
         given = dict(source)
     elif isinstance(source, tuple):
@@ -91,8 +97,7 @@ def from_memory(source: Any, *, labels_required: bool) -> Catalog:
     else:
         given = {"images": source}
     arrays = {str(key): _in_memory(str(key), value) for key, value in given.items()}
-    pairs = pair_keys("source", list(arrays), labels_required=labels_required)
-    return catalog_of("arrays", "arrays", "source", pairs, arrays)
+    return pair_keys("source", list(arrays), labels_required=labels_required), arrays
 
 
 def _in_memory(key: str, value: Any) -> Array:

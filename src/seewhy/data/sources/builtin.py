@@ -58,6 +58,11 @@ def cache_home() -> Path:
     return (home_path("XDG_CACHE_HOME") or Path.home() / ".cache") / "seewhy"
 
 
+def cache_folder(cache_dir: Path | None = None) -> Path:
+    """Return where decoded images are kept: the argument, else `SEEWHY_CACHE`, else the user's cache folder."""
+    return Path(cache_dir or home_path("SEEWHY_CACHE") or cache_home()).expanduser()
+
+
 def data_folder(data_dir: Path | None = None) -> Path:
     """Return where built-in sets live: the argument, else `SEEWHY_DATA`, else the user's cache folder."""
     if data_dir is not None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from seewhy.core.errors import InputError, nearest, unknown_name
 from seewhy.data.sources.archive import load_npz
@@ -14,11 +13,12 @@ from seewhy.data.sources.arrays import from_memory
 from seewhy.data.sources.builtin import BUILTIN, load_builtin
 from seewhy.data.sources.catalog import Catalog
 from seewhy.data.sources.folder import list_folder, suggest_inner
+from seewhy.data.sources.kept import Arrays, is_arrays
 from seewhy.data.sources.names import printable
 from seewhy.data.sources.paths import as_path
 
 Labels = Literal["required", "optional"]
-ImageSource = str | Path | tuple[Any, Any] | Mapping[str, Any] | Any
+ImageSource = str | Path | Arrays
 """A path or a name, or arrays in memory; see `list_images`."""
 
 LABELS: tuple[Labels, ...] = ("required", "optional")
@@ -45,7 +45,7 @@ def list_images(source: ImageSource, *, labels: Labels = "required", data_dir: P
     if labels not in LABELS:
         raise unknown_name("labels", labels, LABELS)
     required = labels == "required"
-    if isinstance(source, (tuple, Mapping)) or hasattr(source, "ndim"):
+    if is_arrays(source):
         return _checked("the arrays", replace(from_memory(source, labels_required=required), labels_required=required))
     path = as_path(source)
     if is_builtin(source):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from seewhy.core.errors import bad_value
 
 
-def as_path(source: str | Path, field: str = "source") -> str:
+def as_path(source: Any, field: str = "source") -> str:
     """Return a path as a text, with `~` replaced.
 
     Raises:
@@ -23,6 +24,17 @@ def as_path(source: str | Path, field: str = "source") -> str:
     if not path:
         raise bad_value(field, path, "a path or a name")
     return path
+
+
+def source_name(source: Any) -> str:
+    """Return a source as the text that a specification holds: a text as it is, a path object absolute, for it never means a built-in set.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(source, str):
+        return source
+    return os.path.abspath(as_path(source))
 
 
 def home_path(variable: str) -> Path | None:
