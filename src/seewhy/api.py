@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def train(
     source: ImageSource | None = None,
     *,
     out: str | Path | None = None,
-    spec: str | Path | None = None,
+    spec: str | Path | Run | None = None,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     **options: Any,
@@ -45,14 +46,15 @@ def train(
         observers: callables that are given every event of the training (`seewhy.training.events`).
         stop: asked after every step, from whatever thread or process its answer comes; True ends the run with a checkpoint, as Ctrl-C does.
         options: short names (`epochs=3, activation="elu"`), sections (`model={"width": 32}`) or dotted paths
-            (`**{"optim.lr": 0.1}`); `seewhy train --help` lists them.
+            (`**{"optim.lr": 0.1}`); `seewhy train --help` lists them. `initial_weights` may be a `Run`.
 
     Raises:
         InputError: an option or the data are wrong; nothing has been written.
         RunError: the loss is not finite, the disk cannot be written, or the run was asked to stop (InterruptedRunError).
         KeyboardInterrupt: Ctrl-C; the run has saved a checkpoint, and the message says how to go on.
     """
-    run = start(build_request(_kept(source), spec, options), out=out, observers=observers, stop=stop)
+    plain = {name: os.fspath(_place(value)) if isinstance(value, PLACES) else value for name, value in options.items()}
+    run = start(build_request(_kept(source), _place(spec), plain), out=out, observers=observers, stop=stop)
     assert run is not None
     return run
 
@@ -96,6 +98,14 @@ def resume(
     """
     place, moved = user_path(folder, "folder"), _kept(source)
     return _reported(training.resume(place, observers, stop=stop, previous=previous, source=moved, options=options))
+
+
+PLACES = (Run, os.PathLike)
+
+
+def _place(value: Any) -> Any:
+    """Return the folder of a run, and anything else as it is."""
+    return value.folder if isinstance(value, Run) else value
 
 
 def _kept(source: ImageSource | None) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from seewhy import api
 from seewhy.cli.main import main, run
 from seewhy.cli.progress import Reporter
 from seewhy.training.events import DataProgress, EpochEnded, Planned, RunEnded, RunStarted, StepEnded
@@ -237,3 +238,19 @@ def test_a_switch_does_not_swallow_the_next_word(words, strict, shapes, tmp_path
     code = run(["train", *(word.format(tmp_path / "data") for word in words), "--dry-run"])
     assert code == (2 if strict else 0)
     assert ("data.strict: 1 file cannot be used" in capsys.readouterr().err) == strict
+
+
+def test_what_an_unfinished_run_says_is_marked(shapes, tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        api.train(shapes, out=tmp_path / "run", model="mlp", epochs=3, observers=[stop_after_an_epoch])
+    image = next((shapes / "cross").iterdir())
+    assert run(["predict", str(tmp_path / "run"), str(image)]) == 0
+    assert "has not ended: the best weights so far are used" in capsys.readouterr().err
+    api.resume(tmp_path / "run")
+    assert run(["predict", str(tmp_path / "run"), str(image)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def stop_after_an_epoch(event):
+    if event.name == "epoch_ended":
+        raise KeyboardInterrupt

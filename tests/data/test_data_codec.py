@@ -244,10 +244,20 @@ def test_from_pixels_agrees_with_files(make_image):
 
 
 @pytest.mark.parametrize(
-    "given", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 5), np.uint8), torch.zeros(5, 4, 3, dtype=torch.uint8), 3.0]
+    "given",
+    [
+        np.full((4, 4), 1.5, np.float32),
+        np.full((4, 4), 300),
+        np.zeros((4, 4), np.uint16),
+        None,
+        "x",
+        np.zeros((4, 4, 5), np.uint8),
+        torch.zeros(5, 4, 3, dtype=torch.uint8),
+        3.0,
+    ],
 )
 def test_from_pixels_refuses_what_is_no_image(given):
-    with pytest.raises(InputError, match=r"^image: must be"):
+    with pytest.raises(InputError, match=r"^image: "):
         from_pixels(given, resolution=16, channels=3)
 
 

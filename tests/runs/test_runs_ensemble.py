@@ -19,7 +19,7 @@ from seewhy.runs.ensemble import _emit_end
 from seewhy.runs.launch import Job
 from seewhy.runs.members import ENSEMBLES, jobs_at_once, member_requests, member_threads
 from seewhy.runs.stopping import InterruptedRun, InterruptedRunError
-from seewhy.spec import Request
+from seewhy.spec import Request, build_request
 from seewhy.training.events import MemberEnded, Planned
 
 
@@ -260,3 +260,16 @@ def test_the_command_of_each_record_is_taken_as_it_stands(tmp_path, monkeypatch)
     for record in (ENSEMBLES[name] for name in ENSEMBLES.names()):
         command = ["train", "digits", "--model", "mlp", "--epochs", "20", "--dry-run", *shlex.split(record.example)]
         assert main(command) == 0, record.name
+
+
+def test_members_that_would_be_one_network_are_refused(shapes, tmp_path, capsys):
+    for edits in (("train.seed = 5",), ("train.seed = 5", "train.seed = 5, lr = 0.1", "train.seed = 5")):
+        with pytest.raises(InputError, match=r"would be the same network, for the edits set train\.seed"):
+            api.train(shapes, out=tmp_path / "run", members=3, **{"ensemble.edits": edits})
+    planned = []
+    request = build_request(
+        str(shapes), None, {**MLP, "epochs": 1, "members": 2, "ensemble.edits": ("train.seed = 5", "train.seed = 9")}
+    )
+    api.start(request, out=tmp_path / "run", observers=[planned.append], dry_run=True)
+    (lines,) = (dict(event.lines) for event in planned if event.name == "planned")
+    assert "seeds 5, 9" in lines["ensemble"]

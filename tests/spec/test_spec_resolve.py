@@ -119,6 +119,7 @@ def test_every_choice_is_filled_in():
         "reg.cutout",
         "reg.erasing",
         "train.minutes",
+        "train.initial_weights",
         "train.patience",
         "ensemble.jobs",
     }

@@ -92,7 +92,7 @@ def test_what_depends_on_the_machine_is_settled_with_its_reason():
 def test_a_run_that_goes_on_is_the_run_that_was_resolved():
     request = Request.make("digits", QUICK)
     first = prepare(request, ignore)
-    again = prepare_again(request, first.spec, ignore)
+    again = prepare_again(first.resolution, ignore)
     assert again.spec == first.spec
     assert again.facts == first.facts
     ours, theirs = again.model.state_dict(), first.model.state_dict()

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from seewhy.cli.text import escaped
+from seewhy.runs.run import Run
 from seewhy.training.events import (
     DataProgress,
     EpochEnded,
@@ -173,6 +174,15 @@ def _format_metric(name: str, value: float, digits: int) -> str:
     """Word a metric: shares in percent, the rest as they are."""
     shown = f"{value:.{digits - 2}%}" if name == "accuracy" else f"{value:.{digits}f}"
     return f"{name.replace('_', ' ')} {shown}"
+
+
+def tell_unfinished(run: Run) -> None:
+    """Say on stderr that a run has not ended, where its network is used all the same."""
+    if not run.ended:
+        print(
+            f"note: {escaped(str(run.folder))} has not ended: the best weights so far are used, uncalibrated",
+            file=sys.stderr,
+        )
 
 
 @contextmanager

@@ -18,6 +18,10 @@ class RunError(RuntimeError):
     """The input was right, but the run could not go on: a full disk, a loss that is not finite."""
 
 
+MANY = 30
+"""Names, of which a list hides what stands behind it."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """Return the member of `allowed` that `name` most likely meant, or None if nothing is close."""
     choices = {choice.lower().replace("-", "_"): choice for choice in allowed}
@@ -35,8 +39,10 @@ def unknown_name(field: str, came: object, allowed: Iterable[str]) -> InputError
     """
     allowed = list(allowed)
     hint = nearest(str(came), allowed)
-    message = f"{field}: {came!r} is not known; allowed: {', '.join(allowed)}"
-    return InputError(f"{message}; did you mean {hint!r}?" if hint else message)
+    message, meant = f"{field}: {came!r} is not known", f"did you mean {hint!r}?" if hint else ""
+    names = f"allowed: {', '.join(allowed)}"
+    parts = [meant, names] if len(allowed) > MANY else [names, meant]  # what is meant must not drown
+    return InputError("; ".join([message, *filter(None, parts)]))
 
 
 def bad_value(field: str, came: object, allowed: str, advice: str = "") -> InputError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -47,3 +49,13 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: is damaged: {str(error).splitlines()[0]}") from None
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return a hash of tensors by name, of their types, shapes and bits: 16 hexadecimal digits."""
+    found = hashlib.blake2b(digest_size=8)
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()

@@ -28,6 +28,7 @@ from seewhy.data import checked, jpeg
 from seewhy.data.fitting import GREY_MODES, PLAIN, SIDEWAYS, DecodeRule, fit_into, is_deep, orientation_of, transposed
 from seewhy.data.formats import FORMATS
 from seewhy.data.pillow_limits import strict_pillow
+from seewhy.data.pixel_values import to_uint8
 from seewhy.data.reading import BadImageError, open_regular, read_bytes
 from seewhy.data.threads import in_threads
 
@@ -214,7 +215,7 @@ def from_pixels(
     """Bring an image that is decoded already to the shape that a network expects, by the rule for files.
 
     Args:
-        image: a PIL image, a uint8 array [H, W] or [H, W, C], or a uint8 tensor [H, W] or [C, H, W], with C of 1, 3 or 4.
+        image: a PIL image, an array [H, W] or [H, W, C], or a tensor [H, W] or [C, H, W], with C of 1, 3 or 4 and values as `pixel_values` says.
         resolution: side of the square result in pixels.
         channels: 1 for grey, 3 for colour.
         rule: of a data set (`Dataset.rule`); default: `DecodeRule()`.
@@ -239,15 +240,19 @@ def from_pixels(
     array = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
     if isinstance(image, Tensor) and array.ndim == 3:
         array = array.transpose(1, 2, 0)
-    if array.dtype != np.uint8:
-        raise bad_value(
-            "image", str(array.dtype), "a PIL image or uint8 pixels in 0..255", "multiply by 255 and convert"
-        )
+    if array.dtype.kind not in "buif":
+        kinds = "a path, bytes, an open file, a PIL image, or pixels as an array or a tensor"
+        raise bad_value("image", type(image).__name__, kinds)
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
         layout = "[C, H, W]" if isinstance(image, Tensor) else "[H, W, C]"
-        raise bad_value("image", tuple(image.shape), f"[H, W] or {layout} with 1, 3 or 4 channels")
+        raise bad_value("image", tuple(array.shape), f"[H, W] or {layout} with 1, 3 or 4 channels")
+    array = to_uint8("image", array)
+    if array.dtype != np.uint8:
+        raise bad_value(
+            "image", str(array.dtype), "of 8 bits", "an array does not say what is white; give a file, or scale it"
+        )
     fit_into(Image.fromarray(array[..., 0] if array.shape[2] == 1 else np.ascontiguousarray(array)), row, rule)
     return torch.from_numpy(row).permute(2, 0, 1)
 

@@ -27,15 +27,16 @@ from seewhy.runs.folder import create, only_writer, write_finished
 from seewhy.runs.launch import Job, launch
 from seewhy.runs.members import jobs_at_once, member_requests, member_threads, single
 from seewhy.runs.run import Run
-from seewhy.runs.start import Plan, announcement, free_name, validate_data, validate_place
+from seewhy.runs.start import Plan, announcement, free_name, prepare_run, validate_data, validate_place
 from seewhy.runs.stopping import Stop, stop_requests
 from seewhy.spec import Default, Request, Resolution, resolve
-from seewhy.spec.build import SPEC
 from seewhy.spec.classifiers import ClassifierReg
-from seewhy.training.build import Prepared, data_options, prepare, prepare_again
+from seewhy.spec.initial import SPEC
+from seewhy.training.build import Prepared, data_options, prepare_again
 from seewhy.training.events import Emit, Evaluated, MemberEnded, MembersStarted, Planned, RunEnded
+from seewhy.training.plan import format_threads
 
-SETTLED = ("train.epochs", "train.device", "train.precision")
+SETTLED = ("train.epochs", "train.device", "train.precision", "train.initial_weights")
 """What is settled once for all members."""
 
 
@@ -58,7 +59,7 @@ def start(plan: Plan) -> Run | None:
     if minutes is not None:
         rounds = -(-request.view()["ensemble.members"] // jobs_at_once(request))
         alone = alone.with_changes({"train.minutes": minutes / rounds})
-    prepared = _settled(prepare(alone, plan.emit), request)
+    prepared = _settled(prepare_run(alone, plan.emit), request)
     _validate_members(prepared)
     plan.emit(Planned(prepared.spec, (*announcement(prepared), ("ensemble", _format_members(prepared)))))
     if plan.dry_run:
@@ -114,7 +115,7 @@ def _settled(prepared: Prepared, request: Request) -> Prepared:
 
 
 def _members_of(prepared_request: Request, values: dict[str, Any]) -> tuple[Request, ...]:
-    return member_requests(prepared_request, {path: values[path] for path in SETTLED})
+    return member_requests(prepared_request, {path: values[path] for path in SETTLED if path in values})
 
 
 def _validate_members(prepared: Prepared) -> None:
@@ -131,11 +132,17 @@ def _validate_members(prepared: Prepared) -> None:
 
 def _format_members(prepared: Prepared) -> str:
     spec = prepared.spec
-    members, seed = spec.ensemble.members, spec.train.seed
-    different = [f"seeds {seed} to {seed + members - 1}"]
+    members = spec.ensemble.members
+    seeds = sorted({member.get("train.seed") for member in _members_of(prepared.resolution.request, spec.flat())})
+    running = seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+    different = [f"seeds {seeds[0]} to {seeds[-1]}" if running else f"seeds {', '.join(map(str, seeds))}"]
     different += ["bootstrap samples"] if spec.train.bootstrap else []
-    different += [f"{len(spec.ensemble.edits)} edits in turn"] if spec.ensemble.edits else []
-    return f"{members} members ({', '.join(different)}), {spec.ensemble.jobs} at a time with {spec.train.threads} threads each"
+    different += (
+        [f"{len(spec.ensemble.edits)} edit{'s in turn' if len(spec.ensemble.edits) > 1 else ''}"]
+        if spec.ensemble.edits
+        else []
+    )
+    return f"{members} members ({', '.join(different)}), {spec.ensemble.jobs} at a time with {format_threads(spec.train.threads)} each"
 
 
 def _train(run: Run, emit: Emit, stop: Stop | None) -> Run:

@@ -30,6 +30,8 @@ SELECTED = (
     "hold out test images (--data.test-fraction) or name other data for unbiased ones"
 )
 
+CHANGED = "the images of {} have changed since the run was started: they are split anew, and this is another test split than that of its results"
+
 
 def evaluation_split(
     spec: RunSpec, known: RunData, folder: Path, source: str | Arrays | None, progress: Progress | None
@@ -53,8 +55,8 @@ def evaluation_split(
     where = given if isinstance(given, str) else "the arrays"
     decode, split_options = data_options(dict(spec.data), known.rule.peaks)
     labels, strict = spec.family.labels, spec.data.strict
-    same = False
-    if isinstance(given, str) and absolute_source(given) == spec.source:
+    same, own = False, isinstance(given, str) and absolute_source(given) == spec.source
+    if own:
         dataset = seewhy_data.load_dataset(
             given, decode=decode, split=split_options, labels=labels, strict=strict, progress=progress
         )
@@ -75,7 +77,7 @@ def evaluation_split(
     if same:  # as it was split when the run was started
         return name, split, [SELECTED] if name == "val" else []
     split, notes = _unseen(split, folder, where)
-    return name, split, notes
+    return name, split, [CHANGED.format(where), *notes] if own else notes
 
 
 def _unseen(split: Split, folder: Path, where: str) -> tuple[Split, list[str]]:

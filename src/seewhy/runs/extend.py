@@ -12,7 +12,7 @@ from seewhy.core.errors import InputError
 from seewhy.core.files import naming, write_text
 from seewhy.runs.run import Run
 from seewhy.spec import Resolution, reasons_in
-from seewhy.spec.build import REQUEST, SPEC
+from seewhy.spec.initial import REQUEST, SPEC
 from seewhy.spec.tree import leaves
 from seewhy.training.build import absolute_source
 from seewhy.training.checkpoint import Checkpoint

@@ -48,7 +48,7 @@ from seewhy.models.family import Finished
 from seewhy.runs.environment import environment
 from seewhy.runs.stopping import LAUNCHER
 from seewhy.spec import DataFacts, Request, RunSpec
-from seewhy.spec.build import REQUEST, SPEC
+from seewhy.spec.initial import REQUEST, SPEC, spec_of_run
 from seewhy.training.build import Prepared
 
 MAX_SIDE = 1024
@@ -65,9 +65,7 @@ FIRST, LAST = ("epoch", "step"), ("lr", "images_per_second", "seconds")
 
 def read_spec(folder: Path) -> RunSpec:
     """Return the specification of a run; raises InputError if the folder is none, or is of another version."""
-    if not (folder / SPEC).is_file():
-        raise InputError(f"{folder}: is not a run folder (there is no {SPEC}); name a folder that `seewhy train` made")
-    return RunSpec.from_toml(folder / SPEC)
+    return spec_of_run(folder)
 
 
 def read_request(folder: Path) -> Request:

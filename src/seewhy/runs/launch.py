@@ -21,7 +21,7 @@ from pathlib import Path
 
 from seewhy.core.errors import InputError, RunError
 from seewhy.runs.stopping import LAUNCHER, Stop
-from seewhy.spec.build import SPEC
+from seewhy.spec.initial import SPEC
 
 POLL = 0.1
 """Seconds between looks at the processes."""

@@ -31,7 +31,7 @@ def member_requests(request: Request, settled: Mapping[str, Any]) -> tuple[Reque
         settled: fields that were settled for all (the budget, the device), by dotted path; an edit may change them.
 
     Raises:
-        InputError: an edit is no TOML, changes what members share, or leads to a wrong request; names the edit.
+        InputError: an edit is no TOML, changes what members share, leads to a wrong request, or to the same one twice; names the edit.
     """
     view, base = request.view(), single(request).with_changes(settled)
     edits = [read_edit(text, number) for number, text in enumerate(view["ensemble.edits"], start=1)] or [{}]
@@ -42,6 +42,12 @@ def member_requests(request: Request, settled: Mapping[str, Any]) -> tuple[Reque
             members.append(base.with_changes({"train.seed": view["train.seed"] + index, **edits[number]}))
         except InputError as error:
             raise InputError(f"ensemble.edits: edit {number + 1}: {error}") from None
+    for later, member in enumerate(members):
+        if (first := members.index(member)) < later:
+            raise InputError(
+                f"ensemble.edits: members {first + 1} and {later + 1} would be the same network, for the edits set train.seed; "
+                "leave it out, and each member has a seed of its own"
+            )
     return tuple(members)
 
 

@@ -31,7 +31,7 @@ Encoded = str | os.PathLike[str] | bytes | BinaryIO
 """One image as it is stored: a path, the bytes of a file, or a file opened for reading in binary mode."""
 
 ImageLike = Encoded | Image | NDArray[Any] | Tensor
-"""One image: `Encoded`, a PIL image, a uint8 array (H, W) or (H, W, C), or a uint8 tensor (H, W) or (C, H, W)."""
+"""One image: `Encoded`, a PIL image, an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W): uint8, or floating point in [0, 1]."""
 
 Probabilities = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 """uint8 images (N, C, H, W) -> probabilities (N, K) and, of several members or samples, theirs (M, N, K)."""

@@ -12,7 +12,7 @@ from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, ReportRecord
 from seewhy.runs.augmented import read_augmented
 from seewhy.spec import Request, RunSpec, reasons_in
-from seewhy.spec.build import SPEC
+from seewhy.spec.initial import SPEC
 
 
 class RunFiles(Protocol):

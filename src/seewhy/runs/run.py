@@ -92,6 +92,11 @@ class Run:
         return self.read_json("results.json")
 
     @property
+    def ended(self) -> bool:
+        """Whether the run has come to its end, and so has results; before, the best weights so far predict, uncalibrated."""
+        return bool(self.results)
+
+    @property
     def record(self) -> dict[str, Any]:
         """What prediction, sampling and the report need beside the figures; {} before the end."""
         return files.read_record(self.folder)
@@ -152,14 +157,10 @@ class Run:
         Raises:
             InputError: the run is an ensemble, which has several, or it has no checkpoint yet.
         """
-        if self.spec.ensemble.members > 1:
-            raise InputError(
-                f"{self.folder}: is an ensemble; each of its members has a network: {self.members[0].folder}, ..."
-            )
+        weights = self.weights()
         with isolated():
             implementation = implementation_of(self.spec)
             model = implementation.build(self.spec, self.facts, tuple(self.data["mean"]), tuple(self.data["std"]))
-            weights = self._weights()
             try:
                 model.load_state_dict(weights)
             except RuntimeError as error:
@@ -170,7 +171,16 @@ class Run:
             implementation.load(model, self.folder)
             return model.to(self.engine.device).eval()
 
-    def _weights(self) -> dict[str, Tensor]:
+    def weights(self) -> dict[str, Tensor]:
+        """Return the best weights by validation, by name, as they are stored.
+
+        Raises:
+            InputError: the run is an ensemble, they are damaged, or there are none yet.
+        """
+        if self.spec.ensemble.members > 1:
+            raise InputError(
+                f"{self.folder}: is an ensemble; each of its members has a network: {self.members[0].folder}, ..."
+            )
         if self.snapshot is not None:
             return load_tensors(snapshot_file(self.folder, self.snapshot))
         return self.checkpoints.weights("best" if self.checkpoints.has("best") else "last")
@@ -234,9 +244,9 @@ class Run:
         """Predict one image, or several.
 
         Args:
-            images: a path, the bytes of an image file, a file opened in binary mode, a PIL image, a uint8 array (H, W) or (H, W, C), or a
-                uint8 tensor (C, H, W). Several give a list: anything to walk through (a list, a generator, an array or a column of paths),
-                or a batch, (N, H, W, C) as an array or (N, C, H, W) as a tensor. A mapping is none.
+            images: a path, the bytes of an image file, a file opened in binary mode, a PIL image, an array (H, W) or (H, W, C), or a tensor
+                (C, H, W), of uint8 or of floating point in [0, 1]. Several give a list: anything to walk through (a list, a generator, an array
+                or a column of paths), or a batch, (N, H, W, C) as an array or (N, C, H, W) as a tensor. A mapping is none.
             samples: average so many stochastic forward passes, with dropout and related layers as in training (Gal & Ghahramani 2016); None
                 for one pass without. `Prediction.disagreement` then says how far they lie apart.
 

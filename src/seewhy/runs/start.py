@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seewhy.core.errors import InputError
+from seewhy.runs.initial import carry_over, read_initial
 from seewhy.runs.run import Run
 from seewhy.runs.stopping import Stop
 from seewhy.spec import Request
-from seewhy.training.build import Prepared
+from seewhy.spec.initial import FIELD
+from seewhy.training.build import Prepared, prepare
 from seewhy.training.event_log import EventLog
 from seewhy.training.events import Emit
 from seewhy.training.plan import plan as plan_lines
@@ -50,6 +52,17 @@ def validate_place(folder: Path | None) -> None:
         raise InputError(f"--out: {wanted} cannot be made, since {home} is no folder; choose another --out")
     if not os.access(home, os.W_OK | os.X_OK):
         raise InputError(f"--out: {wanted} cannot be made, since {home} cannot be written; choose another --out")
+
+
+def prepare_run(request: Request, emit: Emit) -> Prepared:
+    """Do what `training.build.prepare` does, and let the network start from another run's weights where that is asked for.
+
+    Raises:
+        InputError: the request or the data are wrong, or the weights do not fit.
+    """
+    initial = read_initial(request.get(FIELD))  # before the work of reading the data
+    prepared = prepare(request, emit)
+    return prepared if initial is None else carry_over(initial, prepared)
 
 
 def validate_data(run: Run, prepared: Prepared) -> None:

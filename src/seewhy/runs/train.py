@@ -12,12 +12,13 @@ from seewhy.models.family import Trained, implementation_of
 from seewhy.runs import ensemble, extend
 from seewhy.runs.augmented import write_augmented
 from seewhy.runs.folder import create, only_writer, write_finished, write_metrics
+from seewhy.runs.initial import carry_over, read_initial
 from seewhy.runs.run import Run
-from seewhy.runs.start import Plan, announcement, free_name, validate_data, validate_place
+from seewhy.runs.start import Plan, announcement, free_name, prepare_run, validate_data, validate_place
 from seewhy.runs.stopping import Stop, stop_requests
 from seewhy.spec import Request, Resolution
 from seewhy.training import state
-from seewhy.training.build import Prepared, make_job, prepare, prepare_again, validate_steps
+from seewhy.training.build import Prepared, make_job, prepare_again, validate_steps
 from seewhy.training.checkpoint import Checkpoint
 from seewhy.training.event_log import EventLog
 from seewhy.training.events import (
@@ -112,7 +113,7 @@ def _start(plan: Plan) -> Run | None:
     validate_place(plan.folder)
     if plan.request.get("train.tensorboard"):
         require_tensorboard()
-    prepared = prepare(plan.request, plan.emit)
+    prepared = prepare_run(plan.request, plan.emit)
     validate_steps(prepared)
     plan.emit(Planned(prepared.spec, announcement(prepared)))
     if plan.dry_run:
@@ -137,6 +138,8 @@ def _resume(run: Run, resolution: Resolution, plan: Plan, *, previous: bool = Fa
             run.checkpoints.rewind()
         prepared.engine.barrier()
         checkpoint = run.checkpoints.load("last") if run.checkpoints.has("last") else None
+        if checkpoint is None and (initial := read_initial(resolution.spec.train.initial_weights)) is not None:
+            prepared = carry_over(initial, prepared)
         changed = resolution.spec != run.spec
         if changed:
             extend.validate_patience(run, resolution, checkpoint)

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
+from seewhy.spec.initial import REQUEST, SPEC, spec_of_run, with_network_of_initial
 from seewhy.spec.request import Request
-from seewhy.spec.run_spec import RunSpec
-
-REQUEST, SPEC = "request.toml", "spec.toml"
-"""Files of a run's folder: what was asked for, and what became of it."""
 
 
-def build_request(source: str | Path | None, start: str | Path | None, options: Mapping[str, Any]) -> Request:
+def build_request(source: str | None, start: str | Path | None, options: Mapping[str, Any]) -> Request:
     """Build a request from a source, a file or a run to start from, and options; the later override the earlier.
 
     A run (its folder, or its spec.toml) without options is repeated as it was: everything that was chosen then is asked for. With options they
-    edit what was asked for, and the rest is chosen anew.
+    edit what was asked for, and the rest is chosen anew. Of a run whose weights are the first ones, network and image size are taken too.
 
     Args:
         source: a folder, a built-in name or an .npz file; None for that of `start`.
@@ -28,17 +25,19 @@ def build_request(source: str | Path | None, start: str | Path | None, options: 
     Raises:
         InputError: there is neither a start nor a source, or something in them is wrong.
     """
-    changes = {**options, **({"source": str(source)} if source is not None else {})}
+    return with_network_of_initial(_request(source, start, options))
+
+
+def _request(source: str | None, start: str | Path | None, options: Mapping[str, Any]) -> Request:
+    changes = {**options, **({"source": source} if source is not None else {})}
     if start is None:
         if source is None:
             raise InputError("source: is required; name a folder of class folders, a built-in name, or an .npz file")
-        return Request.make(str(source), options)
+        return Request.make(source, options)
     path = Path(start)
     of_run = path.name == SPEC and any((path.parent / name).is_file() for name in (REQUEST, "data.json"))
     run = path if path.is_dir() else path.parent if of_run else None
     if run is None:
         return Request.from_toml(path).with_changes(changes)
-    if not (run / SPEC).is_file():
-        raise InputError(f"{run}: is not a run folder (there is no {SPEC}); name a folder that `seewhy train` made")
-    spec = RunSpec.from_toml(run / SPEC)  # refuses a run of another version
+    spec = spec_of_run(run)
     return Request.from_toml(run / REQUEST).with_changes(changes) if changes else spec.request()

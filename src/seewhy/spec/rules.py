@@ -69,6 +69,9 @@ def misfits(view: View, facts: DataFacts) -> Iterator[str]:
     padding, initial, batch = view["reg.crop_padding"], view["train.initial_resolution"], view["train.batch_size"]
     if padding is not None and padding >= least:
         yield f"reg.crop_padding: must be less than the images' side ({least}), got {padding}"
+    cutout = view["reg.cutout.size"]
+    if cutout is not None and cutout > least:
+        yield f"reg.cutout.size: must be at most the images' side ({least}), got {cutout}"
     if initial is not None and initial > facts.side:
         yield f"train.initial_resolution: must be at most the images' side ({facts.side}), got {initial}"
     if batch is not None and batch > facts.train_images:

@@ -116,6 +116,12 @@ class TrainSection(Section):
     )
     batch_size: int = chosen(ge=1, description="Images of a step, over all processes.")
     seed: int = Field(0, ge=0, description="Seed of weights, order and augmentation.")
+    initial_weights: str | None = Field(
+        None,
+        min_length=1,
+        description="Run whose weights are the first ones (default: random). Network and image size are that run's unless asked for; what "
+        "belongs to classes that both know is carried over by name.",
+    )
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="bf16 where the hardware is fast at it, else fp32."
     )

@@ -25,6 +25,8 @@ ALIASES: dict[str, str] = {
     "minutes": "train.minutes",
     "batch_size": "train.batch_size",
     "seed": "train.seed",
+    "from": "train.initial_weights",
+    "initial_weights": "train.initial_weights",
     "precision": "train.precision",
     "device": "train.device",
     "ema": "train.ema",

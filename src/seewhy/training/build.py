@@ -5,6 +5,7 @@ The order matters: everything that can be refused is refused first, nothing is w
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,9 @@ from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.job import Job
 from seewhy.training.speed import measure_speed
 
+CROWD = 4
+"""Threads for each processor, at most."""
+
 PREPARATION_IMAGES = 5000
 """Training images from which data-dependent weights (whitening filters) are computed."""
 
@@ -58,6 +62,7 @@ class Prepared:
         engine: where it computes.
         model: untrained.
         images_per_second: measured training speed; 0 where it was not measured.
+        weights: what is said of those of another run that it starts from; "" for random ones.
     """
 
     resolution: Resolution
@@ -66,6 +71,7 @@ class Prepared:
     engine: Engine
     model: torch.nn.Module
     images_per_second: float
+    weights: str = ""
 
     @property
     def spec(self) -> RunSpec:
@@ -90,6 +96,7 @@ def prepare(request: Request, emit: Emit) -> Prepared:
     # Differences of losses and gradients along a line are lost in bfloat16.
     exact = view.optimizer is not None and view.optimizer.closure and view["train.precision"] == "auto"
     precision = "fp32" if exact else choose_precision(view["train.precision"], device)
+    _validate_threads(view["train.threads"])
     engine = Engine(device=device, precision=precision, threads=view["train.threads"])
     fields = {name: view[f"data.{name}"] for name in DataSection.model_fields}
     labels = family_for(request.values).labels
@@ -111,6 +118,16 @@ def prepare(request: Request, emit: Emit) -> Prepared:
         )
     )
     return Prepared(resolve_budget(resolution, facts, speed), dataset, facts, engine, model, speed)
+
+
+def _validate_threads(threads: int | None) -> None:
+    """Refuse threads that would wait for one another so long that not even the speed could be measured; a run that goes on keeps what it had."""
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > CROWD * cores:
+        raise InputError(
+            f"train.threads: {threads} are more than {CROWD} for each of the {cores} processors, and would wait for one another; leave it out "
+            f"for one each (a run's bits depend on the number, so its exact repetition needs a machine that has them)"
+        )
 
 
 def prepare_again(resolution: Resolution, emit: Emit) -> Prepared:

@@ -18,7 +18,7 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     shape = f"{facts.width} x {facts.height} px, {'grey' if facts.channels == 1 else 'colour'}"
     classes = f"{facts.classes} {'class' if facts.classes == 1 else 'classes'}"
     parameters = sum(parameter.numel() for parameter in prepared.model.parameters())
-    threads = f"{train.threads} thread{'' if train.threads == 1 else 's'}"
+    threads = format_threads(train.threads)
     if train.threads and train.threads > (cores := os.cpu_count() or 1):
         threads += f", more than the {cores} processors there are: they will wait for one another"
     announced = implementation_of(spec).announce(spec)
@@ -27,6 +27,7 @@ def plan(prepared: Prepared) -> tuple[tuple[str, str], ...]:
         ("data", f"{dataset.name}: {sum(splits.values()):,} images in {classes}, {shape}"),
         ("split", ", ".join(f"{name} {count:,}" if count else f"no {name}" for name, count in splits.items())),
         *((name, f"{text}: {parameters:,} parameters" if name == "network" else text) for name, text in announced),
+        *([("weights", prepared.weights)] if prepared.weights else []),
         ("augmentation", format_augmentation(objective)),
         *([("penalties", text)] if (text := _format_penalties(spec.reg)) else []),
         ("optimiser", f"{optim.name}{rate}, batch {train.batch_size:,}"),
@@ -71,6 +72,11 @@ def _format_penalties(reg: RegSection) -> str:
 def format_epochs(epochs: float) -> str:
     """Word a number of epochs: "12 epochs", "1 epoch", "82.7 epochs", "0.035 epochs"."""
     return f"{round(epochs) if abs(epochs - round(epochs)) < 1e-9 else float(f'{epochs:.3g}'):,} epoch{'' if epochs == 1 else 's'}"
+
+
+def format_threads(threads: int | None) -> str:
+    """Word a number of threads: "1 thread"."""
+    return f"{threads} thread{'' if threads == 1 else 's'}"
 
 
 def format_duration(seconds: float) -> str:

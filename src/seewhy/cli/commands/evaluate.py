@@ -11,6 +11,7 @@ images compare with real ones (FID, KID, precision and recall, density and cover
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 
@@ -47,10 +48,11 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate and print."""
-    from seewhy.cli.progress import counting
+    from seewhy.cli.progress import counting, tell_unfinished
     from seewhy.runs.run import Run
 
     run = Run(options.folder)
+    tell_unfinished(run)
     compares = options.generated is not None or options.extractor is not None
     if compares or "evaluate" not in run.spec.model_record.verbs:
         return _compare(run, options)
@@ -72,9 +74,11 @@ def _compare(run: object, options: argparse.Namespace) -> int:
         raise InputError(
             "DATA, --samples: are for likelihoods; generated images are compared with the run's own unseen ones"
         )
-    quality = run.sample_quality(
-        extractor=options.extractor, **({} if options.generated is None else {"n": options.generated})
-    )
+    count = {} if options.generated is None else {"n": options.generated}
+    try:
+        quality = run.sample_quality(extractor=options.extractor, **count)
+    except InputError as error:
+        raise InputError(re.sub(r"^n: ", "--generated: ", str(error))) from None
     if options.json:
         print(json_text(quality.to_json()))
     else:

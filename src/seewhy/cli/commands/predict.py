@@ -41,10 +41,11 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict and print."""
-    from seewhy.cli.progress import counting
+    from seewhy.cli.progress import counting, tell_unfinished
     from seewhy.runs.run import Run
 
     trained = Run(options.folder)
+    tell_unfinished(trained)
     paths = list(find(options.images))
     with counting("predicting") as update:
         failures = _write(

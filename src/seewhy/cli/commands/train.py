@@ -102,6 +102,7 @@ def print_results(run: Run) -> None:
 
 
 def relative(path: Path) -> str:
-    """Return a path as short as it can be said from here."""
+    """Return a path as short as it can be said from here: relative where it lies below."""
     short = os.path.relpath(path)
-    return short if len(short) < len(str(path)) else str(path)
+    below = not short.startswith(os.pardir) and Path.cwd() != Path("/")
+    return short if below else str(path)

@@ -46,6 +46,9 @@ class Cutout:
             raise bad_value("size", self.size, "at least 1 pixel")
         _validate_fill(self.fill)
 
+    def __str__(self) -> str:
+        return f"a square of {self.size} px cut out"
+
     def __call__(self, images: Tensor, sample_ids: Tensor, *, seed: int, epoch: int) -> Tensor:
         """Return the images with erased regions; the input is left as it is.
 
@@ -98,6 +101,10 @@ class RandomErasing:
         validate_range("area", self.area, 0, 1, "two ascending shares above 0 and at most 1")
         validate_range("ratio", self.ratio, 0, math.inf, "two ascending ratios above 0")
         _validate_fill(self.fill)
+
+    def __str__(self) -> str:
+        low, high = self.area
+        return f"{low:.0%} to {high:.0%} of the area erased in {self.probability:.0%} of the images"
 
     def __call__(self, images: Tensor, sample_ids: Tensor, *, seed: int, epoch: int) -> Tensor:
         """Return the images with erased regions, like `Cutout`."""

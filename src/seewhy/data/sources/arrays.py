@@ -21,6 +21,7 @@ from torch import Tensor
 
 from seewhy.core.errors import InputError
 from seewhy.data.identity import digest
+from seewhy.data.pixel_values import to_uint8
 from seewhy.data.sources.catalog import Catalog, Numbered, SourceKind
 from seewhy.data.sources.names import natural_key, printable
 from seewhy.data.split_rules import SPLIT_NAMES, UNDECIDED, Ints
@@ -194,39 +195,13 @@ def _images(field: str, array: Array) -> Array:
         )
     if 0 in array.shape:
         raise InputError(f"{field}: must hold at least one image of at least one pixel, got shape {array.shape}")
-    pixels = _to_uint8(field, array)
+    pixels = to_uint8(field, array)
     if pixels.shape[3] == 4:
         white = np.uint32(np.iinfo(pixels.dtype).max)
         alpha = pixels[..., 3:].astype(np.uint32)
         mixed = pixels[..., :3].astype(np.uint64) * alpha + np.uint64(white) * (white - alpha) + np.uint64(white // 2)
         pixels = (mixed // np.uint64(white)).astype(pixels.dtype)
     return np.ascontiguousarray(pixels)
-
-
-def _to_uint8(field: str, array: Array) -> Array:
-    """Convert by the module's rule; uint16 stays, for the scale of the whole data set."""
-    kind = array.dtype.kind
-    if array.dtype == np.uint8:
-        return array
-    if kind == "b":
-        return np.asarray(array, np.uint8) * np.uint8(255)
-    if kind not in "fiu":
-        raise InputError(f"{field}: must be uint8, or floating point between 0 and 1, got {array.dtype}")
-    low, high = array.min(), array.max()
-    if kind == "f":
-        if not (low >= 0 and high <= 1):  # also where a value is not a number
-            raise InputError(
-                f"{field}: must be uint8, or floating point between 0 and 1, got {array.dtype} between {low:.4g} and {high:.4g}; "
-                "undo the normalisation, or save uint8"
-            )
-        return np.asarray(array * array.dtype.type(255) + array.dtype.type(0.5), np.uint8)
-    if array.dtype == np.uint16:
-        return array
-    if low < 0 or high > 255:
-        raise InputError(
-            f"{field}: integers must lie in 0..255 (uint16 in 0..65535), got {array.dtype} between {low} and {high}"
-        )
-    return array.astype(np.uint8)
 
 
 def _labels(field: str, array: Array, images: int) -> Array:
