@@ -339,7 +339,13 @@ class Run(Generation):
 
     @computing
     def sample_quality(
-        self, *, extractor: Run | str | Path | None = None, n: int = 2000, seed: int = 0
+        self,
+        *,
+        extractor: Run | str | Path | None = None,
+        n: int = 2000,
+        seed: int = 0,
+        prior: str | None = None,
+        pixel_noise: bool = False,
     ) -> SampleQuality:
         """Compare n images that a generative model samples with real ones: FID, KID, precision and recall, density and coverage, memorisation.
 
@@ -348,11 +354,12 @@ class Run(Generation):
                 where its weights are there; None takes the pixels.
             n: images to sample, at least 100.
             seed: of their noise.
+            prior, pixel_noise: of the samples, as in `sample`; the figures say which.
 
         Raises:
             InputError: the run is no generative model, the extractor no classifier or of other images, or there are too few images.
         """
-        compare = verb(self.spec, "sample_quality", self.folder)
+        compare, options = verb(self.spec, "sample_quality", self.folder), self._sampling(prior, pixel_noise)
         other = (
             Run(extractor)
             if extractor is not None and extractor != INCEPTION and not isinstance(extractor, Run)
@@ -363,7 +370,8 @@ class Run(Generation):
         dataset = seewhy_data.load_dataset(
             self.spec.source, decode=decode, split=split, labels=self.spec.family.labels, strict=self.spec.data.strict
         )
-        figures: SampleQuality = compare(self.trained, dataset, extractor=features, classes=known, n=n, seed=seed)
+        about: dict[str, Any] = {"extractor": features, "classes": known, "n": n, "seed": seed}
+        figures: SampleQuality = compare(self.trained, dataset, **about, **options)
         return figures
 
     # The report.
