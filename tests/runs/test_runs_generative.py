@@ -292,6 +292,83 @@ def test_given_pixels_come_as_arrays_too(runs):
     assert torch.equal(run.complete(images, given=given[0, 0].tolist()), run.complete(images, given=given[0, 0]))
 
 
+def test_a_mask_is_an_image_or_a_file_too(runs, tmp_path):
+    run, images = runs("pixelcnn"), torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
+    given = torch.rand(8, 8, generator=torch.Generator().manual_seed(0)) < 0.5
+    expected = run.complete(images, given=given)
+    pixels = np.where(given.numpy(), 130, 127).astype(np.uint8)  # 128 is the border
+    Image.fromarray(pixels).save(tmp_path / "mask.png")
+    large = Image.fromarray(pixels.repeat(10, 0).repeat(10, 1)).convert("RGB")
+    np.save(tmp_path / "mask.npy", given.numpy())
+    for mask in (
+        tmp_path / "mask.png",
+        str(tmp_path / "mask.png"),
+        large,
+        Image.fromarray(pixels),
+        tmp_path / "mask.npy",
+    ):
+        assert torch.equal(run.complete(images, given=mask), expected)
+    np.savez(tmp_path / "several.npz", a=pixels)
+    (tmp_path / "several.npz").rename(tmp_path / "several.npy")
+    np.save(tmp_path / "grey.npy", pixels)
+    (tmp_path / "text.npy").write_text("no array")
+    for mask, message in (
+        (tmp_path / "none.png", "none.png"),
+        (tmp_path / "none.npy", "none.npy: cannot be read as an array of numpy"),
+        (tmp_path / "text.npy", "text.npy: cannot be read as an array of numpy"),
+        (tmp_path / "several.npy", "must be one array of bool, got 'several arrays'"),
+        (tmp_path / "grey.npy", r"given: must be bool \(8, 8\)"),
+        (pixels, r"given: must be bool \(8, 8\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run.complete(images, given=mask)
+    with pytest.raises(InputError, match="rows, given: say the same in two ways; give one"):
+        run.complete(images, given=tmp_path / "mask.png", rows=4)
+
+
+def test_latents_are_encoded_set_by_hand_and_decoded(runs):
+    images = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
+    for name, options in (("autoencoder", {}), ("vae", {"label": 3})):
+        run = runs(name)
+        latents = run.encode(images, **options)
+        assert latents.shape == (2, 6)
+        before = run.decode(latents, **options)
+        latents[:, 2] = 9.0
+        after = run.decode(latents, **options)
+        assert not torch.equal(before, after)
+        assert torch.equal(after, run.decode(images=images, values={2: 9.0}, **options))
+        assert run.decode(values={2: 9.0}, **options).shape == (1, 1, 8, 8)
+    assert torch.equal(runs("autoencoder").decode(images=images), runs("autoencoder").reconstruct(images))
+    with pytest.raises(InputError, match="is a run of gan, which cannot decode latents; that is for autoencoder, vae"):
+        runs("gan").decode(values={2: 9.0})
+
+
+def test_priors_and_pixel_noise_are_for_models_that_decode(runs):
+    run = runs("autoencoder")
+    samples = {prior: run.sample(6, prior=prior) for prior in (None, "standard", "gaussian", "mixture")}
+    assert torch.equal(samples[None], samples["gaussian"])
+    assert not torch.equal(samples["gaussian"], samples["mixture"])
+    assert not torch.equal(samples["gaussian"], samples["standard"])
+    noisy = run.sample(6, pixel_noise=True)
+    assert torch.equal(noisy, run.sample(6, pixel_noise=True))
+    assert not torch.equal(noisy, samples[None])
+    assert "Gaussian mixture" in run.sample_quality(n=100, prior="mixture").sampling
+    for call, message in (
+        (
+            lambda: runs("pixelcnn").sample(2, pixel_noise=True),
+            r"pixel_noise: for models .*\(autoencoder, vae\), but .* pixelcnn",
+        ),
+        (
+            lambda: runs("gan").sample(2, prior="mixture"),
+            "prior: for models that decode latents .* but .* is a run of gan",
+        ),
+        (lambda: runs("gan").sample_quality(n=100, pixel_noise=True), "pixel_noise: for models that decode latents"),
+        (lambda: runs("vae").sample(2, prior="mixture"), "prior: is chosen for an autoencoder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+
+
 def test_a_path_depends_on_the_seed_only_where_values_are_sampled(tmp_path):
     options = {**SMALL, "epochs": 0.1, "model.levels": 2, "model.latent_dim": 3}
     run = api.train("digits", out=tmp_path / "run", model="vae", **options)

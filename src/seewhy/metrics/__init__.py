@@ -22,6 +22,7 @@ from seewhy.metrics.ensembles import by_number, ensemble_metrics
 from seewhy.metrics.intervals import mean_interval, wilson_interval
 from seewhy.metrics.likelihood import LikelihoodMetrics, likelihood_metrics
 from seewhy.metrics.sample_quality import (
+    BinCoverage,
     ClassCoverage,
     DensityCoverage,
     FeatureExtractor,
@@ -33,11 +34,13 @@ from seewhy.metrics.sample_quality import (
     PrecisionRecall,
     SampleQuality,
     Similarity,
+    bin_coverage,
     class_coverage,
     density_coverage,
     format_sample_quality,
     frechet_distance,
     kernel_distance,
+    kmeans_centres,
     measure_sample_quality,
     memorisation,
     nearest_neighbours,
@@ -48,6 +51,7 @@ from seewhy.metrics.sample_quality import (
 from seewhy.metrics.sparsity import format_sparsity, weight_sparsity
 
 __all__ = [
+    "BinCoverage",
     "ClassCoverage",
     "ClassificationMetrics",
     "DensityCoverage",
@@ -62,6 +66,7 @@ __all__ = [
     "SampleQuality",
     "Similarity",
     "apply_temperature",
+    "bin_coverage",
     "brier_score",
     "by_number",
     "calibration_bins",
@@ -76,6 +81,7 @@ __all__ = [
     "format_sparsity",
     "frechet_distance",
     "kernel_distance",
+    "kmeans_centres",
     "likelihood_metrics",
     "log_loss",
     "mean_interval",

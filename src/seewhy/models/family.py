@@ -280,6 +280,8 @@ PHRASES = {
     "reconstruct": "reconstruct images",
     "interpolate": "interpolate between images",
     "traverse": "traverse latent dimensions",
+    "encode": "encode images",
+    "decode": "decode latents",
 }
 """What verbs are in a sentence."""
 

@@ -1,9 +1,10 @@
-"""Class probabilities of images at hand: of one network, of an ensemble's members, or of many stochastic passes."""
+"""Computing with a run's network: torch's state around it, and class probabilities of one network, of members, or of many passes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,36 @@ from torch import Tensor, nn
 from seewhy.models.family import Engine
 from seewhy.models.predictor import Predictor, view_probabilities
 from seewhy.nn import monte_carlo
+from seewhy.training import fabric
+from seewhy.training.state import isolated
 
 CHUNK = 500
 """Images of a forward pass."""
+
+
+class Computing(Protocol):
+    """A run that computes."""
+
+    @property
+    def engine(self) -> fabric.Engine:
+        """Where."""
+
+
+S = TypeVar("S", bound=Computing)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def computing(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Let a method compute in torch's usual state, with the run's threads and precision, and give the caller's state back."""
+
+    @wraps(method)
+    def inside(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        with isolated():
+            self.engine.apply()
+            return method(self, *args, **kwargs)
+
+    return cast("Callable[Concatenate[S, P], R]", inside)
 
 
 class Member(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,13 @@ from seewhy.core.tensors import load_tensors
 from seewhy.data import ImageSource
 from seewhy.metrics import ClassificationMetrics, LikelihoodMetrics, SampleQuality, apply_temperature
 from seewhy.models.family import Evaluated, Trained, implementation_of, verb
-from seewhy.models.generative import Label
 from seewhy.models.predictor import Predictor
 from seewhy.nn.stochastic import is_stochastic
 from seewhy.runs import folder as files
 from seewhy.runs.evaluate import SELECTED, Progress, evaluate_ensemble, evaluation_split
 from seewhy.runs.extractors import INCEPTION, features_of
-from seewhy.runs.inference import in_chunks, of_members, sampled
+from seewhy.runs.generation import Generation
+from seewhy.runs.inference import computing, in_chunks, of_members, sampled
 from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_each, read_images
 from seewhy.runs.report import write_report
 from seewhy.spec import DataFacts, Request, RunSpec
@@ -35,23 +35,8 @@ from seewhy.training.event_log import read_events
 from seewhy.training.fabric import Engine, choose_device, choose_precision
 from seewhy.training.state import isolated
 
-P = ParamSpec("P")
-R = TypeVar("R")
 
-
-def _computing(method: Callable[Concatenate[Run, P], R]) -> Callable[Concatenate[Run, P], R]:
-    """Let a method compute in torch's usual state, with the run's threads and precision, and give the caller's state back."""
-
-    @wraps(method)
-    def inside(self: Run, *args: P.args, **kwargs: P.kwargs) -> R:
-        with isolated():
-            self.engine.apply()
-            return method(self, *args, **kwargs)
-
-    return cast("Callable[Concatenate[Run, P], R]", inside)
-
-
-class Run:
+class Run(Generation):
     """A trained (or half-trained) run in its folder.
 
     Opening reads only small files; the network is loaded when it is first needed.
@@ -336,7 +321,7 @@ class Run:
         figures: ClassificationMetrics | LikelihoodMetrics = evaluated.figures
         return figures
 
-    @_computing
+    @computing
     def measure(
         self, source: ImageSource | None = None, progress: Progress | None = None, *, samples: int | None = None
     ) -> Evaluated:
@@ -363,96 +348,15 @@ class Run:
         """Return images (paths, PIL images, arrays, tensors) at the run's size, uint8 (N, C, H, W)."""
         return read_images(images, self.facts.shape, self._known.rule)
 
-    @_computing
-    def sample(self, n: int, *, label: Label = None, seed: int = 0, temperature: float = 1.0) -> Tensor:
-        """Sample n images from a generative model: uint8 (n, C, H, W); equal seeds give equal images.
-
-        Args:
-            n: from 1 to 1,000,000.
-            label: a class by name or number, or one for each image, where the model is class-conditional; None: all in turn.
-            seed: of the noise.
-            temperature: below 1 more probable images, above 1 more varied ones.
-
-        Raises:
-            InputError: the run is of another kind, or an argument is wrong.
-        """
-        made: Tensor = verb(self.spec, "sample", self.folder)(
-            self.trained, n, label=label, seed=seed, temperature=temperature
-        )
-        return made
-
-    @_computing
-    def complete(
-        self,
-        images: ImageLike | Sequence[ImageLike],
-        *,
-        rows: int | None = None,
-        given: Tensor | None = None,
-        label: Label = None,
-        seed: int = 0,
-        temperature: float = 1.0,
-    ) -> Tensor:
-        """Keep the upper `rows` of images (None: half), or the pixels `given` (bool), exactly, and sample the others: uint8 (N, C, H, W).
-
-        For autoregressive models; other arguments as in `sample`.
-        """
-        complete = verb(self.spec, "complete", self.folder)
-        options = {"rows": rows, "given": given, "label": label, "seed": seed, "temperature": temperature}
-        made: Tensor = complete(self.trained, self.read(images), **options)
-        return made
-
-    @_computing
-    def reconstruct(self, images: ImageLike | Sequence[ImageLike], *, label: Label = None, seed: int = 0) -> Tensor:
-        """Return images decoded from the latents of images, uint8 (N, C, H, W); for autoencoders and VAEs."""
-        reconstruct = verb(self.spec, "reconstruct", self.folder)
-        made: Tensor = reconstruct(self.trained, self.read(images), label=label, seed=seed)
-        return made
-
-    @_computing
-    def interpolate(
-        self,
-        start: ImageLike,
-        end: ImageLike,
-        *,
-        steps: int = 9,
-        label: Label = None,
-        path: str = "spherical",
-        seed: int = 0,
-    ) -> Tensor:
-        """Return the images between the latents of two images, uint8 (steps, C, H, W); for autoencoders and VAEs.
-
-        Args:
-            start, end: the two images.
-            steps: from 2 to 1,000, both ends included.
-            label: a class, where the model is class-conditional; None: the most probable one of each image, and the first one's between.
-            path: "spherical" or "linear".
-            seed: of stochastic binarisation.
-        """
-        interpolate = verb(self.spec, "interpolate", self.folder)
-        options = {"steps": steps, "label": label, "path": path, "seed": seed}
-        made: Tensor = interpolate(self.trained, self.read(start), self.read(end), **options)
-        return made
-
-    @_computing
-    def traverse(
-        self,
-        image: ImageLike | None = None,
-        *,
-        steps: int = 9,
-        dimensions: int = 10,
-        label: Label = None,
-        seed: int = 0,
-    ) -> Tensor:
-        """Change one latent dimension of a VAE at a time, the one of the most KL first: uint8 (dimensions x steps, C, H, W)."""
-        traverse = verb(self.spec, "traverse", self.folder)
-        start = None if image is None else self.read(image)
-        options = {"steps": steps, "dimensions": dimensions, "label": label, "seed": seed}
-        made: Tensor = traverse(self.trained, start, **options)
-        return made
-
-    @_computing
+    @computing
     def sample_quality(
-        self, *, extractor: Run | str | Path | None = None, n: int = 2000, seed: int = 0
+        self,
+        *,
+        extractor: Run | str | Path | None = None,
+        n: int = 2000,
+        seed: int = 0,
+        prior: str | None = None,
+        pixel_noise: bool = False,
     ) -> SampleQuality:
         """Compare n images that a generative model samples with real ones: FID, KID, precision and recall, density and coverage, memorisation.
 
@@ -461,11 +365,12 @@ class Run:
                 where its weights are there; None takes the pixels.
             n: images to sample, at least 100.
             seed: of their noise.
+            prior, pixel_noise: of the samples, as in `sample`; the figures say which.
 
         Raises:
             InputError: the run is no generative model, the extractor no classifier or of other images, or there are too few images.
         """
-        compare = verb(self.spec, "sample_quality", self.folder)
+        compare, options = verb(self.spec, "sample_quality", self.folder), self._sampling(prior, pixel_noise)
         other = (
             Run(extractor)
             if extractor is not None and extractor != INCEPTION and not isinstance(extractor, Run)
@@ -476,7 +381,8 @@ class Run:
         dataset = seewhy_data.load_dataset(
             self.spec.source, decode=decode, split=split, labels=self.spec.family.labels, strict=self.spec.data.strict
         )
-        figures: SampleQuality = compare(self.trained, dataset, extractor=features, classes=known, n=n, seed=seed)
+        about: dict[str, Any] = {"extractor": features, "classes": known, "n": n, "seed": seed}
+        figures: SampleQuality = compare(self.trained, dataset, **about, **options)
         return figures
 
     # The report.

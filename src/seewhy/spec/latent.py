@@ -91,7 +91,7 @@ def defaults(view: View, facts: DataFacts) -> Defaults:
     }
 
 
-_VERBS = frozenset({"evaluate", "sample", "sample_quality", "reconstruct", "interpolate"})
+_VERBS = frozenset({"evaluate", "sample", "sample_quality", "reconstruct", "interpolate", "encode", "decode"})
 
 FAMILY = Family(
     name="latent-variable models",

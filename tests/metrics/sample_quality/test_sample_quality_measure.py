@@ -1,6 +1,7 @@
 """All figures at once: which images each is of, what it is compared with, and how people read it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -102,6 +103,25 @@ def test_people_read_the_figures_beside_those_of_real_images():
     assert rows["Nearest training image"].startswith(f"{quality.memorisation_in_pixels.ratio:.3f} times as far")
     assert rows["Parzen windows in pixels"].endswith(f"(training images: {quality.parzen_reference.nats:.0f})")
     assert rows["Classes covered"] == "1 of 2: mode collapse"
+    modes, real = quality.modes, quality.modes_reference
+    assert rows["Modes, k-means of pixels"] == (
+        f"{modes.covered} of 3 bins of training images covered (held-out images: {real.covered}), "
+        f"{modes.different} statistically different (held-out images: {real.different}, by chance 0.15)"
+    )
+    assert "Samples" not in rows
+    assert dict(format_sample_quality(replace(quality, sampling="by hand")))["Samples"] == "by hand"
+
+
+def test_modes_are_counted_without_an_extractor():
+    train, held_out = images(200, 1), images(100, 2)
+    collapsed = train[:1].expand(100, -1, -1, -1)
+    quality = measure_sample_quality(pixel_features((1, 2, 2)), collapsed, train, held_out, class_counts=[])
+    modes, real = quality.modes, quality.modes_reference
+    assert (modes.bins, modes.n, modes.n_train, modes.extractor) == (10, 100, 200, "pixels, 4 features")
+    assert (modes.covered, real.covered) == (1, 10)
+    assert modes.different > 5 > real.different
+    assert quality.to_json()["modes"]["covered"] == 1
+    assert quality.to_json()["modes_reference"] == real.to_json()
 
 
 def test_rows_are_spread_evenly():

@@ -48,10 +48,10 @@ def test_fitted_latents_are_sampled_with_their_mean_and_covariance():
     model.fit_latents(latents)
     torch.testing.assert_close(model.mean, latents.mean(0))
     torch.testing.assert_close(model.covariance, torch.cov(latents.T), rtol=1e-4, atol=1e-5)
-    drawn = model.sample_latents(20000, rng=torch.Generator().manual_seed(0), prior="fitted")
+    drawn = model.sample_latents(20000, rng=torch.Generator().manual_seed(0), prior="gaussian")
     torch.testing.assert_close(drawn.mean(0), latents.mean(0), rtol=0, atol=0.05)
     torch.testing.assert_close(torch.cov(drawn.T), mixing @ mixing.T, rtol=0, atol=0.15)
-    cold = model.sample_latents(2000, prior="fitted", temperature=0.5)
+    cold = model.sample_latents(2000, prior="gaussian", temperature=0.5)
     assert cold[:, 0].std().item() == pytest.approx(1.0, abs=0.1)
     plain = model.sample_latents(20000, rng=torch.Generator().manual_seed(0))
     torch.testing.assert_close(torch.cov(plain.T), torch.eye(3), rtol=0, atol=0.05)
@@ -72,9 +72,9 @@ def test_samples_come_from_the_fitted_latents_where_there_are_some():
 
     assert torch.equal(drawn(), drawn(prior="standard"))
     with pytest.raises(InputError, match="call fit_latents"):
-        drawn(prior="fitted")
+        drawn(prior="gaussian")
     model.fit_latents(torch.randn(50, 3) * 0.1 + 4.0)
-    assert torch.equal(drawn(), drawn(prior="fitted"))
+    assert torch.equal(drawn(), drawn(prior="gaussian"))
     assert not torch.equal(drawn(), drawn(prior="standard"))
     assert torch.equal(drawn(), drawn())
     other, _ = small()
@@ -113,7 +113,7 @@ def test_it_learns_to_reconstruct():
     [
         (lambda m, x: m.fit_latents(torch.zeros(1, 3)), "at least 2 images"),
         (lambda m, x: m.fit_latents(torch.zeros(5, 4)), "latents: must be"),
-        (lambda m, x: m.sample_latents(2, prior="fited"), "did you mean 'fitted'"),
+        (lambda m, x: m.sample_latents(2, prior="gausian"), "did you mean 'gaussian'"),
         (lambda m, x: m.sample_latents(-1), "n: must be at least 0"),
         (lambda m, x: m.sample_latents(1, temperature=float("nan")), "temperature: must be"),
         (lambda m, x: m(x.float()), "as images are stored"),
@@ -123,3 +123,35 @@ def test_it_learns_to_reconstruct():
 def test_bad_input_is_named(act, message):
     with pytest.raises(InputError, match=message):
         act(*small())
+
+
+def test_a_mixture_of_latents_has_their_modes():
+    model, _ = small(latent_dim=2)
+    rng = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[0.0, 0.0], [20.0, 0.0], [0.0, 20.0]])
+    owners = torch.multinomial(torch.tensor([0.5, 0.3, 0.2]), 3000, replacement=True, generator=rng)
+    model.fit_latents(centres[owners] + torch.randn(3000, 2, generator=rng))
+
+    def near(prior, temperature=1.0):
+        latents = model.sample_latents(4000, rng=torch.Generator().manual_seed(1), prior=prior, temperature=temperature)
+        distances, nearest = torch.cdist(latents, centres).min(1)
+        return float((distances < 4).float().mean()), torch.bincount(nearest, minlength=3) / 4000
+
+    inside, shares = near("mixture")
+    assert inside > 0.99
+    torch.testing.assert_close(shares, torch.tensor([0.5, 0.3, 0.2]), rtol=0, atol=0.03)
+    assert near("gaussian")[0] < 0.5  # one Gaussian lies between them
+    drawn = [model.sample_latents(9, rng=torch.Generator().manual_seed(1), prior="mixture") for _ in range(2)]
+    assert torch.equal(*drawn)
+    assert model.sample_latents(0, prior="mixture").shape == (0, 2)
+    cold = model.sample_latents(500, prior="mixture", temperature=0.0)
+    assert len(cold.unique(dim=0)) <= 10  # the means of the components
+
+
+def test_a_mixture_needs_points_for_each_component():
+    model, images = small()
+    model.fit_latents(model.encode(images).detach())  # 8 of 3 dimensions: two components
+    assert model.sample_latents(5, prior="mixture").isfinite().all()
+    assert len(model._mixture.weights) == 2
+    model.fit_latents(torch.ones(50, 3))  # latents that never change
+    torch.testing.assert_close(model.sample_latents(5, prior="mixture"), torch.ones(5, 3), rtol=0, atol=1e-3)

@@ -1,6 +1,7 @@
 """The family of latent-variable models: from a specification to its network, its objective, its results and its verbs."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,8 @@ from seewhy.data.image_files import to_pixels
 from seewhy.models import VAE, Autoencoder, BoundOptions
 from seewhy.models.family import Inputs, implementation_of
 from seewhy.models.latent.family import IMPLEMENTATION
+from seewhy.models.latent.likelihoods import LIKELIHOODS
+from seewhy.models.latent.priors import PRIORS, fit_mixture
 from seewhy.models.latent.traversal import normal_quantiles
 from seewhy.reporting import Chart, image_grid
 from seewhy.spec import family_of
@@ -217,3 +220,127 @@ def test_samples_are_for_a_vae(make_trained, vae, digits):
 def test_before_its_end_a_run_knows_no_order(make_trained):
     with pytest.raises(InputError, match="has not ended, so that the KL of its latent dimensions is not known"):
         VERBS["traverse"](make_trained("vae"))
+
+
+def test_a_fitted_prior_is_chosen_by_name(make_trained, digits, images, tmp_path):
+    trained = make_trained("autoencoder", latent_dim=6)
+    for prior in ("gaussian", "mixture"):
+        with pytest.raises(InputError, match=f"prior: '{prior}' is fitted when a run ends, and .* has not ended"):
+            VERBS["sample"](trained, 4, prior=prior)
+    assert torch.equal(VERBS["sample"](trained, 4), VERBS["sample"](trained, 4, prior="standard"))
+    finished = IMPLEMENTATION.finish(trained, digits, tmp_path)
+    samples = {prior: VERBS["sample"](trained, 4, prior=prior, seed=2) for prior in (None, *PRIORS)}
+    assert torch.equal(samples[None], samples["gaussian"])
+    assert not torch.equal(samples["gaussian"], samples["mixture"])
+    latents = trained.model.encode(digits.train.images(torch.arange(300)), None)
+    expected = fit_mixture(latents).sample(4, rng=rng(2, "sample"))
+    assert torch.equal(samples["mixture"], trained.model.decode_images(expected))
+    again = IMPLEMENTATION.build(trained.spec, trained.facts, digits.mean, digits.std)
+    again.load_state_dict(trained.model.state_dict())
+    IMPLEMENTATION.load(again, tmp_path)
+    assert torch.equal(VERBS["sample"](replace(trained, model=again), 4, prior="mixture", seed=2), samples["mixture"])
+    assert "a Gaussian fitted to those of training images" in finished.record["sheets"][0]["caption"]
+
+
+def test_figures_say_how_images_were_sampled(make_trained, all_digits, digits, tmp_path):
+    trained = make_trained("autoencoder", latent_dim=6)
+    IMPLEMENTATION.finish(trained, digits, tmp_path)
+    many = replace(digits, test=all_digits.test)
+    usual, mixed = (VERBS["sample_quality"](trained, many, n=100, **more) for more in ({}, {"prior": "mixture"}))
+    assert usual.sampling == "latents from a Gaussian fitted to those of training images, pixels at their means"
+    assert mixed.sampling == "latents from a Gaussian mixture fitted to those of training images, pixels at their means"
+    assert usual.generated != mixed.generated
+    noisy = VERBS["sample_quality"](make_trained("vae"), many, n=100, pixel_noise=True)
+    assert noisy.sampling == "latents from N(0, I), pixels sampled from p(x | z)"
+
+
+@pytest.mark.parametrize("name", ["vae", "autoencoder"])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS.names())
+def test_pixel_noise_is_the_likelihoods(make_trained, name, likelihood):
+    trained = make_trained(name, likelihood=likelihood, levels=2 if likelihood == "bernoulli" else 16)
+    model = trained.model
+    means, noisy = (VERBS["sample"](trained, 4, seed=1, pixel_noise=noise) for noise in (False, True))
+    source = rng(1, "sample")
+    latents = torch.randn(4, model.latent_dim, generator=source)
+    with torch.no_grad():
+        maps = model.decode(latents)
+    values = model.networks.likelihood.sample(maps, source)
+    assert torch.equal(noisy, model.levels.images(values))
+    assert not torch.equal(noisy, means)
+    assert torch.equal(means, VERBS["sample"](trained, 4, seed=1))
+    levels = set(model.levels.images(torch.arange(model.levels.count)).tolist())
+    assert set(noisy.unique().tolist()) <= levels  # stored values, where means lie between them
+
+
+def test_latents_are_decoded_as_images_are_encoded(make_trained, vae, images):
+    plain = make_trained("autoencoder", latent_dim=6)
+    for trained in (plain, vae):
+        latents = VERBS["encode"](trained, images)
+        assert latents.shape == (3, 6)
+        assert latents.dtype == torch.float32
+        decoded = VERBS["decode"](trained, latents)
+        assert torch.equal(decoded, VERBS["decode"](trained, images=images))
+        assert torch.equal(decoded, VERBS["decode"](trained, latents.numpy()))
+        assert torch.equal(decoded[:1], VERBS["decode"](trained, latents[0].tolist()))
+    assert torch.equal(VERBS["decode"](plain, images=images), VERBS["reconstruct"](plain, images))
+    assert torch.equal(VERBS["encode"](vae, images), vae.model.posterior(images).mean)
+
+
+def test_a_latent_dimension_is_set_by_hand(make_trained, vae, images):
+    latents = VERBS["encode"](vae, images)
+    kept = latents.clone()
+    changed = VERBS["decode"](vae, latents, values={3: -2.5, 0: 1})
+    assert torch.equal(latents, kept)  # the caller's own
+    latents[:, 3], latents[:, 0] = -2.5, 1.0
+    assert torch.equal(changed, VERBS["decode"](vae, latents))
+    assert torch.equal(VERBS["decode"](vae, images=images, values={3: -2.5, 0: 1}), changed)
+    middle = torch.zeros(1, 6)
+    middle[0, 5] = 2.0
+    assert torch.equal(VERBS["decode"](vae, values={5: 2.0}), vae.model.decode_images(middle))
+    plain = make_trained("autoencoder", latent_dim=6)
+    plain.model.fit_latents(torch.randn(50, 6, generator=rng(0)) + 4.0)
+    assert torch.equal(VERBS["decode"](plain), plain.model.decode_images(plain.model.mean[None]))
+    noisy = VERBS["decode"](vae, kept, pixel_noise=True)
+    assert not torch.equal(noisy, VERBS["decode"](vae, kept))
+
+
+def test_decoded_images_are_of_the_class_by_which_they_are_likeliest(make_trained, images, monkeypatch):
+    trained, truth = make_trained("vae", conditional=True), torch.tensor([7, 2, 5])
+
+    def losses(self, images, labels):
+        return {"loss": (labels != truth[: len(images)]).float()}
+
+    expected = VERBS["decode"](trained, VERBS["encode"](trained, images, label=truth), label=truth)
+    in_turn = VERBS["decode"](trained, torch.zeros(3, trained.model.latent_dim))
+    assert torch.equal(in_turn, trained.model.decode_images(torch.zeros(3, trained.model.latent_dim), torch.arange(3)))
+    monkeypatch.setattr(VAE, "forward", losses)
+    assert torch.equal(VERBS["decode"](trained, images=images), expected)
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "message"),
+    [
+        ("sample", {"n": 2, "prior": "gaussian"}, "prior: is chosen for an autoencoder, .* is a vae, whose prior is N"),
+        ("sample", {"n": 2, "pixel_noise": "yes"}, "pixel_noise: must be True or False, got 'yes'"),
+        (
+            "decode",
+            {"latents": torch.zeros(2, 5)},
+            r"latents: must be finite numbers \(N, 6\), N at least 1, got \(2, 5\)",
+        ),
+        ("decode", {"latents": [math.nan] * 6}, "latents: must be finite"),
+        ("decode", {"latents": "middle"}, r"latents: must be numbers \(N, 6\)"),
+        ("decode", {"values": {6: 1.0}}, "values: a latent dimension: must be at most 5, got 6"),
+        ("decode", {"values": {-1: 1.0}}, "values: a latent dimension: must be at least 0, got -1"),
+        ("decode", {"values": {1.5: 1.0}}, "values: a latent dimension: must be a whole number"),
+        ("decode", {"values": {1: math.inf}}, "values: dimension 1: must be a finite number, got inf"),
+        ("decode", {"latents": torch.zeros(1, 6), "images": torch.zeros(1, 1, 8, 8, dtype=torch.uint8)}, "both say"),
+    ],
+)
+def test_what_cannot_be_decoded_is_refused(vae, verb, options, message):
+    with pytest.raises(InputError, match=message):
+        VERBS[verb](vae, **options)
+
+
+def test_an_unknown_prior_is_refused(make_trained):
+    with pytest.raises(InputError, match=r"prior: 'mixtures' is not known; .* did you mean 'mixture'"):
+        VERBS["sample"](make_trained("autoencoder"), 2, prior="mixtures")

@@ -215,7 +215,7 @@ def test_equal_generators_give_equal_figures_and_images():
     for act in (
         lambda g: model.log_likelihood(images, samples=7, rng=g),
         lambda g: model.sample(5, rng=g),
-        lambda g: model.sample(5, rng=g, sample_pixels=True),
+        lambda g: model.sample(5, rng=g, pixel_noise=True),
         lambda g: model.reconstruct(images, rng=g),
         lambda g: model.posterior(images, rng=g).mean,
         lambda g: model.latent_use(images, rng=g).information.mutual,
@@ -250,7 +250,7 @@ def test_samples_are_images():
     assert samples.shape == (50, *SHAPE)
     assert not torch.equal(samples[0], samples[1])
     assert (model.sample(3, temperature=0.0) == model.sample(3, temperature=0.0)[:1]).all()
-    assert set(model.sample(50, sample_pixels=True).flatten().tolist()) == {0, 255}
+    assert set(model.sample(50, pixel_noise=True).flatten().tolist()) == {0, 255}
     assert model.sample(0).shape == (0, *SHAPE)
     assert model.reconstruct(images).shape == images.shape
 
@@ -266,7 +266,7 @@ def test_many_latents_are_decoded_in_chunks(monkeypatch):
     )
     assert torch.equal(model.sample(7, labels, rng=torch.Generator().manual_seed(0)), samples)
     assert sizes == [3, 3, 1]
-    assert model.sample(7, labels, sample_pixels=True).shape == (7, *SHAPE)
+    assert model.sample(7, labels, pixel_noise=True).shape == (7, *SHAPE)
 
 
 def test_prepare_starts_every_value_at_its_mean():

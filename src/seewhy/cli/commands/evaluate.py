@@ -4,8 +4,8 @@ Of a classifier: accuracy with its 95% interval, top-5 where there are more than
 precision, recall and F1 of every class; --json prints everything, with the confusion matrix. Each image's probabilities are kept in the run's
 predictions/ folder.
 
-Of a generative model: its likelihood, in nats per image and bits per value; of a gan, and of any with --generated or --extractor: how its
-images compare with real ones (FID, KID, precision and recall, density and coverage, memorisation, classes).
+Of a generative model: its likelihood, in nats per image and bits per value; of a gan, and of any with --generated, --extractor, --prior or
+--pixel-noise: how its images compare with real ones (FID, KID, precision and recall, density and coverage, memorisation, classes).
 """
 
 from __future__ import annotations
@@ -43,6 +43,16 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         metavar="N",
         help="images that a generative model samples to be compared with real ones (default: 2000)",
     )
+    parser.add_argument(
+        "--prior",
+        metavar="NAME",
+        help="density of the latents that an autoencoder's images are sampled from: gaussian (default), mixture, standard",
+    )
+    parser.add_argument(
+        "--pixel-noise",
+        action="store_true",
+        help="sample the pixels of generated images too, by the likelihood (autoencoder, vae)",
+    )
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
 
 
@@ -53,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
     run = Run(options.folder)
     tell_unfinished(run)
-    compares = options.generated is not None or options.extractor is not None
+    compares = any((options.generated is not None, options.extractor is not None, options.prior, options.pixel_noise))
     if compares or "evaluate" not in run.spec.model_record.verbs:
         return _compare(run, options)
     with counting("evaluating") as update:
@@ -75,8 +85,9 @@ def _compare(run: object, options: argparse.Namespace) -> int:
             "DATA, --samples: are for likelihoods; generated images are compared with the run's own unseen ones"
         )
     count = {} if options.generated is None else {"n": options.generated}
+    about = {"extractor": options.extractor, "prior": options.prior, "pixel_noise": options.pixel_noise}
     try:
-        quality = run.sample_quality(extractor=options.extractor, **count)
+        quality = run.sample_quality(**about, **count)
     except InputError as error:
         raise InputError(re.sub(r"^n: ", "--generated: ", str(error))) from None
     if options.json:

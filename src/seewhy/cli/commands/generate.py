@@ -1,7 +1,8 @@
 """Make images with a trained generative model, and write them as one PNG sheet, or one by one into a folder.
 
 sample         sample images; with --label those of a class
-complete       keep the upper rows of images and sample the rest (autoregressive models)
+complete       keep the upper rows of images, or the white pixels of a --mask, and sample the rest (autoregressive models)
+decode         the images of latents with dimensions set by hand, --set 3=-2.5, from images' latents or the prior's mean (autoencoder, vae)
 reconstruct    images decoded from the latents of images (autoencoder, vae)
 interpolate    from the latent of one image to that of another (autoencoder, vae)
 traverse       change one latent dimension at a time, the most informative first (vae)
@@ -10,6 +11,7 @@ traverse       change one latent dimension at a time, the most informative first
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +21,19 @@ from seewhy.core.errors import InputError, bad_value
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERBS = ("sample", "complete", "reconstruct", "interpolate", "traverse")
+    from seewhy.runs.run import Run
+
+VERBS = ("sample", "complete", "decode", "reconstruct", "interpolate", "traverse")
 
 BELONGS = {
     "n": ("sample",),
     "temperature": ("sample", "complete"),
+    "prior": ("sample",),
+    "pixel_noise": ("sample", "decode"),
     "rows": ("complete",),
+    "mask": ("complete",),
+    "set": ("decode",),
+    "path": ("interpolate",),
     "steps": ("interpolate", "traverse"),
     "dimensions": ("traverse",),
 }
@@ -46,7 +55,33 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         metavar="X",
         help="below 1 more probable, above 1 more varied images (sample, complete; default: 1)",
     )
+    parser.add_argument(
+        "--prior",
+        metavar="NAME",
+        help="density of an autoencoder's latents (sample): gaussian (default), mixture (both fitted to training images) or standard, N(0, I)",
+    )
+    parser.add_argument(
+        "--pixel-noise",
+        action="store_true",
+        default=None,
+        help="sample pixels too, by the likelihood (sample, decode of autoencoder and vae; default: their means)",
+    )
     parser.add_argument("--rows", type=int, metavar="N", help="uppermost rows that complete keeps (default: half)")
+    parser.add_argument(
+        "--mask",
+        metavar="FILE",
+        help="pixels that complete keeps instead: an image of any size, brought to the run's size, white (at least 128) kept, black sampled; "
+        "or bool in a .npy file",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="K=VALUE",
+        action="append",
+        help="latent dimension that decode sets, numbered from 0, such as 3=-2.5; may be repeated",
+    )
+    parser.add_argument(
+        "--path", metavar="NAME", help="how interpolate goes between the latents: spherical (default) or linear"
+    )
     parser.add_argument(
         "--steps", type=int, metavar="N", help="images along a path (interpolate, traverse; default: 9)"
     )
@@ -89,6 +124,9 @@ def _validate(options: argparse.Namespace, out: Path) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise bad_value(_flag(name), value, "at least 1")
+    if options.mask is not None and options.rows is not None:
+        raise InputError("--mask, --rows: both say which pixels are kept; give one")
+    _values(options.set or [])
     if options.verb == "sample" and options.images:
         raise InputError(f"sample: starts from noise, but images are given: {options.images[0]}; choose another verb")
     if options.verb in ("complete", "reconstruct", "interpolate") and not options.images:
@@ -96,7 +134,30 @@ def _validate(options: argparse.Namespace, out: Path) -> None:
 
 
 def _flag(name: str) -> str:
-    return f"-{name}" if len(name) == 1 else f"--{name}"
+    return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+
+
+def _values(settings: Sequence[str]) -> dict[int, float]:
+    """Return the latent dimensions that are set, from words such as 3=-2.5."""
+    values: dict[int, float] = {}
+    for setting in settings:
+        number, _, value = setting.partition("=")
+        try:
+            dimension = int(number)
+            if dimension in values:
+                raise InputError(f"--set: sets latent dimension {dimension} twice, got {setting!r}; leave one out")
+            values[dimension] = float(value)
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+            raise bad_value("--set", setting, "DIMENSION=VALUE, such as 3=-2.5") from None
+    return values
+
+
+def _tell_order(trained: Run, dimensions: int) -> None:
+    """Say which latent dimensions the rows of a traversal are, for --set."""
+    order = trained.record.get("order", [])[:dimensions]
+    print(f"latent dimensions from the top: {', '.join(map(str, order))}", file=sys.stderr)
 
 
 def _make(options: argparse.Namespace, *, sheet: bool) -> tuple[Tensor, int | None]:
@@ -113,22 +174,33 @@ def _make(options: argparse.Namespace, *, sheet: bool) -> tuple[Tensor, int | No
     about: dict[str, Any] = {"label": label, "seed": options.seed}
     temperature = 1.0 if options.temperature is None else options.temperature
     if options.verb == "sample":
+        about |= {"prior": options.prior, "pixel_noise": bool(options.pixel_noise)}
         return trained.sample(options.n or 64, temperature=temperature, **about), None
-    if options.verb in ("complete", "reconstruct"):
-        made = (
-            trained.reconstruct(paths, **about)
-            if options.verb == "reconstruct"
-            else trained.complete(paths, rows=options.rows, temperature=temperature, **about)
-        )
+    if options.verb in ("complete", "reconstruct", "decode"):
+        made = _from_images(options, trained, paths, temperature, about)
         # A sheet shows what they were made from above them; a folder of single images holds those that were made.
-        return (torch.cat([trained.read(paths), made]) if sheet else made), len(paths)
+        return (torch.cat([trained.read(paths), made]) if sheet and paths else made), len(paths) or None
     steps = options.steps or 9
     if options.verb == "interpolate":
         if len(paths) != 2:
             raise InputError(f"interpolate: goes from one image to another, got {len(paths)} images; name two")
-        return trained.interpolate(paths[0], paths[1], steps=steps, **about), steps
+        path = options.path or "spherical"
+        return trained.interpolate(paths[0], paths[1], steps=steps, path=path, **about), steps
     if len(paths) > 1:
         raise InputError(f"traverse: starts from one image, or from the middle, got {len(paths)} images")
-    return trained.traverse(
-        paths[0] if paths else None, steps=steps, dimensions=options.dimensions or 10, **about
-    ), steps
+    dimensions = options.dimensions or 10
+    made = trained.traverse(paths[0] if paths else None, steps=steps, dimensions=dimensions, **about)
+    _tell_order(trained, dimensions)
+    return made, steps
+
+
+def _from_images(
+    options: argparse.Namespace, trained: Run, paths: list[str], temperature: float, about: dict[str, Any]
+) -> Tensor:
+    """Return an image made of each one that is given; of none, the one that decode starts from without."""
+    if options.verb == "reconstruct":
+        return trained.reconstruct(paths, **about)
+    if options.verb == "complete":
+        return trained.complete(paths, rows=options.rows, given=options.mask, temperature=temperature, **about)
+    values, noise = _values(options.set or []), bool(options.pixel_noise)
+    return trained.decode(images=paths or None, values=values, pixel_noise=noise, **about)

@@ -18,6 +18,14 @@ from torch import Tensor
 
 from seewhy.core.errors import InputError, bad_value
 
+MIN_SHARE = 0.1
+"""The share of a class's or bin's share in the data from which it counts as covered."""
+
+
+def covered(q: Tensor, p: Tensor, min_share: float) -> int:
+    """Return how many of those that the data have (p_k > 0) are generated at least `min_share` times as often: q_k >= min_share p_k."""
+    return int(((q >= min_share * p) & (p > 0)).sum())
+
 
 @dataclass(frozen=True)
 class ClassCoverage:
@@ -57,7 +65,7 @@ class ClassCoverage:
 
 
 def class_coverage(
-    probabilities: Tensor, class_counts: Tensor | Sequence[float], *, classifier: str, min_share: float = 0.1
+    probabilities: Tensor, class_counts: Tensor | Sequence[float], *, classifier: str, min_share: float = MIN_SHARE
 ) -> ClassCoverage:
     """Measure which classes generated images are of.
 
@@ -89,13 +97,13 @@ def class_coverage(
             "class_counts: the data have no image of a class that the classifier predicts; leave such classes out of both"
         )
     present = p > 0
-    covered, classes = int((q[present] >= min_share * p[present]).sum()), int(present.sum())
+    number, classes = covered(q, p, min_share), int(present.sum())
     return ClassCoverage(
         shares=tuple(q.tolist()),
         data_shares=tuple(p.tolist()),
-        covered=covered,
+        covered=number,
         classes=classes,
-        collapsed=covered < classes,
+        collapsed=number < classes,
         kl=float(torch.special.xlogy(q[present], q[present] / p[present]).sum()),
         expected_kl=(classes - 1) / (2 * n),
         effective_classes=float(torch.special.entr(q).sum().exp()),

@@ -12,6 +12,7 @@ def format_sample_quality(quality: SampleQuality) -> list[tuple[str, str]]:
     neighbours, density = generated.precision_recall, generated.density_coverage
     parzen, real_parzen = quality.parzen, quality.parzen_reference
     rows = [
+        *([] if quality.sampling is None else [("Samples", quality.sampling)]),
         ("Features", frechet.extractor),
         ("Generated, real images", f"{frechet.n_generated:,}, {frechet.n_real:,}"),
         ("FID", f"{frechet.fid:.2f} (real images: {reference.frechet.fid:.2f})"),
@@ -22,6 +23,7 @@ def format_sample_quality(quality: SampleQuality) -> list[tuple[str, str]]:
             "Nearest training image",
             f"{nearest.ratio:.3f} times as far as from a held-out image; below 1 suggests copying",
         ),
+        ("Modes, k-means of pixels", _modes(quality)),
         (
             "Parzen windows in pixels",
             f"{parzen.nats:.0f} nats, standard error {parzen.standard_error:.1f}, bandwidth {parzen.bandwidth:.2g} "
@@ -32,3 +34,11 @@ def format_sample_quality(quality: SampleQuality) -> list[tuple[str, str]]:
         covered = f"{quality.classes.covered} of {quality.classes.classes}"
         rows.append(("Classes covered", covered + (": mode collapse" if quality.classes.collapsed else "")))
     return rows
+
+
+def _modes(quality: SampleQuality) -> str:
+    modes, real = quality.modes, quality.modes_reference
+    return (
+        f"{modes.covered} of {modes.bins} bins of training images covered (held-out images: {real.covered}), "
+        f"{modes.different} statistically different (held-out images: {real.different}, by chance {modes.expected_different:.2g})"
+    )

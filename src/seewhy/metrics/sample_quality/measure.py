@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.errors import bad_value
+from seewhy.metrics.sample_quality.bins import BinCoverage, bin_coverage, kmeans_centres, usual_bins
 from seewhy.metrics.sample_quality.coverage import ClassCoverage, class_coverage
 from seewhy.metrics.sample_quality.extractor import FeatureExtractor, pixel_features
 from seewhy.metrics.sample_quality.frechet import FrechetDistance, frechet_distance
@@ -59,8 +60,11 @@ class SampleQuality:
         memorisation: in the extractor's features.
         memorisation_in_pixels: in pixels, which show copies best.
         classes: which were generated; None if the extractor is no classifier.
+        modes: k-means bins of training pixels that generated images fill: modes without a classifier.
+        modes_reference: the same of the held-out images, which real ones reach.
         parzen: Parzen-window log-likelihood of the held-out images, windows on generated ones.
         parzen_reference: the same with windows on as many training images.
+        sampling: how the generated images were sampled, in words; None where their model has one way.
     """
 
     generated: Similarity
@@ -68,8 +72,11 @@ class SampleQuality:
     memorisation: Memorisation
     memorisation_in_pixels: Memorisation
     classes: ClassCoverage | None
+    modes: BinCoverage
+    modes_reference: BinCoverage
     parzen: ParzenLikelihood
     parzen_reference: ParzenLikelihood
+    sampling: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values, by figure."""
@@ -79,8 +86,11 @@ class SampleQuality:
             "memorisation": self.memorisation.to_json(),
             "memorisation_in_pixels": self.memorisation_in_pixels.to_json(),
             "classes": None if self.classes is None else self.classes.to_json(),
+            "modes": self.modes.to_json(),
+            "modes_reference": self.modes_reference.to_json(),
             "parzen": self.parzen.to_json(),
             "parzen_reference": self.parzen_reference.to_json(),
+            "sampling": self.sampling,
         }
 
 
@@ -118,6 +128,7 @@ def measure_sample_quality(
     ours, of_train, real = features.values, train_features.values, real_features.values
     n, probabilities = min(len(ours), len(of_train), len(real)), features.probabilities
     pixels = pixel_features((generated.shape[1], generated.shape[2], generated.shape[3]))
+    centres = kmeans_centres(train, usual_bins(len(generated), len(train), len(held_out)))
     tenth = torch.arange(len(held_out)) % 10 == 0
     tuning, test = (held_out[tenth], held_out[~tenth]) if validation is None else (validation, held_out)
     return SampleQuality(
@@ -128,6 +139,8 @@ def measure_sample_quality(
         classes=(
             None if probabilities is None else class_coverage(probabilities, class_counts, classifier=extractor.name)
         ),
+        modes=bin_coverage(train, generated, centres, extractor=pixels.name),
+        modes_reference=bin_coverage(train, held_out, centres, extractor=pixels.name),
         parzen=parzen_likelihood(generated, tuning, test),
         parzen_reference=parzen_likelihood(evenly_spaced(train, min(len(generated), len(train))), tuning, test),
     )

@@ -6,7 +6,8 @@ where nothing was generated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -48,6 +49,8 @@ def sample_quality(
     n: Any = GENERATED,
     seed: int = 0,
     as_generated: Callable[[Tensor], Tensor] = _as_they_are,
+    options: Mapping[str, Any] | None = None,
+    sampling: str | None = None,
 ) -> SampleQuality:
     """Measure the images that a model generates.
 
@@ -60,6 +63,8 @@ def sample_quality(
         n: images to generate, at least 100.
         seed: of their noise.
         as_generated: brings real images, uint8 (N, C, H, W), to the intensity levels that the model generates.
+        options: of the model's own `sample`, validated by its family.
+        sampling: how images are sampled, in words, where a model has several ways.
 
     Raises:
         InputError: an argument is wrong, or there are too few held-out images.
@@ -82,14 +87,15 @@ def sample_quality(
         extractor = _without_classes(extractor)
     counts = torch.bincount(dataset.train.labels, minlength=len(trained.classes)).tolist()
     tuned = held_out is not dataset.val and len(dataset.val) >= MIN_IMAGES
-    return measure_sample_quality(
+    quality = measure_sample_quality(
         extractor,
-        _generated(trained, dataset.train, n, seed),
+        _generated(trained, dataset.train, n, seed, options or {}),
         real(dataset.train, TRAINING),
         real(held_out, n),
         class_counts=[counts[trained.classes.index(name)] if name in trained.classes else 0 for name in classes],
         validation=real(dataset.val, VALIDATION) if tuned else None,
     )
+    return replace(quality, sampling=sampling)
 
 
 def _without_classes(extractor: FeatureExtractor) -> FeatureExtractor:
@@ -98,10 +104,10 @@ def _without_classes(extractor: FeatureExtractor) -> FeatureExtractor:
 
 
 @torch.no_grad()
-def _generated(trained: Trained, training: Split, n: int, seed: int) -> Tensor:
+def _generated(trained: Trained, training: Split, n: int, seed: int, options: Mapping[str, Any]) -> Tensor:
     """Generate n images, of the classes in the training images' shares where the model is class-conditional."""
     device, labels = trained.engine.device, None
     if is_conditional(trained.spec):
         rows = torch.randint(len(training), (n,), generator=rng(seed, "classes"))
         labels = training.labels[rows].to(device)
-    return torch.as_tensor(trained.model.sample(n, labels, rng=rng(seed, "sample", device=device))).cpu()
+    return torch.as_tensor(trained.model.sample(n, labels, rng=rng(seed, "sample", device=device), **options)).cpu()

@@ -17,7 +17,9 @@ MAX_IMAGES = 1_000_000
 
 
 @torch.no_grad()
-def sample(trained: Trained, n: Any, *, label: Label = None, seed: int = 0, temperature: Any = 1.0) -> Tensor:
+def sample(
+    trained: Trained, n: Any, *, label: Label = None, seed: int = 0, temperature: Any = 1.0, **options: Any
+) -> Tensor:
     """Return n generated images, uint8 (n, C, H, W); equal seeds give equal images on one machine.
 
     Args:
@@ -26,6 +28,7 @@ def sample(trained: Trained, n: Any, *, label: Label = None, seed: int = 0, temp
         label: a class, or one for each image; None: all in turn, where the model is class-conditional.
         seed: of the noise.
         temperature: below 1 likelier images, above 1 more varied ones.
+        options: of the model's own `sample`, validated by its family.
 
     Raises:
         InputError: an argument is wrong.
@@ -33,4 +36,4 @@ def sample(trained: Trained, n: Any, *, label: Label = None, seed: int = 0, temp
     n, temperature = validate_integer("n", n, 1, MAX_IMAGES), validate_temperature(temperature)
     labels = labels_for(trained, label, n)
     noise = rng(seed, "sample", device=trained.engine.device)
-    return torch.as_tensor(trained.model.sample(n, labels, rng=noise, temperature=temperature)).cpu()
+    return torch.as_tensor(trained.model.sample(n, labels, rng=noise, temperature=temperature, **options)).cpu()

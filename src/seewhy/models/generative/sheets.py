@@ -64,14 +64,20 @@ def write_sheets(sheets: Iterable[SheetImages], folder: Path) -> list[dict[str, 
     return entries
 
 
-def common_sheets(trained: Trained, training: Split) -> Iterator[SheetImages]:
-    """Yield the sheets of any generative model: samples, and some of them with the training images nearest to them."""
-    samples = samples_sheet(trained)
+def common_sheets(trained: Trained, training: Split, sampling: str | None = None) -> Iterator[SheetImages]:
+    """Yield the sheets of any generative model: samples, and some of them with the training images nearest to them.
+
+    Args:
+        trained: a generative model.
+        training: the images it was trained on.
+        sampling: how images are sampled, in words, where a model has several ways.
+    """
+    samples = samples_sheet(trained, sampling)
     yield samples
     yield nearest_sheet(samples.images, training)
 
 
-def samples_sheet(trained: Trained) -> SheetImages:
+def samples_sheet(trained: Trained, sampling: str | None = None) -> SheetImages:
     """Generate images, of all classes in turn where the model is class-conditional."""
     side, classes = math.isqrt(SHEET_IMAGES), class_count(trained)
     if classes is not None and classes > MAX_CLASSES:
@@ -81,7 +87,8 @@ def samples_sheet(trained: Trained) -> SheetImages:
     noise = rng(trained.spec.train.seed, "samples", device=trained.engine.device)
     images = trained.model.sample(count, labels_in_turn(trained, count), rng=noise)
     order = ", one class per column" if columns == classes else ", the classes in turn along each row"
-    return SheetImages("samples", images, columns, f"Generated images{order if classes and classes > 1 else ''}.")
+    how = "" if sampling is None else f": {sampling}"
+    return SheetImages("samples", images, columns, f"Generated images{order if classes and classes > 1 else ''}{how}.")
 
 
 def nearest_sheet(generated: Tensor, training: Split) -> SheetImages:

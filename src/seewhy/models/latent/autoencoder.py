@@ -1,13 +1,11 @@
 """The autoencoder: latents without a distribution.
 
 Encode, decode, and make the image likely again: loss = -log p(x | z(x)), in nats. Nothing ties the latents to a distribution, so that latents
-sampled from N(0, I) mostly fall where the decoder was never trained: fit a Gaussian to the latents of the training images (`fit_latents`)
-and compare.
+sampled from N(0, I) mostly fall where the decoder was never trained: fit a density to the latents of the training images (`fit_latents`,
+`seewhy.models.latent.priors`) and compare.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +16,7 @@ from seewhy.models.labels import validate_labels
 from seewhy.models.latent.design import LatentDesign
 from seewhy.models.latent.encoder_decoder import EncoderDecoder
 from seewhy.models.latent.layers import Shape
-
-Prior = Literal["standard", "fitted"]
-PRIORS: tuple[Prior, ...] = ("standard", "fitted")
-
-JITTER = 1e-6
-"""Share of the mean variance that is added to each, so that a latent that never changes has a Cholesky factor."""
+from seewhy.models.latent.priors import PRIORS, GaussianMixture, Prior, fit_mixture, gaussian
 
 
 class Autoencoder(nn.Module):
@@ -41,6 +34,7 @@ class Autoencoder(nn.Module):
     mean: Tensor
     covariance: Tensor
     fitted: Tensor
+    training_latents: Tensor
 
     def __init__(self, shape: Shape, design: LatentDesign | None = None, *, classes: int | None = None) -> None:
         super().__init__()
@@ -48,6 +42,8 @@ class Autoencoder(nn.Module):
         self.register_buffer("mean", torch.zeros(self.latent_dim))
         self.register_buffer("covariance", torch.eye(self.latent_dim))
         self.register_buffer("fitted", torch.tensor(False))
+        self.register_buffer("training_latents", torch.zeros(0, self.latent_dim), persistent=False)
+        self._mixture: GaussianMixture | None = None
 
     @property
     def latent_dim(self) -> int:
@@ -82,10 +78,10 @@ class Autoencoder(nn.Module):
         labels: Tensor | None = None,
         *,
         rng: torch.Generator | None = None,
-        sample_pixels: bool = False,
+        pixel_noise: bool = False,
     ) -> Tensor:
         """Return the images of latents (*, N, D), uint8 (*, N, C, H, W): pixels at their means, or sampled from p(x | z)."""
-        return self.networks.decode_images(latents, labels, rng, sample_pixels=sample_pixels)
+        return self.networks.decode_images(latents, labels, rng, pixel_noise=pixel_noise)
 
     def forward(
         self, images: Tensor, labels: Tensor | None = None, rng: torch.Generator | None = None
@@ -111,7 +107,7 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def fit_latents(self, latents: Tensor) -> None:
-        """Store mean and covariance of the latents of training images (N, D), from which `sample` takes random ones.
+        """Store the latents of training images (N, D), with their mean and covariance: the densities that `sample` takes random ones from.
 
         Raises:
             InputError: there are fewer than 2, or they are not of the model's size.
@@ -121,7 +117,13 @@ class Autoencoder(nn.Module):
         x = latents.double()
         self.mean.copy_(x.mean(0))
         self.covariance.copy_(torch.cov(x.T).view_as(self.covariance))
+        self.training_latents, self._mixture = latents.detach().to(self.mean), None
         self.fitted.fill_(True)
+
+    @property
+    def usual_prior(self) -> Prior:
+        """The density that `sample` takes where none is named."""
+        return "gaussian" if self.fitted else "standard"
 
     @torch.no_grad()
     def sample_latents(
@@ -132,7 +134,7 @@ class Autoencoder(nn.Module):
         temperature: float = 1.0,
         prior: Prior = "standard",
     ) -> Tensor:
-        """Return n random latents, float32 (n, D): m + temperature A e, e ~ N(0, I), with m = 0 and A = I, or A A^T the fitted covariance.
+        """Return n random latents, float32 (n, D), of a density by name: see `seewhy.models.latent.priors`.
 
         Raises:
             InputError: the prior is not known or not fitted, or a number is out of range.
@@ -143,19 +145,16 @@ class Autoencoder(nn.Module):
             raise bad_value("n", n, "at least 0")
         if not 0 <= temperature < float("inf"):
             raise bad_value("temperature", temperature, "at least 0")
-        noise = torch.randn(n, self.latent_dim, generator=rng, device=self.mean.device) * temperature
         if prior == "standard":
-            return noise
-        if not self.fitted:
+            return torch.randn(n, self.latent_dim, generator=rng, device=self.mean.device) * temperature
+        if not self.fitted or (prior == "mixture" and not len(self.training_latents)):
             raise InputError(
-                "prior: no latents were fitted; call fit_latents with the latents of training images first"
+                f"prior: no latents were fitted to take {prior!r} from; call fit_latents with the latents of training images first"
             )
-        covariance = self.covariance.double()
-        floor = JITTER * covariance.diagonal().mean().clamp_min(1e-12)
-        identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
-        root = torch.linalg.cholesky(covariance + floor * identity)
-        latents: Tensor = self.mean + (noise.double() @ root.T).float()
-        return latents
+        if prior == "gaussian":
+            return gaussian(self.mean, self.covariance).sample(n, rng=rng, temperature=temperature)
+        self._mixture = self._mixture or fit_mixture(self.training_latents)
+        return self._mixture.sample(n, rng=rng, temperature=temperature)
 
     def sample(
         self,
@@ -165,6 +164,7 @@ class Autoencoder(nn.Module):
         rng: torch.Generator | None = None,
         temperature: float = 1.0,
         prior: Prior | None = None,
+        pixel_noise: bool = False,
     ) -> Tensor:
         """Return the images of n random latents, uint8 (n, C, H, W).
 
@@ -173,15 +173,15 @@ class Autoencoder(nn.Module):
             labels: int64 (n) where the model is class-conditional.
             rng: source of the latents; equal states give equal images.
             temperature: factor of the latents' standard deviation.
-            prior: "standard", "fitted", or None for the fitted one where there is one.
+            prior: "standard", "gaussian" or "mixture"; None for the Gaussian where latents were fitted, else the standard one.
+            pixel_noise: whether pixels are sampled from p(x | z) too; else each is its mean given the latent, as figures usually show.
 
         Raises:
             InputError: as `sample_latents`, or the labels do not fit.
         """
         validate_labels(labels, self.classes, n)
-        prior = prior or ("fitted" if self.fitted else "standard")
-        latents = self.sample_latents(n, rng=rng, temperature=temperature, prior=prior)
-        return self.decode_images(latents, labels)
+        latents = self.sample_latents(n, rng=rng, temperature=temperature, prior=prior or self.usual_prior)
+        return self.decode_images(latents, labels, rng=rng, pixel_noise=pixel_noise)
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor, labels: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:

@@ -105,7 +105,7 @@ class EncoderDecoder(nn.Module):
 
     @torch.no_grad()
     def decode_images(
-        self, latents: Tensor, labels: Tensor | None, rng: torch.Generator | None = None, *, sample_pixels: bool = False
+        self, latents: Tensor, labels: Tensor | None, rng: torch.Generator | None = None, *, pixel_noise: bool = False
     ) -> Tensor:
         """Return the images of latents (*, N, D), uint8 (*, N, C, H, W).
 
@@ -113,7 +113,7 @@ class EncoderDecoder(nn.Module):
             latents: of N images.
             labels: int64 (N) where the model is class-conditional.
             rng: source of sampled pixels.
-            sample_pixels: whether pixels are sampled from p(x | z); else each is its mean, as figures usually show.
+            pixel_noise: whether pixels are sampled from p(x | z); else each is its mean, as figures usually show.
 
         Raises:
             InputError: latents or labels do not fit the model.
@@ -126,10 +126,10 @@ class EncoderDecoder(nn.Module):
             owners = [None] * len(chunks) if labels is None else torch.split(labels, DECODED)
             return torch.cat(
                 [
-                    self.decode_images(chunk, own, rng, sample_pixels=sample_pixels)
+                    self.decode_images(chunk, own, rng, pixel_noise=pixel_noise)
                     for chunk, own in zip(chunks, owners, strict=True)
                 ]
             )
         maps = self.decode(latents, labels)
-        values = self.likelihood.sample(maps, rng) if sample_pixels else self.likelihood.mean(maps)
+        values = self.likelihood.sample(maps, rng) if pixel_noise else self.likelihood.mean(maps)
         return self.levels.images(values)

@@ -109,11 +109,13 @@ IMPLEMENTATION = Implementation(
     observe=generative.observe,
     load=load_latents,
     verbs={
-        "sample": generative.sample,
+        "sample": verbs.sample,
         "reconstruct": verbs.reconstruct,
         "interpolate": verbs.interpolate,
         "traverse": verbs.traverse,
+        "encode": verbs.encode,
+        "decode": verbs.decode,
         "evaluate": verbs.evaluate,
-        "sample_quality": generative.sample_quality,
+        "sample_quality": verbs.sample_quality,
     },
 )

@@ -1,6 +1,6 @@
-"""The latents of images, of autoencoders and variational autoencoders alike, and the Gaussian that is fitted to an autoencoder's.
+"""The latents of images, of autoencoders and variational autoencoders alike, and the densities that are fitted to an autoencoder's.
 
-latents.safetensors     of an autoencoder's run: mean and covariance of the latents of training images, which its samples are decoded from
+latents.safetensors     of an autoencoder's run: the latents of training images, their mean and covariance, by which its samples are decoded
 """
 
 from __future__ import annotations
@@ -18,12 +18,19 @@ from seewhy.data import Split
 from seewhy.models.family import Trained
 from seewhy.models.generative import CHUNK, evenly_spaced, is_conditional
 from seewhy.models.latent.autoencoder import Autoencoder
+from seewhy.models.latent.priors import Prior
 from seewhy.models.latent.vae import VAE
 
 FILE = "latents.safetensors"
 
 FITTED = 10_000
 """Training images whose latents are fitted, at most."""
+
+PRIOR_WORDS: dict[Prior, str] = {
+    "standard": "N(0, I), to which nothing was fitted",
+    "gaussian": "a Gaussian fitted to those of training images",
+    "mixture": "a Gaussian mixture fitted to those of training images",
+}
 
 ADDRESS = "codes"
 """Of the random numbers of binarised values; renaming it would change the figures of equal seeds."""
@@ -37,9 +44,17 @@ def latents_of(model: Autoencoder | VAE, images: Tensor, labels: Tensor | None, 
     return model.encode(images, labels, noise)
 
 
+def sampling_of(trained: Trained, prior: Prior | None = None, *, pixel_noise: bool = False) -> str:
+    """Return in words what latents are sampled from, and pixels: figures and sheets say it."""
+    pixels = "pixels sampled from p(x | z)" if pixel_noise else "pixels at their means"
+    if not isinstance(trained.model, Autoencoder):
+        return f"latents from N(0, I), {pixels}"
+    return f"latents from {PRIOR_WORDS[prior or trained.model.usual_prior]}, {pixels}"
+
+
 @torch.no_grad()
 def fit_latents(trained: Trained, split: Split, folder: Path) -> None:
-    """Fit a Gaussian to the latents of training images, and write it into the run's folder."""
+    """Fit densities to the latents of training images, and write what they need into the run's folder."""
     model, device = trained.model, trained.engine.device
     rows = evenly_spaced(len(split), FITTED)
     latents = []
@@ -49,12 +64,12 @@ def fit_latents(trained: Trained, split: Split, folder: Path) -> None:
         latents.append(model.encode(split.images(chunk).to(device), labels, rng(0, ADDRESS, start, device=device)))
     model.fit_latents(torch.cat(latents))
     if trained.engine.is_main:
-        tensors = {name: getattr(model, name) for name in ("mean", "covariance")}
+        tensors = {name: getattr(model, name) for name in ("mean", "covariance", "training_latents")}
         save_tensors(tensors, folder / FILE)
 
 
 def load_latents(model: nn.Module, folder: Path) -> None:
-    """Give an autoencoder the Gaussian of its run, if that has ended; other models have none.
+    """Give an autoencoder the latents of its run, if that has ended; other models have none.
 
     Raises:
         InputError: the file is damaged, or belongs to another run.
@@ -67,4 +82,5 @@ def load_latents(model: nn.Module, folder: Path) -> None:
         if name not in tensors or tensors[name].shape != own.shape:
             raise InputError(f"{path}: does not hold the latents of this run; restore it")
         own.copy_(tensors[name])
+    model.training_latents = tensors.get("training_latents", model.training_latents)
     model.fitted.fill_(True)

@@ -15,7 +15,7 @@ from seewhy.models.family import Trained
 from seewhy.models.generative import EXAMPLES, SheetImages, common_sheets, examples, held_out, labels_in_turn
 from seewhy.models.generative.sheets import SHEET_IMAGES
 from seewhy.models.latent.autoencoder import Autoencoder
-from seewhy.models.latent.latents import latents_of
+from seewhy.models.latent.latents import latents_of, sampling_of
 from seewhy.models.latent.traversal import (
     by_kl,
     decode_traversal,
@@ -38,7 +38,7 @@ MEASURED = 5000
 def latent_sheets(trained: Trained, dataset: Dataset, use: LatentUse | None) -> Iterator[SheetImages]:
     """Yield the sheets of an autoencoder or a VAE; `use` is a VAE's."""
     split = held_out(dataset)
-    yield from common_sheets(trained, dataset.train)
+    yield from common_sheets(trained, dataset.train, sampling_of(trained))
     images, labels = examples(trained, split, EXAMPLES)
     yield _reconstructions(trained, images, labels)
     yield _interpolations(trained, images, labels)

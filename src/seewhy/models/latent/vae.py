@@ -228,7 +228,7 @@ class VAE(nn.Module):
         *,
         rng: torch.Generator | None = None,
         temperature: float = 1.0,
-        sample_pixels: bool = False,
+        pixel_noise: bool = False,
     ) -> Tensor:
         """Return the images of n latents sampled from the prior, uint8 (n, C, H, W).
 
@@ -237,7 +237,7 @@ class VAE(nn.Module):
             labels: int64 (n) where the model is class-conditional.
             rng: source of all random numbers; equal states give equal images.
             temperature: standard deviation of the latents; 1 for the prior's, below it likelier images.
-            sample_pixels: whether pixels are sampled too, as p(x) has it; else each is its mean given the latent, as figures usually show.
+            pixel_noise: whether pixels are sampled too, as p(x) has it; else each is its mean given the latent, as figures usually show.
 
         Raises:
             InputError: n or the temperature is negative, or the labels do not fit.
@@ -248,7 +248,7 @@ class VAE(nn.Module):
             raise bad_value("temperature", temperature, "at least 0")
         validate_labels(labels, self.classes, n)
         latents = torch.randn(n, self.latent_dim, generator=rng, device=self.networks.centre.device) * temperature
-        return self.decode_images(latents, labels, rng=rng, sample_pixels=sample_pixels)
+        return self.decode_images(latents, labels, rng=rng, pixel_noise=pixel_noise)
 
     def decode_images(
         self,
@@ -256,10 +256,10 @@ class VAE(nn.Module):
         labels: Tensor | None = None,
         *,
         rng: torch.Generator | None = None,
-        sample_pixels: bool = False,
+        pixel_noise: bool = False,
     ) -> Tensor:
-        """Return the images of latents (*, N, D), uint8 (*, N, C, H, W); `sample_pixels` as in `sample`."""
-        return self.networks.decode_images(latents, labels, rng, sample_pixels=sample_pixels)
+        """Return the images of latents (*, N, D), uint8 (*, N, C, H, W); `pixel_noise` as in `sample`."""
+        return self.networks.decode_images(latents, labels, rng, pixel_noise=pixel_noise)
 
     @torch.no_grad()
     def posterior(self, images: Tensor, labels: Tensor | None = None, rng: torch.Generator | None = None) -> Posterior:

@@ -1,16 +1,19 @@
-"""What runs of latent-variable models can do: evaluate, reconstruct, interpolate and, of a VAE, traverse."""
+"""What runs of latent-variable models can do: evaluate, sample, encode, decode, reconstruct, interpolate and, of a VAE, traverse."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seewhy.core.errors import InputError
+from seewhy.core.errors import InputError, bad_value, unknown_name
 from seewhy.core.seeding import derive, rng, seed_global
-from seewhy.data import Split
+from seewhy.data import Dataset, Split
+from seewhy.metrics import FeatureExtractor, SampleQuality
+from seewhy.models import generative
 from seewhy.models.family import Evaluated, Progress, Trained
 from seewhy.models.generative import (
     Estimator,
@@ -20,7 +23,10 @@ from seewhy.models.generative import (
     labels_for,
     validate_integer,
 )
-from seewhy.models.latent.latents import latents_of
+from seewhy.models.generative.quality import GENERATED
+from seewhy.models.latent.autoencoder import Autoencoder
+from seewhy.models.latent.latents import latents_of, sampling_of
+from seewhy.models.latent.priors import PRIORS
 from seewhy.models.latent.traversal import decode_traversal, interpolate_latents, normal_quantiles, traverse_latents
 from seewhy.spec import RunSpec
 from seewhy.spec.latent import LatentSection, VAESection
@@ -71,6 +77,164 @@ def evaluate(
         )
     count = SAMPLES if samples is None else validate_integer("samples", samples, 1)
     return evaluate_likelihood(trained, split, name, estimator_of(trained.spec, count), progress)
+
+
+def _validate_sampling(trained: Trained, prior: Any, pixel_noise: Any) -> None:
+    """Raise InputError unless latents can be sampled from the prior."""
+    if not isinstance(pixel_noise, bool):
+        raise bad_value("pixel_noise", pixel_noise, "True or False")
+    if prior is None:
+        return
+    if not isinstance(trained.model, Autoencoder):
+        raise InputError(
+            f"prior: is chosen for an autoencoder, whose latents have none; {trained.folder} is a {trained.spec.model.name}, "
+            "whose prior is N(0, I); leave it out"
+        )
+    if prior not in PRIORS:
+        raise unknown_name("prior", prior, PRIORS)
+    if prior != "standard" and not trained.model.fitted:
+        raise InputError(
+            f"prior: {prior!r} is fitted when a run ends, and {trained.folder} has not ended; go on with `seewhy train --resume`"
+        )
+
+
+def sample(
+    trained: Trained,
+    n: Any,
+    *,
+    label: Label = None,
+    seed: int = 0,
+    temperature: Any = 1.0,
+    prior: Any = None,
+    pixel_noise: Any = False,
+) -> Tensor:
+    """Return the images of n latents sampled from the prior, uint8 (n, C, H, W).
+
+    Args:
+        trained: an autoencoder or VAE.
+        n: from 1 to 1,000,000.
+        label: a class, or one for each image; None: all in turn, where the model is class-conditional.
+        seed: of the latents and pixels; the latents are the same with and without pixel noise.
+        temperature: factor of the latents' standard deviation.
+        prior: of an autoencoder: "standard", "gaussian" or "mixture" (`seewhy.models.latent.priors`); None for "gaussian", once fitted.
+        pixel_noise: sample x ~ p(x | z); else pixels are at the mean of p(x | z).
+
+    Raises:
+        InputError: an argument is wrong.
+    """
+    _validate_sampling(trained, prior, pixel_noise)
+    options = {"pixel_noise": pixel_noise, **({} if prior is None else {"prior": prior})}
+    return generative.sample(trained, n, label=label, seed=seed, temperature=temperature, **options)
+
+
+def sample_quality(
+    trained: Trained,
+    dataset: Dataset,
+    *,
+    extractor: FeatureExtractor | None = None,
+    classes: Sequence[str] | None = None,
+    n: Any = GENERATED,
+    seed: int = 0,
+    prior: Any = None,
+    pixel_noise: Any = False,
+) -> SampleQuality:
+    """Measure generated images, sampled as `sample` does, against real ones; see `seewhy.models.generative.sample_quality`."""
+    _validate_sampling(trained, prior, pixel_noise)
+    options = {"pixel_noise": pixel_noise, **({} if prior is None else {"prior": prior})}
+    sampling = sampling_of(trained, prior, pixel_noise=pixel_noise)
+    about: dict[str, Any] = {"extractor": extractor, "classes": classes, "n": n, "seed": seed}
+    return generative.sample_quality(trained, dataset, **about, options=options, sampling=sampling)
+
+
+@torch.no_grad()
+def encode(trained: Trained, images: Tensor, *, label: Label = None, seed: int = 0) -> Tensor:
+    """Return the latents of images, float32 (N, D): the posterior's means of a VAE.
+
+    Args:
+        trained: an autoencoder or VAE.
+        images: uint8 (N, C, H, W) of the run's size.
+        label: a class, or one for each image, where the model is class-conditional; None: the class by which each image is likeliest.
+        seed: of binarised values.
+
+    Raises:
+        InputError: an argument is wrong.
+    """
+    images = images.to(trained.engine.device)
+    return latents_of(trained.model, images, likeliest_labels(trained, images, label, seed), seed).float().cpu()
+
+
+@torch.no_grad()
+def decode(
+    trained: Trained,
+    latents: Any = None,
+    *,
+    images: Tensor | None = None,
+    values: Mapping[int, float] | None = None,
+    label: Label = None,
+    pixel_noise: Any = False,
+    seed: int = 0,
+) -> Tensor:
+    """Return the images of latents, some of whose dimensions may be set by hand, uint8 (N, C, H, W).
+
+    Args:
+        trained: an autoencoder or VAE.
+        latents: (N, D), or (D) for one; None for those of `images`, as `encode` gives them, or without them for the prior's mean: 0, or the
+            mean latent of an autoencoder's training images.
+        images: to start from, uint8 (N, C, H, W) of the run's size.
+        values: of latent dimensions, by number from 0 to D - 1, that are set in every latent.
+        label: a class, or one for each image, where the model is class-conditional; None: the class by which each image is
+            likeliest; of latents, all in turn.
+        pixel_noise: as in `sample`.
+        seed: of binarised values and pixel noise.
+
+    Raises:
+        InputError: an argument is wrong.
+    """
+    _validate_sampling(trained, None, pixel_noise)
+    model, device = trained.model, trained.engine.device
+    values = _validate_values(values or {}, model.latent_dim)
+    if images is not None:
+        if latents is not None:
+            raise InputError("latents, images: both say where to start; give one")
+        images = images.to(device)
+        labels = likeliest_labels(trained, images, label, seed)
+        start = latents_of(model, images, labels, seed)
+    else:
+        start = _validate_latents(_middle(model)[None] if latents is None else latents, model.latent_dim).to(device)
+        labels = labels_for(trained, label, len(start))
+    start = start.clone()
+    for dimension, value in values.items():
+        start[:, dimension] = value
+    noise = rng(seed, "decode", device=device)
+    return torch.as_tensor(model.decode_images(start, labels, rng=noise, pixel_noise=pixel_noise)).cpu()
+
+
+def _middle(model: Any) -> Tensor:
+    """Return the mean of the prior, (D)."""
+    return model.mean if isinstance(model, Autoencoder) else torch.zeros(model.latent_dim)
+
+
+def _validate_latents(latents: Any, dimensions: int) -> Tensor:
+    """Return latents as float32 (N, D); raises InputError unless they are finite and of that shape."""
+    try:
+        tensor = torch.as_tensor(latents, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        raise bad_value("latents", type(latents).__name__, f"numbers (N, {dimensions})") from None
+    tensor = tensor[None] if tensor.ndim == 1 else tensor
+    if tensor.ndim != 2 or not len(tensor) or tensor.shape[1] != dimensions or not bool(tensor.isfinite().all()):
+        raise bad_value("latents", tuple(tensor.shape), f"finite numbers (N, {dimensions}), N at least 1")
+    return tensor
+
+
+def _validate_values(values: Mapping[int, float], dimensions: int) -> dict[int, float]:
+    """Return the values of latent dimensions; raises InputError unless there are such dimensions and the values are finite numbers."""
+    checked = {}
+    for dimension, value in values.items():
+        number = validate_integer("values: a latent dimension", dimension, 0, dimensions - 1)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise bad_value(f"values: dimension {number}", value, "a finite number")
+        checked[number] = float(value)
+    return checked
 
 
 def likeliest_labels(trained: Trained, images: Tensor, label: Label, seed: int) -> Tensor | None:
