@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ def train(
     spec: str | Path | Run | None = None,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
+    progress: bool | None = None,
     **options: Any,
 ) -> Run:
     """Train a classifier or a generative model and return its run.
@@ -45,6 +48,8 @@ def train(
         spec: a TOML file, or a run (its folder) to start from: repeated as it was or, with `source` and `options`, edited and resolved anew.
         observers: callables that are given every event of the training (`seewhy.training.events`).
         stop: asked after every step, from whatever thread or process its answer comes; True ends the run with a checkpoint, as Ctrl-C does.
+        progress: show the plan, a bar and a line an epoch, on stderr or in a notebook's cell; None: in notebooks. For a callback of your own
+            see `observers`.
         options: short names (`epochs=3, activation="elu"`), sections (`model={"width": 32}`) or dotted paths
             (`**{"optim.lr": 0.1}`); `seewhy train --help` lists them. `initial_weights` may be a `Run`.
 
@@ -54,7 +59,8 @@ def train(
         KeyboardInterrupt: Ctrl-C; the run has saved a checkpoint, and the message says how to go on.
     """
     plain = {name: os.fspath(_place(value)) if isinstance(value, PLACES) else value for name, value in options.items()}
-    run = start(build_request(_kept(source), _place(spec), plain), out=out, observers=observers, stop=stop)
+    with _shown(observers, progress) as told:
+        run = start(build_request(_kept(source), _place(spec), plain), out=out, observers=told, stop=stop)
     assert run is not None
     return run
 
@@ -80,6 +86,7 @@ def resume(
     stop: Stop | None = None,
     previous: bool = False,
     source: ImageSource | None = None,
+    progress: bool | None = None,
     **options: Any,
 ) -> Run:
     """Go on with an interrupted run exactly where it stopped, to its end; or with one that has ended, to a larger budget.
@@ -90,6 +97,7 @@ def resume(
         stop: as in `train`.
         previous: go on from the checkpoint before the last one, which is damaged.
         source: where the data lie now, if they were moved; they must be the same images.
+        progress: as in `train`.
         options: `epochs` (the new total) and `patience`; a learning-rate schedule then ends with it. All else is the run's own.
 
     Raises:
@@ -97,7 +105,27 @@ def resume(
         RunError: as `train`.
     """
     place, moved = user_path(folder, "folder"), _kept(source)
-    return _reported(training.resume(place, observers, stop=stop, previous=previous, source=moved, options=options))
+    with _shown(observers, progress) as told:
+        return _reported(training.resume(place, told, stop=stop, previous=previous, source=moved, options=options))
+
+
+@contextmanager
+def _shown(observers: Sequence[Observer], progress: bool | None) -> Iterator[Sequence[Observer]]:
+    """Yield the observers, with one that shows progress where it is wanted."""
+    if progress is False or (progress is None and "IPython" not in sys.modules):
+        yield observers
+        return
+    from seewhy.runs.progress import Reporter
+    from seewhy.runs.screens import in_notebook
+
+    if not (progress or in_notebook()):
+        yield observers
+        return
+    reporter = Reporter(quiet=not is_main_process())
+    try:
+        yield (*observers, reporter)
+    finally:
+        reporter.close()
 
 
 PLACES = (Run, os.PathLike)

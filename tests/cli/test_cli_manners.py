@@ -15,7 +15,8 @@ from rich.console import Console
 
 from seewhy import api
 from seewhy.cli.main import main, run
-from seewhy.cli.progress import Reporter
+from seewhy.runs.progress import Reporter
+from seewhy.runs.screens import TerminalScreen
 from seewhy.training.events import DataProgress, EpochEnded, Planned, RunEnded, RunStarted, StepEnded
 
 QUICK = ["--epochs", "1", "--width", "4", "--batch-size", "16", "--precision", "fp32"]
@@ -209,7 +210,7 @@ def test_help_names_every_option_once(capsys):
 
 def test_the_live_bar_shows_on_a_terminal_and_goes(tmp_path, capsys):
     text = io.StringIO()
-    reporter = Reporter(Console(file=text, force_terminal=True, width=120, highlight=False))
+    reporter = Reporter(TerminalScreen(Console(file=text, force_terminal=True, width=120, highlight=False)))
     for event in (
         DataProgress(1, 2),
         DataProgress(2, 2),

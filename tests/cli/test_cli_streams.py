@@ -14,7 +14,8 @@ from rich.console import Console
 
 from seewhy.cli import progress
 from seewhy.cli.main import run
-from seewhy.cli.text import cell, escaped, json_text
+from seewhy.cli.text import cell, json_text
+from seewhy.core.escaping import escaped
 from seewhy.training.events import DataProgress, Planned
 
 SEEWHY = f"{sys.executable} -m seewhy"

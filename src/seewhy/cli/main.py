@@ -16,8 +16,9 @@ from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
-from seewhy.cli.text import escaped, give_up, usable_streams
+from seewhy.cli.text import give_up, usable_streams
 from seewhy.core.errors import InputError, RunError, nearest
+from seewhy.core.escaping import escaped
 
 COMMANDS = {
     "demo": "train on the embedded digits, write and print the report: about a minute",

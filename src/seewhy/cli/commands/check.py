@@ -10,7 +10,8 @@ import argparse
 from collections.abc import Sequence
 
 from seewhy.cli.options import add_spec_options, spec_options
-from seewhy.cli.text import escaped, json_text
+from seewhy.cli.text import json_text
+from seewhy.core.escaping import escaped
 from seewhy.spec import Request
 
 

@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     """Train on the digits and print what was reached."""
     from seewhy import api
     from seewhy.cli.commands.train import print_results
-    from seewhy.cli.progress import Reporter
+    from seewhy.runs.progress import Reporter
 
     reporter = Reporter()
     try:

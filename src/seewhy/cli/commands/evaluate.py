@@ -15,8 +15,9 @@ import re
 import sys
 from collections.abc import Sequence
 
-from seewhy.cli.text import escaped, json_text
+from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError
+from seewhy.core.escaping import escaped
 
 
 def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seewhy.cli.text import cell, escaped, json_text
+from seewhy.cli.text import cell, json_text
+from seewhy.core.escaping import escaped
 
 if TYPE_CHECKING:
     from seewhy.runs.predict import Prediction

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.options import add_spec_options, spec_options
-from seewhy.cli.text import escaped
 from seewhy.core.errors import InputError
+from seewhy.core.escaping import escaped
 from seewhy.spec import Request, build_request
 
 if TYPE_CHECKING:
-    from seewhy.cli.progress import Reporter
+    from seewhy.runs.progress import Reporter
     from seewhy.runs.run import Run
 
 
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("--previous: belongs to --resume RUN; give both, or neither")
     # Before torch is imported, so that what is wrong is told at once.
     request = build_request(options.source, options.spec, changes) if options.resume is None else None
-    from seewhy.cli.progress import Reporter
+    from seewhy.runs.progress import Reporter
     from seewhy.training.fabric import is_main_process
 
     reporter = Reporter(quiet=options.quiet or not is_main_process())
