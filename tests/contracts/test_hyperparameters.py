@@ -173,7 +173,7 @@ def job_of(options, changes=None):
     request = Request.make("digits", {**BASE, **options}).with_changes(changes or {})
     side = request.get("data.resolution")
     facts = DataFacts(side, side, *(getattr(FACTS, name) for name in list(vars(FACTS))[2:]))
-    prepared = prepare_again(request, resolve(request, facts).spec, lambda event: None)
+    prepared = prepare_again(resolve(request, facts), lambda event: None)
     return make_job(prepared, Path("unwritten"), lambda event: None, None)
 
 

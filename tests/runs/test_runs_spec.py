@@ -115,7 +115,7 @@ def test_a_field_can_be_taken_back(run):
 
 
 def test_another_source_is_an_edit(run, shapes):
-    request = build_request(shapes, run.folder, {"batch_size": None})
+    request = build_request(str(shapes), run.folder, {"batch_size": None})
     assert request.source == str(shapes)
     assert planned(request).data.resolution == 16
 

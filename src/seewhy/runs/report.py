@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from seewhy.core.errors import InputError
 from seewhy.core.files import write_text
 from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, ReportRecord
@@ -47,6 +49,10 @@ class RunFiles(Protocol):
 
 def write_report(run: RunFiles) -> Path:
     """Draw report.html from the folder's files and return its path."""
+    if sys.flags.optimize > 1:
+        raise InputError(
+            "altair, which draws the figures, needs docstrings, and python -OO drops them; use python or python -O"
+        )
     from seewhy.reporting import render_report  # loads the figures' library, which nothing else of a run needs
 
     path = run.folder / "report.html"
