@@ -28,13 +28,14 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from machine import hardware
-from problems import PROBLEMS, SCALED, Problem
+from problems import PROBLEMS, SCALED
 from torch import Tensor, nn
 
 from seewhy.data import load_dataset
@@ -92,34 +93,42 @@ def with_numpy(f: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], tuple[fl
     return evaluate
 
 
-def by_seewhy(method: str, problem: Problem, factor: float) -> Outcome:
-    result = minimize(problem.value, problem.from_start(factor), method, gtol=GTOL, max_iter=MOST, max_eval=MOST)
+def by_seewhy(method: Any, f: Callable[[Tensor], Tensor], start: Tensor, **options: Any) -> Outcome:
+    result = minimize(f, start, method, gtol=GTOL, max_iter=MOST, max_eval=MOST, **options)
     return Outcome(result.nfev, result.nit, result.fun, result.grad.abs().max().item())
 
 
-def by_scipy(optimize: Any, method: str, problem: Problem, factor: float) -> Outcome:
+def by_scipy(optimize: Any, method: str, f: Callable[[Tensor], Tensor], start: Tensor) -> Outcome:
     options = {"gtol": GTOL, "maxiter": MOST}
     if method == "L-BFGS-B":
         options |= {"ftol": 0.0, "maxfun": MOST, "maxcor": 10}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        result = optimize.minimize(
-            with_numpy(problem.value), problem.from_start(factor).numpy(), jac=True, method=method, options=options
-        )
+        result = optimize.minimize(with_numpy(f), start.numpy(), jac=True, method=method, options=options)
     return Outcome(result.nfev, result.nit, float(result.fun), float(np.abs(result.jac).max()))
+
+
+Method = Callable[[Callable[[Tensor], Tensor], Tensor], Outcome]
+
+
+def both_by_both() -> dict[str, Method]:
+    """Return L-BFGS and BFGS, ours and SciPy's."""
+    optimize = peers()
+    return {
+        "seewhy LBFGS": partial(by_seewhy, "lbfgs"),
+        "SciPy L-BFGS-B": partial(by_scipy, optimize, "L-BFGS-B"),
+        "seewhy BFGS": partial(by_seewhy, "bfgs"),
+        "SciPy BFGS": partial(by_scipy, optimize, "BFGS"),
+    }
 
 
 def run_problems(out: Path | None) -> dict[str, Any]:
     """Count what the methods need for the problems."""
-    optimize = peers()
-    methods: dict[str, Callable[[Problem, float], Outcome]] = {
-        "seewhy LBFGS": lambda problem, factor: by_seewhy("lbfgs", problem, factor),
-        "SciPy L-BFGS-B": lambda problem, factor: by_scipy(optimize, "L-BFGS-B", problem, factor),
-        "seewhy BFGS": lambda problem, factor: by_seewhy("bfgs", problem, factor),
-        "SciPy BFGS": lambda problem, factor: by_scipy(optimize, "BFGS", problem, factor),
-    }
+    methods = both_by_both()
     table = {
-        (problem.name, factor): {name: method(problem, factor) for name, method in methods.items()}
+        (problem.name, factor): {
+            name: method(problem.value, problem.from_start(factor)) for name, method in methods.items()
+        }
         for problem in PROBLEMS
         for factor in FACTORS
     }
@@ -147,17 +156,11 @@ def run_problems(out: Path | None) -> dict[str, Any]:
 
 def run_scaled() -> list[dict[str, Any]]:
     """Count evaluations where the scale of the Hessian is far from that of the identity, and differs by direction."""
-    optimize = peers()
-    methods: dict[str, Callable[[Problem], Outcome]] = {
-        "seewhy BFGS": lambda problem: by_seewhy("bfgs", problem, 1.0),
-        "SciPy BFGS": lambda problem: by_scipy(optimize, "BFGS", problem, 1.0),
-        "seewhy LBFGS": lambda problem: by_seewhy("lbfgs", problem, 1.0),
-        "SciPy L-BFGS-B": lambda problem: by_scipy(optimize, "L-BFGS-B", problem, 1.0),
-    }
+    methods = both_by_both()
     print(f"\n| | {' | '.join(methods)} |\n|---|{'---|' * len(methods)}")
     rows = []
     for problem in SCALED:
-        outcomes = {name: method(problem) for name, method in methods.items()}
+        outcomes = {name: method(problem.value, problem.from_start(1.0)) for name, method in methods.items()}
         cells = [f"{outcome.evaluations:,}" if outcome.solved else "not solved" for outcome in outcomes.values()]
         print(f"| {problem.name} | {' | '.join(cells)} |", flush=True)
         rows.append({"problem": problem.name, **{name: vars(outcome) for name, outcome in outcomes.items()}})
