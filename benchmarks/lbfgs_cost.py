@@ -5,6 +5,7 @@
 f(w) = 1/2 sum d w^2 + 1/4 sum w^4, d from 1 to 1000, float64, history 20. The methods take turns, so that other work on the machine falls on
 all; "x torch" and "x SciPy" are medians, with ranges, of the ratios of total times within a turn. "Own" is the least time beyond the
 evaluations, in milliseconds a step and in reads: two reads of the history by `torch.mv`, the best of 7, which uses one core.
+`--threads` are torch's and those of SciPy's BLAS; more than there are idle cores wait for each other.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from machine import hardware
 from quasi_newton import peers, with_numpy
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from seewhy.optim import LBFGS
@@ -162,6 +164,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file for all figures, JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    peers()  # SciPy brings a BLAS of its own, which has to be there to be limited
+    threadpool_limits(options.threads, user_api="blas")
     print(f"{hardware()}; {load()}; {options.repeats} turns of {options.iterations} iterations\n")
     print("| n | method | x torch | x SciPy | own ms a step (reads) | evaluations | least s |\n" + "|---" * 7 + "|")
     rows = [row for n in options.sizes for row in measured(n, options.iterations, options.repeats)]
