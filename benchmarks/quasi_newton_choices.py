@@ -13,7 +13,8 @@ iterations  Rosenbrock's function from (-1.2, 1) to a Euclidean norm of 1e-5, an
 matrix      |x|^2 / 2 from B = diag(1, 10^k) and the odd degrees of the unit circle below 90, unit steps, to |x| <= 1e-4: the most iterations.
 saddle      Where L-BFGS and BFGS end on Biggs' EXP6 from its standard start, with the least eigenvalue of the Hessian there.
 
-Counts, no times: another machine may differ by what rounding does. A part is taken away by replacing its constant or function for the run.
+Counts, no times. Rounding moves them, and threads round differently: OMP_NUM_THREADS=1 gives those of docs/optimisers.md. A part is taken
+away by replacing its constant or function for the run.
 """
 
 from __future__ import annotations
