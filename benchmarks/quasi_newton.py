@@ -1,13 +1,11 @@
-"""BFGS and L-BFGS beside SciPy's, torch's and pytorch-minimize's: problems solved, evaluations, own cost.
+"""BFGS and L-BFGS beside SciPy's, torch's and pytorch-minimize's: problems solved, evaluations.
 
-    python benchmarks/quasi_newton.py [--only problems,scaled,dfp,cost,softmax] [--repeats 3] [--out docs/quasi-newton.svg]
+    python benchmarks/quasi_newton.py [--only problems,scaled,dfp,softmax] [--repeats 3] [--out docs/quasi-newton.svg]
 
 scaled     Quadratics of 50 numbers whose eigenvalues span six orders, above and below 1, and the chained Wood function of 100: evaluations.
 dfp        DFP on the runs of `problems` with c2 = 0.1 and 0.9, at most 3,000 evaluations each.
 problems   The eighteen problems of unconstrained minimisation of More, Garbow & Hillstrom (1981), float64, from 1, 10 and 100 times the standard
            start: solved means largest entry of the gradient <= 1e-5. Counts, no times. Draws Dolan & More's (2002) performance profiles.
-cost       f(w) = 1/2 sum d w^2 + 1/4 sum w^4, d from 1 to 1000, 100 iterations, history 20, n = 1e3, 1e5, 2e6: total time, the part that is not
-           evaluation, and what two reads of the history take at the speed of the machine's matrix-vector products. Wants an idle machine.
 softmax    Softmax regression on 20,000 images of MNIST, L2 1e-3, float64, to a largest gradient entry of 1e-6, history 10.
 
 SciPy and pytorch-minimize are installed into `benchmarks/.peers/scipy` by the first run, optimistix with JAX into `.peers/optimistix`, where a
@@ -28,17 +26,18 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from machine import hardware
-from problems import PROBLEMS, SCALED, Problem
+from problems import PROBLEMS, SCALED
 from torch import Tensor, nn
 
 from seewhy.data import load_dataset
-from seewhy.optim import LBFGS, minimize
+from seewhy.optim import minimize
 from seewhy.reporting import save_figure
 from seewhy.reporting.figures import inline_data
 
@@ -92,34 +91,42 @@ def with_numpy(f: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], tuple[fl
     return evaluate
 
 
-def by_seewhy(method: str, problem: Problem, factor: float) -> Outcome:
-    result = minimize(problem.value, problem.from_start(factor), method, gtol=GTOL, max_iter=MOST, max_eval=MOST)
+def by_seewhy(method: Any, f: Callable[[Tensor], Tensor], start: Tensor, **options: Any) -> Outcome:
+    result = minimize(f, start, method, gtol=GTOL, max_iter=MOST, max_eval=MOST, **options)
     return Outcome(result.nfev, result.nit, result.fun, result.grad.abs().max().item())
 
 
-def by_scipy(optimize: Any, method: str, problem: Problem, factor: float) -> Outcome:
+def by_scipy(optimize: Any, method: str, f: Callable[[Tensor], Tensor], start: Tensor) -> Outcome:
     options = {"gtol": GTOL, "maxiter": MOST}
     if method == "L-BFGS-B":
         options |= {"ftol": 0.0, "maxfun": MOST, "maxcor": 10}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        result = optimize.minimize(
-            with_numpy(problem.value), problem.from_start(factor).numpy(), jac=True, method=method, options=options
-        )
+        result = optimize.minimize(with_numpy(f), start.numpy(), jac=True, method=method, options=options)
     return Outcome(result.nfev, result.nit, float(result.fun), float(np.abs(result.jac).max()))
+
+
+Method = Callable[[Callable[[Tensor], Tensor], Tensor], Outcome]
+
+
+def both_by_both() -> dict[str, Method]:
+    """Return L-BFGS and BFGS, ours and SciPy's."""
+    optimize = peers()
+    return {
+        "seewhy LBFGS": partial(by_seewhy, "lbfgs"),
+        "SciPy L-BFGS-B": partial(by_scipy, optimize, "L-BFGS-B"),
+        "seewhy BFGS": partial(by_seewhy, "bfgs"),
+        "SciPy BFGS": partial(by_scipy, optimize, "BFGS"),
+    }
 
 
 def run_problems(out: Path | None) -> dict[str, Any]:
     """Count what the methods need for the problems."""
-    optimize = peers()
-    methods: dict[str, Callable[[Problem, float], Outcome]] = {
-        "seewhy LBFGS": lambda problem, factor: by_seewhy("lbfgs", problem, factor),
-        "SciPy L-BFGS-B": lambda problem, factor: by_scipy(optimize, "L-BFGS-B", problem, factor),
-        "seewhy BFGS": lambda problem, factor: by_seewhy("bfgs", problem, factor),
-        "SciPy BFGS": lambda problem, factor: by_scipy(optimize, "BFGS", problem, factor),
-    }
+    methods = both_by_both()
     table = {
-        (problem.name, factor): {name: method(problem, factor) for name, method in methods.items()}
+        (problem.name, factor): {
+            name: method(problem.value, problem.from_start(factor)) for name, method in methods.items()
+        }
         for problem in PROBLEMS
         for factor in FACTORS
     }
@@ -147,17 +154,11 @@ def run_problems(out: Path | None) -> dict[str, Any]:
 
 def run_scaled() -> list[dict[str, Any]]:
     """Count evaluations where the scale of the Hessian is far from that of the identity, and differs by direction."""
-    optimize = peers()
-    methods: dict[str, Callable[[Problem], Outcome]] = {
-        "seewhy BFGS": lambda problem: by_seewhy("bfgs", problem, 1.0),
-        "SciPy BFGS": lambda problem: by_scipy(optimize, "BFGS", problem, 1.0),
-        "seewhy LBFGS": lambda problem: by_seewhy("lbfgs", problem, 1.0),
-        "SciPy L-BFGS-B": lambda problem: by_scipy(optimize, "L-BFGS-B", problem, 1.0),
-    }
+    methods = both_by_both()
     print(f"\n| | {' | '.join(methods)} |\n|---|{'---|' * len(methods)}")
     rows = []
     for problem in SCALED:
-        outcomes = {name: method(problem) for name, method in methods.items()}
+        outcomes = {name: method(problem.value, problem.from_start(1.0)) for name, method in methods.items()}
         cells = [f"{outcome.evaluations:,}" if outcome.solved else "not solved" for outcome in outcomes.values()]
         print(f"| {problem.name} | {' | '.join(cells)} |", flush=True)
         rows.append({"problem": problem.name, **{name: vars(outcome) for name, outcome in outcomes.items()}})
@@ -207,118 +208,6 @@ def profile(table: dict[Any, dict[str, Outcome]], names: list[str]) -> Any:
         )
         .properties(width=520, height=300)
     )
-
-
-def bandwidth(n: int, m: int, dtype: torch.dtype) -> float:
-    """Return the seconds of two reads of the history, 4 m n numbers, in matrix-vector products."""
-    history, g = torch.randn(2 * m, n, dtype=dtype), torch.randn(n, dtype=dtype)
-    small = torch.randn(2 * m, dtype=dtype)
-    best = math.inf
-    for _ in range(7):
-        start = time.perf_counter()
-        torch.mv(history, g)
-        torch.mv(history.mT, small)
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-def quartic(n: int) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    d = torch.logspace(0, 3, n, dtype=torch.float64)
-    return lambda w: 0.5 * (d * w * w).sum() + 0.25 * (w**4).sum(), torch.ones(n, dtype=torch.float64)
-
-
-def timed(step: Callable[[], None], evaluations: list[float]) -> tuple[float, float, int]:
-    evaluations.clear()
-    start = time.perf_counter()
-    step()
-    total = time.perf_counter() - start
-    return total, sum(evaluations), len(evaluations)
-
-
-def run_cost(repeats: int) -> list[dict[str, Any]]:
-    """Time 100 iterations on a function that costs little."""
-    optimize, rows = peers(), []
-    print(
-        "\n| n | method | total s | evaluations | own ms a step | two reads of the history, ms | final gradient |\n|---|---|---|---|---|---|---|"
-    )
-    for n in (1_000, 100_000, 2_000_000):
-        f, start = quartic(n)
-        limits = {kind: bandwidth(n, 20, kind) for kind in (torch.float64, torch.float32)}
-        contenders = {
-            "seewhy, float64": lambda f=f, start=start: by_torch(LBFGS, f, start, history=20, max_iter=100, gtol=0.0),
-            "seewhy, float32 history": lambda f=f, start=start: by_torch(
-                LBFGS, f, start, history=20, max_iter=100, gtol=0.0, history_dtype=torch.float32
-            ),
-            "torch.optim.LBFGS": lambda f=f, start=start: by_torch(
-                torch.optim.LBFGS,
-                f,
-                start,
-                history_size=20,
-                max_iter=100,
-                max_eval=10**6,
-                tolerance_grad=0.0,
-                tolerance_change=0.0,
-                line_search_fn="strong_wolfe",
-            ),
-            "SciPy L-BFGS-B": lambda f=f, start=start: scipy_cost(optimize, f, start),
-        }
-        times: dict[str, list[tuple[float, float, int, float]]] = {name: [] for name in contenders}
-        for _ in range(repeats):
-            for name, run in contenders.items():
-                times[name].append(run())
-        for name, runs in times.items():
-            total, inside, count, gradient = min(runs)
-            limit = limits[torch.float32 if "float32" in name else torch.float64]
-            own = 1e3 * (total - inside) / 100
-            spread = f"{min(run[0] for run in runs):.2f} to {max(run[0] for run in runs):.2f}"
-            print(
-                f"| {n:,} | {name} | {spread} | {count} | {own:.2f} | {1e3 * limit:.2f} | {gradient:.1e} |", flush=True
-            )
-            rows.append(
-                {"n": n, "method": name, "total": total, "own_ms": own, "limit_ms": 1e3 * limit, "evaluations": count}
-            )
-    return rows
-
-
-def by_torch(
-    kind: Any, f: Callable[[Tensor], Tensor], start: Tensor, **options: Any
-) -> tuple[float, float, int, float]:
-    w = nn.Parameter(start.clone())
-    optimizer = kind([w], **options)
-    spent: list[float] = []
-
-    def closure() -> Tensor:
-        begun = time.perf_counter()
-        w.grad = None
-        value = f(w)
-        value.backward()
-        spent.append(time.perf_counter() - begun)
-        return value
-
-    begun = time.perf_counter()
-    optimizer.step(closure)
-    total = time.perf_counter() - begun
-    w.grad = None
-    f(w).backward()
-    assert w.grad is not None
-    return total, sum(spent), len(spent), w.grad.norm().item()
-
-
-def scipy_cost(optimize: Any, f: Callable[[Tensor], Tensor], start: Tensor) -> tuple[float, float, int, float]:
-    spent: list[float] = []
-    evaluate = with_numpy(f)
-
-    def timed_evaluation(x: np.ndarray) -> tuple[float, np.ndarray]:
-        begun = time.perf_counter()
-        value = evaluate(x)
-        spent.append(time.perf_counter() - begun)
-        return value
-
-    options = {"maxcor": 20, "maxiter": 100, "maxfun": 10**6, "gtol": 0.0, "ftol": 0.0}
-    begun = time.perf_counter()
-    result = optimize.minimize(timed_evaluation, start.numpy(), jac=True, method="L-BFGS-B", options=options)
-    total = time.perf_counter() - begun
-    return total, sum(spent), len(spent), float(np.linalg.norm(result.jac))
 
 
 Evaluated = tuple[int, float]
@@ -429,9 +318,7 @@ def in_optimistix(x: Tensor, y: Tensor, repeats: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--only", type=lambda text: text.split(","), default=["problems", "scaled", "dfp", "cost", "softmax"]
-    )
+    parser.add_argument("--only", type=lambda text: text.split(","), default=["problems", "scaled", "dfp", "softmax"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="figure of the performance profiles")
     parser.add_argument("--json", type=Path, help="file for all figures")
@@ -444,8 +331,6 @@ def main() -> None:
         results["scaled"] = run_scaled()
     if "dfp" in options.only:
         results["dfp"] = run_dfp()
-    if "cost" in options.only:
-        results["cost"] = run_cost(options.repeats)
     if "softmax" in options.only:
         results["softmax"] = run_softmax(options.repeats)
     if options.json:
