@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from seewhy.cli import progress
 from seewhy.cli.main import run
 from seewhy.cli.text import cell, json_text
 from seewhy.core.escaping import escaped
+from seewhy.runs.progress import Reporter
+from seewhy.runs.screens import TerminalScreen
 from seewhy.training.events import DataProgress, Planned
 
 SEEWHY = f"{sys.executable} -m seewhy"
@@ -67,8 +68,7 @@ def test_an_error_on_a_closed_stderr_keeps_its_code(tmp_path):
 @pytest.mark.parametrize("columns", ["0", "-1", "x", ""])
 def test_absurd_widths_of_a_terminal(columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
-    console = progress.stderr()
-    assert console.width >= 20
+    assert TerminalScreen()._console.width >= 20
 
 
 def test_a_reporter_whose_console_fails_falls_silent():
@@ -76,7 +76,7 @@ def test_a_reporter_whose_console_fails_falls_silent():
         def write(self, text):
             raise OSError(28, "No space left on device")
 
-    reporter = progress.Reporter(Console(file=Full(), force_terminal=True))
+    reporter = Reporter(TerminalScreen(Console(file=Full(), force_terminal=True)))
     reporter(Planned(None, (("data", "digits"),)))
     reporter(DataProgress(1, 2))
     reporter.close()

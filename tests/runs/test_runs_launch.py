@@ -13,13 +13,15 @@ PROGRAM = """#!/bin/sh
 # -P -m seewhy train --spec REQUEST --out FOLDER, or -P -m seewhy train --resume FOLDER
 if [ "$5" = --spec ]; then mkdir "$8" && cp "$6" "$8/spec.toml"; folder="$8"; else folder="$6"; fi
 echo "$5" >> "$folder/calls.txt"
+ready() { while [ ! -e "$folder/../01/ready" ]; do sleep 0.02; done; }  # the first one can be told to save
 case "$(head -n 1 "$folder/spec.toml")" in
     quick) echo '{}' > "$folder/results.json" ;;
     slow) sleep 0.4; echo '{}' > "$folder/results.json" ;;
-    wrong) echo "first words"; echo "seewhy train: model.width: must be at least 1" >&2; exit 2 ;;
-    broken) echo "seewhy train: the loss is not finite" >&2; exit 1 ;;
-    silent) exit 3 ;;
+    wrong) ready; echo "first words"; echo "seewhy train: model.width: must be at least 1" >&2; exit 2 ;;
+    broken) ready; echo "seewhy train: the loss is not finite" >&2; exit 1 ;;
+    silent) ready; exit 3 ;;
     long) trap 'echo saved > "$folder/saved.txt"; exit 1' TERM
+          touch "$folder/ready"
           while true; do sleep 0.05; done ;;
 esac
 """
@@ -105,7 +107,7 @@ def test_a_failure_is_told_in_its_own_words_and_the_others_save(kind, error, mes
 
 def test_a_stop_lets_the_running_ones_save_and_starts_no_other(tmp_path):
     works = jobs(tmp_path, "long", "long", "quick")
-    launch(works, at_once=2, stop=lambda: all((job.folder / "calls.txt").exists() for job in works[:2]))
+    launch(works, at_once=2, stop=lambda: all((job.folder / "ready").exists() for job in works[:2]))
     assert all((job.folder / "saved.txt").exists() for job in works[:2])
     assert not works[2].folder.exists()
     for job in works[:2]:
@@ -125,6 +127,8 @@ def test_an_exception_of_the_callers_leaves_no_process_behind(tmp_path):
     works = jobs(tmp_path, "long", "quick")
 
     def ended(job):
+        while not (works[0].folder / "ready").exists():
+            time.sleep(0.02)
         raise ValueError("mine")
 
     start = time.monotonic()
