@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from seewhy import data, metrics, models, nn, optim, spec
     from seewhy.api import check, resume, train
     from seewhy.core.errors import InputError, RunError
+    from seewhy.core.findings import Finding
+    from seewhy.diagnosis import watch
     from seewhy.runs.run import Run
     from seewhy.spec import Request, RunSpec
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Finding",
     "InputError",
     "Request",
     "Run",
@@ -31,9 +34,11 @@ __all__ = [
     "resume",
     "spec",
     "train",
+    "watch",
 ]
 
 _HOMES = {
+    "Finding": "seewhy.core.findings",
     "InputError": "seewhy.core.errors",
     "Request": "seewhy.spec",
     "Run": "seewhy.runs.run",
@@ -42,6 +47,7 @@ _HOMES = {
     "check": "seewhy.api",
     "resume": "seewhy.api",
     "train": "seewhy.api",
+    "watch": "seewhy.diagnosis",
 }
 
 

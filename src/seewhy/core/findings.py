@@ -1,0 +1,100 @@
+"""What a diagnosis says: findings, and how each check ended.
+
+A finding names one cause, where and when it was seen, with the numbers that show it and what helps. Every check of a diagnosis ends in
+exactly one
+of four ways: found, passed, not applicable, or skipped, the latter two with their reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["note", "warning", "critical"]
+Status = Literal["found", "passed", "not applicable", "skipped"]
+
+SEVERITIES: tuple[Severity, ...] = ("note", "warning", "critical")
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What helps against a cause.
+
+    Attributes:
+        text: in a sentence.
+        code: the change in the user's own program, "" where there is no short one.
+        edit: the change of a run's request as an edit (`"optim.lr = 0.01"`), None where no edit mends it.
+    """
+
+    text: str
+    code: str = ""
+    edit: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause, found.
+
+    Attributes:
+        code: stable, in snake_case, such as "zero_grad_missing".
+        title: in a line, with the numbers.
+        severity: "note", "warning" or "critical".
+        step: at which it was confirmed.
+        network: which of the watched networks.
+        layers: where, by module path.
+        evidence: the numbers that show it, by name.
+        explanation: what it is and why it matters, for a student.
+        source: of the rule.
+        depth: how far from a root cause it is: 0 for a broken loop, larger for symptoms; the likeliest cause comes first.
+        remedies: the best first.
+        ended: the step at which it had passed away, None while it lasts.
+    """
+
+    code: str
+    title: str
+    severity: Severity
+    step: int
+    network: str = "model"
+    layers: tuple[str, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    explanation: str = ""
+    source: str = ""
+    depth: int = 0
+    remedies: tuple[Remedy, ...] = ()
+    ended: int | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same cause in the same place, whatever its numbers and its step: 12 hexadecimal digits."""
+        return hashlib.blake2b("\0".join((self.code, self.network, *self.layers)).encode(), digest_size=6).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as JSON values, with its fingerprint."""
+        return {
+            **asdict(self),
+            "layers": list(self.layers),
+            "evidence": dict(self.evidence),
+            "fingerprint": self.fingerprint,
+        }
+
+    def __str__(self) -> str:
+        where = f" ({', '.join(self.layers[:3])}{', ...' if len(self.layers) > 3 else ''})" if self.layers else ""
+        help_ = f"; {self.remedies[0].text}" if self.remedies else ""
+        return f"{self.severity}: {self.title}{where}, step {self.step:,}{help_}"
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """How a check ended.
+
+    Attributes:
+        code: of the findings that it may make.
+        status: "found", "passed", "not applicable" or "skipped".
+        reason: why it is not applicable or was skipped; else what was looked at.
+    """
+
+    code: str
+    status: Status
+    reason: str = ""

@@ -1,0 +1,172 @@
+"""What a check is, and how verdicts become findings.
+
+A check looks at a network's records and says after each probe how it stands. It is found when it was seen in `confirm` probes one after the
+other, so that a single odd batch says nothing; and what was found has passed away when it passed in `GONE` probes one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from seewhy.core.findings import CheckOutcome, Finding, Remedy, Severity, Status
+from seewhy.diagnosis.records import History
+
+GONE = 3
+"""Probes in which what was found must have passed since it was last seen."""
+
+CAUSE = 1
+"""Depth up to which a finding explains those that are deeper: one cause is said, not its six consequences."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a check stands after a probe.
+
+    Attributes:
+        status: "found" for seen now; "passed", "not applicable" or "skipped".
+        reason: of the latter three.
+        title: of the finding, with its numbers.
+        layers, evidence: of the finding.
+        severity: another one than the check's usual; None for that.
+    """
+
+    status: Status
+    reason: str = ""
+    title: str = ""
+    layers: tuple[str, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity | None = None
+
+
+def seen(title: str, layers: Sequence[str] = (), severity: Severity | None = None, **evidence: Any) -> Verdict:
+    """Return a verdict of what is seen now."""
+    return Verdict("found", title=title, layers=tuple(layers), evidence=evidence, severity=severity)
+
+
+def passed(reason: str = "") -> Verdict:
+    """Return a verdict of what is as it should be."""
+    return Verdict("passed", reason)
+
+
+def inapplicable(reason: str) -> Verdict:
+    """Return a verdict of what cannot be there, such as dead units without activations."""
+    return Verdict("not applicable", reason)
+
+
+def skipped(reason: str) -> Verdict:
+    """Return a verdict of what cannot be told yet."""
+    return Verdict("skipped", reason)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule.
+
+    Attributes:
+        code: of its findings.
+        judge: from the records to a verdict.
+        severity: of its findings.
+        depth: 0 for a loop that is wrong, 1 for data and configuration, 2 for signals, 3 for how learning goes; causes stand before symptoms.
+        explanation: three sentences for a student.
+        source: of the rule and its threshold.
+        remedies: the best first.
+        confirm: probes one after the other in which it must be seen.
+        counted: whether it looks only at what is counted at every step, so that it need not wait for a probe.
+    """
+
+    code: str
+    judge: Callable[[History], Verdict]
+    severity: Severity
+    depth: int
+    explanation: str
+    source: str
+    remedies: tuple[Remedy, ...]
+    confirm: int = 2
+    counted: bool = False
+
+
+class Judge:
+    """How the checks of one network stand.
+
+    Attributes:
+        findings: those that last.
+        past: those that have passed away.
+    """
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        self.checks = tuple(checks)
+        self.findings: list[Finding] = []
+        self.past: list[Finding] = []
+        self.verdicts: dict[str, Verdict] = {}
+        self._streak: dict[str, int] = {}
+        self._absent: dict[str, int] = {}
+
+    def judge(self, history: History, *, counted: bool = False) -> list[Finding]:
+        """Let every check look at the records, or those of what is `counted`; return what is found now and was not before.
+
+        What is a consequence of a cause that is known is kept, and not returned.
+        """
+        new = []
+        for check in self.checks:
+            if counted and not check.counted:
+                continue
+            verdict = check.judge(history)
+            self.verdicts[check.code] = verdict
+            lasting = next((finding for finding in self.findings if finding.code == check.code), None)
+            if verdict.status == "found":
+                self._streak[check.code] = self._streak.get(check.code, 0) + 1
+                self._absent[check.code] = 0
+                if lasting is None and self._streak[check.code] >= check.confirm:
+                    new.append(self._finding(check, verdict, history))
+                continue
+            self._streak[check.code] = 0
+            # What cannot be told any more, since nothing is finite now, has not passed away.
+            self._absent[check.code] = self._absent.get(check.code, 0) + (verdict.status == "passed")
+            if lasting is not None and self._absent[check.code] >= GONE:
+                self.findings.remove(lasting)
+                self.past.append(replace(lasting, ended=history.loop.step))
+        self.findings += new
+        return [finding for finding in new if finding in self.causes]
+
+    @property
+    def causes(self) -> list[Finding]:
+        """The findings that last, without what follows from a cause among them."""
+        known = any(finding.depth <= CAUSE and finding.severity != "note" for finding in self.findings)
+        return [finding for finding in self.findings if finding.depth <= CAUSE or not known]
+
+    def _finding(self, check: Check, verdict: Verdict, history: History) -> Finding:
+        return Finding(
+            code=check.code,
+            title=verdict.title,
+            severity=verdict.severity or check.severity,
+            step=history.loop.step,
+            network=history.network,
+            layers=verdict.layers,
+            evidence=verdict.evidence,
+            explanation=check.explanation,
+            source=check.source,
+            depth=check.depth,
+            remedies=check.remedies,
+        )
+
+    def outcome(self, check: Check) -> CheckOutcome:
+        """Return how a check stands: found only once it is confirmed."""
+        verdict = self.verdicts.get(check.code)
+        if any(finding.code == check.code for finding in self.findings):
+            return CheckOutcome(check.code, "found", next(f.title for f in self.findings if f.code == check.code))
+        if verdict is None:
+            return CheckOutcome(check.code, "skipped", "no step has been probed yet")
+        if verdict.status == "found":
+            return CheckOutcome(check.code, "skipped", "seen once, and to be confirmed")
+        return CheckOutcome(check.code, verdict.status, verdict.reason)
+
+
+def outcomes(judges: Sequence[Judge]) -> list[CheckOutcome]:
+    """Return how each check has ended over several networks: the worst of theirs, each check once."""
+    rank = {"found": 0, "passed": 1, "skipped": 2, "not applicable": 3}
+    return [
+        min((judge.outcome(check) for judge in judges), key=lambda outcome: rank[outcome.status])
+        for check in judges[0].checks
+    ]
