@@ -1,8 +1,7 @@
 """What a diagnosis says: findings, and how each check ended.
 
-A finding names one cause, where and when it was seen, with the numbers that show it and what helps. Every check of a diagnosis ends in
-exactly one
-of four ways: found, passed, not applicable, or skipped, the latter two with their reason.
+A finding names one cause, where and when it was seen, with the numbers that show it and what helps. Every check of a diagnosis ends in one of
+four ways: found, passed, not applicable, or skipped, the latter two with their reason.
 """
 
 from __future__ import annotations

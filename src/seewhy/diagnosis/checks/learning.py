@@ -30,9 +30,7 @@ def losses(history: History) -> list[tuple[int, float]]:
 
 
 def learns(history: History) -> bool | None:
-    """Whether the loss has fallen clearly below where it began, and below what is known without looking at an input; None where it is not
-    known.
-    """
+    """Whether the loss has fallen clearly below where it began and below that of guessing; None where the loss is not known."""
     known = _known(history)
     if known:
         recent = [logits for _, logits in known[-3:]]
@@ -175,7 +173,7 @@ CHECKS = (
         "initial_loss_too_high",
         _initial_loss,
         "warning",
-        1,
+        2,
         "Before it has learned anything a classifier should give all classes about the same probability, a loss of ln K. A much higher "
         "one means that "
         "it is sure without reason: weights or inputs are too large. The first steps are then spent on unlearning that.",

@@ -6,11 +6,16 @@ import math
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.learning import typical_update
+from seewhy.diagnosis.checks.learning import learns, typical_update
 from seewhy.diagnosis.records import History
+
+MOST = 0.9
 
 NO_RATE = 1e-7
 """Below it no step is to be expected: a warm-up's start, or a rate that another check calls too low."""
+
+LARGE_UPDATE = 0.1
+"""A step's change of a typical weight, as a share of its norm, from which a sum over the batch is too much."""
 
 TRAINCHECK = "an invariant; Jiang et al. 2025 (TrainCheck), 2506.14813"
 
@@ -60,7 +65,7 @@ def _unmoved(history: History) -> Verdict:
     if last.lr is not None and last.lr < NO_RATE:
         return skipped(f"the learning rate is {last.lr:g} at this step")
     still = [p.name for p in held if not p.moved]
-    if len(still) < max(1, len(held) / 2):
+    if len(still) < max(1, MOST * len(held)):  # single ones may have gradients that are too small for their precision
         return passed("a step moves what has a gradient")
     return seen(
         f"the optimiser's step does not move {len(still)} of {len(held)} parameters, though they have gradients",
@@ -138,7 +143,7 @@ def _reduction(history: History) -> Verdict:
     if not math.isclose(logits.scale, 1.0, rel_tol=0.02):
         return passed("the loss is a mean over the batch")
     moved = typical_update(history.latest[-1])
-    if moved is None or moved < 0.02:
+    if moved is None or moved < LARGE_UPDATE or learns(history):
         return passed("the loss is a sum over the batch, and steps are small enough for it")
     return seen(
         f"the loss is a sum over the {logits.rows} rows of the batch, so gradients are {logits.rows} times those of a mean",

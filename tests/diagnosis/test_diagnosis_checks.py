@@ -1,0 +1,210 @@
+"""Every check: a small program with the fault, which it names first, and its twin without, of which nothing is said."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import seewhy
+from seewhy.diagnosis.checks import CHECKS
+
+FEATURES, CLASSES = 20, 4
+
+
+def data(rows=512):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(rows, FEATURES, generator=generator)
+    return x, (x @ torch.randn(FEATURES, CLASSES, generator=generator)).argmax(1)
+
+
+def mlp(*last, act=nn.ReLU):
+    return nn.Sequential(nn.Linear(FEATURES, 64), act(), nn.Linear(64, 64), act(), nn.Linear(64, CLASSES), *last)
+
+
+def normed():
+    return nn.Sequential(
+        nn.Linear(FEATURES, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, CLASSES)
+    )
+
+
+def adam(model):
+    return torch.optim.Adam(model.parameters(), 1e-3)
+
+
+def sgd(lr, **options):
+    return lambda model: torch.optim.SGD(model.parameters(), lr, **options)
+
+
+def train(
+    model,
+    optimizer=adam,
+    *,
+    steps=120,
+    inputs=lambda x: x,
+    targets=lambda y: y,
+    loss=F.cross_entropy,
+    clear=True,
+    mode="train",
+    evaluate=None,
+    validate=None,
+    rows=512,
+    seen=None,
+):
+    """Train a watched model; return what was found."""
+    torch.manual_seed(0)
+    model = model()
+    optimizer = optimizer(model)
+    getattr(model, mode)()
+    x, y = data(rows)
+    generator = torch.Generator().manual_seed(1)
+    with seewhy.watch(model, optimizer, tell=None) as why:
+        for step in range(steps):
+            batch = torch.randint(rows, (64,), generator=generator)
+            if clear:
+                optimizer.zero_grad()
+            value = loss(model(inputs(x[batch])), targets(y[batch]))
+            value.backward()
+            optimizer.step()
+            if evaluate and step % 20 == 19:
+                getattr(model, evaluate)()
+                with torch.no_grad():
+                    model(x)
+                getattr(model, mode)()
+            if validate:
+                why.observe(loss=value.item(), val_loss=validate(step))
+    assert not why.error, why.error
+    return why
+
+
+def with_new_head(model):
+    optimizer = adam(model)
+    model[4] = nn.Linear(64, CLASSES)
+    return optimizer
+
+
+class Dead(nn.Module):
+    def __init__(self, bias):
+        super().__init__()
+        self.first, self.last = nn.Linear(FEATURES, 64), nn.Linear(64, CLASSES)
+        nn.init.constant_(self.first.bias, bias)
+
+    def forward(self, x):
+        return self.last(F.relu(self.first(x)))
+
+
+class Unused(nn.Module):
+    def __init__(self, use):
+        super().__init__()
+        self.use, self.body, self.more = use, mlp(), nn.Linear(CLASSES, CLASSES)
+
+    def forward(self, x):
+        x = self.body(x)
+        return self.more(x) if self.use else x
+
+
+class Ignoring(nn.Module):
+    """A network whose signal is multiplied by 0."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale, self.body, self.last = scale, nn.Linear(FEATURES, 32), nn.Linear(32, CLASSES)
+
+    def forward(self, x):
+        return self.last(self.scale * torch.tanh(self.body(x)))
+
+
+def scaled(model, factor):
+    """Return a model with larger weights but for the last layer."""
+    with torch.no_grad():
+        for p in list(model.parameters())[:-2]:
+            p *= factor
+    return model
+
+
+def deep(act):
+    parts = [part for _ in range(10) for part in (nn.Linear(FEATURES, FEATURES), act())]
+    return lambda: nn.Sequential(*parts, nn.Linear(FEATURES, CLASSES))
+
+
+def nan_after(step):
+    count = [0]
+
+    def loss(outputs, labels):
+        count[0] += 1
+        value = F.cross_entropy(outputs, labels)
+        return value * float("nan") if count[0] > step else value
+
+    return loss
+
+
+def unbalanced(y):
+    return (y == 0).long() * (torch.arange(len(y)) % 3 == 0)
+
+
+PAIRS = {
+    "zero_grad_missing": ({"model": mlp, "clear": False}, {"model": mlp}),
+    "parameters_not_in_optimizer": ({"model": mlp, "optimizer": with_new_head}, {"model": mlp}),
+    "weights_do_not_move": (
+        {"model": lambda: mlp().bfloat16(), "inputs": lambda x: x.bfloat16(), "optimizer": sgd(1e-5)},
+        {"model": lambda: mlp().bfloat16(), "inputs": lambda x: x.bfloat16(), "optimizer": sgd(0.5)},
+    ),
+    "parameters_unused": ({"model": lambda: Unused(False)}, {"model": lambda: Unused(True)}),
+    "training_in_eval_mode": ({"model": normed, "mode": "eval"}, {"model": normed}),
+    "evaluation_in_train_mode": ({"model": normed, "evaluate": "train"}, {"model": normed, "evaluate": "eval"}),
+    "not_finite": ({"model": mlp, "loss": nan_after(10), "steps": 30}, {"model": mlp, "loss": nan_after(1000)}),
+    "softmax_before_softmax_loss": ({"model": lambda: mlp(nn.Softmax(1))}, {"model": lambda: mlp(nn.LogSoftmax(1))}),
+    "loss_is_a_sum": (
+        {"model": mlp, "optimizer": sgd(0.3), "loss": lambda z, y: F.cross_entropy(z, y, reduction="sum")},
+        {"model": mlp, "optimizer": sgd(0.003), "loss": lambda z, y: F.cross_entropy(z, y, reduction="sum")},
+    ),
+    "inputs_unscaled": (
+        {"model": mlp, "inputs": lambda x: 255 * (x + 3) / 6, "optimizer": sgd(0.1)},
+        {"model": mlp, "inputs": lambda x: (x + 3) / 6, "optimizer": sgd(0.1)},
+    ),
+    "inputs_constant": ({"model": mlp, "inputs": lambda x: x[:1].expand_as(x)}, {"model": mlp}),
+    "outputs_ignore_inputs": ({"model": lambda: Ignoring(0.0)}, {"model": lambda: Ignoring(1.0)}),
+    "dead_units": ({"model": lambda: Dead(-100.0), "steps": 300}, {"model": lambda: Dead(0.0), "steps": 300}),
+    "saturated_units": (
+        {"model": lambda: scaled(deep(nn.Tanh)(), 200.0), "optimizer": sgd(1e-3)},
+        {"model": lambda: mlp(act=nn.Tanh), "optimizer": sgd(0.3)},
+    ),
+    "vanishing_gradients": (
+        {"model": deep(nn.Sigmoid), "optimizer": sgd(0.1)},
+        {"model": deep(nn.ReLU), "steps": 200},
+    ),
+    "initial_loss_too_high": (
+        {"model": lambda: scaled(mlp(), 20.0), "optimizer": sgd(1e-5), "steps": 40},
+        {"model": mlp, "optimizer": sgd(0.1), "steps": 40},
+    ),
+    "learning_rate_too_high": ({"model": mlp, "optimizer": sgd(50.0)}, {"model": mlp, "optimizer": sgd(0.3)}),
+    "learning_rate_too_low": ({"model": mlp, "optimizer": sgd(1e-8)}, {"model": mlp, "optimizer": sgd(0.1)}),
+    "no_learning": (
+        {"model": mlp, "targets": lambda y: y[torch.randperm(len(y))], "steps": 180},
+        {"model": mlp, "steps": 180},
+    ),
+    "overfitting": (
+        {"model": mlp, "rows": 64, "validate": lambda step: 0.5 + abs(step - 30) / 30},
+        {"model": mlp, "rows": 64, "validate": lambda step: 2 - step / 100},
+    ),
+}
+
+
+@pytest.mark.parametrize("code", PAIRS)
+def test_the_fault_is_named_first_and_its_twin_not_at_all(code):
+    faulty, healthy = PAIRS[code]
+    why = train(**faulty)
+    assert [finding.code for finding in why.findings][:1] == [code], str(why)
+    finding = why.findings[0]
+    assert finding.title
+    assert finding.explanation
+    assert finding.source
+    assert finding.remedies
+    assert finding.step <= why.history().loop.step
+    twin = train(**healthy)
+    assert [str(found) for found in twin.findings] == []
+    assert len({check.code for check in twin.checks}) == len(twin.checks) == len(CHECKS)
+    assert all(check.status != "found" for check in twin.checks)
+
+
+def test_codes_are_unique():
+    assert len({check.code for check in CHECKS}) == len(CHECKS)
