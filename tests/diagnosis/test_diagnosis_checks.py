@@ -1,5 +1,7 @@
 """Every check: a small program with the fault, which it names first, and its twin without, of which nothing is said."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -208,3 +210,10 @@ def test_the_fault_is_named_first_and_its_twin_not_at_all(code):
 
 def test_codes_are_unique():
     assert len({check.code for check in CHECKS}) == len(CHECKS)
+
+
+def test_each_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "diagnosis.md").read_text(encoding="utf-8")
+    for check in CHECKS:
+        assert f"| `{check.code}`" in page
+    assert page.count("\n| `") == len(CHECKS)
