@@ -6,7 +6,7 @@ mlp        3 layers of 100 units, 784 inputs, batch 64, SGD: steps of about a mi
 convnet    the default convnet of `seewhy train` for 32 x 32 colour images, batch 500, Muon
 
 Both watch from the first step on, so that the dense probes at the start count; the loop is long enough for about as many later ones. Printed are
-the medians of the seconds (of processor time, which another program disturbs less), and the median, least and greatest of the ratios of the turns.
+the medians of the seconds (of processor time, which another program disturbs less), and the median, least and greatest of the ratios by turn.
 """
 
 from __future__ import annotations
