@@ -36,6 +36,7 @@ def train(
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     progress: bool | None = None,
+    watch: bool = False,
     **options: Any,
 ) -> Run:
     """Train a classifier or a generative model and return its run.
@@ -50,6 +51,7 @@ def train(
         stop: asked after every step, from whatever thread or process its answer comes; True ends the run with a checkpoint, as Ctrl-C does.
         progress: show the plan, a bar and a line an epoch, on stderr or in a notebook's cell; None: in notebooks. For a callback of your own
             see `observers`.
+        watch: look for what is wrong with the training (`seewhy.watch`); `run.findings` says what was found.
         options: short names (`epochs=3, activation="elu"`), sections (`model={"width": 32}`) or dotted paths
             (`**{"optim.lr": 0.1}`); `seewhy train --help` lists them. `initial_weights` may be a `Run`.
 
@@ -60,7 +62,7 @@ def train(
     """
     plain = {name: os.fspath(_place(value)) if isinstance(value, PLACES) else value for name, value in options.items()}
     with _shown(observers, progress) as told:
-        run = start(build_request(_kept(source), _place(spec), plain), out=out, observers=told, stop=stop)
+        run = start(build_request(_kept(source), _place(spec), plain), out=out, observers=told, stop=stop, watch=watch)
     assert run is not None
     return run
 
@@ -72,10 +74,11 @@ def start(
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     dry_run: bool = False,
+    watch: bool = False,
 ) -> Run | None:
     """Train, evaluate and report a request; None after a dry run."""
     folder = user_path(out, "out") if out is not None else None
-    run = training.start(request, folder, observers, stop=stop, dry_run=dry_run)
+    run = training.start(request, folder, observers, stop=stop, dry_run=dry_run, watch=watch)
     return _reported(run) if run is not None else None
 
 
@@ -87,6 +90,7 @@ def resume(
     previous: bool = False,
     source: ImageSource | None = None,
     progress: bool | None = None,
+    watch: bool = False,
     **options: Any,
 ) -> Run:
     """Go on with an interrupted run exactly where it stopped, to its end; or with one that has ended, to a larger budget.
@@ -98,6 +102,7 @@ def resume(
         previous: go on from the checkpoint before the last one, which is damaged.
         source: where the data lie now, if they were moved; they must be the same images.
         progress: as in `train`.
+        watch: as in `train`; from where the run goes on.
         options: `epochs` (the new total) and `patience`; a learning-rate schedule then ends with it. All else is the run's own.
 
     Raises:
@@ -106,7 +111,9 @@ def resume(
     """
     place, moved = user_path(folder, "folder"), _kept(source)
     with _shown(observers, progress) as told:
-        return _reported(training.resume(place, told, stop=stop, previous=previous, source=moved, options=options))
+        return _reported(
+            training.resume(place, told, stop=stop, previous=previous, source=moved, options=options, watch=watch)
+        )
 
 
 @contextmanager

@@ -78,6 +78,13 @@ class Finding:
             "fingerprint": self.fingerprint,
         }
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Finding:
+        """Return a finding from its JSON."""
+        fields = {name: item for name, item in value.items() if name != "fingerprint"}
+        remedies = tuple(Remedy(**remedy) for remedy in fields["remedies"])
+        return cls(**{**fields, "layers": tuple(fields["layers"]), "remedies": remedies})
+
     def __str__(self) -> str:
         where = f" ({', '.join(self.layers[:3])}{', ...' if len(self.layers) > 3 else ''})" if self.layers else ""
         help_ = f"; {self.remedies[0].text}" if self.remedies else ""

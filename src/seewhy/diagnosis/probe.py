@@ -96,6 +96,7 @@ class Probe(TorchFunctionMode):
         self._stack: list[str] = []
         self._calls: dict[str, int] = {}
         self._handles: list[Any] = []
+        self.sees = False
 
     def begin(self, values: tuple[object, ...]) -> None:
         """Look at the inputs, and begin to see what is called."""
@@ -105,10 +106,13 @@ class Probe(TorchFunctionMode):
                 self._handles.append(module.register_forward_pre_hook(self._enter))
                 self._handles.append(module.register_forward_hook(self._leave, always_call=True))
         self.__enter__()  # type: ignore[no-untyped-call]
+        self.sees = True
 
     def end(self) -> None:
-        """See nothing more of the forward pass."""
-        self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        """See nothing more of the forward pass; does nothing a second time."""
+        if self.sees:
+            self.sees = False
+            self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         for handle in self._handles:
             handle.remove()
         self._handles = []

@@ -192,6 +192,10 @@ class Watch:
     def __str__(self) -> str:
         steps = max(network.history.loop.step for network in self._networks.values())
         found = self.findings
+        if not steps:
+            return (
+                "no step was seen: the loop has not begun, or it steps another optimiser than the one that is watched"
+            )
         passed = sum(check.status == "passed" for check in self.checks)
         if not found:
             return f"nothing wrong was found in {steps:,} steps; {passed} of {len(CHECKS)} checks passed"
@@ -232,7 +236,7 @@ class Watch:
         self, network: Network, _module: nn.Module, _args: tuple[Any, ...], _kwargs: dict[str, Any], output: Any
     ) -> None:
         probe = network.probe
-        if probe is not None and probe._handles:
+        if probe is not None:
             probe.end()
         if not torch.is_grad_enabled() or output is None:
             return

@@ -53,6 +53,8 @@ def start(plan: Plan) -> Run | None:
         raise InputError(
             "ensemble.members: the members are processes of their own; start an ensemble without torchrun or srun"
         )
+    if plan.watch:
+        raise InputError("watch: members are processes of their own; watch a single run")
     member_requests(request, {})  # edits that are wrong in themselves are refused here, before the data are read
     alone = single(request)
     minutes = request.get("train.minutes")

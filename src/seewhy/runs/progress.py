@@ -10,6 +10,7 @@ from seewhy.training.events import (
     DataProgress,
     EpochEnded,
     Event,
+    Found,
     MemberEnded,
     MembersStarted,
     Planned,
@@ -63,6 +64,8 @@ class Reporter:
                 split = "validation" if event.split == "val" else event.split
                 figure = "trained" if event.accuracy is None else f"{split} accuracy {event.accuracy:.2%}"
                 screen.line(f"member {event.index:>3}/{event.total}  {figure}")
+            case Found():
+                screen.line(event.text)
             case StepEnded():
                 self._step(event)
             case EpochEnded():

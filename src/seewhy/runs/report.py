@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from seewhy.core.errors import InputError
 from seewhy.core.files import write_text
+from seewhy.core.findings import Finding
 from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, ReportRecord
 from seewhy.runs.augmented import read_augmented
@@ -34,6 +35,10 @@ class RunFiles(Protocol):
     @property
     def record(self) -> dict[str, Any]:
         """What the end of the run has kept; {} before the end."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What watching has found wrong."""
 
     @property
     def metrics(self) -> list[dict[str, float]]:
@@ -89,7 +94,7 @@ def record_of(run: RunFiles) -> ReportRecord:
         spec_toml=(run.folder / SPEC).read_text(encoding="utf-8"),
         environment=run.read_json("environment.json"),
         audit=run.data["audit"],
-        notes=[*notes, *family.notes],
+        notes=[*notes, *family.notes, *map(str, run.findings)],
     )
 
 

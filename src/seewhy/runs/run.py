@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
+from seewhy.core.findings import Finding
 from seewhy.core.tensors import load_tensors
 from seewhy.data import ImageSource
 from seewhy.metrics import ClassificationMetrics, LikelihoodMetrics, SampleQuality, apply_temperature
@@ -90,6 +91,11 @@ class Run(Generation):
     def metrics(self) -> list[dict[str, float]]:
         """One dictionary an epoch: losses (nats), accuracies, learning rate, speed."""
         return files.read_metrics(self.folder)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What watching has found wrong, the likeliest cause first; [] if nothing, or if the run was not watched."""
+        return [Finding.from_json(value) for value in self.read_json("findings.json").get("findings", [])]
 
     @property
     def events(self) -> list[dict[str, Any]]:

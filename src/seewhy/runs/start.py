@@ -30,6 +30,7 @@ class Plan:
         log: writes events.jsonl once the folder is known.
         stop: asked after every step; None for Ctrl-C and SIGTERM alone.
         dry_run: stop after the plan, with nothing written.
+        watch: look for what is wrong with the training.
     """
 
     request: Request
@@ -38,6 +39,7 @@ class Plan:
     log: EventLog
     stop: Stop | None = None
     dry_run: bool = False
+    watch: bool = False
 
 
 def validate_place(folder: Path | None) -> None:

@@ -16,6 +16,7 @@ from seewhy.runs.initial import carry_over, read_initial
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, prepare_run, validate_data, validate_place
 from seewhy.runs.stopping import Stop, stop_requests
+from seewhy.runs.watching import Watching
 from seewhy.spec import Request, Resolution
 from seewhy.training import state
 from seewhy.training.build import Prepared, make_job, prepare_again, validate_steps
@@ -33,6 +34,7 @@ from seewhy.training.events import (
     Saved,
     emitter,
 )
+from seewhy.training.fabric import unwrapped
 from seewhy.training.job import Job, Progress
 from seewhy.training.loggers import TensorBoard, require_tensorboard
 from seewhy.training.loop import fit, predicting
@@ -45,6 +47,7 @@ def start(
     *,
     stop: Stop | None = None,
     dry_run: bool = False,
+    watch: bool = False,
 ) -> Run | None:
     """Train a new run.
 
@@ -54,6 +57,7 @@ def start(
         observers: callables that are given every event.
         stop: asked after every step; True ends the run with a checkpoint, as Ctrl-C does.
         dry_run: stop after the plan, with nothing written.
+        watch: look for what is wrong with the training; findings.json says what was found.
 
     Returns:
         the run, or None after a dry run.
@@ -65,7 +69,7 @@ def start(
     """
     log = EventLog()
     emit = emitter((*observers, log))
-    plan = Plan(request=request, folder=folder, emit=emit, log=log, stop=stop, dry_run=dry_run)
+    plan = Plan(request=request, folder=folder, emit=emit, log=log, stop=stop, dry_run=dry_run, watch=watch)
     with state.training():
         try:
             return ensemble.start(plan) if request.view()["ensemble.members"] not in (None, 1) else _start(plan)
@@ -81,6 +85,7 @@ def resume(
     previous: bool = False,
     source: str | None = None,
     options: Mapping[str, Any] | None = None,
+    watch: bool = False,
 ) -> Run:
     """Go on with a run exactly where its last checkpoint stands or, where that is damaged, the `previous` one.
 
@@ -91,6 +96,7 @@ def resume(
         previous: go on from the checkpoint before the last one.
         source: where its data lie now; None for where they lay.
         options: a larger budget (`{"epochs": 20}`) and another patience.
+        watch: as `start`; from where the run goes on.
 
     Raises:
         InputError: the folder is no run, its data have changed, another process is training it, or an option is another or wrong.
@@ -99,7 +105,7 @@ def resume(
     run, log = Run(folder), EventLog()
     resolution = extend.resolution_of(run, source, options)
     emit = emitter((*observers, log))
-    plan = Plan(request=resolution.request, folder=folder, emit=emit, log=log, stop=stop)
+    plan = Plan(request=resolution.request, folder=folder, emit=emit, log=log, stop=stop, watch=watch)
     with state.training():
         try:
             if run.spec.ensemble.members > 1:
@@ -168,6 +174,8 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
                 observer(event)
         observers.extend(family)
         write_metrics(folder, progress.rows)
+    if main and plan.watch:
+        observers.append(Watching(folder, plan.emit))
     observers.append(plan.emit)
     _loop(job, progress, folder, checkpoint, plan.stop)
     _finish(prepared, job, folder, plan.emit)
@@ -232,7 +240,7 @@ def trained(prepared: Prepared, job: Job, folder: Path) -> Trained:
 
 
 def _loop(job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | None, stop: Stop | None) -> None:
-    optimizer, steps = job.optimizer, (progress.step, job.total_steps, job.steps_per_epoch)
+    optimizer, steps = unwrapped(job.optimizer), (progress.step, job.total_steps, job.steps_per_epoch)
     job.emit(RunStarted(folder, job.model, optimizer, *steps))
     ended = checkpoint is not None and job.patience is not None and progress.epochs_without_gain >= job.patience
     if ended:

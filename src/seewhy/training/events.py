@@ -146,6 +146,15 @@ class RunEnded(Event):
 
 
 @dataclass(frozen=True)
+class Found(Event):
+    """A check of a watched run has found something at step `step`; `finding` is its JSON, `text` a line for people."""
+
+    step: int
+    finding: Mapping[str, Any]
+    text: str
+
+
+@dataclass(frozen=True)
 class MembersStarted(Event):
     """The members of an ensemble begin to train; `done` of `total` had ended before."""
 

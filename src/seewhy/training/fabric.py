@@ -98,6 +98,14 @@ def _leave() -> None:
         torch.distributed.destroy_process_group()
 
 
+def unwrapped(optimizer: Any) -> torch.optim.Optimizer:
+    """Return the optimiser itself of one that an engine has wrapped."""
+    from lightning_fabric.wrappers import _FabricOptimizer
+
+    inner: torch.optim.Optimizer = optimizer.optimizer if isinstance(optimizer, _FabricOptimizer) else optimizer
+    return inner
+
+
 class Engine:
     """Where and how precisely a run computes, and how its processes speak to each other."""
 

@@ -44,6 +44,9 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--spec", metavar="RUN", help="start from another run, or from a TOML file")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and stop")
+    parser.add_argument(
+        "--watch", action="store_true", help="look for what is wrong with the training, and say it as it is found"
+    )
     parser.add_argument("--quiet", action="store_true", help="print only the results")
     add_spec_options(parser, arguments)
     parser.usage = (
@@ -84,9 +87,14 @@ def _train(
     try:
         if request is None:
             return api.resume(
-                options.resume, observers=[reporter], previous=options.previous, source=options.source, **changes
+                options.resume,
+                observers=[reporter],
+                previous=options.previous,
+                source=options.source,
+                watch=options.watch,
+                **changes,
             )
-        return api.start(request, out=options.out, observers=[reporter], dry_run=options.dry_run)
+        return api.start(request, out=options.out, observers=[reporter], dry_run=options.dry_run, watch=options.watch)
     finally:
         reporter.close()
 

@@ -194,7 +194,7 @@ CHECKS = (
         "swings, or "
         "grows.",
         "updates of about 1e-3 of the weights' norm; band of TheDeepChecker (Ben Braiek & Khomh 2023, 2204.00694)",
-        (Remedy("lower the learning rate by 10", edit="optim.lr = 0.001"), Remedy("warm up over the first steps")),
+        (Remedy("lower the learning rate by 10"), Remedy("warm up over the first steps")),
     ),
     Check(
         "learning_rate_too_low",
@@ -203,7 +203,7 @@ CHECKS = (
         1,
         "Steps are so small that the weights stay where they began. The loss falls too slowly to see.",
         "updates of about 1e-3 of the weights' norm; 1e-6",
-        (Remedy("raise the learning rate by 100", edit="optim.lr = 0.1"),),
+        (Remedy("raise the learning rate by 100"),),
     ),
     Check(
         "no_learning",

@@ -234,7 +234,7 @@ CHECKS = (
         "logarithm or division at 0, and half precision without scaling.",
         "IEEE 754",
         (
-            Remedy("lower the learning rate by 10", edit="optim.lr = 0.001"),
+            Remedy("lower the learning rate by 10"),
             Remedy("clip the gradients", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"),
         ),
         confirm=1,

@@ -129,7 +129,7 @@ CHECKS = (
         "bias pushes it there. What is left of the layer must do the work.",
         "Lu et al. 2019, 1903.06733; more than half of a layer, as in SageMaker Debugger",
         (
-            Remedy("lower the learning rate", edit="optim.lr = 0.001"),
+            Remedy("lower the learning rate"),
             Remedy("normalise before the activation", edit='model.norm = "batch"'),
             Remedy("take an activation with a slope everywhere", edit='model.activation = "elu"'),
         ),
@@ -173,7 +173,7 @@ CHECKS = (
         "The gradient grows from step to step because each step makes the next one larger. The loss then jumps, and soon nothing is finite.",
         "Pascanu et al. 2013, 1211.5063; growth as in TheDeepChecker",
         (
-            Remedy("lower the learning rate by 10", edit="optim.lr = 0.001"),
+            Remedy("lower the learning rate by 10"),
             Remedy("clip the gradients", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"),
         ),
         confirm=1,
