@@ -10,26 +10,39 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+
+
+class Owner(Protocol):
+    """What hooks report to."""
+
+    def failed(self) -> None:
+        """An exception is being handled that must not reach the loop."""
 
 
 class Hook:
-    """Calls a method of an object that it does not keep alive; does nothing once that is gone.
+    """Calls a method of an object that it does not keep alive; does nothing once that is gone, and lets no exception out.
 
     Args:
         owner: the object.
-        method: its function, called with the owner and what the hook is called with; what it returns is dropped, for a hook that returns None
-            changes nothing.
+        method: its function, called with the owner, `first` and what the hook is called with; what it returns is dropped, for a hook that
+            returns None changes nothing.
+        first: arguments of every call.
     """
 
-    def __init__(self, owner: Any, method: Callable[..., object]) -> None:
-        self._owner, self._method = weakref.ref(owner), method
+    __slots__ = ("__weakref__", "_first", "_method", "_owner")
+
+    def __init__(self, owner: Owner, method: Callable[..., object], *first: Any) -> None:
+        self._owner, self._method, self._first = weakref.ref(owner), method, first
 
     def __call__(self, *args: Any) -> None:
         """Hand on what happened."""
         owner = self._owner()
         if owner is not None:
-            self._method(owner, *args)
+            try:
+                self._method(owner, *self._first, *args)
+            except Exception:  # noqa: BLE001  a watcher must not break what it watches
+                owner.failed()
 
     def __reduce__(self) -> Any:
         return getattr, (contextlib.nullcontext(), "__exit__")

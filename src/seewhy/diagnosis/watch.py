@@ -5,10 +5,10 @@
             ...                             # the loop, unchanged
     print(why)
 
-What hangs where: a pre-hook and a hook at the network's root, and at each optimiser's step; at probed steps also tensor hooks on outputs
-(`probe`). They read, and return None. Nothing is patched, no attribute is added, no random number is drawn, no pass through the network is
-added.
-Probes are dense at the start, then about every fiftieth step, and further apart where they would take more than `SHARE` of the time.
+What hangs where: a pre-hook at the network's root, and a hook after each optimiser's step; at the first steps and at probed ones also a hook at
+the root's end, one before the optimiser's step, and tensor hooks on outputs (`probe`). They read, and return None. Nothing is patched, no
+attribute is added, no random number is drawn, no pass through the network is added. Probes are dense at the start, then about every fiftieth
+step, and further apart where they would take more than `SHARE` of the time.
 
 An error within a hook never reaches the loop: watching ends there, with one warning that holds it.
 """
@@ -76,8 +76,15 @@ class Network:
         self.before: Tensor | None = None
         self.graded: dict[str, float] = {}
         self.eval_forward = False
+        self.handles: list[Any] = []  # of the hooks that only some steps need
         self.cost = self.each = 0.0
         self.since = time.perf_counter()
+
+    def disarm(self) -> None:
+        """Take away the hooks that only some steps need."""
+        for handle in self.handles:
+            handle.remove()
+        self.handles = []
 
     def refresh(self) -> None:
         """Look anew at what the network is made of, which the user may have changed."""
@@ -132,16 +139,15 @@ class Watch:
             for name, module in modules.items()
         }
         self._handles: list[Any] = []
+        self._stepping_with = {
+            id(optimizer): [network for network in self._networks.values() if optimizer in network.optimizers]
+            for optimizer in optimizers.values()
+        }
         for network in self._networks.values():
-            hook = Hook(self, lambda watch, *args, network=network: watch._guarded(watch._forward, network, *args))
-            self._handles.append(network.module.register_forward_pre_hook(hook, with_kwargs=True))
-            hook = Hook(self, lambda watch, *args, network=network: watch._guarded(watch._forwarded, network, *args))
-            self._handles.append(network.module.register_forward_hook(hook, with_kwargs=True, always_call=True))
+            self._handles.append(network.module.register_forward_pre_hook(Hook(self, Watch._entered, network)))
+            self._arm(network)
         for optimizer in optimizers.values():
-            hook = Hook(self, lambda watch, *args: watch._guarded(watch._stepping, *args))
-            self._handles.append(optimizer.register_step_pre_hook(hook))
-            hook = Hook(self, lambda watch, *args: watch._guarded(watch._stepped, *args))
-            self._handles.append(optimizer.register_step_post_hook(hook))
+            self._handles.append(optimizer.register_step_post_hook(Hook(self, Watch._stepped)))
 
     # What the user sees.
 
@@ -162,6 +168,7 @@ class Watch:
                 network.probe = None
             if self._handles and not self.error:
                 self._judge(network, counted=True)
+            network.disarm()
         for handle in self.__dict__.get("_handles", ()):
             handle.remove()
         self._handles = []
@@ -171,7 +178,7 @@ class Watch:
         for network in self._networks.values():
             for name, value in values.items():
                 kept = network.history.observed.setdefault(name, deque(maxlen=KEPT))
-                kept.append((network.history.loop.step, float(value)))
+                kept.append((network.history.loop.step, float(value.detach() if isinstance(value, Tensor) else value)))
 
     @property
     def findings(self) -> list[Finding]:
@@ -206,31 +213,45 @@ class Watch:
 
     # Hooks.
 
-    def _guarded(self, method: Callable[..., None], *args: Any) -> None:
-        try:
-            method(*args)
-        except Exception:  # noqa: BLE001  a watcher must not break what it watches
-            self.error = traceback.format_exc()
-            self.close()
-            last = self.error.strip().splitlines()[-1]
-            warnings.warn(f"seewhy.watch has ended, for an error of its own: {last}", RuntimeWarning, stacklevel=2)
+    def failed(self) -> None:
+        """End the watching for an error of its own, with a warning."""
+        self.error = traceback.format_exc()
+        self.close()
+        last = self.error.strip().splitlines()[-1]
+        warnings.warn(f"seewhy.watch has ended, for an error of its own: {last}", RuntimeWarning, stacklevel=3)
+
+    def _arm(self, network: Network) -> None:
+        """Hang up what only some steps need: the first ones, and those that are probed."""
+        module, handles = network.module, network.handles
+        handles.append(module.register_forward_pre_hook(Hook(self, Watch._forward, network), with_kwargs=True))
+        hook = Hook(self, Watch._forwarded, network)
+        handles.append(module.register_forward_hook(hook, with_kwargs=True, always_call=True))
+        for optimizer in network.optimizers:
+            handles.append(optimizer.register_step_pre_hook(Hook(self, Watch._stepping, network)))
+
+    def _entered(self, network: Network, module: nn.Module, _args: tuple[Any, ...]) -> None:
+        """Every forward pass begins here: note its mode."""
+        loop = network.history.loop
+        if not loop.mode_matters:
+            return
+        if torch.is_grad_enabled():
+            network.eval_forward = not module.training and not _live(module)
+        elif loop.step:
+            wrong = _live(module)
+            loop.train_evaluations += wrong
+            loop.evaluations += not wrong
 
     def _forward(self, network: Network, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        loop = network.history.loop
-        if not torch.is_grad_enabled():
-            if loop.mode_matters and loop.step:
-                wrong = _live(module)
-                loop.train_evaluations += wrong
-                loop.evaluations += not wrong
+        if not torch.is_grad_enabled() or not network.due or network.probe is not None:
             return
-        network.eval_forward = loop.mode_matters and not module.training and not _live(module)
-        if network.due and network.probe is None and not torch.compiler.is_compiling():
-            start = time.perf_counter()
-            network.refresh()
-            network.probe = Probe(module, network.names, network.memory)
-            network.probe.begin((*args, *kwargs.values()))
-            network.cost += time.perf_counter() - start
-            network.due = False
+        if torch.compiler.is_compiling():
+            return
+        start = time.perf_counter()
+        network.refresh()
+        network.probe = Probe(module, network.names, network.memory)
+        network.probe.begin((*args, *kwargs.values()))
+        network.cost += time.perf_counter() - start
+        network.due = False
 
     def _forwarded(
         self, network: Network, _module: nn.Module, _args: tuple[Any, ...], _kwargs: dict[str, Any], output: Any
@@ -248,8 +269,7 @@ class Watch:
             gradients: list[Tensor] = []
             if probe is not None:
                 probe.outputs.append((tensor.detach(), gradients))
-            see = Hook(self, lambda watch, g, n=network, k=gradients: watch._guarded(watch._arrived, n, k, g))
-            tensor.register_hook(see)  # type: ignore[no-untyped-call]
+            tensor.register_hook(Hook(self, Watch._arrived, network, gradients))  # type: ignore[no-untyped-call]
 
     def _arrived(self, network: Network, kept: list[Tensor], gradient: Tensor) -> None:
         """A backward pass begins: the gradient is at the outputs, the parameters still hold what they held before."""
@@ -259,30 +279,25 @@ class Watch:
         held = [p.grad for p in some[:: max(1, len(some) // 3)] if p.grad is not None]
         network.stale.append(bool(held) and any(bool(grad.any()) for grad in held))
 
-    def _stepping(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _stepping(self, network: Network, _: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        start = time.perf_counter()
+        loop = network.history.loop
         closure = (args[1] if len(args) > 1 else kwargs.get("closure")) is not None
-        for network in self._networks.values():
-            if optimizer not in network.optimizers:
-                continue
-            start = time.perf_counter()
-            loop = network.history.loop
-            loop.closure |= closure
-            if not closure and network.stale:
-                if all(network.stale) and loop.step:
-                    loop.stale += 1
-                elif loop.step:
-                    loop.stale = 0
-                    loop.cleared += 1
-            network.stale = []
-            if network.probe is not None:
-                network.before = network.sample()
-                network.graded = {} if closure else _gradient_norms(network)
-                network.cost += time.perf_counter() - start
+        loop.closure |= closure
+        if not closure and network.stale and loop.step:
+            if all(network.stale):
+                loop.stale += 1
+            else:
+                loop.stale = 0
+                loop.cleared += 1
+        network.stale = []
+        if network.probe is not None:
+            network.before = network.sample()
+            network.graded = {} if closure else _gradient_norms(network)
+            network.cost += time.perf_counter() - start
 
     def _stepped(self, optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-        for network in self._networks.values():
-            if optimizer not in network.optimizers:
-                continue
+        for network in self._stepping_with[id(optimizer)]:
             loop = network.history.loop
             loop.step += 1
             if network.eval_forward:
@@ -301,6 +316,11 @@ class Watch:
             elif loop.step % COUNT == 0:
                 self._judge(network, counted=True)
             network.due = network.due or _is_due(network)
+            needed = network.due or loop.step < CAREFUL
+            if needed and not network.handles:
+                self._arm(network)
+            elif not needed and network.handles:
+                network.disarm()
 
     def _judge(self, network: Network, *, counted: bool = False) -> None:
         for finding in network.judge.judge(network.history, counted=counted):
@@ -310,10 +330,10 @@ class Watch:
 
 def _is_due(network: Network) -> bool:
     """Whether the next step is probed."""
-    last = network.history.latest[-1].step if network.history.latest else 0
-    coming, idle = network.history.loop.step + 1, time.perf_counter() - network.since
+    coming = network.history.loop.step + 1
     if coming <= DENSE[-1]:
         return coming in DENSE
+    last, idle = network.history.latest[-1].step if network.history.latest else 0, time.perf_counter() - network.since
     return (coming - last >= EVERY or idle >= SECONDS) and idle >= network.each / SHARE
 
 
