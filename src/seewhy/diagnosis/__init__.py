@@ -4,6 +4,6 @@
 them. Nothing of the loop is patched, no attribute is added to anybody's module, and no bit of the training changes.
 """
 
-from seewhy.diagnosis.watch import Watch, watch
+from seewhy.diagnosis.watcher import Watch, watch
 
 __all__ = ["Watch", "watch"]

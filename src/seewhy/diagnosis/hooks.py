@@ -12,6 +12,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import torch
+
 
 class Owner(Protocol):
     """What hooks report to."""
@@ -36,7 +38,9 @@ class Hook:
         self._owner, self._method, self._first = weakref.ref(owner), method, first
 
     def __call__(self, *args: Any) -> None:
-        """Hand on what happened."""
+        """Hand on what happened; within a graph that torch compiles or exports there is nothing to be seen."""
+        if torch.compiler.is_compiling():
+            return
         owner = self._owner()
         if owner is not None:
             try:

@@ -9,14 +9,17 @@ Statistics are of at most `EXAMPLES` examples and `ENTRIES` values of a layer.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.autograd.graph import saved_tensors_hooks
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 
+from seewhy.diagnosis.hooks import Hook, Owner
 from seewhy.diagnosis.records import ActivationRecord, InputRecord, LayerRecord
 from seewhy.nn.saturation import DEAD, SATURATED, SATURATED_SHARE, derivative
 
@@ -68,7 +71,7 @@ class UnitMemory:
         """
         silent = self._silent.get(layer)
         if silent is None or len(silent) != len(active):
-            silent, self._samples[layer] = torch.zeros(len(active), dtype=torch.int64), 0
+            silent, self._samples[layer] = torch.zeros(len(active), dtype=torch.int64, device="cpu"), 0
         self._silent[layer] = silent = torch.where(active, 0, silent + samples)
         self._samples[layer] += samples
         seen = min(WINDOW, self._samples[layer])
@@ -79,13 +82,15 @@ class Probe(TorchFunctionMode):
     """Sees the forward pass of one step of one network.
 
     Args:
+        owner: told of errors, which do not reach the loop.
         module: the network.
         names: the path of each of its modules.
         memory: of the units.
     """
 
-    def __init__(self, module: nn.Module, names: dict[nn.Module, str], memory: UnitMemory) -> None:
+    def __init__(self, owner: Owner, module: nn.Module, names: dict[nn.Module, str], memory: UnitMemory) -> None:
         super().__init__()
+        self._owner = weakref.ref(owner)  # whom the loop has let go of is not kept by what it still computes
         self.module, self.names, self.memory = module, names, memory
         self.layers: list[tuple[str, float, float]] = []
         self.gradients: dict[int, float] = {}
@@ -96,15 +101,20 @@ class Probe(TorchFunctionMode):
         self._stack: list[str] = []
         self._calls: dict[str, int] = {}
         self._handles: list[Any] = []
-        self.sees = False
+        self.sees = self.blind = self.inside = False
+        self.tensor_handles: list[Any] = []
 
     def begin(self, values: tuple[object, ...]) -> None:
         """Look at the inputs, and begin to see what is called."""
         self.inputs = next((record for value in values if (record := input_record(value)) is not None), None)
+        owner = self._owner()
+        assert owner is not None, "the watch calls"
+        enter = Hook(owner, lambda _, *args: self._enter(*args))
+        leave = Hook(owner, lambda _, *args: self._leave(*args))
         for module in self.names:
             if module is not self.module:
-                self._handles.append(module.register_forward_pre_hook(self._enter))
-                self._handles.append(module.register_forward_hook(self._leave, always_call=True))
+                self._handles.append(module.register_forward_pre_hook(enter))
+                self._handles.append(module.register_forward_hook(leave, always_call=True))
         self.__enter__()  # type: ignore[no-untyped-call]
         self.sees = True
 
@@ -112,10 +122,17 @@ class Probe(TorchFunctionMode):
         """See nothing more of the forward pass; does nothing a second time."""
         if self.sees:
             self.sees = False
-            self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            _leave_mode(self)
         for handle in self._handles:
             handle.remove()
         self._handles = []
+
+    def forget(self) -> None:
+        """Take away the hooks on tensors too; what was measured stays."""
+        self.end()
+        for handle in self.tensor_handles:
+            handle.remove()
+        self.tensor_handles = []
 
     def _enter(self, module: nn.Module, _: object) -> None:
         self._stack.append(self.names[module])
@@ -128,11 +145,26 @@ class Probe(TorchFunctionMode):
         kwargs = kwargs or {}
         function = ACTIVATIONS.get(func)
         if function is not None and args and isinstance(args[0], Tensor):
-            self._see_activation(function, args[0])
+            self._guarded(self._see_activation, function, args[0])
         result = func(*args, **kwargs)
-        if func in LINEAR and isinstance(result, Tensor) and result.is_floating_point():
-            self._see_layer(result)
+        if func in LINEAR and isinstance(result, Tensor) and result.is_floating_point() and result.numel():
+            self._guarded(self._see_layer, result)
         return result
+
+    def _guarded(self, see: Callable[..., None], *args: Any) -> None:
+        if not self.sees or self.blind:
+            return
+        self.inside = True
+        try:
+            # Whoever recomputes this pass must not find what measuring has saved.
+            with saved_tensors_hooks(_same, _same):
+                see(*args)
+        except Exception:  # noqa: BLE001  a watcher must not break what it watches
+            self.blind = True  # till the end of the pass, at which this mode is left
+            if (owner := self._owner()) is not None:
+                owner.failed()
+        finally:
+            self.inside = False
 
     def _name(self, what: str = "") -> str:
         path = self._stack[-1] if self._stack else ""
@@ -163,13 +195,12 @@ class Probe(TorchFunctionMode):
         self.layers.append((name, mean, std))
         if not self.bad and not (mean == mean and abs(mean) != float("inf")):
             self.bad = name
-        if y.requires_grad:
+        if y.requires_grad and (owner := self._owner()) is not None:
+            hook = Hook(owner, lambda _, gradient: self._see_gradient(place, gradient))
+            self.tensor_handles.append(y.register_hook(hook))  # type: ignore[no-untyped-call]
 
-            def see(gradient: Tensor) -> None:
-                g = sampled(gradient)
-                self.gradients[place] = float(g.float().square().mean().sqrt())
-
-            y.register_hook(see)  # type: ignore[no-untyped-call]
+    def _see_gradient(self, place: int, gradient: Tensor) -> None:
+        self.gradients[place] = float(sampled(gradient).float().square().mean().sqrt())
 
     def layer_records(self) -> tuple[LayerRecord, ...]:
         """Return the layers with the gradients that have arrived."""
@@ -177,6 +208,22 @@ class Probe(TorchFunctionMode):
             LayerRecord(name, mean, std, self.gradients.get(place))
             for place, (name, mean, std) in enumerate(self.layers)
         )
+
+
+def _leave_mode(mode: TorchFunctionMode) -> None:
+    """Take a mode off the stack, wherever it lies: an interrupted pass may have left others above it."""
+    above = []
+    stack = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+    if mode not in stack:
+        return
+    while (last := _pop_mode()) is not mode:  # type: ignore[no-untyped-call]
+        above.append(last)
+    for other in reversed(above):
+        _push_mode(other)  # type: ignore[no-untyped-call]
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
 
 
 def sampled(x: Tensor) -> Tensor:

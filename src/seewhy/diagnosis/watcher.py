@@ -50,6 +50,9 @@ SHARE = 0.02
 CAREFUL = 60
 """Steps at whose every backward pass the gradients' state is looked at."""
 
+OUTPUTS = 32
+"""Outputs whose gradients are waited for, at most."""
+
 COUNT = 10
 """Steps between looks at what is counted at every step."""
 
@@ -77,8 +80,15 @@ class Network:
         self.graded: dict[str, float] = {}
         self.eval_forward = False
         self.handles: list[Any] = []  # of the hooks that only some steps need
+        self.output_handles: deque[Any] = deque()
         self.cost = self.each = 0.0
         self.since = time.perf_counter()
+
+    def forget(self) -> None:
+        """Take away the hooks on outputs."""
+        for handle in self.output_handles:
+            handle.remove()
+        self.output_handles.clear()
 
     def disarm(self) -> None:
         """Take away the hooks that only some steps need."""
@@ -89,7 +99,14 @@ class Network:
     def refresh(self) -> None:
         """Look anew at what the network is made of, which the user may have changed."""
         self.names = {part: path for path, part in self.module.named_modules()}
-        self.parameters = [(path, p) for path, p in self.module.named_parameters() if p.requires_grad]
+        self.parameters = [
+            (path, p) for path, p in self.module.named_parameters() if p.requires_grad and p.is_floating_point()
+        ]
+        # What is compiled runs as it was traced, and what is on meta has no values.
+        compiled = any(
+            type(part).__name__ == "OptimizedModule" or part._compiled_call_impl is not None for part in self.names
+        )
+        self.measurable = not compiled and not any(p.is_meta for _, p in self.parameters)
 
     def held(self) -> set[int]:
         """Return the identities of the parameters that the watched optimisers hold."""
@@ -132,7 +149,7 @@ class Watch:
     def __init__(
         self, modules: dict[str, nn.Module], optimizers: dict[str, Optimizer], *, tell: Callable[[Finding], None] | None
     ) -> None:
-        self._tell, self.error = tell, ""
+        self._tell, self.error, self._closing = tell, "", False
         alone = len(modules) == 1
         self._networks = {
             name: Network(name, module, _of(module, optimizers.values()), alone=alone)
@@ -162,16 +179,25 @@ class Watch:
 
     def close(self) -> None:
         """Take every hook away; what was found stays."""
-        for network in self.__dict__.get("_networks", {}).values():
+        networks = list(self.__dict__.get("_networks", {}).values())
+        if any(network.probe is not None and network.probe.inside for network in networks):
+            self._closing = True  # a mode that is at work cannot be left: at the end of the pass
+            return
+        for network in networks:
             if network.probe is not None:
-                network.probe.end()
+                network.probe.forget()
                 network.probe = None
-            if self._handles and not self.error:
-                self._judge(network, counted=True)
+            network.forget()
             network.disarm()
-        for handle in self.__dict__.get("_handles", ()):
+        handles, self._handles = self.__dict__.get("_handles", []), []
+        for handle in handles:
             handle.remove()
-        self._handles = []
+        if handles and not self.error:
+            try:
+                for network in networks:
+                    self._judge(network, counted=True)
+            except Exception:  # noqa: BLE001  a watcher must not break what it watches
+                self.failed()
 
     def observe(self, **values: float | Tensor) -> None:
         """Tell what the hooks cannot see, such as `loss`, `val_loss`, `val_accuracy`; welcome, and never needed."""
@@ -214,7 +240,9 @@ class Watch:
     # Hooks.
 
     def failed(self) -> None:
-        """End the watching for an error of its own, with a warning."""
+        """End the watching for an error of its own, with one warning."""
+        if self.error:
+            return
         self.error = traceback.format_exc()
         self.close()
         last = self.error.strip().splitlines()[-1]
@@ -242,13 +270,17 @@ class Watch:
             loop.evaluations += not wrong
 
     def _forward(self, network: Network, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if network.probe is not None and network.probe.sees:  # the pass before was interrupted
+            network.probe.forget()
+            network.probe, network.due = None, True
         if not torch.is_grad_enabled() or not network.due or network.probe is not None:
-            return
-        if torch.compiler.is_compiling():
             return
         start = time.perf_counter()
         network.refresh()
-        network.probe = Probe(module, network.names, network.memory)
+        if not network.measurable:
+            network.due = False
+            return
+        network.probe = Probe(self, module, network.names, network.memory)
         network.probe.begin((*args, *kwargs.values()))
         network.cost += time.perf_counter() - start
         network.due = False
@@ -259,6 +291,9 @@ class Watch:
         probe = network.probe
         if probe is not None:
             probe.end()
+        if self._closing:
+            self.close()
+            return
         if not torch.is_grad_enabled() or output is None:
             return
         if probe is None and network.history.loop.step >= CAREFUL:
@@ -267,9 +302,12 @@ class Watch:
             if not tensor.requires_grad:
                 continue
             gradients: list[Tensor] = []
-            if probe is not None:
+            if probe is not None and len(probe.outputs) < OUTPUTS:
                 probe.outputs.append((tensor.detach(), gradients))
-            tensor.register_hook(Hook(self, Watch._arrived, network, gradients))  # type: ignore[no-untyped-call]
+            if len(network.output_handles) == OUTPUTS:  # passes that no step follows
+                network.output_handles.popleft().remove()
+            hook = Hook(self, Watch._arrived, network, gradients)
+            network.output_handles.append(tensor.register_hook(hook))  # type: ignore[no-untyped-call]
 
     def _arrived(self, network: Network, kept: list[Tensor], gradient: Tensor) -> None:
         """A backward pass begins: the gradient is at the outputs, the parameters still hold what they held before."""
@@ -277,7 +315,8 @@ class Watch:
             kept.append(gradient.detach())
         some = network.held_parameters()
         held = [p.grad for p in some[:: max(1, len(some) // 3)] if p.grad is not None]
-        network.stale.append(bool(held) and any(bool(grad.any()) for grad in held))
+        if len(network.stale) < OUTPUTS:
+            network.stale.append(bool(held) and any(bool(grad.any()) for grad in held))
 
     def _stepping(self, network: Network, _: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         start = time.perf_counter()
@@ -309,12 +348,14 @@ class Watch:
                 if loop.closure:
                     network.graded = _gradient_norms(network)
                 network.history.add(_record(network, optimizer))
+                network.probe.forget()
                 network.probe = network.before = None
                 self._judge(network)
                 network.since = time.perf_counter()
                 network.each, network.cost = network.cost + network.since - start, 0.0
             elif loop.step % COUNT == 0:
                 self._judge(network, counted=True)
+            network.forget()
             network.due = network.due or _is_due(network)
             needed = network.due or loop.step < CAREFUL
             if needed and not network.handles:
@@ -324,8 +365,14 @@ class Watch:
 
     def _judge(self, network: Network, *, counted: bool = False) -> None:
         for finding in network.judge.judge(network.history, counted=counted):
-            if self._tell is not None:
+            if self._tell is not None and _speaks():
                 self._tell(finding)
+
+
+def _speaks() -> bool:
+    """Whether this process tells: of several that train together the first one."""
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
 
 
 def _is_due(network: Network) -> bool:
