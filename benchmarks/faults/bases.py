@@ -114,7 +114,7 @@ BASES: dict[str, Callable[[int], Setup]] = {
         spirals(seed), mlp([10, 64, 64, 64, 64, 3]), Adam, 1e-3, loop=by_steps, steps=300, batch=50
     ),
     "convnet": lambda seed: setup(digits(seed), ConvNet(), SGD, 0.05, momentum=0.9, batch=32),
-    "convnet-bn": lambda seed: setup(shapes(seed)[0], convnet_bn(), AdamW, 3e-3, batch=50, steps=400),
+    "convnet-bn": lambda seed: setup(shapes(seed)[0], convnet_bn(), AdamW, 2e-3, batch=50, steps=400),
     "resnet": lambda seed: setup(
         shapes(seed)[0], ResNet(), SGD, 0.03, batch=32, steps=400, momentum=0.9, nesterov=True
     ),

@@ -95,6 +95,27 @@ def chain(*changes: Change) -> Change:
     return change
 
 
+class Unwatched:
+    """Stands where a watch would."""
+
+    def __enter__(self) -> Unwatched:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def observe(self, **_: object) -> None:
+        """Forget."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def pretrain(setup: Setup) -> None:
+    """Train before the watching begins."""
+    setup.loop(setup, lambda *_, **__: Unwatched())
+
+
 def first(n: int) -> Change:
     """Keep few training rows."""
 

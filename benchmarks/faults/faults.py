@@ -10,13 +10,13 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from bases import elbo, triplets
-from changes import Change, chain, each, first, freeze, imbalanced, inputs, model, options, put, rate, weights
-from loops import Setup
+from bases import Adam, elbo, triplets
+from changes import Change, chain, each, first, freeze, imbalanced, inputs, model, options, pretrain, put, rate, weights
+from loops import Setup, by_epochs
 from torch import Tensor, nn
 
 from data import spirals
-from models import Transformer, mlp
+from models import Transformer, mlp, with_norm
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ def rival(**values: object) -> Change:
         setup.rival_optimizer = partial(setup.rival_optimizer, **values)
 
     return change
+
+
+def sort_validation(setup: Setup) -> None:
+    order = setup.y_val.argsort()
+    setup.x_val, setup.y_val = setup.x_val[order], setup.y_val[order]
 
 
 def shuffle_labels(setup: Setup) -> None:
@@ -130,7 +135,7 @@ def standardise_pixels(setup: Setup) -> None:
 def noisy_and_few(setup: Setup) -> None:
     setup.x, setup.y, setup.x_val, setup.y_val = spirals(0, noise=0.35)
     first(120)(setup)
-    setup.steps, setup.tell, setup.model = 400, True, mlp([10, 128, 128, 3])
+    setup.steps, setup.tell, setup.model, setup.loop = 400, True, mlp([10, 128, 128, 3]), by_epochs
 
 
 def decays_by_the_step(optimizer: torch.optim.Optimizer) -> object:
@@ -157,7 +162,7 @@ FAULTS: tuple[Fault, ...] = (
     fault(
         "softmax before cross-entropy",
         "softmax_before_softmax_loss",
-        "mlp-shallow convnet convnet-bn rnn",
+        "mlp-shallow convnet rnn",
         behind(lambda z: torch.softmax(z, 1)),
     ),
     fault(
@@ -165,13 +170,6 @@ FAULTS: tuple[Fault, ...] = (
         "softmax_before_softmax_loss softmax_over_wrong_axis",
         "mlp-shallow convnet",
         behind(lambda z: torch.softmax(z, 0)),
-    ),
-    fault(
-        "log-softmax over the batch",
-        "softmax_over_wrong_axis",
-        "mlp-deep resnet",
-        behind(lambda z: torch.log_softmax(z, 0)),
-        put(loss=nll),
     ),
     fault(
         "attention over queries",
@@ -186,18 +184,19 @@ FAULTS: tuple[Fault, ...] = (
         behind(lambda z: torch.softmax(z, 1)),
         put(loss=nll),
     ),
-    fault("relu on the logits", "activation_before_loss", "mlp-shallow convnet mlp-deep", behind(torch.relu)),
+    fault("relu on the logits", "activation_before_loss", "mlp-shallow convnet rnn", behind(torch.relu)),
     fault(
         "sigmoid before the loss with logits",
         "sigmoid_before_logits_loss",
         "unet",
         behind(torch.sigmoid),
-        put(notes={"threshold": 0.5}),
     ),
     fault(
-        "head replaced after the optimiser",
+        "head replaced after the optimiser, the rest frozen",
         "parameters_not_in_optimizer",
         "convnet resnet transformer mlp-deep",
+        pretrain,
+        freeze(lambda name: True),
         put(after_optimizer=head_replaced),
     ),
     fault("optimiser of the head only", "parameters_not_in_optimizer", "mlp-deep convnet regression", of_head_only),
@@ -209,8 +208,20 @@ FAULTS: tuple[Fault, ...] = (
         lambda setup: freeze(lambda name: name != [n for n, _ in setup.model.named_parameters()][-1])(setup),
     ),
     fault("detached before the head", "parameters_unused", "mlp-deep rnn regression", detached),
-    fault("training in eval mode", "training_in_eval_mode", "convnet-bn resnet unet", put(train_mode=False)),
-    fault("evaluation in train mode", "evaluation_in_train_mode", "convnet-bn", put(eval_mode=False)),
+    fault(
+        "training in eval mode",
+        "training_in_eval_mode",
+        "mlp-deep",
+        model(lambda: with_norm(9)),
+        put(train_mode=False, steps=150),
+    ),
+    fault(
+        "evaluation in train mode, class by class",
+        "evaluation_in_train_mode",
+        "convnet-bn resnet",
+        put(eval_mode=False),
+        sort_validation,
+    ),
     fault(
         "evaluation in train mode with dropout",
         "evaluation_in_train_mode",
@@ -227,7 +238,7 @@ FAULTS: tuple[Fault, ...] = (
         "mlp-shallow mlp-deep",
         put(schedule=decays_by_the_step),
     ),
-    fault("bytes as inputs", "inputs_unscaled", "mlp-shallow convnet mlp-deep rnn regression metric", inputs(to_bytes)),
+    fault("bytes as inputs", "inputs_unscaled", "mlp-shallow convnet rnn regression", inputs(to_bytes)),
     fault("inputs scaled twice", "inputs_unscaled", "mlp-shallow convnet rnn", inputs(lambda x: to_bytes(x) / 255**2)),
     fault(
         "the loader repeats a row",
@@ -246,7 +257,7 @@ FAULTS: tuple[Fault, ...] = (
         "weights too large",
         "initial_loss_too_high initialisation_too_large",
         "mlp-shallow mlp-deep convnet transformer regression",
-        weights(lambda w: 12 * w),
+        weights(lambda w: 25 * w),
     ),
     fault(
         "weights too small",
@@ -291,7 +302,7 @@ FAULTS: tuple[Fault, ...] = (
         "deep sigmoid",
         "vanishing_gradients",
         "mlp-shallow mlp-deep",
-        lambda setup: model(lambda: mlp([setup.x[0].numel(), *[48] * 8, 10], nn.Sigmoid))(setup),
+        lambda setup: model(lambda: mlp([setup.x[0].numel(), *[48] * 8, int(setup.y.max()) + 1], nn.Sigmoid))(setup),
     ),
     fault(
         "deep linear with large weights",
@@ -303,7 +314,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("sum over the batch", "loss_is_a_sum", "mlp-shallow convnet resnet", put(loss=summed), rate(2)),
     fault("sum of squares over the batch", "loss_is_a_sum", "regression", put(loss=summed_squares), rate(20)),
     fault("batch norm on pairs", "batch_too_small", "convnet-bn resnet", put(batch=2)),
-    fault("overfitting", "overfitting", "mlp-deep mlp-shallow", noisy_and_few, options(lr=0.01)),
+    fault("overfitting", "overfitting", "mlp-deep mlp-shallow", noisy_and_few, put(optimizer=partial(Adam, lr=0.01))),
     fault(
         "weight decay eats the step",
         "weight_decay_too_large",
@@ -340,7 +351,6 @@ FAULTS: tuple[Fault, ...] = (
     fault("division by a deviation of 0", "not_finite", "mlp-shallow convnet rnn", standardise_pixels),
     fault("logarithm of 0", "not_finite", "convnet", put(loss=log_of_probabilities)),
     fault("root of 0", "not_finite", "metric", put(loss=partial(triplets, distance=distances))),
-    fault("embeddings collapse", "embeddings_collapsed", "metric", options(lr=0.05)),
     fault("targets broadcast", "shapes_broadcast", "regression", one_target, put(loss=broadcast)),
     fault("rate term too heavy", "posterior_collapse", "vae", put(loss=partial(elbo, beta=20.0))),
     fault("discriminator too strong", "discriminator_wins", "gan", rate(0.02), rival(lr=5e-3), put(notes={"turns": 5})),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from bases import SGD, Adam, AdamW, RMSprop
-from changes import Change, chain, first, freeze, imbalanced, inputs, model, options, put, rate, weights
+from changes import Change, chain, first, freeze, imbalanced, inputs, model, options, pretrain, put, rate, weights
 from loops import Setup, with_closure
 from torch import Tensor, nn
 
-from models import mlp
+from models import mlp, with_norm
 
 Schedules = torch.optim.lr_scheduler
 
@@ -59,7 +59,7 @@ def zero_head(setup: Setup) -> None:
 
 
 def negative_biases(w: Tensor) -> Tensor:
-    return w - 0.6 if w.dim() == 1 else w
+    return w - 0.15 if w.dim() == 1 else w
 
 
 def warm_up(optimizer: torch.optim.Optimizer) -> object:
@@ -74,13 +74,6 @@ def cosine_to_zero(optimizer: torch.optim.Optimizer) -> object:
     return Schedules.CosineAnnealingLR(optimizer, 400)
 
 
-def with_norm(depth: int) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Linear(10, 48), nn.BatchNorm1d(48), nn.ReLU()]
-    for _ in range(depth):
-        layers += [nn.Linear(48, 48), nn.BatchNorm1d(48), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(48, 3))
-
-
 def spare_branch(setup: Setup) -> None:
     """Keep an auxiliary head that only other trainings use."""
     setup.model.auxiliary = nn.Linear(16, 7)
@@ -91,7 +84,7 @@ VARIANTS: dict[str, tuple[str, Change]] = {
         "mlp-shallow mlp-deep convnet convnet-bn resnet transformer rnn unet vae gan metric regression",
         lambda setup: None,
     ),
-    "sparse relu": ("mlp-shallow mlp-deep convnet", weights(negative_biases, lambda name: "bias" in name)),
+    "sparse relu": ("mlp-shallow convnet", weights(negative_biases, lambda name: "bias" in name)),
     "deep with batch norm": ("mlp-deep", model(lambda: with_norm(9))),
     "tanh": ("mlp-shallow", model(lambda: mlp([64, 64, 64, 10], nn.Tanh))),
     "sigmoid, one hidden layer": ("mlp-shallow", chain(model(lambda: mlp([64, 64, 10], nn.Sigmoid)), rate(4))),
@@ -104,7 +97,7 @@ VARIANTS: dict[str, tuple[str, Change]] = {
     "label smoothing": ("convnet mlp-shallow", put(loss=smoothed)),
     "likelihood of log-softmax": ("rnn", put(loss=likelihood)),
     "sum over the batch, rate to match": ("mlp-shallow convnet", chain(put(loss=summed), rate(1 / 64))),
-    "backbone frozen on purpose": ("resnet", chain(freeze(lambda name: name.startswith(("stem", "bn", "layer1"))))),
+    "backbone frozen on purpose": ("resnet", chain(pretrain, freeze(lambda name: not name.startswith("fc")))),
     "accumulation": ("mlp-deep transformer", put(accumulate=4, batch=16)),
     "clipping at 1": ("rnn transformer gan", put(clip=1.0)),
     "L1": ("convnet-bn", put(loss=with_l1)),

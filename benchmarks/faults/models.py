@@ -21,6 +21,14 @@ def mlp(sizes: list[int], activation: type[nn.Module] | None = nn.ReLU, dropout:
     return nn.Sequential(*layers, nn.Linear(*sizes[-2:]))
 
 
+def with_norm(depth: int) -> nn.Sequential:
+    """Return a deep network for points, with batch norm."""
+    layers: list[nn.Module] = [nn.Linear(10, 48), nn.BatchNorm1d(48), nn.ReLU()]
+    for _ in range(depth):
+        layers += [nn.Linear(48, 48), nn.BatchNorm1d(48), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(48, 3))
+
+
 class ConvNet(nn.Module):
     """Two convolutions without norms, with functions in `forward`."""
 
