@@ -19,6 +19,8 @@ def _unscaled(history: History) -> Verdict:
         return inapplicable("the input is no batch of floating-point values")
     sizes = [math.hypot(mean, std) for mean, std in zip(inputs.mean, inputs.std, strict=True)]
     size = math.sqrt(sum(value**2 for value in sizes) / len(sizes))
+    if not math.isfinite(size):
+        return inapplicable("the inputs are not finite, which another check says")
     if SMALL <= size <= LARGE or size == 0:
         return passed("inputs are of the size that layers expect")
     if learns(history):
