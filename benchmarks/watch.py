@@ -47,8 +47,8 @@ def mlp(steps: int) -> Loop:
 
 def convnet(steps: int) -> Loop:
     """Return the default convnet, its optimiser, a batch and how many steps to take."""
-    model = build_classifier("convnet", in_shape=(3, 32, 32), classes=10)
-    optimizer = build("muon", model.named_parameters())
+    model = build_classifier("convnet", in_shape=(3, 32, 32), classes=10, rng=torch.Generator().manual_seed(0))
+    optimizer = build("muon", model.named_parameters(), lr=0.24)
     return model, optimizer, torch.randn(500, 3, 32, 32), torch.randint(10, (500,)), steps
 
 
