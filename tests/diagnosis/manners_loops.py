@@ -106,6 +106,7 @@ class FrozenEncoder(Encoder):
         super().__init__()
         for part in (self.embed, self.encoder):
             part.requires_grad_(requires_grad=False)
+        self.train()
 
     def train(self, mode=True):
         super().train(mode)
@@ -341,8 +342,9 @@ def sparse(watcher):
     model = nn.Sequential(embedding, head)
     a, b = torch.optim.SparseAdam(list(embedding.parameters()), 1e-2), torch.optim.SGD(head.parameters(), 0.1)
     with watcher(model, a, head_optimizer=b):
-        for x, y in batches(tokens, 60):
-            a.zero_grad()
+        for number, (x, y) in enumerate(batches(tokens, 60)):
+            if number % 3:
+                a.zero_grad()
             b.zero_grad()
             loss_of(model(x).mean(1), y).backward()
             a.step()
@@ -379,6 +381,7 @@ def several(watcher):
             out = model(pixels=x)
             (loss_of(out.logits / out.parts["temperature"], y) + out.parts["more"][0].square().mean()).backward()
             opt.step()
+            assert not model.temperature._backward_hooks
     return fingerprint(model, opt)
 
 

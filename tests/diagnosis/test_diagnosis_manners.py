@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import warnings
 import weakref
 
@@ -21,7 +22,10 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 from seewhy.diagnosis import probe as probing
 from seewhy.diagnosis import watch
 from seewhy.diagnosis.hooks import Hook
-from seewhy.diagnosis.watcher import Network, Watch
+from seewhy.diagnosis.network import Network
+from seewhy.diagnosis.values import slopes
+from seewhy.diagnosis.watcher import Watch
+from seewhy.nn.saturation import derivative
 from seewhy.optim import LBFGS
 
 
@@ -72,23 +76,23 @@ def test_no_bit_of_training_with_closures_changes(make):
 def test_a_fault_in_a_probe_would_be_seen(fault, monkeypatch):
     see = probing.Probe._see_layer
 
-    def faulty(self, y):
+    def faulty(self, func, args, y):
         if fault == "draws":
             torch.rand(1)
         elif fault == "adds":
             y.data.add_(1e-7)
         else:
             y.register_hook(lambda g: g.bfloat16().float())
-        return see(self, y)
+        return see(self, func, args, y)
 
-    monkeypatch.setattr(probing.Probe, "_see_layer", faulty)
+    monkeypatch.setitem(probing.SEEN_AFTER, F.linear, faulty)
     assert not equal(run(loops.plain("mlp", 10), Unwatched()), run(loops.plain("mlp", 10), Watching()))
 
 
 def test_evaluation_without_gradients_is_not_probed(monkeypatch):
     model = mlp()
     begun = []
-    monkeypatch.setattr(probing.Probe, "begin", lambda self, values: begun.append(self))
+    monkeypatch.setattr(probing.Probe, "begin", lambda self: begun.append(self))
     with watch(model, adamw(model.parameters()), tell=None):
         with torch.no_grad():
             model(torch.ones(2, 12))
@@ -97,6 +101,41 @@ def test_evaluation_without_gradients_is_not_probed(monkeypatch):
         assert not begun
         model(torch.ones(2, 12))
         assert len(begun) == 1
+
+
+def test_sparse_gradients_are_measured():
+    model = nn.Sequential(nn.Embedding(20, 6, sparse=True), nn.Linear(6, 4))
+    opt = torch.optim.SGD(model.parameters(), 0.1)
+    with watch(model, opt, tell=None) as why:
+        for x, y in batches(loops.tokens, 3):
+            loss_of(model(x).mean(1), y).backward()
+            opt.step()
+    assert not why.error
+    embedding = why.history().records[-1].parameters[0]
+    assert embedding.gradient == pytest.approx(float(model[0].weight.grad.to_dense().norm()))
+    assert why.history().loop.stale == 2
+
+
+def test_outputs_in_a_dataclass_are_seen():
+    model = loops.Several()
+    opt = adamw(model.parameters())
+    with watch(model, opt, tell=None) as why:
+        for x, y in batches(vectors, 3):
+            loss_of(model(pixels=x).logits, y).backward()
+            opt.step()
+    assert why.history().records[0].logits.classes == 4
+
+
+def test_lazy_layers_may_come_to_be_while_watched():
+    model = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(4))
+    opt = torch.optim.SGD(model.parameters(), 0.1)
+    with watch(model, opt, tell=None) as why:
+        for x, y in batches(vectors, 3):
+            opt.zero_grad()
+            loss_of(model(x), y).backward()
+            opt.step()
+    assert not why.error
+    assert [p.name for p in why.history().records[-1].parameters] == ["0.weight", "0.bias", "2.weight", "2.bias"]
 
 
 # Nothing stays.
@@ -284,14 +323,14 @@ def plan_error(monkeypatch, where):
 
     owner, name = {
         "forward": (probing, "input_record"),
-        "activation": (probing, "derivative"),
+        "activation": (probing, "slopes"),
         "layer": (probing, "moments"),
         "gradient": (probing, "sampled"),
         "stack": (probing.Probe, "_enter"),
-        "output": ("seewhy.diagnosis.watcher._tensors", None),
+        "output": ("seewhy.diagnosis.watcher.tensors_of", None),
         "arrival": (Network, "held_parameters"),
-        "step": (Network, "sample"),
-        "record": ("seewhy.diagnosis.watcher._record", None),
+        "step": (Network, "before_step"),
+        "record": (Network, "record"),
         "judge": (Watch, "_judge"),
         "tell": (None, None),
     }[where]
@@ -419,6 +458,39 @@ def test_a_model_on_meta_is_not_measured():
     assert why.history().loop.step == 5
 
 
+def test_two_models_in_two_threads():
+    names = ["convnet", "mlp"]
+    models = {}
+    for name in names:  # made one after the other: the random state is shared by threads
+        torch.manual_seed(7)
+        models[name] = loops.NETWORKS[name][0]()
+        for part in models[name].modules():
+            if isinstance(part, nn.Dropout):
+                part.p = 0.0
+    alone = {name: copy.deepcopy(model) for name, model in models.items()}
+    errors = {}
+
+    def train(name, model, watcher):
+        opt = adamw(model.parameters())
+        with watcher(model, opt) as why:
+            for x, y in batches(loops.NETWORKS[name][1], 100):
+                opt.zero_grad()
+                loss_of(model(x), y).backward()
+                opt.step()
+        if why is not None:
+            errors[name] = (why.error, len(why.history().records), {r.layer for r in why.history().records[-1].layers})
+
+    threads = [threading.Thread(target=train, args=(name, models[name], Watching())) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in names:
+        train(name, alone[name], Unwatched())
+        assert equal(alone[name].state_dict(), models[name].state_dict())
+    assert errors == {"convnet": ("", 14, {"0", "4", "8"}), "mlp": ("", 14, {"0", "2", "4"})}
+
+
 # Compilation.
 
 
@@ -521,3 +593,9 @@ def test_of_many_processes_one_tells(tmp_path):
     assert results[1][0] == []
     assert "zero_grad_missing" in results[1][1]
     assert results[0][2] == results[1][2] == ""
+
+
+@pytest.mark.parametrize("function", sorted(set(probing.ACTIVATIONS.values())))
+def test_slopes_are_the_derivatives(function):
+    x = torch.linspace(-9, 9, 400, dtype=torch.float64).reshape(40, 10)  # 0 is none of them
+    torch.testing.assert_close(slopes(function, x), derivative(function, x.clone()))

@@ -49,6 +49,7 @@ class Finding:
         depth: how far from a root cause it is: 0 for a broken loop, larger for symptoms; the likeliest cause comes first.
         remedies: the best first.
         ended: the step at which it had passed away, None while it lasts.
+        confidence: how often such evidence is right, from 0 to 1: 1 for an invariant, less for a threshold.
     """
 
     code: str
@@ -63,6 +64,7 @@ class Finding:
     depth: int = 0
     remedies: tuple[Remedy, ...] = ()
     ended: int | None = None
+    confidence: float = 1.0
 
     @property
     def fingerprint(self) -> str:

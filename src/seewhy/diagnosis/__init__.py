@@ -1,9 +1,10 @@
 """Why a network learns or does not: watching anybody's training loop, and saying what is wrong with it.
 
-`watch(model, optimizer)` measures at chosen steps (`probes`), keeps what it measured as records (`records`), and lets checks (`checks`) judge
+`watch(model, optimizer)` measures at chosen steps (`probe`), keeps what it measured as records (`records`), and lets checks (`checks`) judge
 them. Nothing of the loop is patched, no attribute is added to anybody's module, and no bit of the training changes.
 """
 
+from seewhy.diagnosis.judging import Judged, rejudge
 from seewhy.diagnosis.watcher import Watch, watch
 
-__all__ = ["Watch", "watch"]
+__all__ = ["Judged", "Watch", "rejudge", "watch"]

@@ -38,8 +38,10 @@ class Hook:
         self._owner, self._method, self._first = weakref.ref(owner), method, first
 
     def __call__(self, *args: Any) -> None:
-        """Hand on what happened; within a graph that torch compiles or exports there is nothing to be seen."""
-        if torch.compiler.is_compiling():
+        """Hand on what happened; within what torch compiles, exports, traces or captures there is nothing to be seen."""
+        if torch.compiler.is_compiling() or torch._C._is_tracing():
+            return
+        if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():  # type: ignore[no-untyped-call]
             return
         owner = self._owner()
         if owner is not None:

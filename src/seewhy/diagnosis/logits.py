@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from seewhy.diagnosis.records import LogitsRecord
+from seewhy.diagnosis.records import BinaryRecord, LogitsRecord
 
 ROWS = 4096
 """Rows that are looked at, spread over all."""
@@ -28,16 +28,26 @@ FIT, HALF_FIT = 2e-3, 2e-2
 SURE = 1 - 1e-6
 """Probability from which a row may have no gradient because it is right, not because it is ignored."""
 
+BINARY_FIT = 1e-2
+"""Largest relative deviation of a binary cross-entropy's scale from output to output."""
+
+VERY = 0.9
+"""Probability above which a wrong prediction is a sure one."""
+
+COLUMNS = 8192
+"""Columns of the inputs that are compared with the labels."""
+
 SIMPLEX = 1e-3
 """How far the sum of probabilities may be from 1."""
 
 
-def read_logits(outputs: Tensor, gradient: Tensor) -> LogitsRecord | None:
+def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None) -> LogitsRecord | None:
     """Return what outputs and their gradient tell; None where the loss is no cross-entropy of them.
 
     Args:
         outputs: (N, K), (N, K, ...) or (N, ..., K), floating point.
         gradient: of the loss, of the same shape.
+        inputs: (N, ...), what the network got; None to leave out whether they tell the labels.
     """
     rows = _rows(outputs, gradient)
     if rows is None:
@@ -57,18 +67,81 @@ def read_logits(outputs: Tensor, gradient: Tensor) -> LogitsRecord | None:
     on_labels = log_p.gather(1, labels[:, None]).mean()
     loss = float(-(1 - smoothing) * on_labels - smoothing * log_p.mean())
     predicted = z.argmax(1)
+    right = predicted == labels
+    whole = inputs is not None and len(inputs) == len(z) == len(outputs)  # each row of the outputs is of one input
     return LogitsRecord(
         rows=len(z),
         classes=classes,
         loss=loss,
         entropy=float(-(shares * shares.log()).sum()),
-        accuracy=float((predicted == labels).float().mean()),
+        accuracy=float(right.float().mean()),
         smoothing=smoothing,
         scale=slope,
         labels=tuple(counts.tolist()),
         predicted=tuple(torch.bincount(predicted, minlength=classes).tolist()),
         probabilities=bool(((z >= 0).all()) & ((z.sum(1) - 1).abs() < SIMPLEX).all()),
         rows_differ=bool((z - z[0]).abs().max() > 1e-6 * z.abs().max()),
+        right=tuple(torch.bincount(labels[right], minlength=classes).tolist()),
+        sure_wrong=float(((p.amax(1) > VERY) & ~right).float().mean()),
+        leak=label_leak(inputs, labels) if whole and inputs is not None else None,
+    )
+
+
+@torch.no_grad()
+def label_leak(inputs: Tensor, labels: Tensor) -> tuple[int, float] | None:
+    """Return the column of the inputs that tells the label best, and how well.
+
+    Of a column x, 1 - (N - 1) / (N - K) * (variance within the classes) / (variance): epsilon squared (Kelley 1935), which is 0 on average
+    for a column that has nothing to do with the labels, and 1 for one that follows from them.
+
+    Args:
+        inputs: (N, ...), of which at most `COLUMNS` columns are looked at.
+        labels: (N).
+
+    Returns:
+        None where there are fewer than three rows a class.
+    """
+    x = inputs.detach().flatten(1)[:, :COLUMNS].to("cpu", torch.float32)
+    one_hot = torch.nn.functional.one_hot(labels).float()
+    one_hot = one_hot[:, one_hot.sum(0) > 0]
+    n, k = one_hot.shape
+    if n < 3 * k or k < 2:
+        return None
+    x = x - x.mean(0)
+    total = x.square().sum(0)
+    means = one_hot.T @ x / one_hot.sum(0)[:, None]
+    within = (total - (means.square() * one_hot.sum(0)[:, None]).sum(0)).clamp_min(0)
+    told = torch.where(total > 1e-12 * n, 1 - (n - 1) / (n - k) * within / total.clamp_min(1e-30), 0.0)
+    best = int(told.argmax())
+    return best, float(told[best])
+
+
+def read_binary(outputs: Tensor, gradient: Tensor) -> BinaryRecord | None:
+    """Return what outputs and their gradient tell of a binary cross-entropy; None where the loss is none.
+
+    For logits z, s = sigmoid(z) and targets y of 0 or 1 the gradient is c (s - y), c > 0: where it is positive y is 0, else 1, and then
+    g / (s - y) is c everywhere. It is looked for as the median.
+
+    Args:
+        outputs: of any shape, floating point.
+        gradient: of the loss, of the same shape.
+    """
+    stride = max(1, outputs.numel() // ROWS)
+    z, g = (t.detach().reshape(-1)[::stride].double().cpu() for t in (outputs, gradient))
+    s, y = torch.sigmoid(z), (g < 0).double()
+    sure = (s - y).abs() > 1e-4
+    if len(z) < 4 or not bool(sure.any()) or not bool(torch.isfinite(g).all()):
+        return None
+    scales = g[sure] / (s - y)[sure]
+    scale = scales.median()
+    if not scale > 0 or bool(((scales / scale - 1).abs() > BINARY_FIT).any()) or float(s[sure].std()) < 1e-6:
+        return None
+    chosen = torch.where(y > 0, s, 1 - s)
+    return BinaryRecord(
+        loss=float(torch.nn.functional.softplus(torch.where(y > 0, -z, z)).mean()),
+        positive=float(y.mean()),
+        accuracy=float((chosen > 0.5).float().mean()),
+        confidence=float(chosen.mean()),
     )
 
 

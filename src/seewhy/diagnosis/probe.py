@@ -1,16 +1,15 @@
 """One probed step: what the network's layers, activations and gradients are, measured while the loop goes on as always.
 
 During the forward pass of a probed step a `TorchFunctionMode` sees every call of torch's functions, whether a module makes it or the user's own
-`forward`: linear maps and convolutions, whose outputs get a tensor hook for the gradient, and activation functions, of whose inputs the units'
-states are known. Hooks on the modules, gone after the pass, say whose call it is. Steps that are not probed cost nothing of this.
-
-Statistics are of at most `EXAMPLES` examples and `ENTRIES` values of a layer.
+`forward`: linear maps, convolutions and recurrent layers, whose outputs get a tensor hook for the gradient; activation functions, of whose
+inputs the units' states are known; dropout, batch norm, softmax, and noise that is scaled and moved (a latent variable). Hooks on the modules,
+gone after the pass, say whose call it is. Steps that are not probed cost nothing of this.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -20,16 +19,22 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 
 from seewhy.diagnosis.hooks import Hook, Owner
-from seewhy.diagnosis.records import ActivationRecord, InputRecord, LayerRecord
-from seewhy.nn.saturation import DEAD, SATURATED, SATURATED_SHARE, derivative
+from seewhy.diagnosis.outputs import Output
+from seewhy.diagnosis.records import ActivationRecord, InputRecord, LatentRecord, LayerRecord
+from seewhy.diagnosis.values import EXAMPLES, input_record, moments, rank_and_similarity, sampled, slopes
+from seewhy.nn.saturation import DEAD, SATURATED, SATURATED_SHARE
 
-EXAMPLES = 128
 POSITIONS = 64
-ENTRIES = 1 << 15
 
+ACTIVE = 0.01
+"""Variance over the rows above which a latent dimension's mean is active (Burda et al. 2016, 1509.00519)."""
+
+RECURRENT: frozenset[Callable[..., Any]] = frozenset((torch.gru, torch.lstm, torch.rnn_tanh, torch.rnn_relu))
+ATTENTION = F.multi_head_attention_forward
 LINEAR: frozenset[Callable[..., Any]] = frozenset(
     (
         F.linear,
+        F.bilinear,
         torch.conv1d,
         torch.conv2d,
         torch.conv3d,
@@ -38,6 +43,10 @@ LINEAR: frozenset[Callable[..., Any]] = frozenset(
         torch.conv_transpose3d,
     )
 )
+PRODUCTS: frozenset[Callable[..., Any]] = frozenset(
+    (torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm, torch.addmm, torch.einsum, F.embedding)
+)
+"""Linear maps where one operand is a parameter."""
 
 ACTIVATIONS: dict[Callable[..., Any], str] = {
     **dict.fromkeys((F.relu, torch.relu, Tensor.relu, F.relu_, torch.relu_, Tensor.relu_), "relu"),
@@ -49,8 +58,21 @@ ACTIVATIONS: dict[Callable[..., Any], str] = {
 }
 """Activation functions whose derivative says what a unit can learn, by torch's functions."""
 
+DROPOUTS: frozenset[Callable[..., Any]] = frozenset(
+    (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
+)
+SOFTMAXES: frozenset[Callable[..., Any]] = frozenset(
+    (F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax)
+)
+NOISE: frozenset[Callable[..., Any]] = frozenset((torch.randn_like, torch.randn, torch.normal, Tensor.normal_))
+TIMES: frozenset[Callable[..., Any]] = frozenset((torch.mul, Tensor.mul, Tensor.mul_, Tensor.__mul__, Tensor.__rmul__))
+PLUS: frozenset[Callable[..., Any]] = frozenset((torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__radd__))
+
 SLOPES = {"relu": 1.0, "tanh": 1.0, "sigmoid": 0.25, "elu": 1.0, "gelu": 1.13, "silu": 1.1}
 """The largest derivative of each."""
+
+PASSES = 32
+"""Passes of one step whose inputs are looked at."""
 
 WINDOW = 1000
 """Examples and positions over which a unit must have been silent."""
@@ -86,29 +108,50 @@ class Probe(TorchFunctionMode):
         module: the network.
         names: the path of each of its modules.
         memory: of the units.
+        diverse: whether to measure how much inputs and outputs differ from row to row.
     """
 
-    def __init__(self, owner: Owner, module: nn.Module, names: dict[nn.Module, str], memory: UnitMemory) -> None:
+    def __init__(
+        self, owner: Owner, module: nn.Module, names: dict[nn.Module, str], memory: UnitMemory, *, diverse: bool
+    ) -> None:
         super().__init__()
         self._owner = weakref.ref(owner)  # whom the loop has let go of is not kept by what it still computes
-        self.module, self.names, self.memory = module, names, memory
-        self.layers: list[tuple[str, float, float]] = []
+        self.module, self.names, self.memory, self.diverse = module, names, memory, diverse
+        self.layers: list[dict[str, Any]] = []
         self.gradients: dict[int, float] = {}
         self.activations: list[ActivationRecord] = []
         self.inputs: InputRecord | None = None
-        self.outputs: list[tuple[Tensor, list[Tensor]]] = []
+        self.given: Tensor | None = None
+        self.seen: list[tuple[float, float]] = []
+        self.outputs: list[Output] = []
+        self.latent: LatentRecord | None = None
+        self.dropout = 0.0
+        self.normalised_rows: int | None = None
+        self.batch_softmax = self.batch_sequence = ""
         self.bad = ""
+        self._noise: list[Tensor] = []
+        self._scaled: list[tuple[Tensor, Tensor]] = []
         self._stack: list[str] = []
         self._calls: dict[str, int] = {}
         self._handles: list[Any] = []
         self.sees = self.blind = self.inside = False
         self.tensor_handles: list[Any] = []
 
-    def begin(self, values: tuple[object, ...]) -> None:
-        """Look at the inputs, and begin to see what is called."""
-        self.inputs = next((record for value in values if (record := input_record(value)) is not None), None)
+    def pass_begins(self, values: tuple[object, ...]) -> None:
+        """Look at the inputs of a pass, the first one or another of the same step."""
+        record = next((r for value in values if (r := input_record(value, diverse=self.diverse)) is not None), None)
+        if record is not None and len(self.seen) < PASSES:
+            self.seen.append((record.spread, record.nearest))
+        if self.inputs is None:
+            self.inputs = record
+            self.given = next((value.detach() for value in values if isinstance(value, Tensor)), None)
+
+    def begin(self) -> None:
+        """Begin to see what is called."""
         owner = self._owner()
         assert owner is not None, "the watch calls"
+        if any(_takes_fast_path(module) for module in self.names):
+            return
         enter = Hook(owner, lambda _, *args: self._enter(*args))
         leave = Hook(owner, lambda _, *args: self._leave(*args))
         for module in self.names:
@@ -125,7 +168,7 @@ class Probe(TorchFunctionMode):
             _leave_mode(self)
         for handle in self._handles:
             handle.remove()
-        self._handles = []
+        self._handles, self._noise, self._scaled = [], [], []
 
     def forget(self) -> None:
         """Take away the hooks on tensors too; what was measured stays."""
@@ -135,7 +178,7 @@ class Probe(TorchFunctionMode):
         self.tensor_handles = []
 
     def _enter(self, module: nn.Module, _: object) -> None:
-        self._stack.append(self.names[module])
+        self._stack.append(self.names.get(module, ""))  # one that came to be within the pass has no name
 
     def _leave(self, *_: object) -> None:
         if self._stack:
@@ -143,16 +186,17 @@ class Probe(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        function = ACTIVATIONS.get(func)
-        if function is not None and args and isinstance(args[0], Tensor):
-            self._guarded(self._see_activation, function, args[0])
+        if func in ACTIVATIONS:
+            self._guarded(self._see_activation, ACTIVATIONS[func], args)
+        elif func in SEEN_BEFORE:
+            self._guarded(SEEN_BEFORE[func], self, func, args, kwargs)
         result = func(*args, **kwargs)
-        if func in LINEAR and isinstance(result, Tensor) and result.is_floating_point() and result.numel():
-            self._guarded(self._see_layer, result)
+        if func in SEEN_AFTER:
+            self._guarded(SEEN_AFTER[func], self, func, args, result)
         return result
 
     def _guarded(self, see: Callable[..., None], *args: Any) -> None:
-        if not self.sees or self.blind:
+        if not self.sees or self.blind or torch.compiler.is_compiling():
             return
         self.inside = True
         try:
@@ -173,8 +217,9 @@ class Probe(TorchFunctionMode):
         return key if count == 1 else f"{key} {count}"
 
     @torch.no_grad()
-    def _see_activation(self, function: str, x: Tensor) -> None:
-        if x.dim() < 2 or not x.is_floating_point() or not x.numel():
+    def _see_activation(self, function: str, args: tuple[Any, ...]) -> None:
+        x = args[0] if args else None
+        if not isinstance(x, Tensor) or x.dim() < 2 or not x.is_floating_point() or not x.numel():
             return
         rows = x.detach()[:EXAMPLES]
         if x.dim() > 3 or (x.dim() == 3 and function == "relu" and x.shape[1] > x.shape[2]):
@@ -182,39 +227,143 @@ class Probe(TorchFunctionMode):
             rows = rows[..., :: max(1, rows.shape[2] // POSITIONS)]
         elif x.dim() == 3:  # (N, T, D): the units are last
             rows = rows[:, :: max(1, x.shape[1] // POSITIONS)].movedim(-1, 1)
-        slopes = derivative(function, rows.float().clone()).abs().transpose(0, 1).flatten(1) / SLOPES[function]
-        active = (slopes >= DEAD).any(1).cpu()
-        saturated = float(((slopes < SATURATED).float().mean(1) >= SATURATED_SHARE).float().mean())
+        rows = rows.float()
+        size = slopes(function, rows).abs().transpose(0, 1).flatten(1) / SLOPES[function]
+        active = (size >= DEAD).any(1).cpu()
+        saturated = float(((size < SATURATED).float().mean(1) >= SATURATED_SHARE).float().mean())
         name = self._name(f"({function})")
-        silent, samples = self.memory.update(name, active, slopes.shape[1])
-        self.activations.append(ActivationRecord(name, function, len(active), silent, saturated, samples))
+        silent, samples = self.memory.update(name, active, size.shape[1])
+        mean, std = moments(rows)
+        some = rows.reshape(-1)[:: max(1, rows.numel() // 2048)]
+        low, median, high = torch.quantile(some, QUANTILES.to(some.device)).tolist()
+        self.activations.append(
+            ActivationRecord(name, function, len(active), silent, saturated, samples, mean, std, low, median, high)
+        )
 
-    def _see_layer(self, y: Tensor) -> None:
+    def _see_dropout(self, _: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        p = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
+        if kwargs.get("training", args[2] if len(args) > 2 else True):
+            self.dropout = max(self.dropout, float(p))
+
+    def _see_norm(self, _: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        if kwargs.get("training", args[5] if len(args) > 5 else False):
+            rows = len(args[0])
+            self.normalised_rows = rows if self.normalised_rows is None else min(self.normalised_rows, rows)
+
+    def _see_softmax(self, _: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        x, axis = args[0], kwargs.get("dim", args[1] if len(args) > 1 else None)
+        if isinstance(axis, int) and x.dim() > 1 and axis % x.dim() == 0 and self._is_batch(x):
+            self.batch_softmax = self.batch_softmax or self._name("(softmax)")
+
+    def _is_batch(self, x: Tensor) -> bool:
+        """Whether the first axis of a tensor is that of the batch, and no other can be."""
+        rows = self.inputs.rows if self.inputs is not None else 0
+        return rows > 1 and x.shape[0] == rows and rows not in x.shape[1:]
+
+    def _see_noise(self, _: object, __: object, result: Any) -> None:
+        if isinstance(result, Tensor) and result.dim() > 1:
+            self._noise.append(result)
+
+    def _see_product(self, _: object, args: tuple[Any, ...], result: Any) -> None:
+        if not self._noise or len(args) < 2:
+            return
+        for noise, other in (args[:2], args[1::-1]):
+            if isinstance(other, Tensor) and any(noise is one for one in self._noise):
+                self._scaled.append((result, other))
+
+    @torch.no_grad()
+    def _see_sum(self, _: object, args: tuple[Any, ...], __: object) -> None:
+        if not self._scaled or len(args) < 2 or self.latent is not None:
+            return
+        for product, mean in (args[:2], args[1::-1]):
+            std = next((std for made, std in self._scaled if made is product), None)
+            if std is None or not isinstance(mean, Tensor) or mean.shape != std.shape or mean.dim() < 2:
+                continue
+            m, s = (part.detach().flatten(1).float() for part in (mean, std))
+            kl = 0.5 * (m.square() + s.square() - 1) - s.clamp_min(1e-12).log()
+            active = int((m.var(0) > ACTIVE).sum()) if len(m) > 1 else m.shape[1]
+            self.latent = LatentRecord(tuple(kl.mean(0).tolist()), active)
+
+    def _see_layer(self, func: Any, args: tuple[Any, ...], result: Any) -> None:
+        if func in PRODUCTS and not any(isinstance(arg, nn.Parameter) for arg in args):
+            return
+        y = result[0] if isinstance(result, tuple) else result
+        if not isinstance(y, Tensor) or not y.is_floating_point() or not y.numel():
+            return
+        name = self._name()
+        if func in RECURRENT or func is ATTENTION:
+            self._see_order(func, args, name)
+        if not self.layers:
+            self._see_entrance(args[0])
         mean, std = moments(y)
-        place, name = len(self.layers), self._name()
-        self.layers.append((name, mean, std))
+        rank, similarity = rank_and_similarity(y) if y.dim() > 1 else (None, None)
+        place = len(self.layers)
+        units = y.shape[1] if func not in RECURRENT and y.dim() == 4 else y.shape[-1]
+        self.layers.append(
+            {"layer": name, "mean": mean, "std": std, "wanted": y.requires_grad, "units": units}
+            | {"rank": rank, "similarity": similarity}
+        )
         if not self.bad and not (mean == mean and abs(mean) != float("inf")):
             self.bad = name
-        if y.requires_grad and (owner := self._owner()) is not None:
+        if y.requires_grad and not (y.is_leaf or y.grad_fn is None) and (owner := self._owner()) is not None:
             hook = Hook(owner, lambda _, gradient: self._see_gradient(place, gradient))
             self.tensor_handles.append(y.register_hook(hook))  # type: ignore[no-untyped-call]
 
+    def _see_entrance(self, x: object) -> None:
+        """See what the network made of its inputs before its first layer, such as numbers of bytes."""
+        given = self.given
+        if not isinstance(x, Tensor) or given is None or x.numel() != given.numel() or len(x) != len(given):
+            return
+        record = input_record(x, diverse=self.diverse)
+        known = self.inputs
+        if record is not None and (known is None or (record.low, record.high) != (known.low, known.high)):
+            self.inputs = record
+
+    def _see_order(self, func: Any, args: tuple[Any, ...], name: str) -> None:
+        """See whether a recurrent or attentive layer takes the batch for its sequence."""
+        first = args[-1] is False if func in RECURRENT else True  # attention has its sequence first here
+        if first and isinstance(args[0], Tensor) and args[0].dim() == 3 and self._is_batch(args[0]):
+            self.batch_sequence = self.batch_sequence or name
+
+    @torch.no_grad()
     def _see_gradient(self, place: int, gradient: Tensor) -> None:
         self.gradients[place] = float(sampled(gradient).float().square().mean().sqrt())
 
     def layer_records(self) -> tuple[LayerRecord, ...]:
         """Return the layers with the gradients that have arrived."""
         return tuple(
-            LayerRecord(name, mean, std, self.gradients.get(place))
-            for place, (name, mean, std) in enumerate(self.layers)
+            LayerRecord(**layer, gradient=self.gradients.get(place)) for place, layer in enumerate(self.layers)
         )
+
+
+QUANTILES = torch.tensor((0.05, 0.5, 0.95))
+
+SEEN_BEFORE: dict[Callable[..., Any], Callable[..., None]] = {
+    **dict.fromkeys(DROPOUTS, Probe._see_dropout),
+    **dict.fromkeys(SOFTMAXES, Probe._see_softmax),
+    F.batch_norm: Probe._see_norm,
+}
+SEEN_AFTER: dict[Callable[..., Any], Callable[..., None]] = {
+    **dict.fromkeys((*LINEAR, *PRODUCTS, *RECURRENT, ATTENTION), Probe._see_layer),
+    **dict.fromkeys(NOISE, Probe._see_noise),
+    **dict.fromkeys(TIMES, Probe._see_product),
+    **dict.fromkeys(PLUS, Probe._see_sum),
+}
+
+
+def _takes_fast_path(module: nn.Module) -> bool:
+    """Whether torch may compute a module in one kernel, which it gives up, and rounds otherwise, where it is looked into."""
+    return (
+        isinstance(module, (nn.MultiheadAttention, nn.TransformerEncoderLayer))
+        and not module.training
+        and not any(p.requires_grad for p in module.parameters())
+    )
 
 
 def _leave_mode(mode: TorchFunctionMode) -> None:
     """Take a mode off the stack, wherever it lies: an interrupted pass may have left others above it."""
-    above = []
-    stack = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
-    if mode not in stack:
+    above: list[TorchFunctionMode] = []
+    if not any(one is mode for one in _get_current_function_mode_stack()):  # type: ignore[no-untyped-call]
         return
     while (last := _pop_mode()) is not mode:  # type: ignore[no-untyped-call]
         above.append(last)
@@ -224,43 +373,3 @@ def _leave_mode(mode: TorchFunctionMode) -> None:
 
 def _same(x: Tensor) -> Tensor:
     return x
-
-
-def sampled(x: Tensor) -> Tensor:
-    """Return at most `ENTRIES` values of a tensor, spread over it, flat."""
-    flat = dense(x)
-    return flat[:: max(1, flat.numel() // ENTRIES)]
-
-
-def dense(x: Tensor) -> Tensor:
-    """Return a tensor's values flat, in the order of its memory where it has no holes, so that nothing is copied."""
-    x = x.detach()
-    if x.is_contiguous():
-        return x.view(-1)
-    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
-        return x.permute(0, 2, 3, 1).view(-1)
-    return x.reshape(-1)
-
-
-@torch.no_grad()
-def moments(x: Tensor) -> tuple[float, float]:
-    """Return mean and standard deviation of a sample of a tensor's values."""
-    values = sampled(x).float()
-    std, mean = torch.std_mean(values, correction=0)
-    return float(mean), float(std)
-
-
-@torch.no_grad()
-def input_record(value: object) -> InputRecord | None:
-    """Return what an input looks like; None where it is no batch of floating-point values."""
-    if not isinstance(value, Tensor) or not value.is_floating_point() or value.dim() < 2 or not value.numel():
-        return None
-    x = value.detach()[:EXAMPLES].float()
-    if x.dim() == 4:
-        std, mean = torch.std_mean(x, (0, 2, 3), correction=0)
-    else:
-        std, mean = (part[None] for part in torch.std_mean(x, correction=0))
-    differ = len(x) > 1 and bool((x[1:] != x[:-1]).any())
-    return InputRecord(
-        len(value), tuple(mean.tolist()), tuple(std.tolist()), float(x.min()), float(x.max()), rows_differ=differ
-    )

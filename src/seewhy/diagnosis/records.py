@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any
 
 FIRST, LAST = 12, 48
 """Records that are kept from the start, and of the latest probes: memory does not grow with the steps."""
 
+TOLD = 1000
+"""Values of each name that the user tells that are kept, the latest."""
+
 
 @dataclass(frozen=True)
 class InputRecord:
-    """The first floating-point input of the network.
+    """What enters the first linear map of the network, or the network itself where there is none.
 
     Attributes:
         rows: of the batch.
         mean, std: by channel (axis 1) of images, over everything else.
         low, high: the least and the greatest value.
         rows_differ: whether the rows of the batch differ from one another.
+        duplicates: share of the rows that equal an earlier one.
+        spread: deviation over the rows, the root mean square over the positions: how much the rows differ.
+        nearest: median distance of a row to the nearest other one, as a share of the rows' root mean square distance.
     """
 
     rows: int
@@ -26,6 +36,9 @@ class InputRecord:
     low: float
     high: float
     rows_differ: bool
+    duplicates: float = 0.0
+    spread: float = 0.0
+    nearest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,8 @@ class ActivationRecord:
         silent: share of units that have not once been active in the last probes.
         saturated: share of units that are saturated at 95% of the examples.
         samples: examples and positions seen of each unit in the last probes.
+        mean, std: of the pre-activations.
+        low, median, high: their 5th, 50th and 95th percentile.
     """
 
     layer: str
@@ -47,22 +62,36 @@ class ActivationRecord:
     silent: float
     saturated: float
     samples: int
+    mean: float = math.nan
+    std: float = math.nan
+    low: float = math.nan
+    median: float = math.nan
+    high: float = math.nan
 
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """The output of a linear or convolutional layer.
+    """The output of a linear or convolutional layer, or of a recurrent one.
 
     Attributes:
         layer: by module path.
         mean, std: of its outputs.
         gradient: root mean square of the gradient that arrives there; None where none does.
+        wanted: whether the output asks for a gradient.
+        units: of the output.
+        rank: effective rank of the outputs of the batch's examples (exponential of the entropy of the singular values' shares,
+            Roy & Vetterli 2007), as a share of the largest possible; None where it was not measured.
+        similarity: mean cosine of the outputs of two examples; None where it was not measured.
     """
 
     layer: str
     mean: float
     std: float
     gradient: float | None
+    wanted: bool = True
+    units: int = 0
+    rank: float | None = None
+    similarity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +105,12 @@ class ParameterRecord:
         update: norm of what the step changed of them, divided by `weight`; None without a step.
         moved: whether the step changed any of the sampled entries; None without a step.
         held: whether a watched optimiser holds it.
+        shrinks: cosine of the change and minus the weights: 1 where the step does nothing but shrink them; None without a step.
+        alike: whether all units of a weight matrix have the same weights.
+        agreement: mean over the units of |sum| / sum of |.| of a unit's weight gradients: 1 where all weights of a unit can only rise
+            or fall together; None where there is no gradient or no matrix.
+        size: entries.
+        matrix: whether it has two axes or more.
     """
 
     name: str
@@ -84,6 +119,11 @@ class ParameterRecord:
     update: float | None
     moved: bool | None
     held: bool
+    shrinks: float | None = None
+    alike: bool = False
+    agreement: float | None = None
+    size: int = 0
+    matrix: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +140,10 @@ class LogitsRecord:
         labels, predicted: rows by class.
         probabilities: whether the outputs are probabilities already, before the loss takes their softmax.
         rows_differ: whether the outputs of the rows differ.
+        right: rows by class whose label has the largest output.
+        sure_wrong: share of the rows in which a class that is not the label has a probability above 0.9.
+        leak: the input's column that tells the label best, and the share of its variance between the classes; None where it was not
+            measured.
     """
 
     rows: int
@@ -113,6 +157,73 @@ class LogitsRecord:
     predicted: tuple[int, ...]
     probabilities: bool
     rows_differ: bool
+    right: tuple[int, ...] = ()
+    sure_wrong: float = 0.0
+    leak: tuple[int, float] | None = None
+
+
+@dataclass(frozen=True)
+class BinaryRecord:
+    """What the gradient at the outputs tells of a binary cross-entropy loss.
+
+    Attributes:
+        loss: nats, the mean over the outputs.
+        positive: share of targets that are 1.
+        accuracy: share of the outputs whose sign is that of the target.
+        confidence: mean probability of the target.
+    """
+
+    loss: float
+    positive: float
+    accuracy: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class OutputRecord:
+    """One floating-point output of the network at which a gradient arrived.
+
+    Attributes:
+        rows, columns: of the output.
+        function: that made it, such as "relu" or "softmax"; "" for others.
+        axis: of a softmax; None for others.
+        gradient: root mean square of what arrived.
+        std: of its values.
+        spread, nearest: of its rows, as in `InputRecord`.
+        rows_differ: whether its rows differ.
+        slope, centre: of the straight line gradient = slope (output - centre), where the output has one column and all rows lie on it.
+        negative: share of the outputs that the gradient wants below 0.
+        binary: None where the loss is no binary cross-entropy.
+        value: of a scalar that begins the backward pass: the loss itself.
+    """
+
+    rows: int
+    columns: int
+    function: str
+    axis: int | None
+    gradient: float
+    std: float
+    spread: float = 0.0
+    nearest: float = 0.0
+    rows_differ: bool = True
+    slope: float | None = None
+    centre: float | None = None
+    negative: float = 0.0
+    binary: BinaryRecord | None = None
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class LatentRecord:
+    """A latent variable that is drawn as mean + deviation x noise.
+
+    Attributes:
+        kl: of each dimension to a standard normal, nats, the mean over the rows.
+        active: dimensions whose mean varies over the rows by more than 0.01 (Burda et al. 2016).
+    """
+
+    kl: tuple[float, ...]
+    active: int
 
 
 @dataclass(frozen=True)
@@ -125,6 +236,20 @@ class ProbeRecord:
         lr: of the optimiser's first group.
         inputs, logits: None where there are none of the kind.
         layers, activations, parameters: in the order of the computation.
+        outputs: those at which a gradient arrived.
+        weight_decay: the largest of the optimiser's groups.
+        latent: None where nothing is drawn.
+        seen: spreads of the inputs of every pass of the step: (spread, nearest).
+        dropout: the largest probability of any dropout.
+        normalised_rows: the fewest rows that batch norm took statistics of; None without.
+        batch_softmax: where a softmax over the batch was taken, "" if nowhere.
+        batch_sequence: which recurrent or attentive layer takes the batch for its sequence, "" if none.
+        linear: whether nothing but linear maps was found between inputs and outputs; None where it was not looked at.
+        frozen: names of frozen weight matrices that are still as torch draws them.
+        frozen_share: of the parameters' entries.
+        alignment: cosine of the gradient at the last probe and at the step after it.
+        overshoot: slope along the last probe's step at its end divided by that at its start: 1 for a tiny step, 0 where it reaches the
+            minimum along its way, below -1 where it climbs higher than it came from (for a parabola).
     """
 
     step: int
@@ -135,6 +260,29 @@ class ProbeRecord:
     layers: tuple[LayerRecord, ...] = ()
     activations: tuple[ActivationRecord, ...] = ()
     parameters: tuple[ParameterRecord, ...] = ()
+    outputs: tuple[OutputRecord, ...] = ()
+    weight_decay: float = 0.0
+    latent: LatentRecord | None = None
+    seen: tuple[tuple[float, float], ...] = ()
+    dropout: float = 0.0
+    normalised_rows: int | None = None
+    batch_softmax: str = ""
+    batch_sequence: str = ""
+    linear: bool | None = None
+    frozen: tuple[str, ...] = ()
+    frozen_share: float = 0.0
+    alignment: float | None = None
+    overshoot: float | None = None
+
+    @property
+    def loss(self) -> float | None:
+        """The loss, where the gradients at the outputs tell it."""
+        if self.logits is not None:
+            return self.logits.loss
+        for output in self.outputs:
+            if output.value is not None:
+                return output.value
+        return next((output.binary.loss for output in self.outputs if output.binary is not None), None)
 
 
 @dataclass
@@ -151,6 +299,7 @@ class LoopRecord:
         evaluations: other forward passes without gradients.
         closure: whether the optimiser evaluates the loss itself.
         mode_matters: whether the network has dropout or batch norm.
+        backwards: backward passes since the last step, as far as they are counted.
     """
 
     step: int = 0
@@ -162,6 +311,59 @@ class LoopRecord:
     evaluations: int = 0
     closure: bool = False
     mode_matters: bool = False
+    backwards: int = 0
+
+
+Told = dict[str, list[tuple[int, float]]]
+"""What the user told, by name: (step, value) pairs."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one probe adds to a network's history: a line of its journal.
+
+    Attributes:
+        network: its name.
+        alone: whether no other network is watched in the same loop.
+        loop: what was counted by then.
+        record: what was measured.
+        told: what the user told since the entry before.
+    """
+
+    network: str
+    alone: bool
+    loop: LoopRecord
+    record: ProbeRecord
+    told: Told = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as JSON values: numbers to six digits, those that are not finite as texts."""
+        value = plain(asdict(self))
+        assert isinstance(value, dict)
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Entry:
+        """Return an entry from its JSON."""
+        entry = _reader().validate_python(value)
+        assert isinstance(entry, Entry)
+        return entry
+
+
+@cache
+def _reader() -> Any:
+    from pydantic import TypeAdapter  # here, for who only watches a loop needs no files
+
+    return TypeAdapter(Entry)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: floats to six digits, those that are not finite as texts."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 @dataclass
@@ -189,6 +391,10 @@ class History:
         if len(self.first) < FIRST:
             self.first.append(record)
         self.latest.append(record)
+
+    def tell(self, name: str, step: int, value: float) -> None:
+        """Keep what the user tells."""
+        self.observed.setdefault(name, deque(maxlen=TOLD)).append((step, value))
 
     @property
     def records(self) -> list[ProbeRecord]:

@@ -5,14 +5,12 @@ Findings are told as events as they are confirmed, and stand in findings.json wh
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from seewhy.core.files import write_json
 from seewhy.core.findings import Finding
 from seewhy.diagnosis import Watch, watch
+from seewhy.diagnosis.records import plain
 from seewhy.training.events import Emit, Evaluated, Event, Found, RunEnded, RunStarted
 
 FILE = "findings.json"
@@ -52,12 +50,3 @@ class Watching:
             "checks": [vars(check) for check in why.checks],
         }
         write_json(self._folder / FILE, found)
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it: numbers that are not finite as texts."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {name: plain(item) for name, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value

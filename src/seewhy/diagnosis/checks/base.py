@@ -170,3 +170,10 @@ def outcomes(judges: Sequence[Judge]) -> list[CheckOutcome]:
         min((judge.outcome(check) for judge in judges), key=lambda outcome: rank[outcome.status])
         for check in judges[0].checks
     ]
+
+
+def ranked(judges: Sequence[Judge]) -> list[Finding]:
+    """Return what lasts over several networks, the likeliest cause first, without what follows from it."""
+    found = [finding for judge in judges for finding in judge.causes]
+    rank = {"critical": 0, "warning": 1, "note": 2}
+    return sorted(found, key=lambda finding: (finding.depth, rank[finding.severity], finding.step))

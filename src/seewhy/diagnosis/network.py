@@ -1,0 +1,257 @@
+"""One watched network: what it is made of, and what is known of it so far."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.optim import Optimizer
+
+from seewhy.diagnosis import outputs
+from seewhy.diagnosis.checks import CHECKS, Judge
+from seewhy.diagnosis.parameters import (
+    agreements,
+    gradient_norms,
+    gradient_sample,
+    parameter_records,
+    sample,
+    untouched,
+)
+from seewhy.diagnosis.probe import Probe, UnitMemory
+from seewhy.diagnosis.records import Entry, History, ProbeRecord
+
+DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)
+EVERY = 50
+SECONDS = 60.0
+"""After which a probe comes even if there were fewer steps."""
+
+SHARE = 0.01
+"""Of the time, which probes may take after the dense ones."""
+
+
+class Network:
+    """One watched network, with what is known of it so far."""
+
+    def __init__(self, name: str, module: nn.Module, optimizers: list[Optimizer], *, alone: bool) -> None:
+        self.module, self.optimizers = module, optimizers
+        self.refresh()
+        self.history = History(name, alone=alone)
+        self.history.loop.mode_matters = any(mode_matters(part) for part in module.modules())
+        self.memory = UnitMemory()
+        self.judge = Judge(CHECKS)
+        self.probe: Probe | None = None
+        self.due = True
+        self.stale: list[bool] = []
+        self.before: Tensor | None = None
+        self.graded: dict[str, float] = {}
+        self.agreement: dict[str, float] = {}
+        self.path: tuple[Tensor, Tensor] | None = None
+        self.bend: tuple[float, float] | None = None
+        self.told: dict[str, list[tuple[int, float]]] = {}
+        self.eval_forward = False
+        self.handles: list[Any] = []  # of the hooks that only some steps need
+        self.output_handles: deque[Any] = deque()
+        self.cost = self.each = 0.0
+        self.since = time.perf_counter()
+
+    def forget(self) -> None:
+        """Take away the hooks on outputs."""
+        for handle in self.output_handles:
+            handle.remove()
+        self.output_handles.clear()
+
+    def disarm(self) -> None:
+        """Take away the hooks that only some steps need."""
+        for handle in self.handles:
+            handle.remove()
+        self.handles = []
+
+    def refresh(self) -> None:
+        """Look anew at what the network is made of, which the user may have changed."""
+        self.names = {part: path for path, part in self.module.named_modules()}
+        every = list(self.module.named_parameters())
+        self.parameters = [
+            (path, p) for path, p in every if p.requires_grad and (p.is_floating_point() or p.is_complex())
+        ]
+        total = sum(_size(p) for _, p in every)
+        self.frozen_share = 1 - sum(_size(p) for _, p in self.parameters) / total if total else 0.0
+        # What is compiled runs as it was traced, and what is on meta has no values.
+        compiled = any(
+            type(part).__name__ == "OptimizedModule" or part._compiled_call_impl is not None for part in self.names
+        )
+        self.measurable = not compiled and not any(p.is_meta for _, p in self.parameters)
+
+    def held(self) -> set[int]:
+        """Return the identities of the parameters that the watched optimisers hold."""
+        return {id(p) for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]}
+
+    def held_parameters(self) -> list[Tensor]:
+        """Return the network's parameters that the watched optimisers hold, which `zero_grad` clears."""
+        held = self.held()
+        return [p for _, p in self.parameters if id(p) in held]
+
+    def is_due(self) -> bool:
+        """Whether the next step is probed."""
+        coming = self.history.loop.step + 1
+        if coming <= DENSE[-1]:
+            return coming in DENSE
+        last, idle = self.history.latest[-1].step if self.history.latest else 0, time.perf_counter() - self.since
+        return (coming - last >= EVERY or idle >= SECONDS) and idle >= self.each / SHARE
+
+    def before_step(self, *, closure: bool) -> None:
+        """Measure at a probed step what the step will change; with a closure the gradients come within it."""
+        self.before = sample(self.parameters)
+        if not closure:
+            self.measure_gradients()
+
+    def measure_gradients(self) -> None:
+        """Measure the gradients that are there."""
+        self.graded = gradient_norms(self.parameters)
+        self.agreement = agreements(self.parameters)
+
+    def after_step(self) -> None:
+        """Keep the way that a probed step went, to be compared with the gradient at its end."""
+        gradient = gradient_sample(self.parameters)
+        after = sample(self.parameters)
+        self.path = None
+        if self.before is not None and after is not None and gradient is not None and len(after) == len(self.before):
+            self.path = (after - self.before, gradient)
+
+    def look_back(self) -> None:
+        """Compare the gradient at the end of the last probe's step with the one at its start."""
+        if self.path is None:
+            return
+        way, start = self.path
+        self.path = None
+        end = gradient_sample(self.parameters)
+        if end is None or len(end) != len(start):
+            return
+        slope, size = float(start @ way), float(start.norm() * end.norm())
+        if slope < 0 and size > 0:
+            self.bend = (float(start @ end) / size, float(end @ way) / slope)
+
+    def record(self, optimizer: Optimizer) -> ProbeRecord:
+        """Put together what the probe of this step has measured."""
+        probe = self.probe
+        assert probe is not None
+        step = self.history.loop.step
+        logits, found = outputs.read(probe.outputs, diverse=probe.diverse)
+        parameters = parameter_records(self.parameters, self.held(), self.graded, self.agreement, self.before)
+        bend, self.bend = self.bend, None
+        lr = optimizer.param_groups[0].get("lr")
+        return ProbeRecord(
+            step=step,
+            bad=_first_bad(probe, self.graded, parameters),
+            lr=None if lr is None else float(lr),
+            inputs=probe.inputs,
+            logits=logits,
+            layers=probe.layer_records(),
+            activations=tuple(probe.activations),
+            parameters=parameters,
+            outputs=found,
+            weight_decay=max(float(group.get("weight_decay") or 0) for group in optimizer.param_groups),
+            latent=probe.latent,
+            seen=tuple(probe.seen),
+            dropout=probe.dropout,
+            normalised_rows=probe.normalised_rows,
+            batch_softmax=probe.batch_softmax,
+            batch_sequence=probe.batch_sequence,
+            linear=probe.outputs[0].linear if probe.outputs else None,
+            frozen=untouched(self.module) if step <= DENSE[2] else (),
+            frozen_share=self.frozen_share,
+            alignment=None if bend is None else bend[0],
+            overshoot=None if bend is None else bend[1],
+        )
+
+    def entry(self, record: ProbeRecord) -> Entry:
+        """Return a line of the journal."""
+        told, self.told = self.told, {}
+        history = self.history
+        return Entry(history.network, history.alone, _copy(history.loop), record, told)
+
+    def replay(self, entry: Entry) -> None:
+        """Go on from what an earlier part of the same loop has recorded."""
+        history = self.history
+        for name, values in entry.told.items():
+            for step, value in values:
+                history.tell(name, step, value)
+        history.loop = _copy(entry.loop)
+        history.add(entry.record)
+        self.judge.judge(history)
+        self.due = self.is_due()
+
+
+def _copy(loop: Any) -> Any:
+    return type(loop)(**vars(loop))
+
+
+def _size(p: Tensor) -> int:
+    return 0 if isinstance(p, nn.parameter.UninitializedParameter) else p.numel()
+
+
+def _first_bad(probe: Probe, graded: dict[str, float], parameters: Iterable[Any]) -> str:
+    """Return what is not finite, the first in the order of the computation, "" if all is."""
+    if probe.bad:
+        return probe.bad
+    if not all(outputs.is_finite(output) for output in probe.outputs):
+        return "the outputs"
+    for name, norm in graded.items():
+        if not _finite(norm):
+            return f"the gradient of {name}"
+    return next((record.name for record in parameters if not _finite(record.weight)), "")
+
+
+def _finite(value: float) -> bool:
+    return value == value and abs(value) != float("inf")
+
+
+def mode_matters(module: nn.Module) -> bool:
+    """Whether a module behaves otherwise in training mode than in evaluation mode."""
+    if isinstance(module, (_BatchNorm, _InstanceNorm)):
+        return bool(module.track_running_stats)
+    return isinstance(module, _DropoutNd) and module.p > 0
+
+
+def live(module: nn.Module) -> bool:
+    """Whether dropout or batch norm behaves as in training anywhere."""
+    return any(part.training and mode_matters(part) for part in module.modules())
+
+
+def optimizers_of(module: nn.Module, optimizers: Iterable[Optimizer]) -> list[Optimizer]:
+    """Return the optimisers that hold a parameter of a module; all of them where none does, which a check will tell."""
+    own = {id(p) for p in module.parameters()}
+    every = list(optimizers)
+    holding = [
+        optimizer
+        for optimizer in every
+        if any(id(p) in own for group in optimizer.param_groups for p in group["params"])
+    ]
+    return holding or every
+
+
+def tensors_of(output: Any) -> Iterator[Tensor]:
+    """Yield the tensors of an output, however nested."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from tensors_of(value)
+    elif isinstance(output, (list, tuple)):
+        for value in output:
+            yield from tensors_of(value)
+    elif is_dataclass(output):
+        for item in fields(output):
+            yield from tensors_of(getattr(output, item.name))
+
+
+def is_graded(tensor: Tensor) -> bool:
+    """Whether a gradient may arrive at an output that can be waited for."""
+    return tensor.requires_grad and not tensor.is_leaf and not tensor.is_meta and torch.is_grad_enabled()

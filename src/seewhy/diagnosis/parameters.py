@@ -1,0 +1,149 @@
+"""What is measured of a network's parameters: norms, what a step changes, gradients; of a sample of the entries where there are many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seewhy.diagnosis.records import ParameterRecord
+from seewhy.diagnosis.values import dense
+
+SAMPLE = 256
+"""Entries of each parameter of which updates are measured."""
+
+UNITS, WEIGHTS = 64, 1024
+"""Units of a matrix, and weights of each, that are compared with one another."""
+
+ALIKE = 1e-6
+"""Relative difference of two units' weights below which they are the same: sums may be taken in another order."""
+
+Named = Sequence[tuple[str, Tensor]]
+
+
+def entries(p: Tensor) -> Tensor:
+    """Return some entries of a parameter, flat; of a complex one both parts."""
+    flat = dense(torch.view_as_real(p.detach().resolve_conj()) if p.is_complex() else p)
+    return flat[:: max(1, flat.numel() // SAMPLE)][:SAMPLE]
+
+
+def sample(parameters: Named) -> Tensor | None:
+    """Return some entries of every parameter, one after the other, float32, on the first one's device."""
+    parts = [entries(p) for _, p in parameters]
+    return torch.cat([part.to(parts[0].device, torch.float32) for part in parts]) if parts else None
+
+
+def gradient_sample(parameters: Named) -> Tensor | None:
+    """Return the gradients of the entries that `sample` returns; None where a parameter has none, or a sparse one."""
+    grads = [p.grad for _, p in parameters if p.grad is not None and not p.grad.is_sparse]
+    if len(grads) < len(parameters) or not grads:
+        return None
+    return sample([("", grad) for grad in grads])
+
+
+def gradient_norms(parameters: Named) -> dict[str, float]:
+    """Return the norm of each parameter's gradient, by name, where there is one."""
+    graded = {name: p.grad.detach() for name, p in parameters if p.grad is not None}
+    if not graded:
+        return {}
+    values = [grad.coalesce().values() if grad.is_sparse else grad for grad in graded.values()]
+    norms = torch._foreach_norm(values)
+    device = norms[0].device
+    return dict(zip(graded, torch.stack([norm.to(device, torch.float32) for norm in norms]).tolist(), strict=True))
+
+
+@torch.no_grad()
+def agreements(parameters: Named) -> dict[str, float]:
+    """Return of each matrix with a gradient the mean over its units of |sum g| / sum |g|, by name.
+
+    The weight gradients of a unit whose inputs are all of one sign agree in sign at each example: they can only rise or fall together, and
+    the path zigzags (LeCun et al. 1998).
+    """
+    found = {}
+    for name, p in parameters:
+        if p.grad is None or p.grad.is_sparse or p.dim() < 2 or p.is_complex():
+            continue
+        grad = p.grad[:UNITS].flatten(1)[:, :WEIGHTS].float()
+        size = grad.abs().sum(1)
+        if bool((size > 0).any()):
+            found[name] = float((grad.sum(1).abs() / size)[size > 0].mean())
+    return found
+
+
+@torch.no_grad()
+def alike(p: Tensor) -> bool:
+    """Whether all units of a matrix have the same weights."""
+    if p.dim() < 2 or p.shape[0] < 2 or p[0].numel() < 2 or p.is_complex():
+        return False
+    some = p.detach()[:UNITS].flatten(1)[:, :WEIGHTS].float()
+    return bool((some - some[0]).abs().max() <= ALIKE * some.abs().max())
+
+
+@torch.no_grad()
+def parameter_records(
+    parameters: Named, held: set[int], graded: dict[str, float], agreement: dict[str, float], before: Tensor | None
+) -> tuple[ParameterRecord, ...]:
+    """Return the records of all parameters after a step.
+
+    Args:
+        parameters: by name.
+        held: identities of those that an optimiser holds.
+        graded: norms of their gradients, by name.
+        agreement: of the signs of a unit's gradients, by name.
+        before: their `sample` before the step; None without a step.
+    """
+    after = sample(parameters)
+    if after is None:
+        return ()
+    sizes = [len(entries(p)) for _, p in parameters]
+    parts = torch.split(after, sizes)
+    table = [torch.stack([part.norm() for part in parts])]
+    if before is not None and len(before) == len(after):
+        old = torch.split(before.to(after.device), sizes)
+        change = [new - was for new, was in zip(parts, old, strict=True)]
+        table.append(torch.stack([part.norm() for part in change]))
+        table.append(torch.stack([-(part * was).sum() for part, was in zip(change, old, strict=True)]))
+        table.append(torch.stack([part.norm() for part in old]))
+    columns = torch.stack(table).tolist()
+    weights = columns[0]
+    records = []
+    for place, (name, p) in enumerate(parameters):
+        moved = shrinks = update = None
+        if len(columns) > 1:
+            change_, product, was_ = (column[place] for column in columns[1:])
+            moved = change_ > 0
+            update = change_ / weights[place] if weights[place] else math.inf if moved else 0.0
+            shrinks = product / (change_ * was_) if change_ * was_ > 0 else 0.0
+        records.append(
+            ParameterRecord(
+                name,
+                graded.get(name),
+                weights[place],
+                update,
+                moved,
+                id(p) in held,
+                shrinks,
+                alike(p),
+                agreement.get(name),
+                p.numel(),
+                p.dim() > 1,
+            )
+        )
+    return tuple(records)
+
+
+@torch.no_grad()
+def untouched(module: nn.Module) -> tuple[str, ...]:
+    """Return the frozen weight matrices that are as torch's layers draw them: uniform within 1 / sqrt(fan-in), which no training leaves."""
+    found = []
+    for name, p in module.named_parameters():
+        if p.requires_grad or p.dim() < 2 or p.numel() < 64 or not p.is_floating_point():
+            continue
+        bound = 1 / math.sqrt(p[0].numel())
+        some = entries(p).float()
+        most, std = float(some.abs().max()) / bound, float(some.std()) / bound * math.sqrt(3)
+        if 0.9 < most <= 1 and 0.85 < std < 1.15:
+            found.append(name)
+    return tuple(found)

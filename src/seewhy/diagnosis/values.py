@@ -1,0 +1,140 @@
+"""Statistics of tensors, of a sample where they are large: at most `EXAMPLES` examples, `ENTRIES` values."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from seewhy.diagnosis.records import InputRecord
+
+EXAMPLES = 128
+ENTRIES = 1 << 15
+
+FEW, COLUMNS = 32, 512
+"""Examples and columns that are compared with one another."""
+
+
+def dense(x: Tensor) -> Tensor:
+    """Return a tensor's values flat, in the order of its memory where it has no holes, so that nothing is copied."""
+    x = x.detach()
+    if x.is_contiguous():
+        return x.view(-1)
+    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        return x.permute(0, 2, 3, 1).view(-1)
+    return x.reshape(-1)
+
+
+def sampled(x: Tensor) -> Tensor:
+    """Return at most `ENTRIES` values of a tensor, spread over it, flat."""
+    flat = dense(x)
+    return flat[:: max(1, flat.numel() // ENTRIES)]
+
+
+@torch.no_grad()
+def moments(x: Tensor) -> tuple[float, float]:
+    """Return mean and standard deviation of a sample of a tensor's values."""
+    values = sampled(x).float()
+    std, mean = torch.std_mean(values, correction=0)
+    return float(mean), float(std)
+
+
+@torch.no_grad()
+def rows_of(x: Tensor, rows: int = FEW, columns: int = COLUMNS) -> Tensor:
+    """Return some rows of a batch, and some columns of each, (rows, columns) in float32."""
+    flat = x.detach()[:rows].flatten(1)
+    return flat[:, :: max(1, flat.shape[1] // columns)].float()
+
+
+@torch.no_grad()
+def rank_and_similarity(x: Tensor) -> tuple[float | None, float | None]:
+    """Return the effective rank of a batch's rows as a share of the largest possible, and the mean cosine of two rows.
+
+    The effective rank is exp(-sum p ln p), where p are the singular values' shares of their sum (Roy & Vetterli 2007).
+    """
+    rows = rows_of(x)
+    if len(rows) < 3 or rows.shape[1] < 2:
+        return None, None
+    gram = rows @ rows.T
+    if not bool(torch.isfinite(gram).all()):
+        return None, None
+    sizes = torch.linalg.eigvalsh(gram.double().cpu()).clamp_min(0).sqrt()
+    total = float(sizes.sum())
+    if total == 0:
+        return None, None
+    shares = sizes[sizes > 1e-6 * sizes[-1]] / total
+    rank = math.exp(-float((shares * shares.log()).sum())) / min(rows.shape)
+    norms = gram.diagonal().clamp_min(1e-30).sqrt()
+    cosines = gram / norms[:, None] / norms
+    n = len(rows)
+    return rank, float((cosines.sum() - cosines.diagonal().sum()) / (n * (n - 1)))
+
+
+@torch.no_grad()
+def diversity(x: Tensor) -> tuple[float, float]:
+    """Return how much the rows of a batch differ.
+
+    Returns:
+        the deviation over the rows (root mean square over the columns), and the median distance of a row to the nearest other one as a
+        share of the rows' root mean square distance.
+    """
+    rows = rows_of(x, 2 * FEW)
+    if len(rows) < 3:
+        return 0.0, 0.0
+    spread = float(rows.var(0, correction=0).mean().sqrt())
+    distances = torch.cdist(rows, rows)
+    typical = float(distances.square().mean().sqrt())
+    nearest = distances.fill_diagonal_(math.inf).amin(1).median()
+    return spread, float(nearest) / typical if typical > 0 else 0.0
+
+
+@torch.no_grad()
+def input_record(value: object, *, diverse: bool = False) -> InputRecord | None:
+    """Return what an input looks like; None where it is no batch of floating-point values.
+
+    Args:
+        value: an argument of the network.
+        diverse: whether to measure how much the rows differ.
+    """
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.dim() < 2 or not value.numel():
+        return None
+    x = value.detach()[:EXAMPLES].float()
+    if x.dim() == 4:
+        std, mean = torch.std_mean(x, (0, 2, 3), correction=0)
+    else:
+        std, mean = (part[None] for part in torch.std_mean(x, correction=0))
+    spread, nearest = diversity(value) if diverse else (0.0, 0.0)
+    return InputRecord(
+        rows=len(value),
+        mean=tuple(mean.tolist()),
+        std=tuple(std.tolist()),
+        low=float(x.min()),
+        high=float(x.max()),
+        rows_differ=len(x) > 1 and bool((x[1:] != x[:-1]).any()),
+        duplicates=_duplicates(x),
+        spread=spread,
+        nearest=nearest,
+    )
+
+
+def _duplicates(x: Tensor) -> float:
+    """Return the share of rows that equal an earlier one, judged by a weighted sum of their values."""
+    rows = rows_of(x, EXAMPLES)
+    weights = torch.linspace(0.5, 1.5, rows.shape[1], device=rows.device)
+    sums = (rows * weights).sum(1)
+    return 1 - len(torch.unique(sums)) / len(sums)
+
+
+def slopes(function: str, x: Tensor) -> Tensor:
+    """Return the derivative of an activation function at x, in closed form: autograd would meet the user's hooks on what it saves."""
+    if function == "relu":
+        return (x > 0).to(x.dtype)
+    if function == "elu":
+        return x.clamp(max=0).exp()
+    if function == "tanh":
+        return 1 - x.tanh().square()
+    if function == "gelu":
+        return (x / math.sqrt(2)).erf() / 2 + 0.5 + x * (-x.square() / 2).exp() / math.sqrt(2 * math.pi)
+    s = x.sigmoid()
+    return s * (1 - s) if function == "sigmoid" else s * (1 + x * (1 - s))
