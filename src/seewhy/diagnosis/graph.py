@@ -11,15 +11,18 @@ NODES = 4000
 """Nodes that are looked at: larger graphs are left alone."""
 
 VIEWS = frozenset(
-    "View UnsafeView ReshapeAlias Squeeze Unsqueeze Alias ToCopy Clone T Transpose Permute Select Slice Expand".split()
+    re.findall(
+        r"\w+",
+        "View UnsafeView ReshapeAlias Squeeze Unsqueeze Alias ToCopy Clone T Transpose Permute Select Slice Expand",
+    )
 )
-MAPS = frozenset("Addmm Mm Bmm Addbmm Baddbmm Linear MkldnnLinear Convolution Mv Addmv".split())
+MAPS = frozenset(re.findall(r"\w+", "Addmm Mm Bmm Addbmm Baddbmm Linear MkldnnLinear Convolution Mv Addmv"))
 OTHER_LINEAR = frozenset(
-    (
-        "Add Sub Neg Mean Sum Cat Stack Split SplitWithSizes Unbind Chunk NativeDropout AvgPool2D AvgPool1D "
-        "AdaptiveAvgPool2D ConstantPadNd UpsampleNearest2D UpsampleBilinear2D NativeBatchNorm CudnnBatchNorm "
-        "MiopenBatchNorm Index IndexSelect Unfold"
-    ).split()
+    re.findall(
+        r"\w+",
+        "Add Sub Neg Mean Sum Cat Stack Split SplitWithSizes Unbind Chunk NativeDropout AvgPool2D AvgPool1D AdaptiveAvgPool2D "
+        "ConstantPadNd UpsampleNearest2D UpsampleBilinear2D NativeBatchNorm CudnnBatchNorm MiopenBatchNorm Index IndexSelect Unfold",
+    )
 )
 """Batch norm is an affine map once the network is trained."""
 

@@ -38,6 +38,7 @@ def rejudge(entries: Iterable[Entry]) -> Judged:
     told: list[Finding] = []
     for entry in entries:
         history = histories.setdefault(entry.network, History(entry.network, alone=entry.alone))
+        history.rivals = [other for name, other in histories.items() if name != entry.network]
         judge = judges.setdefault(entry.network, Judge(CHECKS))
         for name, values in entry.told.items():
             for step, value in values:

@@ -186,6 +186,10 @@ def _rows(outputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor] | None:
         z, g = (t.detach().movedim(axis, -1).reshape(-1, classes) for t in (outputs, gradient))
         stride = max(1, len(z) // ROWS)
         z, g = z[::stride].double().cpu(), g[::stride].double().cpu()
+        if bool(
+            ((z.exp().sum(1) - 1).abs() < SIMPLEX).all()
+        ):  # logarithms of probabilities: the gradient before log_softmax
+            g = g - z.exp() * g.sum(1, keepdim=True)
         used = (g.abs().sum(1) > 0) | (torch.softmax(z, 1).amax(1) > SURE)
         z, g = z[used], g[used]
         sizes = g.abs().sum(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import torch
@@ -13,8 +12,17 @@ from seewhy.diagnosis.logits import read_binary, read_logits
 from seewhy.diagnosis.records import LogitsRecord, OutputRecord
 from seewhy.diagnosis.values import diversity, moments, rows_of
 
-LINE = 1e-3
-"""Residual of a straight line, as a share of the gradient's deviation, below which all rows lie on it."""
+ROWS = 4096
+"""Rows that are looked at."""
+
+MOST_COLUMNS = 64
+"""Of outputs that may be compared with targets by squares: an embedding has more, or other losses."""
+
+ENOUGH = 12
+"""Rows from which a gradient that follows the outputs does so by no accident."""
+
+SUM = 1e-3
+"""How far a sum of probabilities may be from 1."""
 
 
 @dataclass
@@ -50,33 +58,37 @@ def is_finite(output: Output) -> bool:
 
 def read(outputs: list[Output], *, diverse: bool) -> tuple[LogitsRecord | None, tuple[OutputRecord, ...]]:
     """Return what the first cross-entropy's logits tell, and the record of every output with a gradient."""
-    logits, records = None, []
+    logits: LogitsRecord | None = None
+    records = []
     for output in outputs:
         if not output.gradients or not output.values.numel() or not is_finite(output):
             continue
         gradient = output.gradients[0]
-        if logits is None:
-            logits = read_logits(output.values, gradient, output.inputs)
-        records.append(output_record(output, gradient, diverse=diverse))
+        told = read_logits(output.values, gradient, output.inputs)
+        logits = logits or told
+        records.append(output_record(output, gradient, "cross-entropy" if told else "", diverse=diverse))
     return logits, tuple(records)
 
 
 @torch.no_grad()
-def output_record(output: Output, gradient: Tensor, *, diverse: bool) -> OutputRecord:
+def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool) -> OutputRecord:
     """Return what one output and its gradient tell.
 
     Args:
         output: of a pass.
         gradient: that arrived there.
+        kind: of the loss, as far as it is known.
         diverse: whether to measure how much the rows differ.
     """
     values = output.values
     rows = len(values) if values.dim() else 1
-    columns = values.numel() // rows if rows else 0
+    columns = values.numel() // rows
     spread, nearest = diversity(values) if diverse and values.dim() > 1 else (0.0, 0.0)
-    slope, centre = _line(values, gradient) if columns == 1 and rows >= 8 else (None, None)
-    scalar = values.numel() == 1 and values.dim() == 0
-    some = rows_of(values) if values.dim() > 1 else values.detach().reshape(-1, 1)[:4096].float()
+    scalar = values.dim() == 0
+    binary = None if scalar or kind else read_binary(values, gradient)
+    follows, centre = _follows(values, gradient) if columns == 1 and rows >= ENOUGH else (False, None)
+    picks, log_probabilities = _likelihood(values, gradient) if values.dim() == 2 and columns > 1 else (False, False)
+    some = rows_of(values) if values.dim() > 1 else values.detach().reshape(-1, 1)[:ROWS].float()
     return OutputRecord(
         rows=rows,
         columns=columns,
@@ -87,29 +99,53 @@ def output_record(output: Output, gradient: Tensor, *, diverse: bool) -> OutputR
         spread=spread,
         nearest=nearest,
         rows_differ=len(some) < 2 or bool((some - some[0]).abs().max() > 1e-6 * some.abs().max()),
-        slope=slope,
+        kind=kind or ("binary" if binary else ""),
+        follows=follows,
         centre=centre,
-        negative=_wanted_negative(values, gradient),
-        binary=None if scalar else read_binary(values, gradient),
+        below=float(((values <= 0) & (gradient > 0)).float().mean()),
+        picks=picks,
+        log_probabilities=log_probabilities,
+        squares=() if scalar or kind or binary or picks else _squares(values, gradient),
+        binary=binary,
         value=float(values) if scalar else None,
     )
 
 
-def _line(values: Tensor, gradient: Tensor) -> tuple[float | None, float | None]:
-    """Return slope and centre of gradient = slope (value - centre) where all rows lie on that line."""
-    z, g = (t.detach().reshape(-1)[:4096].double().cpu() for t in (values, gradient))
+def _follows(values: Tensor, gradient: Tensor) -> tuple[bool, float | None]:
+    """Return whether the gradient rises with the output without exception, and where it is 0."""
+    z, g = (t.detach().reshape(-1)[:ROWS].double().cpu() for t in (values, gradient))
+    order = z.argsort()
+    z, g = z[order], g[order]
+    tolerance = 1e-6 * float(g.abs().max())
+    if not (g[-1] - g[0] > 10 * tolerance and z[-1] > z[0]) or bool((g[1:] < g[:-1] - tolerance).any()):
+        return False, None
     x, y = z - z.mean(), g - g.mean()
-    size = float(x.square().sum())
-    if not size > 1e-12 * len(z) or not math.isfinite(size):
-        return None, None
-    slope = float((x * y).sum()) / size
-    residual = float((y - slope * x).square().sum().sqrt())
-    if not slope > 0 or residual > LINE * float(y.square().sum().sqrt()):
-        return None, None
-    return slope, float(z.mean() - g.mean() / slope)
+    return True, float(z.mean() - g.mean() * x.square().sum() / (x * y).sum())
 
 
-def _wanted_negative(values: Tensor, gradient: Tensor) -> float:
-    """Return the share of the outputs at 0 that the gradient pushes down, where no activation may let them go."""
-    at_zero = (values <= 0) & (gradient > 0)
-    return float(at_zero.float().mean())
+def _squares(values: Tensor, gradient: Tensor) -> tuple[tuple[float, float], ...]:
+    """Return error and deviation of the targets if the loss were a squared error, for each of `REDUCTIONS`.
+
+    Its gradient is c (z - y), so that y = z - g / c, where c is 2 / (N D) for a mean over all outputs (N, D), 2 / N for one over the rows, 2
+    for a sum, and half of these where the square is halved. The targets' deviation is that within the columns.
+    """
+    rows = len(values) if values.dim() else 0
+    columns = values.numel() // rows if rows else 0
+    z, g = (t.detach().reshape(rows, -1)[:ROWS].double().cpu() for t in (values, gradient))
+    sizes = g.abs()
+    if rows < ENOUGH or columns > MOST_COLUMNS or float(sizes.std()) < 0.05 * float(sizes.mean()):
+        return ()  # a gradient of one size is that of an absolute error
+    found = []
+    for scale in (2 / (rows * columns), 1 / (rows * columns), 2 / rows, 1 / rows, 2.0, 1.0):
+        y = z - g / scale
+        found.append((float((g / scale).square().mean().sqrt()), float((y - y.mean(0)).square().mean().sqrt())))
+    return tuple(found)
+
+
+def _likelihood(values: Tensor, gradient: Tensor) -> tuple[bool, bool]:
+    """Return whether the gradient is that of a mean of one column of each row, and whether the rows are logarithms of probabilities."""
+    z, g = (t.detach()[:ROWS].float().cpu() for t in (values, gradient))
+    least = g.amin(1)
+    picks = bool((least < 0).all()) and bool(((g != 0).sum(1) == 1).all())
+    picks = picks and float(least.amax() - least.amin()) <= 1e-3 * float(least.abs().amax())
+    return picks, bool(((z.exp().sum(1) - 1).abs() < SUM).all())

@@ -16,6 +16,10 @@ TOLD = 1000
 """Values of each name that the user tells that are kept, the latest."""
 
 
+REDUCTIONS = ("mean", "half a mean", "mean over the rows", "half a mean over the rows", "sum", "half a sum")
+"""Of a squared error over the outputs, in the order of the size that its gradient has."""
+
+
 @dataclass(frozen=True)
 class InputRecord:
     """What enters the first linear map of the network, or the network itself where there is none.
@@ -191,8 +195,15 @@ class OutputRecord:
         std: of its values.
         spread, nearest: of its rows, as in `InputRecord`.
         rows_differ: whether its rows differ.
-        slope, centre: of the straight line gradient = slope (output - centre), where the output has one column and all rows lie on it.
-        negative: share of the outputs that the gradient wants below 0.
+        kind: of the loss that its gradient shows: "cross-entropy", "binary", or "" where it is neither.
+        follows: whether the gradient rises with the output from row to row, without exception, where the output has one column: all rows
+            are pulled to the same target, or to all targets at once.
+        centre: the output at which that gradient would be 0.
+        below: share of the outputs that are at 0 and are pushed further down.
+        picks: whether the gradient of each row is one and the same negative number at one column, as that of a likelihood.
+        log_probabilities: whether the exponentials of each row sum to 1.
+        squares: if the loss were a squared error, as (root mean square error, deviation of the targets), for each of `REDUCTIONS`; empty
+            where it cannot be one.
         binary: None where the loss is no binary cross-entropy.
         value: of a scalar that begins the backward pass: the loss itself.
     """
@@ -206,9 +217,13 @@ class OutputRecord:
     spread: float = 0.0
     nearest: float = 0.0
     rows_differ: bool = True
-    slope: float | None = None
+    kind: str = ""
+    follows: bool = False
     centre: float | None = None
-    negative: float = 0.0
+    below: float = 0.0
+    picks: bool = False
+    log_probabilities: bool = False
+    squares: tuple[tuple[float, float], ...] = ()
     binary: BinaryRecord | None = None
     value: float | None = None
 
@@ -300,6 +315,7 @@ class LoopRecord:
         closure: whether the optimiser evaluates the loss itself.
         mode_matters: whether the network has dropout or batch norm.
         backwards: backward passes since the last step, as far as they are counted.
+        closed: whether watching has ended.
     """
 
     step: int = 0
@@ -312,6 +328,7 @@ class LoopRecord:
     closure: bool = False
     mode_matters: bool = False
     backwards: int = 0
+    closed: bool = False
 
 
 Told = dict[str, list[tuple[int, float]]]
@@ -377,6 +394,7 @@ class History:
         first: records from the start.
         latest: the last ones.
         observed: what the user told, by name: (step, value) pairs.
+        rivals: the other networks of the same loop.
     """
 
     network: str
@@ -385,6 +403,7 @@ class History:
     first: list[ProbeRecord] = field(default_factory=list)
     latest: deque[ProbeRecord] = field(default_factory=lambda: deque(maxlen=LAST))
     observed: dict[str, deque[tuple[int, float]]] = field(default_factory=dict)
+    rivals: list[History] = field(default_factory=list, repr=False)
 
     def add(self, record: ProbeRecord) -> None:
         """Keep a record."""
@@ -401,3 +420,9 @@ class History:
         """All that are kept, in order."""
         start = self.latest[0].step if self.latest else 0
         return [record for record in self.first if record.step < start] + list(self.latest)
+
+
+def peak_rate(history: History) -> float | None:
+    """Return the largest learning rate so far."""
+    rates = [record.lr for record in history.records if record.lr is not None]
+    return max(rates) if rates else None

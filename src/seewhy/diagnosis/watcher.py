@@ -29,6 +29,7 @@ from torch.optim import Optimizer
 from seewhy.core.errors import InputError
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.diagnosis.checks import CHECKS, outcomes, ranked
+from seewhy.diagnosis.checks.loop import WITHOUT_STEP
 from seewhy.diagnosis.hooks import Hook
 from seewhy.diagnosis.network import Network, is_graded, live, optimizers_of, tensors_of
 from seewhy.diagnosis.outputs import seen
@@ -43,9 +44,6 @@ OUTPUTS = 32
 
 COUNT = 10
 """Steps between looks at what is counted at every step."""
-
-WITHOUT_STEP = 100
-"""Backward passes without a step after which something is said: nobody accumulates as many at the start."""
 
 
 def print_finding(finding: Finding) -> None:
@@ -75,6 +73,8 @@ class Watch:
             name: Network(name, module, optimizers_of(module, optimizers.values()), alone=alone)
             for name, module in modules.items()
         }
+        for network in self._networks.values():
+            network.history.rivals = [other.history for other in self._networks.values() if other is not network]
         for entry in start:
             if entry.network in self._networks:
                 self._networks[entry.network].replay(entry)
@@ -118,6 +118,7 @@ class Watch:
         if handles and not self.error:
             try:
                 for network in networks:
+                    network.history.loop.closed = True
                     self._judge(network, counted=True)
             except Exception:  # noqa: BLE001  a watcher must not break what it watches
                 self.failed()
@@ -160,7 +161,7 @@ class Watch:
     def __str__(self) -> str:
         steps = max(network.history.loop.step for network in self._networks.values())
         found = self.findings
-        if not steps:
+        if not steps and not found:
             return (
                 "no step was seen: the loop has not begun, or it steps another optimiser than the one that is watched"
             )
@@ -238,9 +239,7 @@ class Watch:
         if probe is None and network.history.loop.step >= CAREFUL:
             return
         start = time.perf_counter()
-        for tensor in list(tensors_of(output))[:4]:
-            if not is_graded(tensor):
-                continue
+        for place, tensor in enumerate([one for one in tensors_of(output) if is_graded(one)][:4]):
             gradients: list[Tensor] = []
             if probe is not None and len(probe.outputs) < OUTPUTS:
                 found = seen(tensor, probe.given, look_for_linear=not network.history.first and not probe.outputs)
@@ -248,17 +247,17 @@ class Watch:
                 probe.outputs.append(found)
             if len(network.output_handles) == OUTPUTS:  # passes that no step follows
                 network.output_handles.popleft().remove()
-            hook = Hook(self, Watch._arrived, network, gradients)
+            hook = Hook(self, Watch._arrived, network, gradients, place)
             network.output_handles.append(tensor.register_hook(hook))  # type: ignore[no-untyped-call]
         network.cost += time.perf_counter() - start
 
-    def _arrived(self, network: Network, kept: list[Tensor], gradient: Tensor) -> None:
+    def _arrived(self, network: Network, kept: list[Tensor], place: int, gradient: Tensor) -> None:
         """A backward pass begins: the gradient is at the outputs, the parameters still hold what they held before."""
         if network.probe is not None and not kept:
             kept.append(gradient.detach())
         loop = network.history.loop
-        loop.backwards += 1
-        if loop.backwards % WITHOUT_STEP == 0:
+        loop.backwards += place == 0
+        if place == 0 and loop.backwards % WITHOUT_STEP == 0:
             self._judge(network, counted=True)
         some = network.held_parameters()
         held = [p.grad for p in some[:: max(1, len(some) // 3)] if p.grad is not None]

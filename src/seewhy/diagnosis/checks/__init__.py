@@ -1,8 +1,20 @@
-"""The checks of a watched loop, a file a family: the loop itself, its inputs, its signals, its learning."""
+"""The checks of a watched loop, a file a family.
 
-from seewhy.diagnosis.checks import inputs, learning, loop, signals
+The order is that of causes: within one depth, what stands earlier explains what stands later, and is said first.
+"""
+
+from seewhy.diagnosis.checks import design, generative, inputs, learning, loop, losses, signals, steps
 from seewhy.diagnosis.checks.base import Check, Judge, Verdict, outcomes, ranked
 
-CHECKS: tuple[Check, ...] = (*loop.CHECKS, *inputs.CHECKS, *signals.CHECKS, *learning.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *loop.CHECKS,
+    *losses.CHECKS,
+    *inputs.CHECKS,
+    *design.CHECKS,
+    *steps.CHECKS,
+    *signals.CHECKS,
+    *learning.CHECKS,
+    *generative.CHECKS,
+)
 
 __all__ = ["CHECKS", "Check", "Judge", "Verdict", "outcomes", "ranked"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seewhy.core.findings import CheckOutcome, Finding, Remedy, Severity, Status
-from seewhy.diagnosis.records import History
+from seewhy.diagnosis.records import History, peak_rate
 
 GONE = 3
 """Probes in which what was found must have passed since it was last seen."""
@@ -74,6 +74,7 @@ class Check:
         remedies: the best first.
         confirm: probes one after the other in which it must be seen.
         counted: whether it looks only at what is counted at every step, so that it need not wait for a probe.
+        confidence: how often such evidence is right, from 0 to 1.
     """
 
     code: str
@@ -85,6 +86,16 @@ class Check:
     remedies: tuple[Remedy, ...]
     confirm: int = 2
     counted: bool = False
+    confidence: float = 1.0
+
+
+def _filled(remedy: Remedy, lr: float | None) -> Remedy:
+    """Return a remedy with the learning rate that its edit speaks of; without an edit where that is not known."""
+    if remedy.edit is None or "{" not in remedy.edit:
+        return remedy
+    if not lr:
+        return replace(remedy, edit=None)
+    return replace(remedy, edit=remedy.edit.format(lr_tenth=f"{lr / 10:.3g}", lr_hundredfold=f"{100 * lr:.3g}"))
 
 
 class Judge:
@@ -111,6 +122,8 @@ class Judge:
         new = []
         for check in self.checks:
             if counted and not check.counted:
+                continue
+            if not check.counted and not history.latest:
                 continue
             verdict = check.judge(history)
             self.verdicts[check.code] = verdict
@@ -148,7 +161,8 @@ class Judge:
             explanation=check.explanation,
             source=check.source,
             depth=check.depth,
-            remedies=check.remedies,
+            remedies=tuple(_filled(remedy, peak_rate(history)) for remedy in check.remedies),
+            confidence=check.confidence,
         )
 
     def outcome(self, check: Check) -> CheckOutcome:
@@ -175,5 +189,5 @@ def outcomes(judges: Sequence[Judge]) -> list[CheckOutcome]:
 def ranked(judges: Sequence[Judge]) -> list[Finding]:
     """Return what lasts over several networks, the likeliest cause first, without what follows from it."""
     found = [finding for judge in judges for finding in judge.causes]
-    rank = {"critical": 0, "warning": 1, "note": 2}
-    return sorted(found, key=lambda finding: (finding.depth, rank[finding.severity], finding.step))
+    place = {check.code: place for judge in judges for place, check in enumerate(judge.checks)}
+    return sorted(found, key=lambda finding: (finding.severity == "note", finding.depth, place[finding.code]))

@@ -1,99 +1,154 @@
-"""What goes in: values of a size that the first layer can use, and rows that differ."""
+"""What goes in: values of a size that the first layer can use, rows that differ, and no label among them."""
 
 from __future__ import annotations
 
 import math
 
 from seewhy.core.findings import Remedy
-from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen
-from seewhy.diagnosis.checks.learning import learns
+from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
+from seewhy.diagnosis.checks.progress import known, standing
 from seewhy.diagnosis.records import History
 
 LARGE, SMALL = 10.0, 0.02
 """Root mean square beyond which inputs count as unscaled: standardised ones have 1, pixels from 0 to 1 about 0.5."""
 
+ONE_SIGNED = 3.0
+"""Mean as a multiple of the deviation from which inputs of one sign count as far from centred."""
+
+REPEATED = 0.5
+LEAK = 0.97
+
+NO_BATCH = "the input is no batch of floating-point values"
+
+
+def _alike(history: History) -> Verdict:
+    inputs = history.latest[-1].inputs
+    if not history.alone:
+        return inapplicable("networks of one loop feed one another")
+    if inputs is None or inputs.rows < 2:
+        return inapplicable(NO_BATCH)
+    if not (math.isfinite(inputs.low) and math.isfinite(inputs.high)):
+        return inapplicable("the inputs are not finite, which another check says")
+    if not inputs.rows_differ:
+        return seen("all rows of the batch are the same image", rows=inputs.rows)
+    if inputs.duplicates >= REPEATED and inputs.rows >= 8:
+        return seen(
+            f"{inputs.duplicates:.0%} of the batch's {inputs.rows} rows repeat another one",
+            severity="warning",
+            rows=inputs.rows,
+            duplicates=inputs.duplicates,
+        )
+    return passed("the rows of the batch differ")
+
 
 def _unscaled(history: History) -> Verdict:
     inputs = history.latest[-1].inputs
     if inputs is None:
-        return inapplicable("the input is no batch of floating-point values")
+        return inapplicable(NO_BATCH)
     sizes = [math.hypot(mean, std) for mean, std in zip(inputs.mean, inputs.std, strict=True)]
     size = math.sqrt(sum(value**2 for value in sizes) / len(sizes))
     if not math.isfinite(size):
         return inapplicable("the inputs are not finite, which another check says")
     if SMALL <= size <= LARGE or size == 0:
         return passed("inputs are of the size that layers expect")
-    if learns(history):
-        return passed("inputs are unscaled, but the network learns")
+    if standing(history) == "well":
+        return passed("inputs are unscaled, but the network learns well")
     return seen(
         f"inputs lie between {inputs.low:.3g} and {inputs.high:.3g}; layers are made for values of about 1",
         mean=list(inputs.mean),
         std=list(inputs.std),
+        size=size,
     )
 
 
-def _alike(history: History) -> Verdict:
-    last = history.latest[-1]
-    if last.inputs is None or last.inputs.rows < 2:
-        return inapplicable("the input is no batch of floating-point values")
-    if not last.inputs.rows_differ:
-        return seen("all rows of the batch are the same image", rows=last.inputs.rows)
-    return passed("the rows of the batch differ")
+def _one_signed(history: History) -> Verdict:
+    inputs = history.latest[-1].inputs
+    if inputs is None:
+        return inapplicable(NO_BATCH)
+    if inputs.low < 0 < inputs.high or inputs.low == inputs.high:
+        return passed("inputs are of both signs")
+    mean, std = (sum(abs(value) for value in part) / len(part) for part in (inputs.mean, inputs.std))
+    if mean < ONE_SIGNED * std or not math.isfinite(mean):
+        return passed("inputs are of one sign, and vary as much as they are large")
+    if standing(history) in ("well", "learns"):
+        return passed("inputs are of one sign, but the network learns")
+    first = next((p for p in history.latest[-1].parameters if p.agreement is not None), None)
+    return seen(
+        f"inputs lie between {inputs.low:.3g} and {inputs.high:.3g}: their mean is {mean / max(std, 1e-12):.1f} times their deviation",
+        mean=list(inputs.mean),
+        std=list(inputs.std),
+        agreement=None if first is None else first.agreement,
+    )
 
 
-def _ignored(history: History) -> Verdict:
-    last = history.latest[-1]
-    if last.logits is None:
-        return inapplicable("the loss is no cross-entropy of the outputs")
-    if last.inputs is not None and not last.inputs.rows_differ:
-        return inapplicable("the rows of the batch do not differ")
-    if last.logits.rows_differ:
-        return passed("outputs depend on inputs")
-    if last.step == 1 and _head_is_zero(history):
-        return passed("the last layer starts at zero")
-    return seen("the outputs are the same for every row of the batch: they do not depend on the input", step=last.step)
-
-
-def _head_is_zero(history: History) -> bool:
-    return any(p.weight == 0 for p in history.latest[-1].parameters) or any(
-        layer.std == 0 for layer in history.latest[-1].layers[-1:]
+def _leak(history: History) -> Verdict:
+    found = [logits.leak for _, logits in known(history)[-4:] if logits.leak is not None]
+    if not found:
+        return inapplicable("there are no class labels, or fewer than three rows a class")
+    if len(found) < 3:
+        return skipped("fewer than three probes")
+    columns = {column for column, _ in found}
+    least = min(share for _, share in found)
+    if least < LEAK or len(columns) > 2:
+        return passed("no single input tells the label")
+    return seen(
+        f"one number of the input tells the label: {least:.1%} of the variance of column {found[-1][0]} lies between the classes",
+        column=found[-1][0],
+        share=least,
     )
 
 
 CHECKS = (
     Check(
-        "inputs_unscaled",
-        _unscaled,
-        "warning",
-        1,
-        "Initialisations and rates are made for inputs of about mean 0 and deviation 1. Bytes from 0 to 255 make the first layer's outputs and "
-        "gradients hundreds of times too large, values near 0 as many times too small.",
-        "LeCun et al. 1998, Efficient BackProp; root mean square beyond 0.02 and 10",
-        (Remedy("standardise the inputs", "x = (x / 255 - mean) / std"),),
-    ),
-    Check(
         "inputs_constant",
         _alike,
         "critical",
         1,
-        "All rows of the batch are equal, so that nothing can be told apart. An index that does not move, or a buffer that is filled "
-        "again while the "
-        "batch still refers to it, does this.",
-        "an invariant",
+        "Rows of the batch are equal, so that nothing can be told apart. An index that does not move, workers that draw the same random "
+        "numbers, or a buffer that is filled again while the batch still refers to it, does this.",
+        "an invariant; half of the rows for repetitions",
         (Remedy("look at what the loader returns for different indices"),),
     ),
     Check(
-        "outputs_ignore_inputs",
-        _ignored,
+        "inputs_unscaled",
+        _unscaled,
         "warning",
-        3,
-        "Different images give the same outputs, so that the network can learn no more than the classes' frequencies. Somewhere the "
-        "signal dies: dead "
-        "units, an initialisation at zero, or a branch that is multiplied by 0.",
-        "Karpathy 2019, A Recipe for Training Neural Networks",
+        1,
+        "Initialisations and rates are made for inputs of about mean 0 and deviation 1. Bytes from 0 to 255 make the "
+        "first layer's outputs and "
+        "gradients hundreds of times too large, values near 0 as many times too small.",
+        "LeCun et al. 1998, Efficient BackProp; root mean square beyond 0.02 and 10",
         (
-            Remedy("look for the first layer whose outputs do not differ, in the records of the layers"),
-            Remedy("take the usual initialisation", edit='model.init = "he"'),
+            Remedy("standardise the inputs", "x = (x / 255 - mean) / std", edit="model.inputs = 'default'"),
+            Remedy("normalise after the first layer", edit='model.norm = "batch"'),
         ),
+    ),
+    Check(
+        "label_leakage",
+        _leak,
+        "warning",
+        1,
+        "A number that is written into the input together with the label, such as an index, a file's border or a "
+        "column that was made from it, "
+        "tells the label without any look at the image. Training and validation then look perfect. On images without that mark the network "
+        "knows nothing.",
+        "Kaufman et al. 2012, Leakage in data mining; share of a column's variance between the classes (epsilon squared)",
+        (Remedy("look at that column of the inputs beside the labels, and take it out"),),
+        confirm=2,
+        confidence=0.8,
+    ),
+    Check(
+        "inputs_one_signed",
+        _one_signed,
+        "warning",
+        1,
+        "Where all inputs are of one sign, all weight gradients of a unit share the sign of its error: its weights can only rise or fall "
+        "together, and the way to the minimum zigzags. The mean also dominates the variation that tells images apart.",
+        "LeCun et al. 1998, Efficient BackProp; mean beyond 3 deviations",
+        (
+            Remedy("subtract the mean", "x = (x - mean) / std", edit="model.inputs = 'default'"),
+            Remedy("normalise after the first layer", edit='model.norm = "batch"'),
+        ),
+        confidence=0.7,
     ),
 )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.learning import learns, typical_update
 from seewhy.diagnosis.records import History
 
 MOST = 0.9
@@ -14,8 +11,11 @@ MOST = 0.9
 NO_RATE = 1e-7
 """Below it no step is to be expected: a warm-up's start, or a rate that another check calls too low."""
 
-LARGE_UPDATE = 0.1
-"""A step's change of a typical weight, as a share of its norm, from which a sum over the batch is too much."""
+WITHOUT_STEP = 200
+"""Backward passes without a step, from which nobody accumulates on purpose at the very start."""
+
+AT_THE_END = 8
+"""Backward passes that no step has used when the loop is over."""
 
 TRAINCHECK = "an invariant; Jiang et al. 2025 (TrainCheck), 2506.14813"
 
@@ -32,26 +32,35 @@ def _zero_grad(history: History) -> Verdict:
     return passed("gradients are cleared between steps") if loop.cleared else skipped("no second step yet")
 
 
+def _no_step(history: History) -> Verdict:
+    loop = history.loop
+    if loop.step:
+        return passed("the optimiser takes steps")
+    if loop.backwards < (AT_THE_END if loop.closed else WITHOUT_STEP):
+        return skipped(f"fewer than {WITHOUT_STEP} backward passes")
+    return seen(
+        f"{loop.backwards:,} backward passes, and not one step of the watched optimiser",
+        backwards=loop.backwards,
+    )
+
+
 def _not_held(history: History) -> Verdict:
-    """Parameters that get gradients, are in no watched optimiser, and do not move between probes: no other optimiser moves them."""
-    records = history.records
+    """Parameters that get gradients, are in no watched optimiser, and do not move: no other optimiser moves them."""
+    records = history.records[-3:]
     if len(records) < 3:
         return skipped("fewer than three probes")
     last = records[-1]
-    weights = [{p.name: p.weight for p in record.parameters} for record in records[-3:]]
-    lost = [
-        p.name
-        for p in last.parameters
-        if not p.held and p.gradient and len({values.get(p.name) for values in weights}) == 1
-    ]
+    moved = {p.name for record in records for p in record.parameters if p.moved is not False}
+    lost = [p for p in last.parameters if not p.held and p.gradient and p.name not in moved]
     if not lost:
         return passed("every parameter that gets a gradient is moved by an optimiser")
-    share = len(lost) / len(last.parameters)
+    share = sum(p.size for p in lost) / max(1, sum(p.size for p in last.parameters))
     return seen(
-        f"{len(lost)} of {len(last.parameters)} parameters that require gradients are in no optimiser, and do not move",
-        lost,
+        f"{len(lost)} of {len(last.parameters)} parameters that get gradients are in no optimiser, and do not move",
+        [p.name for p in lost],
         "critical" if share > 0.5 else None,
         parameters=len(lost),
+        share=share,
     )
 
 
@@ -80,11 +89,27 @@ def _unused(history: History) -> Verdict:
     if len(records) < 3:
         return skipped("fewer than three probes")
     idle = [{p.name for p in record.parameters if p.gradient is None} for record in records]
-    always = [p.name for p in records[-1].parameters if all(p.name in names for names in idle)]
-    if not always or len(always) == len(records[-1].parameters):
+    last = records[-1]
+    always = [p for p in last.parameters if all(p.name in names for names in idle)]
+    if not always or len(always) == len(last.parameters):
         return passed("every parameter that requires a gradient gets one")
+    names = [p.name for p in always]
+    graded = [place for place, layer in enumerate(last.layers) if layer.gradient is not None]
+    cut = [layer.layer for layer in last.layers[: graded[0] if graded else 0] if layer.wanted]
+    share = sum(p.size for p in always) / max(1, sum(p.size for p in last.parameters))
+    if cut and len(always) > 1:
+        return seen(
+            f"no gradient comes back behind {cut[-1]}: {len(always)} parameters before it get none, as after .detach() or .data",
+            names,
+            "critical",
+            parameters=len(always),
+            share=share,
+        )
     return seen(
-        f"the loss does not reach {len(always)} parameters that require gradients", always, parameters=len(always)
+        f"the loss does not reach {len(always)} parameters that require gradients",
+        names,
+        parameters=len(always),
+        share=share,
     )
 
 
@@ -116,51 +141,48 @@ def _train_evaluation(history: History) -> Verdict:
     )
 
 
-def _not_finite(history: History) -> Verdict:
+def _softmax_axis(history: History) -> Verdict:
     last = history.latest[-1]
-    if not last.bad:
-        return passed("outputs, gradients and weights are finite")
-    return seen(f"{last.bad} is not finite (NaN or infinite)", (last.bad,), step=last.step, lr=last.lr)
+    if last.batch_softmax:
+        return seen(
+            "a softmax is taken over the batch: the images of a batch compete with one another",
+            (last.batch_softmax,),
+            axis=0,
+        )
+    return passed("no softmax is taken over the batch")
 
 
-def _double_softmax(history: History) -> Verdict:
-    logits = history.latest[-1].logits
-    if logits is None:
-        return inapplicable("the loss is no cross-entropy of the outputs")
-    if not logits.probabilities:
-        return passed("the loss takes logits")
-    return seen(
-        "the outputs are probabilities already, and the loss takes their softmax again",
-        loss=logits.loss,
-        least_possible_loss=math.log(1 + (logits.classes - 1) / math.e),
-    )
-
-
-def _reduction(history: History) -> Verdict:
-    logits = history.latest[-1].logits
-    if logits is None or logits.rows < 8:
-        return inapplicable("the loss is no cross-entropy of the outputs")
-    if not math.isclose(logits.scale, 1.0, rel_tol=0.02):
-        return passed("the loss is a mean over the batch")
-    moved = typical_update(history.latest[-1])
-    if moved is None or moved < LARGE_UPDATE or learns(history):
-        return passed("the loss is a sum over the batch, and steps are small enough for it")
-    return seen(
-        f"the loss is a sum over the {logits.rows} rows of the batch, so gradients are {logits.rows} times those of a mean",
-        rows=logits.rows,
-        update=moved,
-    )
+def _sequence_over_batch(history: History) -> Verdict:
+    last = history.latest[-1]
+    if last.batch_sequence:
+        return seen(
+            "a layer of sequences takes the batch for the sequence: its inputs are (batch, time, features), and batch_first is False",
+            (last.batch_sequence,),
+        )
+    return passed("layers of sequences go along the sequence")
 
 
 CHECKS = (
+    Check(
+        "step_missing",
+        _no_step,
+        "critical",
+        0,
+        "Gradients are computed again and again, and nothing uses them: the optimiser that is watched never steps. "
+        "Either optimizer.step() is "
+        "missing, or the loop steps another optimiser than the one that is watched. The weights stay as they were drawn.",
+        "an invariant",
+        (Remedy("take a step after each backward pass", "optimizer.step()"),),
+        confirm=1,
+        counted=True,
+    ),
     Check(
         "zero_grad_missing",
         _zero_grad,
         "critical",
         0,
         "backward() adds to the gradients that are there. Without zero_grad() every step goes along the sum of all gradients since the "
-        "start, which "
-        "acts like a huge momentum. The loss then swings or diverges, and a lower rate only hides it.",
+        "start, which acts like a huge momentum. The loss then swings or diverges, and a lower rate only hides it.",
         TRAINCHECK,
         (Remedy("clear the gradients before each backward pass", "optimizer.zero_grad()"),),
         confirm=1,
@@ -172,8 +194,7 @@ CHECKS = (
         "warning",
         0,
         "An optimiser moves the parameters that it was given when it was made. A layer that was replaced or added afterwards gets "
-        "gradients, but "
-        "nobody moves it. It stays at its random initialisation while the rest adapts around it.",
+        "gradients, but nobody moves it. It stays at its random initialisation while the rest adapts around it.",
         TRAINCHECK,
         (Remedy("make the optimiser after the model is whole", "optimizer = torch.optim.AdamW(model.parameters())"),),
     ),
@@ -183,8 +204,7 @@ CHECKS = (
         "critical",
         0,
         "A step must change what has a gradient. Where it does not, the rate is 0, an update is too small for the weights' precision, or "
-        "something "
-        "writes the old weights back. Nothing is learned, whatever the loss says.",
+        "something writes the old weights back. Nothing is learned, whatever the loss says.",
         TRAINCHECK,
         (Remedy("look at the learning rate, and at the weights' dtype: bfloat16 drops updates below 1 in 256"),),
     ),
@@ -193,11 +213,15 @@ CHECKS = (
         _unused,
         "note",
         0,
-        "Some parameters require gradients, but no path leads from them to the loss. A layer is left out of forward(), or a result is "
-        "thrown away. "
-        "They cost memory, and under data-parallel training they stop the run.",
+        "Some parameters require gradients, but no path leads from them to the loss. A layer is left out of forward(), a result is "
+        "thrown away, or the graph is cut by .detach(), .data or numpy. They stay as they were drawn, and under data-parallel training "
+        "they stop the run.",
         TRAINCHECK,
-        (Remedy("use the layers in forward(), or remove them"),),
+        (
+            Remedy(
+                "use the layers in forward(), or remove them; look for .detach(), .data, .item() between them and the loss"
+            ),
+        ),
     ),
     Check(
         "training_in_eval_mode",
@@ -205,8 +229,7 @@ CHECKS = (
         "warning",
         0,
         "model.eval() switches dropout off and lets batch norm use its running statistics. Training so regularises nothing, and the "
-        "statistics never "
-        "become those of the data. Often a validation at the start forgot to switch back.",
+        "statistics never become those of the data. Often a validation at the start forgot to switch back.",
         TRAINCHECK,
         (Remedy("switch to training mode before each epoch", "model.train()"),),
         confirm=1,
@@ -218,48 +241,34 @@ CHECKS = (
         "warning",
         0,
         "Evaluation must be in evaluation mode. In training mode dropout blurs the predictions, and batch norm both depends on the batch "
-        "and learns "
-        "from the validation data. The figures are wrong, usually too low, and differ from batch to batch.",
+        "and learns from the validation data. The figures are wrong, usually too low, and differ from batch to batch.",
         TRAINCHECK,
         (Remedy("switch the mode around evaluation", "model.eval(); ...; model.train()"),),
         confirm=1,
         counted=True,
     ),
     Check(
-        "not_finite",
-        _not_finite,
-        "critical",
-        2,
-        "Once a value is NaN or infinite, every weight it reaches becomes so at the next step. The usual causes are a rate that is too high, a "
-        "logarithm or division at 0, and half precision without scaling.",
-        "IEEE 754",
-        (
-            Remedy("lower the learning rate by 10"),
-            Remedy("clip the gradients", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"),
-        ),
-        confirm=1,
-    ),
-    Check(
-        "softmax_before_softmax_loss",
-        _double_softmax,
-        "critical",
-        0,
-        "Cross-entropy in torch takes logits and does the softmax itself. Of probabilities it takes the softmax of numbers between 0 and "
-        "1, so that "
-        "no class can get far beyond the others. The loss cannot fall below ln(1 + (K - 1) / e), and gradients are small.",
-        "torch.nn.CrossEntropyLoss",
-        (Remedy("return logits: leave the softmax out of forward()"),),
-    ),
-    Check(
-        "loss_is_a_sum",
-        _reduction,
+        "softmax_over_wrong_axis",
+        _softmax_axis,
         "warning",
-        1,
-        "A sum over the batch makes gradients as many times larger as there are images. The learning rate then depends on the batch size, "
-        "and is "
-        "usually too high.",
-        "measured: the gradient at the logits is p - q instead of (p - q) / N",
-        (Remedy("take the mean", 'torch.nn.CrossEntropyLoss(reduction="mean")'),),
-        confirm=1,
+        0,
+        "A softmax makes the values along one axis compete. Along the first axis these are the images of a batch, "
+        "which have nothing to do with "
+        "one another: what is predicted of one then depends on which others are beside it. The classes, or the keys of "
+        "an attention, are on the "
+        "last axis as a rule.",
+        "an invariant: no output may depend on another row of the batch",
+        (Remedy("take the softmax over the classes or keys", "torch.softmax(scores, dim=-1)"),),
+    ),
+    Check(
+        "sequence_over_batch",
+        _sequence_over_batch,
+        "warning",
+        0,
+        "torch's recurrent and attention layers expect (time, batch, features) unless they are made with "
+        "batch_first=True. Given (batch, time, "
+        "features) they run along the images of the batch, without an error. What is predicted of one image then depends on the others.",
+        "an invariant: no output may depend on another row of the batch; torch.nn.LSTM, torch.nn.MultiheadAttention",
+        (Remedy("say where the batch is", "batch_first=True"),),
     ),
 )

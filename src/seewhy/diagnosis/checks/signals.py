@@ -10,36 +10,65 @@ from itertools import pairwise
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.learning import learns
+from seewhy.diagnosis.checks.progress import known, learns, standing
 from seewhy.diagnosis.records import History
 
-SAMPLES = 1000
-"""Examples and positions that a unit must have been seen at."""
+SAMPLES, FEWER = 1000, 250
+"""Examples and positions that a unit must have been seen at; fewer do where nearly all units of a layer are silent."""
 
 DEAD_SHARE = 0.5
 DEAD_SHARE_UNKNOWN = 0.9
+NEARLY_ALL = 0.95
 SATURATED_SHARE = 0.5
 
 VANISHED = 1e-3
 """Gradient at the first layer's outputs as a share of the last one's."""
 
+SOON = 10
 GROWN = 2.0
 GROWTHS = 4
 LARGE = 1e3
+STEPS = 100
+
+
+def _not_finite(history: History) -> Verdict:
+    last = history.latest[-1]
+    if not last.bad:
+        return passed("outputs, gradients and weights are finite")
+    inputs = last.inputs
+    if inputs is not None and not (math.isfinite(inputs.low) and math.isfinite(inputs.high)):
+        return seen("the inputs are not finite (NaN or infinite)", step=last.step, lr=last.lr)
+    return seen(f"{last.bad} is not finite (NaN or infinite)", (last.bad,), step=last.step, lr=last.lr)
+
+
+def _initial_loss(history: History) -> Verdict:
+    first = [logits for step, logits in known(history) if step == 1]
+    if not first:
+        return inapplicable("the loss of the first step is not known")
+    loss, chance = first[0].loss, math.log(first[0].classes)
+    if loss < 2 * chance + 1:
+        return passed(f"the first loss is {loss:.2f}, near ln {first[0].classes}")
+    if learns(history) and history.loop.step > STEPS:
+        return passed("the first loss was high, but the network learns")
+    return seen(
+        f"the first loss is {loss:.3g}, where a network that knows nothing has ln {first[0].classes} = {chance:.2f}",
+        loss=loss,
+        chance=chance,
+    )
 
 
 def _dead(history: History) -> Verdict:
-    last = history.latest[-1]
-    known = [a for a in last.activations if a.samples >= SAMPLES]
-    if not last.activations:
+    activations = history.latest[-1].activations
+    if not activations:
         return inapplicable("no activation function was seen")
-    if not known:
+    seen_enough = [a for a in activations if a.samples >= SAMPLES or (a.samples >= FEWER and a.silent > NEARLY_ALL)]
+    if not seen_enough:
         return skipped(f"fewer than {SAMPLES:,} examples of each unit")
-    limit = DEAD_SHARE if learns(history) is not None else DEAD_SHARE_UNKNOWN
-    dead = [a for a in known if a.silent > limit]
+    state = standing(history)
+    dead = [a for a in seen_enough if a.silent > (DEAD_SHARE_UNKNOWN if state == "unknown" else DEAD_SHARE)]
     if not dead:
         return passed("no layer has more than half of its units dead")
-    if learns(history):
+    if state in ("well", "learns"):
         return passed("units are silent, but the network learns")
     worst = max(dead, key=lambda a: a.silent)
     return seen(
@@ -51,19 +80,23 @@ def _dead(history: History) -> Verdict:
 
 
 def _saturated(history: History) -> Verdict:
-    bounded = [a for a in history.latest[-1].activations if a.function in ("tanh", "sigmoid")]
+    activations = history.latest[-1].activations
+    bounded = [a for a in activations if a.function in ("tanh", "sigmoid")]
     if not bounded:
         return inapplicable("no bounded activation function was seen")
     # A last sigmoid or tanh makes the outputs, and may be as sure as it likes.
-    hidden = [a for a in bounded if a is not history.latest[-1].activations[-1]] or []
+    hidden = [a for a in bounded if a is not activations[-1]]
     if not hidden:
         return inapplicable("bounded activations make the outputs only")
     stuck = [a for a in hidden if a.saturated > SATURATED_SHARE]
     if not stuck:
         return passed("no layer has more than half of its units saturated")
-    if learns(history):
-        return passed("units are saturated, but the network learns")
+    state = standing(history)
     worst = max(stuck, key=lambda a: a.saturated)
+    if state in ("well", "learns") or (state == "unknown" and worst.saturated < DEAD_SHARE_UNKNOWN):
+        return passed(
+            "units are saturated, but the network learns" if state != "unknown" else "some units are saturated"
+        )
     return seen(
         f"{worst.saturated:.0%} of the {worst.units} units of {worst.layer} are saturated at 95% of the examples",
         [a.layer for a in stuck],
@@ -72,29 +105,32 @@ def _saturated(history: History) -> Verdict:
 
 
 def _vanishing(history: History) -> Verdict:
-    graded = [layer for layer in history.latest[-1].layers if layer.gradient is not None]
+    last = history.latest[-1]
+    graded = [layer for layer in last.layers if layer.gradient is not None]
     if len(graded) < 3:
         return inapplicable("fewer than three layers")
-    if history.latest[-1].bad:
+    if last.bad:
         return inapplicable("values are not finite")
-    first, last = graded[0], graded[-1]
-    assert first.gradient is not None
-    assert last.gradient is not None
+    if last.step < SOON:  # a last layer that begins at zero lets nothing through at first
+        return skipped(f"fewer than {SOON} steps")
+    begin, end = graded[0], graded[-1]
+    assert begin.gradient is not None
+    assert end.gradient is not None
     # Each value counts in proportion to how many there are: a convolution's outputs are many, each with a small share of the gradient.
-    ratio = first.gradient / last.gradient if last.gradient else math.nan
-    weights = [p.update for p in history.latest[-1].parameters if p.update is not None and p.gradient is not None]
-    if not ratio < VANISHED or not weights:
+    ratio = begin.gradient / end.gradient if end.gradient else math.nan
+    if not ratio < VANISHED:
         return passed("gradients reach the first layers")
-    if learns(history):
+    state = standing(history)
+    if state in ("well", "learns"):
         return passed("gradients are small at the first layers, but the network learns")
-    if learns(history) is None:
+    if state == "unknown":
         return skipped("gradients are small at the first layers; whether the network learns is not known")
     return seen(
-        f"the gradient at {first.layer} is {ratio:.0e} of that at {last.layer}",
-        (first.layer,),
+        f"the gradient at {begin.layer} is {ratio:.0e} of that at {end.layer}",
+        (begin.layer,),
         ratio=ratio,
-        first=first.gradient,
-        last=last.gradient,
+        first=begin.gradient,
+        last=end.gradient,
     )
 
 
@@ -120,20 +156,67 @@ def _exploding(history: History) -> Verdict:
 
 CHECKS = (
     Check(
+        "not_finite",
+        _not_finite,
+        "critical",
+        2,
+        "Once a value is NaN or infinite, every weight it reaches becomes so at the next step. The usual causes are a "
+        "rate that is too high, a "
+        "logarithm or division at 0, and half precision without scaling.",
+        "IEEE 754",
+        (
+            Remedy("keep logarithms, roots and divisions away from 0", "torch.log(p.clamp_min(1e-7))"),
+            Remedy("lower the learning rate by 10", edit="optim.lr = {lr_tenth}"),
+            Remedy("clip the gradients", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"),
+        ),
+        confirm=1,
+    ),
+    Check(
+        "exploding_gradients",
+        _exploding,
+        "critical",
+        2,
+        "The gradient grows from step to step because each step makes the next one larger. The loss then jumps, and "
+        "soon nothing is finite.",
+        "Pascanu et al. 2013, 1211.5063; growth as in TheDeepChecker",
+        (
+            Remedy("go back to the optimiser's usual rate", edit="optim.lr = 'default'"),
+            Remedy("lower the learning rate by 10", edit="optim.lr = {lr_tenth}"),
+            Remedy("clip the gradients", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"),
+        ),
+        confirm=1,
+    ),
+    Check(
+        "initial_loss_too_high",
+        _initial_loss,
+        "warning",
+        2,
+        "Before it has learned anything a classifier should give all classes about the same probability, a loss of ln K. A much higher "
+        "one means that it is sure without reason: weights or inputs are too large. The first steps are then spent on unlearning that.",
+        "Karpathy 2019, A Recipe for Training Neural Networks",
+        (
+            Remedy("take the usual initialisation of the activation", edit="model.init = 'default'"),
+            Remedy("start the last layer at zero or small"),
+            Remedy("standardise the inputs"),
+        ),
+        confirm=1,
+        confidence=0.7,
+    ),
+    Check(
         "dead_units",
         _dead,
         "warning",
         2,
         "A ReLU unit that is negative at every example passes no gradient, and can never change again. It dies when a large step or a "
-        "large negative "
-        "bias pushes it there. What is left of the layer must do the work.",
+        "large negative bias pushes it there. What is left of the layer must do the work.",
         "Lu et al. 2019, 1903.06733; more than half of a layer, as in SageMaker Debugger",
         (
-            Remedy("lower the learning rate"),
+            Remedy("go back to the optimiser's usual rate", edit="optim.lr = 'default'"),
             Remedy("normalise before the activation", edit='model.norm = "batch"'),
             Remedy("take an activation with a slope everywhere", edit='model.activation = "elu"'),
         ),
         confirm=1,
+        confidence=0.9,
     ),
     Check(
         "saturated_units",
@@ -141,14 +224,14 @@ CHECKS = (
         "warning",
         2,
         "Far from 0 a tanh or a sigmoid is flat, and passes less than a twentieth of the gradient. Layers before it then learn very "
-        "slowly. Inputs or "
-        "weights that are too large drive units there.",
+        "slowly. Inputs or weights that are too large drive units there.",
         "Glorot & Bengio 2010; slope below 5% of its maximum",
         (
             Remedy("normalise before the activation", edit='model.norm = "batch"'),
-            Remedy("start from smaller weights", edit='model.init = "xavier"'),
+            Remedy("start from the usual weights", edit="model.init = 'default'"),
             Remedy("standardise the inputs"),
         ),
+        confidence=0.85,
     ),
     Check(
         "vanishing_gradients",
@@ -156,26 +239,16 @@ CHECKS = (
         "warning",
         2,
         "Each layer multiplies the gradient by its weights and slopes. If these shrink it, little is left at the first layers, which then "
-        "stay as they "
-        "were drawn. Depth makes it worse by a power.",
+        "stay as they were drawn. Depth makes it worse by a power.",
         "Hochreiter 1991; Glorot & Bengio 2010; ratio of AUTOTRAINER (Zhang et al. 2021)",
         (
             Remedy("normalise", edit='model.norm = "batch"'),
-            Remedy("take ReLU or one of its kind with He's initialisation", edit='model.activation = "relu"'),
+            Remedy(
+                "take ReLU or one of its kind with its usual initialisation",
+                edit="model.activation = \"relu\", model.init = 'default'",
+            ),
             Remedy("add skip connections"),
         ),
-    ),
-    Check(
-        "exploding_gradients",
-        _exploding,
-        "critical",
-        2,
-        "The gradient grows from step to step because each step makes the next one larger. The loss then jumps, and soon nothing is finite.",
-        "Pascanu et al. 2013, 1211.5063; growth as in TheDeepChecker",
-        (
-            Remedy("lower the learning rate by 10"),
-            Remedy("clip the gradients", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"),
-        ),
-        confirm=1,
+        confidence=0.85,
     ),
 )

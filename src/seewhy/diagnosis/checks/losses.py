@@ -1,0 +1,213 @@
+"""What stands between the outputs and the loss: a function too many, targets of another shape, a sum instead of a mean."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from seewhy.core.findings import Remedy
+from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
+from seewhy.diagnosis.checks.progress import learns, squared, standing, typical_update
+from seewhy.diagnosis.records import History, OutputRecord
+
+LARGE_UPDATE = 0.1
+"""A step's change of a typical weight, as a share of its norm, from which a sum over the batch is too much."""
+
+OUT_OF_REACH = 0.1
+"""Share of outputs at 0 that are pushed further down, from which a ReLU at the end is in the way."""
+
+BOUNDED = ("relu", "sigmoid", "tanh", "hardtanh", "softplus", "elu", "threshold", "clamp", "clamp_min", "hardsigmoid")
+NO_LOSS = "no gradient has arrived at an output"
+
+
+def _of_kind(history: History, kind: str) -> OutputRecord | None:
+    return next((output for output in history.latest[-1].outputs if output.kind == kind), None)
+
+
+def _double_softmax(history: History) -> Verdict:
+    logits, output = history.latest[-1].logits, _of_kind(history, "cross-entropy")
+    if logits is None or output is None:
+        return inapplicable("the loss is no cross-entropy of the outputs")
+    if not logits.probabilities and output.function != "softmax":
+        return passed("the loss takes logits")
+    return seen(
+        "the outputs are probabilities already, and the loss takes their softmax again",
+        loss=logits.loss,
+        least_possible_loss=math.log(1 + (logits.classes - 1) / math.e),
+    )
+
+
+def _no_logarithm(history: History) -> Verdict:
+    picks = [output for output in history.latest[-1].outputs if output.picks]
+    if not picks:
+        return inapplicable("the loss is no likelihood of one column")
+    wrong = next(
+        (output for output in picks if output.function != "log_softmax" and not output.log_probabilities), None
+    )
+    if wrong is None:
+        return passed("the likelihood is of logarithms of probabilities")
+    what = "probabilities" if wrong.function in ("softmax", "sigmoid") else "outputs"
+    return seen(
+        f"the loss is the mean of the labels' {what}, without a logarithm: nll_loss expects log_softmax",
+        gradient=wrong.gradient,
+    )
+
+
+def _activation(history: History) -> Verdict:
+    output = _of_kind(history, "cross-entropy")
+    outputs = history.latest[-1].outputs
+    if output is None:
+        output = next((one for one in outputs if one.function == "relu" and one.kind != "binary"), None)
+        if output is None:
+            return (
+                inapplicable("the loss is no cross-entropy, and no ReLU makes the outputs")
+                if outputs
+                else skipped(NO_LOSS)
+            )
+        if output.below < OUT_OF_REACH or not history.alone:
+            return passed("targets are within what the last activation can give")
+        return seen(
+            f"a ReLU makes the outputs, and {output.below:.0%} of them are at 0 and pulled below it, where it lets none go",
+            share=output.below,
+        )
+    if output.function not in BOUNDED:
+        return passed("the logits may take any value")
+    return seen(
+        f"the logits come out of a {output.function}: the loss takes numbers of any sign and size", share=output.below
+    )
+
+
+def _sigmoid(history: History) -> Verdict:
+    output = _of_kind(history, "binary")
+    if output is None:
+        return inapplicable("the loss is no binary cross-entropy of logits")
+    if output.function not in BOUNDED:
+        return passed("the loss takes logits")
+    return seen(
+        f"a {output.function} makes the outputs, and the loss takes them for logits: it applies a sigmoid itself",
+        loss=output.binary.loss if output.binary else None,
+    )
+
+
+def _broadcast(history: History) -> Verdict:
+    records = history.records[-4:]
+    outputs = [next((o for o in record.outputs if o.columns == 1 and o.rows > 1), None) for record in records]
+    ones = [output for output in outputs if output is not None and output.kind != "binary"]
+    if not history.alone or not ones:
+        return inapplicable("the output is no single number a row")
+    if len(ones) < 3:
+        return skipped("fewer than three probes")
+    centres = [output.centre for output in ones if output.follows and output.centre is not None]
+    if len(centres) < len(ones) or statistics.pstdev(centres) < 1e-5 * (abs(statistics.fmean(centres)) + 1e-9):
+        return passed("rows have targets of their own")
+    return seen(
+        "every row is pulled to the mean of the batch's targets: outputs (N, 1) and targets (N) are broadcast to (N, N)",
+        centre=centres[-1],
+    )
+
+
+def _reduction(history: History) -> Verdict:
+    last = history.latest[-1]
+    logits = last.logits
+    scale = logits.scale if logits is not None else None
+    moved = typical_update(last)
+    if logits is None and (regression := squared(history)) is not None:
+        if "sum" not in regression[0]:
+            return passed("the loss is a mean over the batch")
+        if _mildest(history) or standing(history) == "well":
+            return passed("the loss is a sum over the batch, and steps are small enough for it")
+        rows = last.outputs[0].rows
+        return seen(
+            f"the loss is a sum over the {rows} rows of the batch, so gradients are {rows} times those of a mean",
+            rows=rows,
+        )
+    if logits is None or logits.rows < 8 or scale is None:
+        return inapplicable("the loss is neither a cross-entropy nor a squared error of the outputs")
+    if not math.isclose(scale, 1.0, rel_tol=0.02):
+        return passed("the loss is a mean over the batch")
+    if moved is None or moved < LARGE_UPDATE or learns(history):
+        return passed("the loss is a sum over the batch, and steps are small enough for it")
+    return seen(
+        f"the loss is a sum over the {logits.rows} rows of the batch, so gradients are {logits.rows} times those of a mean",
+        rows=logits.rows,
+        update=moved,
+    )
+
+
+def _mildest(history: History) -> bool:
+    """Whether no step was large."""
+    moved = [update for record in history.records if (update := typical_update(record)) is not None]
+    return not moved or max(moved) < LARGE_UPDATE
+
+
+CHECKS = (
+    Check(
+        "softmax_before_softmax_loss",
+        _double_softmax,
+        "critical",
+        0,
+        "Cross-entropy in torch takes logits and does the softmax itself. Of probabilities it takes the softmax of numbers between 0 and "
+        "1, so that no class can get far beyond the others. The loss cannot fall below ln(1 + (K - 1) / e), and gradients are small.",
+        "torch.nn.CrossEntropyLoss",
+        (Remedy("return logits: leave the softmax out of forward()"),),
+    ),
+    Check(
+        "nll_without_log",
+        _no_logarithm,
+        "critical",
+        0,
+        "nll_loss picks the label's column and takes its mean with a minus; the logarithm must have been taken before. "
+        "Of probabilities it gives "
+        "gradients that are smallest where the network is most wrong, of raw outputs a loss without a lower bound. Learning is slow, or "
+        "runs away.",
+        "torch.nn.NLLLoss",
+        (Remedy("take cross_entropy of the logits", "torch.nn.functional.cross_entropy(logits, labels)"),),
+    ),
+    Check(
+        "sigmoid_before_logits_loss",
+        _sigmoid,
+        "critical",
+        0,
+        "binary_cross_entropy_with_logits applies a sigmoid itself. Of a sigmoid's outputs, between 0 and 1, it makes "
+        "probabilities between 0.5 "
+        "and 0.73. Nothing can be called negative, and the loss cannot fall below 0.31.",
+        "torch.nn.BCEWithLogitsLoss",
+        (Remedy("return logits: leave the sigmoid out of forward()"),),
+    ),
+    Check(
+        "activation_before_loss",
+        _activation,
+        "critical",
+        0,
+        "The last layer's outputs must reach every value that the targets ask for. A ReLU lets no logit or prediction "
+        "go below 0, a sigmoid or "
+        "tanh keeps them within a small interval, and where they are flat no gradient passes. Classes then tie at 0, "
+        "or predictions stick at the "
+        "edge.",
+        "an invariant: targets must be within the range of the last function",
+        (Remedy("leave the activation after the last layer out"),),
+    ),
+    Check(
+        "shapes_broadcast",
+        _broadcast,
+        "critical",
+        0,
+        "Of outputs (N, 1) and targets (N) torch makes a table (N, N): each output is compared with the targets of all "
+        "rows. The best that the "
+        "network can do is to predict their mean everywhere. torch warns once about it for its own losses, and not at "
+        "all for `(z - y) ** 2`.",
+        "an invariant: a row's gradient depends on its own target",
+        (Remedy("give both the same shape", "loss = F.mse_loss(outputs.squeeze(1), targets)"),),
+    ),
+    Check(
+        "loss_is_a_sum",
+        _reduction,
+        "warning",
+        1,
+        "A sum over the batch makes gradients as many times larger as there are images. The learning rate then depends on the batch size, "
+        "and is usually too high.",
+        "measured: the gradient at the logits is p - q instead of (p - q) / N",
+        (Remedy("take the mean", 'torch.nn.CrossEntropyLoss(reduction="mean")'),),
+        confirm=1,
+    ),
+)
