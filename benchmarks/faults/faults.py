@@ -306,7 +306,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "deep linear with large weights",
-        "exploding_gradients initial_loss_too_high initialisation_too_large",
+        "exploding_gradients initial_loss_too_high initialisation_too_large no_nonlinearity",
         "mlp-shallow regression",
         lambda setup: model(lambda: mlp([setup.x[0].numel(), *[48] * 8, 10 if setup.y.dim() == 1 else 2], None))(setup),
         weights(lambda w: 4 * w),

@@ -13,9 +13,11 @@ from seewhy.diagnosis.checks import CHECKS
 FEATURES, CLASSES = 20, 4
 
 
-def data(rows=512):
+def data(rows=512, *, crossed=False):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(rows, FEATURES, generator=generator)
+    if crossed:  # which no linear map tells apart
+        return x, (x[:, 0] * x[:, 1] > 0).long() + 2 * (x[:, 2] * x[:, 3] > 0)
     return x, (x @ torch.randn(FEATURES, CLASSES, generator=generator)).argmax(1)
 
 
@@ -50,30 +52,36 @@ def train(
     evaluate=None,
     validate=None,
     rows=512,
-    seen=None,
+    size=64,
+    step=True,
+    clip=None,
+    crossed=False,
 ):
     """Train a watched model; return what was found."""
     torch.manual_seed(0)
     model = model()
     optimizer = optimizer(model)
     getattr(model, mode)()
-    x, y = data(rows)
+    x, y = data(rows, crossed=crossed)
     generator = torch.Generator().manual_seed(1)
     with seewhy.watch(model, optimizer, tell=None) as why:
-        for step in range(steps):
-            batch = torch.randint(rows, (64,), generator=generator)
+        for number in range(steps):
+            batch = torch.randint(rows, (size,), generator=generator)
             if clear:
                 optimizer.zero_grad()
             value = loss(model(inputs(x[batch])), targets(y[batch]))
             value.backward()
-            optimizer.step()
-            if evaluate and step % 20 == 19:
+            if clip:
+                nn.utils.clip_grad_norm_(model.parameters(), clip)
+            if step:
+                optimizer.step()
+            if evaluate and number % 20 == 19:
                 getattr(model, evaluate)()
                 with torch.no_grad():
                     model(x)
                 getattr(model, mode)()
             if validate:
-                why.observe(loss=value.item(), val_loss=validate(step))
+                why.observe(loss=value.item(), val_loss=validate(number))
     assert not why.error, why.error
     return why
 
@@ -139,6 +147,54 @@ def nan_after(step):
     return loss
 
 
+class Sequence(nn.Module):
+    """A recurrent network over five parts of the inputs."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.rnn, self.last = nn.LSTM(4, 32, **options), nn.Linear(32, CLASSES)
+
+    def forward(self, x):
+        return self.last(self.rnn(x.unflatten(1, (5, 4)))[0][:, -1])
+
+
+def constant(model):
+    for p in model.parameters():
+        nn.init.constant_(p, 0.02)
+    return model
+
+
+def frozen_but(model, *names):
+    for name, p in model.named_parameters():
+        p.requires_grad_(name in names)
+    return model
+
+
+def with_bias(model, value):
+    nn.init.constant_(list(model.parameters())[-1][:1], value)
+    return model
+
+
+def leaky(x):
+    """Write the label into the first column."""
+    teacher = torch.Generator().manual_seed(0)
+    torch.randn(512, FEATURES, generator=teacher)
+    y = (x @ torch.randn(FEATURES, CLASSES, generator=teacher)).argmax(1)
+    return torch.cat([y[:, None] - 1.5, x[:, 1:]], 1)
+
+
+def squares(z, y):
+    return (z - y.float()).square().mean()
+
+
+def binary(z, y):
+    return F.binary_cross_entropy_with_logits(z, F.one_hot(y, CLASSES).float())
+
+
+def nll(z, y):
+    return F.nll_loss(z, y)
+
+
 def unbalanced(y):
     return (y == 0).long() * (torch.arange(len(y)) % 3 == 0)
 
@@ -175,8 +231,64 @@ PAIRS = {
         {"model": deep(nn.ReLU), "steps": 200},
     ),
     "initial_loss_too_high": (
+        {"model": lambda: with_bias(mlp(), 12.0), "optimizer": sgd(1e-3), "steps": 40},
+        {"model": mlp, "optimizer": sgd(0.1), "steps": 40},
+    ),
+    "step_missing": ({"model": mlp, "step": False, "steps": 20}, {"model": mlp, "steps": 20}),
+    "softmax_over_wrong_axis": ({"model": lambda: mlp(nn.Softmax(0))}, {"model": lambda: mlp(nn.LogSoftmax(1))}),
+    "sequence_over_batch": ({"model": Sequence}, {"model": lambda: Sequence(batch_first=True)}),
+    "nll_without_log": (
+        {"model": lambda: mlp(nn.Softmax(1)), "loss": nll},
+        {"model": lambda: mlp(nn.LogSoftmax(1)), "loss": nll},
+    ),
+    "sigmoid_before_logits_loss": (
+        {"model": lambda: mlp(nn.Sigmoid()), "loss": binary},
+        {"model": mlp, "loss": binary},
+    ),
+    "activation_before_loss": ({"model": lambda: mlp(nn.ReLU())}, {"model": mlp}),
+    "shapes_broadcast": (
+        {"model": lambda: mlp(nn.Linear(CLASSES, 1)), "loss": squares},
+        {"model": lambda: mlp(nn.Linear(CLASSES, 1), nn.Flatten(0)), "loss": squares},
+    ),
+    "label_leakage": ({"model": mlp, "inputs": leaky}, {"model": mlp}),
+    "inputs_one_signed": (
+        {"model": mlp, "inputs": lambda x: 1 + x / 100, "optimizer": sgd(0.05)},
+        {"model": mlp, "inputs": lambda x: 1 + x, "optimizer": sgd(0.05), "steps": 200},
+    ),
+    "no_nonlinearity": (
+        {"model": lambda: mlp(act=nn.Identity), "crossed": True, "optimizer": adam, "steps": 400},
+        {"model": mlp, "crossed": True, "optimizer": lambda m: torch.optim.Adam(m.parameters(), 3e-3), "steps": 400},
+    ),
+    "initialisation_symmetric": ({"model": lambda: constant(mlp())}, {"model": mlp}),
+    "parameters_frozen": ({"model": lambda: frozen_but(mlp(), "4.bias")}, {"model": mlp}),
+    "initialisation_too_large": (
         {"model": lambda: scaled(mlp(), 20.0), "optimizer": sgd(1e-5), "steps": 40},
         {"model": mlp, "optimizer": sgd(0.1), "steps": 40},
+    ),
+    "initialisation_too_small": (
+        {"model": lambda: scaled(mlp(), 1e-4), "optimizer": sgd(0.1)},
+        {"model": mlp, "optimizer": sgd(0.1)},
+    ),
+    "capacity_too_small": (
+        {"model": lambda: nn.Sequential(nn.Linear(FEATURES, 1), nn.ReLU(), nn.Linear(1, CLASSES)), "steps": 200},
+        {"model": lambda: nn.Sequential(nn.Linear(FEATURES, 16), nn.ReLU(), nn.Linear(16, CLASSES)), "steps": 400},
+    ),
+    "dropout_too_large": (
+        {"model": lambda: nn.Sequential(nn.Linear(FEATURES, 64), nn.ReLU(), nn.Dropout(0.95), nn.Linear(64, CLASSES))},
+        {"model": lambda: nn.Sequential(nn.Linear(FEATURES, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, CLASSES))},
+    ),
+    "batch_too_small": ({"model": normed, "size": 2}, {"model": normed, "size": 32}),
+    "weight_decay_too_large": (
+        {"model": mlp, "optimizer": sgd(0.1, weight_decay=1.0)},
+        {"model": mlp, "optimizer": sgd(0.1, weight_decay=5e-4)},
+    ),
+    "gradients_clipped_away": (
+        {"model": mlp, "optimizer": sgd(0.1), "clip": 1e-4},
+        {"model": mlp, "optimizer": sgd(0.1), "clip": 1.0},
+    ),
+    "majority_class_only": (
+        {"model": mlp, "targets": unbalanced, "optimizer": sgd(0.01), "steps": 200},
+        {"model": mlp, "steps": 200},
     ),
     "learning_rate_too_high": ({"model": mlp, "optimizer": sgd(50.0)}, {"model": mlp, "optimizer": sgd(0.3)}),
     "learning_rate_too_low": ({"model": mlp, "optimizer": sgd(1e-8)}, {"model": mlp, "optimizer": sgd(0.1)}),

@@ -28,6 +28,9 @@ FIT, HALF_FIT = 2e-3, 2e-2
 SURE = 1 - 1e-6
 """Probability from which a row may have no gradient because it is right, not because it is ignored."""
 
+DOUBT = 2e-5
+"""Difference of a probability and its target below which rounding hides it."""
+
 BINARY_FIT = 1e-2
 """Largest relative deviation of a binary cross-entropy's scale from output to output."""
 
@@ -129,13 +132,22 @@ def read_binary(outputs: Tensor, gradient: Tensor) -> BinaryRecord | None:
     stride = max(1, outputs.numel() // ROWS)
     z, g = (t.detach().reshape(-1)[::stride].double().cpu() for t in (outputs, gradient))
     s, y = torch.sigmoid(z), (g < 0).double()
-    sure = (s - y).abs() > 1e-4
-    if len(z) < 4 or not bool(sure.any()) or not bool(torch.isfinite(g).all()):
+    if len(z) < 4 or not bool(torch.isfinite(g).all()):
         return None
-    scales = g[sure] / (s - y)[sure]
-    scale = scales.median()
-    if not scale > 0 or bool(((scales / scale - 1).abs() > BINARY_FIT).any()) or float(s[sure].std()) < 1e-6:
+    doubtful = (s - y).abs() > DOUBT
+    if bool(doubtful.any()):
+        scales = g[doubtful] / (s - y)[doubtful]
+        scale = scales.median()
+        if (
+            not scale > 0
+            or bool(((scales / scale - 1).abs() > BINARY_FIT).any())
+            or float(s[doubtful].std(correction=0)) == 0
+        ):
+            return None
+    elif float(g.abs().max()) > DOUBT:
         return None
+    else:  # all are right beyond what a gradient can show
+        y = (z > 0).double()
     chosen = torch.where(y > 0, s, 1 - s)
     return BinaryRecord(
         loss=float(torch.nn.functional.softplus(torch.where(y > 0, -z, z)).mean()),

@@ -7,7 +7,7 @@ import statistics
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.progress import learns, squared, standing, typical_update
+from seewhy.diagnosis.checks.progress import learns, squared, typical_update
 from seewhy.diagnosis.records import History, OutputRecord
 
 LARGE_UPDATE = 0.1
@@ -108,36 +108,23 @@ def _broadcast(history: History) -> Verdict:
 
 def _reduction(history: History) -> Verdict:
     last = history.latest[-1]
-    logits = last.logits
-    scale = logits.scale if logits is not None else None
-    moved = typical_update(last)
+    logits = next((record.logits for record in history.records if record.logits is not None), None)
     if logits is None and (regression := squared(history)) is not None:
-        if "sum" not in regression[0]:
-            return passed("the loss is a mean over the batch")
-        if _mildest(history) or standing(history) == "well":
-            return passed("the loss is a sum over the batch, and steps are small enough for it")
-        rows = last.outputs[0].rows
-        return seen(
-            f"the loss is a sum over the {rows} rows of the batch, so gradients are {rows} times those of a mean",
-            rows=rows,
-        )
-    if logits is None or logits.rows < 8 or scale is None:
+        rows, total = last.outputs[0].rows if last.outputs else 0, "sum" in regression[0]
+    elif logits is None or logits.rows < 8:
         return inapplicable("the loss is neither a cross-entropy nor a squared error of the outputs")
-    if not math.isclose(scale, 1.0, rel_tol=0.02):
+    else:
+        rows, total = logits.rows, math.isclose(logits.scale, 1.0, rel_tol=0.02)
+    if not total:
         return passed("the loss is a mean over the batch")
-    if moved is None or moved < LARGE_UPDATE or learns(history):
+    moved = [update for record in history.records if (update := typical_update(record)) is not None]
+    if not moved or max(moved) < LARGE_UPDATE or learns(history):
         return passed("the loss is a sum over the batch, and steps are small enough for it")
     return seen(
-        f"the loss is a sum over the {logits.rows} rows of the batch, so gradients are {logits.rows} times those of a mean",
-        rows=logits.rows,
-        update=moved,
+        f"the loss is a sum over the {rows} rows of the batch, so gradients are {rows} times those of a mean",
+        rows=rows,
+        update=max(moved),
     )
-
-
-def _mildest(history: History) -> bool:
-    """Whether no step was large."""
-    moved = [update for record in history.records if (update := typical_update(record)) is not None]
-    return not moved or max(moved) < LARGE_UPDATE
 
 
 CHECKS = (

@@ -149,7 +149,7 @@ def updates(record: ProbeRecord) -> list[float]:
     found = [
         p
         for p in record.parameters
-        if p.update is not None and math.isfinite(p.update) and p.gradient and p.held and p.weight > 0
+        if p.update is not None and math.isfinite(p.update) and p.gradient is not None and p.held and p.weight > 0
     ]
     matrices = [p for p in found if p.matrix]
     # One that was 0 before the step has changed by all that it is now.

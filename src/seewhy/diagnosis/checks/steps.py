@@ -96,6 +96,8 @@ def _climbed(history: History, shares: list[float]) -> float:
 def _rate_too_low(history: History) -> Verdict:
     """Even the weights that move most do not: where only the first layers stay, the gradient has vanished on the way."""
     last = history.latest[-1]
+    if last.bad:
+        return inapplicable("values are not finite")
     if last.lr == 0 or not updates(last):
         return skipped("no update was measured")
     if history.loop.step < SOME:
@@ -103,6 +105,8 @@ def _rate_too_low(history: History) -> Verdict:
     if any(a.silent > SILENT for a in last.activations):
         return skipped("a layer is dead, which lets nothing through")
     update, state = updates(last)[-1], standing(history)
+    if update == 0:
+        return skipped("nothing moves at all")
     recent = [record.lr for record in history.records[-4:] if record.lr is not None]
     if len(recent) > 1 and recent[-1] > 1.01 * recent[0]:
         return skipped("the learning rate is still rising")
@@ -116,6 +120,9 @@ def _rate_too_low(history: History) -> Verdict:
             lr=last.lr,
             peak=peak,
         )
+    most = max(updates(record)[-1] for record in history.records if updates(record))
+    if most > 10 * TINY_UPDATE:
+        return passed("steps were large enough, before something else stopped them")
     return seen(
         f"a step changes no weight by more than {update:.0e} of its norm; about 1e-3 is usual",
         update=update,
