@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from seewhy.diagnosis import outputs
 from seewhy.diagnosis.checks import CHECKS, Judge
+from seewhy.diagnosis.hooks import Owner
 from seewhy.diagnosis.parameters import (
     agreements,
     gradient_norms,
@@ -29,6 +30,9 @@ from seewhy.diagnosis.probe import Probe, UnitMemory
 from seewhy.diagnosis.records import Entry, History, ProbeRecord
 
 DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)
+DEEP = (1, 10, 56, 170)
+"""Of these, the steps at which also what takes long is measured."""
+
 EVERY = 50
 SECONDS = 60.0
 """After which a probe comes even if there were fewer steps."""
@@ -105,6 +109,13 @@ class Network:
             return coming in DENSE
         last, idle = self.history.latest[-1].step if self.history.latest else 0, time.perf_counter() - self.since
         return (coming - last >= EVERY or idle >= SECONDS) and idle >= self.each / SHARE
+
+    def new_probe(self, owner: Owner) -> Probe:
+        """Begin a probe of the pass that comes."""
+        coming = self.history.loop.step + 1
+        deep = coming in DEEP or coming > DENSE[-1]
+        self.probe = Probe(owner, self.module, self.names, self.memory, diverse=not self.history.alone, deep=deep)
+        return self.probe
 
     def before_step(self, *, closure: bool) -> None:
         """Measure at a probed step what the step will change; with a closure the gradients come within it."""

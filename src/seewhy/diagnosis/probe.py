@@ -109,14 +109,22 @@ class Probe(TorchFunctionMode):
         names: the path of each of its modules.
         memory: of the units.
         diverse: whether to measure how much inputs and outputs differ from row to row.
+        deep: whether to measure rank and similarity of the layers' outputs, which takes longest.
     """
 
     def __init__(
-        self, owner: Owner, module: nn.Module, names: dict[nn.Module, str], memory: UnitMemory, *, diverse: bool
+        self,
+        owner: Owner,
+        module: nn.Module,
+        names: dict[nn.Module, str],
+        memory: UnitMemory,
+        *,
+        diverse: bool,
+        deep: bool,
     ) -> None:
         super().__init__()
         self._owner = weakref.ref(owner)  # whom the loop has let go of is not kept by what it still computes
-        self.module, self.names, self.memory, self.diverse = module, names, memory, diverse
+        self.module, self.names, self.memory, self.diverse, self.deep = module, names, memory, diverse, deep
         self.layers: list[dict[str, Any]] = []
         self.gradients: dict[int, float] = {}
         self.activations: list[ActivationRecord] = []
@@ -296,7 +304,7 @@ class Probe(TorchFunctionMode):
         if not self.layers:
             self._see_entrance(args[0])
         mean, std = moments(y)
-        rank, similarity = rank_and_similarity(y) if y.dim() > 1 else (None, None)
+        rank, similarity = rank_and_similarity(y) if self.deep and y.dim() > 1 else (None, None)
         place = len(self.layers)
         units = y.shape[1] if func not in RECURRENT and y.dim() == 4 else y.shape[-1]
         self.layers.append(
@@ -313,6 +321,8 @@ class Probe(TorchFunctionMode):
         """See what the network made of its inputs before its first layer, such as numbers of bytes."""
         given = self.given
         if not isinstance(x, Tensor) or given is None or x.numel() != given.numel() or len(x) != len(given):
+            return
+        if x.data_ptr() == given.data_ptr() and x.dtype == given.dtype:  # the same numbers
             return
         record = input_record(x, diverse=self.diverse)
         known = self.inputs

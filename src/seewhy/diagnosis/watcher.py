@@ -33,7 +33,6 @@ from seewhy.diagnosis.checks.loop import WITHOUT_STEP
 from seewhy.diagnosis.hooks import Hook
 from seewhy.diagnosis.network import Network, is_graded, live, optimizers_of, tensors_of
 from seewhy.diagnosis.outputs import seen
-from seewhy.diagnosis.probe import Probe
 from seewhy.diagnosis.records import Entry, History
 
 CAREFUL = 60
@@ -84,7 +83,9 @@ class Watch:
             for optimizer in optimizers.values()
         }
         for network in self._networks.values():
-            self._handles.append(network.module.register_forward_pre_hook(Hook(self, Watch._entered, network)))
+            if network.history.loop.mode_matters:
+                hook = Hook(self, Watch._entered, network)
+                self._handles.append(network.module.register_forward_pre_hook(hook))
             self._arm(network)
         for optimizer in optimizers.values():
             self._handles.append(optimizer.register_step_post_hook(Hook(self, Watch._stepped)))
@@ -194,10 +195,8 @@ class Watch:
             handles.append(optimizer.register_step_pre_hook(Hook(self, Watch._stepping, network)))
 
     def _entered(self, network: Network, module: nn.Module, _args: tuple[Any, ...]) -> None:
-        """Every forward pass begins here: note its mode."""
+        """Every forward pass begins here where the mode matters: note it."""
         loop = network.history.loop
-        if not loop.mode_matters:
-            return
         if torch.is_grad_enabled():
             network.eval_forward = not module.training and not live(module)
         elif loop.step:
@@ -205,7 +204,7 @@ class Watch:
             loop.train_evaluations += wrong
             loop.evaluations += not wrong
 
-    def _forward(self, network: Network, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _forward(self, network: Network, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if network.probe is not None and network.probe.sees:  # the pass before was interrupted
             network.probe.forget()
             network.probe, network.due = None, True
@@ -219,8 +218,7 @@ class Watch:
             network.due = False
             if not network.measurable:
                 return
-            probe = Probe(self, module, network.names, network.memory, diverse=not network.history.alone)
-            network.probe = probe
+            probe = network.new_probe(self)
             probe.pass_begins((*args, *kwargs.values()))
             probe.begin()
         network.cost += time.perf_counter() - start
