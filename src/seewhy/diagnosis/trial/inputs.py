@@ -1,0 +1,174 @@
+"""What goes in: finite values of a size that layers are made for, and rows that differ."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.findings import Remedy
+from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
+from seewhy.diagnosis.checks.inputs import LARGE, SMALL
+from seewhy.diagnosis.probe import input_record
+from seewhy.diagnosis.records import InputRecord, LayerRecord
+from seewhy.diagnosis.trial.program import Trial
+from seewhy.diagnosis.trial.rules import Evidence, Rule, watched
+from seewhy.diagnosis.trial.structures import fingerprints, mapped
+from seewhy.diagnosis.watcher import watch
+
+CHANGED = 3.0
+"""Ratio of a typical layer's outputs with the inputs as they are and standardised, beyond which the network does not normalise them."""
+
+OFF_CENTRE = 10.0
+"""Deviations that a channel's mean may be from 0."""
+
+ROWS = 8
+
+
+def _not_finite(evidence: Evidence) -> Verdict:
+    floating = [x for x in evidence.inputs if x.is_floating_point()]
+    if not floating:
+        return inapplicable("no input has floating-point values")
+    bad = [int((~torch.isfinite(x)).sum()) for x in floating]
+    if not any(bad):
+        return passed("all inputs are finite")
+    total = sum(x.numel() for x in floating)
+    return seen(f"{sum(bad):,} of {total:,} input values are NaN or infinite", values=sum(bad), total=total)
+
+
+def _constant(evidence: Evidence) -> Verdict:
+    rows = evidence.program.rows
+    if rows is None or not rows.sure or rows.count < 2:
+        return inapplicable("there are no two examples, or where they lie cannot be told")
+    different = len(set(fingerprints(rows, evidence.inputs)))
+    if different > 1:
+        return passed(f"{different:,} of {rows.count:,} examples differ")
+    return seen(f"all {rows.count:,} rows of the batch are the same", rows=rows.count)
+
+
+def _first(evidence: Evidence) -> InputRecord | None:
+    return next((record for x in evidence.inputs if (record := input_record(x)) is not None), None)
+
+
+def _unscaled(evidence: Evidence) -> Verdict:
+    inputs = _first(evidence)
+    if inputs is None:
+        return inapplicable("the input is no batch of floating-point values")
+    size = math.sqrt(sum(m**2 + s**2 for m, s in zip(inputs.mean, inputs.std, strict=True)) / len(inputs.mean))
+    if SMALL <= size <= LARGE or size == 0:
+        return passed(f"inputs have a root mean square of {size:.2g}")
+    if evidence.record is None or not evidence.record.layers:
+        return skipped("no layer could be probed, of which to tell whether the network scales the inputs itself")
+    raw, first = evidence.record.layers, evidence.record.layers[0]
+    if size > LARGE and math.hypot(first.mean, first.std) <= LARGE:
+        return passed("inputs are large, but the network scales them")
+    ratio = _typical_ratio(raw, _standardised(evidence))
+    if ratio is None or 1 / CHANGED < ratio < CHANGED:
+        return passed("inputs are unscaled, but the network normalises what it makes of them")
+    return seen(
+        f"inputs lie between {inputs.low:.3g} and {inputs.high:.3g}; layers are made for values of about 1, and typical outputs of "
+        f"this network are {ratio:.2g} times those of standardised inputs",
+        mean=list(inputs.mean),
+        std=list(inputs.std),
+        low=inputs.low,
+        high=inputs.high,
+        ratio=ratio,
+    )
+
+
+def _standardised(evidence: Evidence) -> tuple[LayerRecord, ...]:
+    """Return the layers' records of a first step with standardised inputs."""
+    program, call = evidence.program, evidence.program.forward
+
+    def standard(x: Tensor) -> Tensor:
+        if input_record(x) is None:
+            return x
+        axes = (0, 2, 3) if x.dim() == 4 else tuple(range(x.dim()))
+        std, mean = torch.std_mean(x.float(), axes, correction=0, keepdim=True)
+        return ((x - mean) / std.clamp(min=1e-12)).to(x.dtype)
+
+    trial = program.trial()
+    trial.model.train()
+    return layers_of(trial, mapped(standard, call.args), mapped(standard, dict(call.kwargs)))
+
+
+def layers_of(trial: Trial, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[LayerRecord, ...]:
+    """Return the records of the layers in one pass of a copy."""
+    trained = trial.parameters()
+    optimizer = torch.optim.SGD(trained, 0.0)
+    with watch(trial.model, optimizer, tell=None) as why:
+        trial.call(args, kwargs)
+        optimizer.step()
+        return why.history().latest[-1].layers if why.history().latest else ()
+
+
+def _typical_ratio(raw: tuple[LayerRecord, ...], standard: tuple[LayerRecord, ...]) -> float | None:
+    """Return the lower median over layers of what their outputs' deviations are in the first, as a multiple of the second."""
+    pairs = [
+        (a.std, b.std) for a, b in zip(raw, standard, strict=False) if a.layer == b.layer and a.std > 0 and b.std > 0
+    ]
+    ratios = sorted((a / b for a, b in pairs), key=lambda ratio: abs(math.log(ratio)))
+    return ratios[(len(ratios) - 1) // 2] if ratios else None
+
+
+def _off_centre(evidence: Evidence) -> Verdict:
+    inputs = _first(evidence)
+    if inputs is None or inputs.rows < ROWS:
+        return inapplicable(f"the input is no batch of {ROWS} examples or more with floating-point values")
+    if not inputs.rows_differ:
+        return inapplicable("the rows of the batch do not differ")
+    channels = list(zip(inputs.mean, inputs.std, strict=True))
+    far = [i for i, (mean, std) in enumerate(channels) if 0 < OFF_CENTRE * std < abs(mean)]
+    flat = [i for i, (_, std) in enumerate(channels) if std == 0]
+    if flat and len(flat) < len(channels):
+        return seen(
+            f"channel {flat[0]} has the same value {channels[flat[0]][0]:.3g} everywhere",
+            channels=flat,
+            mean=list(inputs.mean),
+        )
+    if not far:
+        return passed("no channel's mean is far from 0")
+    mean, std = channels[far[0]]
+    return seen(
+        f"inputs have a mean of {mean:.3g} and a deviation of {std:.2g}: what differs is {abs(mean) / std:.0f} times smaller than "
+        "what is common",
+        channels=far,
+        mean=list(inputs.mean),
+        std=list(inputs.std),
+    )
+
+
+RULES = (
+    Rule(
+        "inputs_not_finite",
+        _not_finite,
+        "critical",
+        0,
+        "A single NaN in an image makes every output of its row NaN, and through the loss every weight. Decoding, a division by a "
+        "deviation of 0, or a missing value in a table brings them in. The network is not to blame.",
+        "an invariant",
+        (
+            Remedy("look for it where the inputs are made", "assert torch.isfinite(x).all()"),
+            Remedy("divide by a deviation that cannot be 0", "x = (x - mean) / std.clamp(min=1e-6)"),
+        ),
+        computable=False,
+    ),
+    watched("inputs_constant", _constant, computable=False),
+    watched("inputs_unscaled", _unscaled),
+    Rule(
+        "inputs_off_centre",
+        _off_centre,
+        "note",
+        1,
+        "Layers see the values themselves, not how they differ from their mean. Where the mean is many times the deviation, or a channel "
+        "never changes, the weights' gradients have one sign and steps zig-zag. Subtract the mean of each channel.",
+        "LeCun et al. 1998, Efficient BackProp; a mean of 10 deviations",
+        (
+            Remedy("standardise each channel with its own mean and deviation", "x = (x - mean) / std"),
+            Remedy("look at how the channels are filled"),
+        ),
+        computable=False,
+    ),
+)
