@@ -42,7 +42,7 @@ FACTORS = (1.0, 0.1, 10.0)
 """Of Adam; what the rate of a given optimiser is multiplied by."""
 
 FITTED, UNMOVED, UNMOVED_UNKNOWN = 0.2, 0.9, 0.98
-"""What is left of the loss of guessing: from where a batch counts as fitted, and as not; and of an unknown loss, whose level is the first one."""
+"""What is left of the loss of guessing: from where a batch counts as fitted, and as not; of an unknown loss its first value is the level."""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def sanity(
         loss: `loss(outputs, targets)`; or `loss(model, batch)`, with a batch of any kind, where its first parameter is named `model`, `net`,
             `network` or `module`, or annotated as a module. None is the cross-entropy for integer class labels, and the mean squared error
             for a tensor that is its own target.
-        optimizer: makes an optimiser from parameters, such as `lambda p: torch.optim.SGD(p, 0.1)`, with which the batch is fitted; None for Adam.
+        optimizer: makes an optimiser from parameters, such as `lambda p: torch.optim.SGD(p, 0.1)`, to fit the batch with; None for Adam.
         seconds: that it may take; what does not fit is skipped, and says so. A pass that has begun is not broken off.
         seed: of its random numbers.
 
