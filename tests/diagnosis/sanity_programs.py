@@ -28,7 +28,12 @@ def table(n=64, d=20, k=5):
 
 def convnet(norm=True, head=10):
     def block(a, b):
-        return [nn.Conv2d(a, b, 3, padding=1), *([nn.BatchNorm2d(b)] if norm else []), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+        return [
+            nn.Conv2d(a, b, 3, padding=1),
+            *([nn.BatchNorm2d(b)] if norm else []),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+        ]
 
     return nn.Sequential(*block(3, 16), *block(16, 32), nn.Flatten(), nn.Dropout(0.5), nn.Linear(32 * 16, head))
 
@@ -115,7 +120,9 @@ class Residual(nn.Module):
     def __init__(self, depth=4):
         super().__init__()
         self.stem, self.head = nn.Linear(20, 32), nn.Linear(32, 5)
-        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 32)) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 32)) for _ in range(depth)
+        )
         for layer in (self.head, *(block[2] for block in self.blocks)):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -167,8 +174,7 @@ def _masks():
 
 
 def _binary_images():
-    x = (torch.rand(32, 64, generator=torch.Generator().manual_seed(3)) > 0.6).float()
-    return x
+    return (torch.rand(32, 64, generator=torch.Generator().manual_seed(3)) > 0.6).float()
 
 
 def _time_first():

@@ -120,7 +120,10 @@ def fit_batch(program: Program) -> Fit:
     rows = program.rows
     assert rows is not None
     batch = rows.taken(program.batch, index)
-    level = _guessing(program, batch)
+    try:
+        level = _guessing(program, batch)
+    except Exception as error:  # noqa: BLE001  of a batch that the user did not give
+        return Fit(reason=f"the program fails with {len(index)} examples: {error}")
     if level is not None and level < 1e-6:
         return Fit(reason="the targets of the examples do not differ")
     available = program.clock.left * SHARE

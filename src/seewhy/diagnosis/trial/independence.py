@@ -72,6 +72,8 @@ def _mixed(evidence: Evidence) -> Verdict:
     full, again = (_outputs(trial, program, args, kwargs, count) for _ in range(2))
     if not full:
         return inapplicable("no output has a row for each example")
+    if not all(bool(torch.isfinite(x).all()) for x in full):
+        return inapplicable("the outputs are not finite")
     if any(a.shape != b.shape or _distance(a, b) > TOLERANCE for a, b in zip(full, again, strict=True)):
         return inapplicable("outputs in evaluation mode change from call to call")
     where, kept = Rows(count, program.rows.axis, sure=True), (count + 1) // 2
@@ -161,15 +163,11 @@ def _ignored(evidence: Evidence) -> Verdict:
         return skipped(f"the first {count} examples do not differ")
     spread = _spread(program.trial(), program, args, kwargs, count)
     if spread is None:
-        return inapplicable("no output has a row for each example")
+        return inapplicable("no finite output has a row for each example")
     if spread > ALIKE:
         return passed(f"outputs of different inputs differ by {spread:.1g} of their size")
     trial = program.trial()
-    source = rng(program.seed, "sanity", "zeros")
-    with torch.no_grad():
-        for p in trial.model.parameters():
-            if p.is_floating_point() and p.numel() and not p.any():
-                p.copy_(torch.randn(p.shape, generator=source) * 0.02)
+    trial.fill_zeros()
     filled = _spread(trial, program, args, kwargs, count)
     if filled is not None and filled > ALIKE:
         return passed("outputs are the same for all inputs because weights start at zero, and differ where they do not")
@@ -184,7 +182,8 @@ def _spread(trial: Trial, program: Program, args: Any, kwargs: Any, count: int) 
     """Return how much outputs differ between rows as a share of their size, at most over the outputs."""
     trial.fitting_mode()
     outputs = _outputs(trial, program, fresh(args), fresh(kwargs), count)
-    return max((_distance(x, x[:1].expand_as(x)) for x in outputs), default=None)
+    finite = [x for x in outputs if bool(torch.isfinite(x).all())]
+    return max((_distance(x, x[:1].expand_as(x)) for x in finite), default=None)
 
 
 RULES = (

@@ -109,7 +109,6 @@ def _symmetric(evidence: Evidence) -> Verdict:
     return seen(
         f"all units of {still[0]} begin with the same weights, and still have them after {len(attempt.losses)} steps",
         still,
-        layers=len(still),
         steps=len(attempt.losses),
     )
 

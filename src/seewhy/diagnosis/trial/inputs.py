@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,14 +11,13 @@ from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.inputs import LARGE, SMALL
 from seewhy.diagnosis.probe import input_record
-from seewhy.diagnosis.records import InputRecord, LayerRecord
-from seewhy.diagnosis.trial.program import Trial
+from seewhy.diagnosis.checks.signals import SATURATED_SHARE
+from seewhy.diagnosis.records import InputRecord
 from seewhy.diagnosis.trial.rules import Evidence, Rule, watched
-from seewhy.diagnosis.trial.structures import fingerprints, mapped
-from seewhy.diagnosis.watcher import watch
+from seewhy.diagnosis.trial.structures import fingerprints, leaves, mapped
 
 CHANGED = 3.0
-"""Ratio of a typical layer's outputs with the inputs as they are and standardised, beyond which the network does not normalise them."""
+"""Ratio of what differs between outputs with the inputs as they are and standardised, beyond which the network does not normalise them."""
 
 OFF_CENTRE = 10.0
 """Deviations that a channel's mean may be from 0."""
@@ -61,56 +59,44 @@ def _unscaled(evidence: Evidence) -> Verdict:
         return passed(f"inputs have a root mean square of {size:.2g}")
     if evidence.record is None or not evidence.record.layers:
         return skipped("no layer could be probed, of which to tell whether the network scales the inputs itself")
-    raw, first = evidence.record.layers, evidence.record.layers[0]
+    first = evidence.record.layers[0]
     if size > LARGE and math.hypot(first.mean, first.std) <= LARGE:
         return passed("inputs are large, but the network scales them")
-    ratio = _typical_ratio(raw, _standardised(evidence))
-    if ratio is None or 1 / CHANGED < ratio < CHANGED:
+    raw, standard = _deviation(evidence, standardised=False), _deviation(evidence, standardised=True)
+    ratio = raw / standard if standard > 0 else 1.0
+    bounded = [a.saturated for a in evidence.record.activations if a.function in ("tanh", "sigmoid")]
+    saturated = max(bounded, default=0.0)
+    if 1 / CHANGED < ratio < CHANGED and saturated <= SATURATED_SHARE:
         return passed("inputs are unscaled, but the network normalises what it makes of them")
     return seen(
-        f"inputs lie between {inputs.low:.3g} and {inputs.high:.3g}; layers are made for values of about 1, and typical outputs of "
-        f"this network are {ratio:.2g} times those of standardised inputs",
+        f"inputs lie between {inputs.low:.3g} and {inputs.high:.3g}; layers are made for values of about 1; what differs "
+        f"between outputs is {ratio:.2g} times that of standardised inputs",
         mean=list(inputs.mean),
         std=list(inputs.std),
         low=inputs.low,
         high=inputs.high,
         ratio=ratio,
+        saturated=saturated,
     )
 
 
-def _standardised(evidence: Evidence) -> tuple[LayerRecord, ...]:
-    """Return the layers' records of a first step with standardised inputs."""
+def _deviation(evidence: Evidence, *, standardised: bool) -> float:
+    """Return the deviation of outputs between rows, at most over the outputs; weights that start at zero are filled."""
     program, call = evidence.program, evidence.program.forward
 
     def standard(x: Tensor) -> Tensor:
-        if input_record(x) is None:
+        if not standardised or input_record(x) is None:
             return x
         axes = (0, 2, 3) if x.dim() == 4 else tuple(range(x.dim()))
         std, mean = torch.std_mean(x.float(), axes, correction=0, keepdim=True)
         return ((x - mean) / std.clamp(min=1e-12)).to(x.dtype)
 
     trial = program.trial()
-    trial.model.train()
-    return layers_of(trial, mapped(standard, call.args), mapped(standard, dict(call.kwargs)))
-
-
-def layers_of(trial: Trial, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[LayerRecord, ...]:
-    """Return the records of the layers in one pass of a copy."""
-    trained = trial.parameters()
-    optimizer = torch.optim.SGD(trained, 0.0)
-    with watch(trial.model, optimizer, tell=None) as why:
-        trial.call(args, kwargs)
-        optimizer.step()
-        return why.history().latest[-1].layers if why.history().latest else ()
-
-
-def _typical_ratio(raw: tuple[LayerRecord, ...], standard: tuple[LayerRecord, ...]) -> float | None:
-    """Return the lower median over layers of what their outputs' deviations are in the first, as a multiple of the second."""
-    pairs = [
-        (a.std, b.std) for a, b in zip(raw, standard, strict=False) if a.layer == b.layer and a.std > 0 and b.std > 0
-    ]
-    ratios = sorted((a / b for a, b in pairs), key=lambda ratio: abs(math.log(ratio)))
-    return ratios[(len(ratios) - 1) // 2] if ratios else None
+    trial.fitting_mode()
+    trial.fill_zeros()
+    with torch.no_grad():
+        outputs = leaves(trial.call(mapped(standard, call.args), mapped(standard, dict(call.kwargs))))
+    return max((float(x.float().std(0).mean()) for x in outputs if x.is_floating_point() and x.dim()), default=0.0)
 
 
 def _off_centre(evidence: Evidence) -> Verdict:

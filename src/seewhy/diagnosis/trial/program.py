@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from seewhy.core.errors import InputError
-from seewhy.core.seeding import seed_global
+from seewhy.core.seeding import rng, seed_global
 from seewhy.diagnosis.logits import read_logits
 from seewhy.diagnosis.records import History, LogitsRecord
 from seewhy.diagnosis.trial.structures import Rows, fresh, leaves, rows_of
@@ -102,7 +102,11 @@ class Trial:
         args, kwargs = arguments(inputs)
         outputs = self.call(args, kwargs, seed)
         with _context("in the loss, called with the model's outputs and the batch's targets"):
-            value = default_loss(outputs, targets) if self.loss is None else self.loss(outputs, fresh(targets))
+            value = (
+                default_loss(outputs, targets, own=targets is inputs)
+                if self.loss is None
+                else self.loss(outputs, fresh(targets))
+            )
         return Pass(args, kwargs, outputs, _single(value))
 
     def _run_whole(self, batch: Any, seed: int | None) -> Pass:
@@ -124,6 +128,14 @@ class Trial:
         seed_global(seed, device)
         random.seed(seed)
         np.random.seed(seed % (1 << 32))  # noqa: NPY002  the source that the user's modules draw from
+
+    @torch.no_grad()
+    def fill_zeros(self) -> None:
+        """Give parameters that start at zero small random values, so that what stands before them is seen."""
+        source = rng(self.seed, "sanity", "zeros")
+        for p in self.model.parameters():
+            if p.is_floating_point() and p.numel() and not p.any():
+                p.copy_(torch.randn(p.shape, generator=source) * 0.02)
 
     def fitting_mode(self) -> None:
         """Training mode without dropout and its like: what is fitted is not disturbed."""
@@ -268,8 +280,8 @@ def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (inputs if isinstance(inputs, tuple) else (inputs,)), {}
 
 
-def default_loss(outputs: Any, targets: Any) -> Tensor:
-    """Cross-entropy of (N, K, ...) with integer class labels; the mean squared error of an autoencoder."""
+def default_loss(outputs: Any, targets: Any, *, own: bool) -> Tensor:
+    """Cross-entropy of (N, K, ...) with integer class labels; the mean squared error where the inputs are their own targets."""
     found = [x for x in leaves(outputs) if x.is_floating_point()]
     if len(found) != 1 or not isinstance(targets, Tensor):
         raise InputError(
@@ -278,7 +290,7 @@ def default_loss(outputs: Any, targets: Any) -> Tensor:
         )
     if not targets.is_floating_point() and targets.dtype is not torch.bool:
         return F.cross_entropy(found[0], targets.long())
-    if found[0].shape == targets.shape:
+    if own and found[0].shape == targets.shape:
         return F.mse_loss(found[0], targets.to(found[0].dtype))
     raise InputError(
         f"sanity: loss: needed where the targets are no integer class labels, but {targets.dtype} of {tuple(targets.shape)}"

@@ -103,14 +103,14 @@ def sanity(
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"sanity: model: must be a module, got {type(model).__name__}")
-    for name, value in (("loss", loss), ("optimizer", optimizer)):
-        if value is not None and not callable(value):
-            raise InputError(f"sanity: {name}: must be callable, got {type(value).__name__}")
     if isinstance(optimizer, Optimizer):
         raise InputError(
             "sanity: optimizer: must be a function that makes an optimiser from parameters, got an optimiser; "
             "write optimizer=lambda parameters: ..."
         )
+    for name, value in (("loss", loss), ("optimizer", optimizer)):
+        if value is not None and not callable(value):
+            raise InputError(f"sanity: {name}: must be callable, got {type(value).__name__}")
     if not seconds > 0:
         raise InputError(f"sanity: seconds: must be above 0, got {seconds!r}")
     with undisturbed(model, loss if isinstance(loss, nn.Module) else None):

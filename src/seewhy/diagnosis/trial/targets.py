@@ -116,6 +116,8 @@ def _constant(evidence: Evidence) -> Verdict:
 def _squashed(evidence: Evidence) -> Verdict:
     scores = evidence.program.start.seen.scores
     kind = evidence.kind.name
+    if kind == "binary cross-entropy of probabilities":
+        return passed("the loss takes probabilities")
     if scores is None or kind not in ("cross-entropy", "binary cross-entropy", "negative log-likelihood"):
         return inapplicable("the loss is no cross-entropy that takes logits")
     z = scores.detach().float()
