@@ -168,7 +168,8 @@ def attempt(
     trial.fitting_mode()
     trained = trial.parameters()
     optimizer = factory(trained)
-    end, losses, share = program.clock.left - seconds, [], math.inf
+    losses: list[float] = []
+    end, share = program.clock.left - seconds, math.inf
     record: LogitsRecord | None = None
 
     def closure() -> Tensor:

@@ -17,7 +17,7 @@ from seewhy.core.seeding import rng
 from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.trial.program import Program, Trial
 from seewhy.diagnosis.trial.rules import Evidence, Rule, watched
-from seewhy.diagnosis.trial.structures import Rows, fingerprints, fresh, leaves, mapped
+from seewhy.diagnosis.trial.structures import Rows, fingerprints, leaves, mapped
 
 TOLERANCE = 1e-3
 """Of the outputs' size: kernels for other sizes of a batch add in another order."""
@@ -30,8 +30,10 @@ LEAK = 1e-5
 
 ROWS = 32
 
+Call = tuple[tuple[Any, ...], dict[str, Any]]
 
-def _inputs(program: Program) -> tuple[tuple[Any, ...], dict[str, Any]]:
+
+def _inputs(program: Program) -> Call:
     """Return what the network is called with, cut to `ROWS` examples."""
     rows, seen_ = program.rows, program.forward
     assert rows is not None
@@ -39,12 +41,12 @@ def _inputs(program: Program) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, kwargs
 
 
-def _outputs(trial: Trial, program: Program, args: tuple[Any, ...], kwargs: dict[str, Any], count: int) -> list[Tensor]:
+def _outputs(trial: Trial, program: Program, call: Call, count: int) -> list[Tensor]:
     """Return the floating-point outputs that have a row for each of `count` examples, which is moved to axis 0."""
     assert program.rows is not None
     where = Rows(count, program.rows.axis, sure=True)
     with torch.no_grad():
-        found = leaves(trial.call(args, kwargs))
+        found = leaves(trial.call(*call))
     floating = [(x, where.axis_of(x)) for x in found if x.is_floating_point()]
     return [x.movedim(axis, 0).float() for x, axis in floating if axis is not None]
 
@@ -69,7 +71,7 @@ def _mixed(evidence: Evidence) -> Verdict:
     assert program.rows is not None
     count, trial = min(program.rows.count, ROWS), program.trial()
     trial.model.eval()
-    full, again = (_outputs(trial, program, args, kwargs, count) for _ in range(2))
+    full, again = (_outputs(trial, program, (args, kwargs), count) for _ in range(2))
     if not full:
         return inapplicable("no output has a row for each example")
     if not all(bool(torch.isfinite(x).all()) for x in full):
@@ -79,7 +81,7 @@ def _mixed(evidence: Evidence) -> Verdict:
     where, kept = Rows(count, program.rows.axis, sure=True), (count + 1) // 2
     # The second half takes the places of other examples, in which nothing is in common with before.
     index = torch.cat((torch.arange(kept), torch.arange(kept).flip(0)[: count - kept]))
-    other = _outputs(trial, program, *where.taken((args, kwargs), index), count)
+    other = _outputs(trial, program, where.taken((args, kwargs), index), count)
     pairwise = [x.dim() == 2 and x.shape[1] == count for x in full]
     changes = [_distance(a[:kept], b[:kept]) for a, b, pair in zip(full, other, pairwise, strict=True) if not pair]
     if not changes:
@@ -137,10 +139,10 @@ def _batch_size(evidence: Evidence) -> Verdict:
     half = max(1, count // 2)
     trial = program.trial()
     trial.model.eval()
-    _outputs(trial, program, args, kwargs, count)
+    _outputs(trial, program, (args, kwargs), count)
     try:
         _outputs(
-            trial, program, *Rows(count, program.rows.axis, sure=True).taken((args, kwargs), torch.arange(half)), half
+            trial, program, Rows(count, program.rows.axis, sure=True).taken((args, kwargs), torch.arange(half)), half
         )
     except Exception as error:  # noqa: BLE001  whatever a network says of a batch that the user did not give
         return seen(
@@ -181,7 +183,7 @@ def _ignored(evidence: Evidence) -> Verdict:
 def _spread(trial: Trial, program: Program, args: Any, kwargs: Any, count: int) -> float | None:
     """Return how much outputs differ between rows as a share of their size, at most over the outputs."""
     trial.fitting_mode()
-    outputs = _outputs(trial, program, fresh(args), fresh(kwargs), count)
+    outputs = _outputs(trial, program, (args, kwargs), count)
     finite = [x for x in outputs if bool(torch.isfinite(x).all())]
     return max((_distance(x, x[:1].expand_as(x)) for x in finite), default=None)
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.inputs import LARGE, SMALL
-from seewhy.diagnosis.probe import input_record
 from seewhy.diagnosis.checks.signals import SATURATED_SHARE
+from seewhy.diagnosis.probe import input_record
 from seewhy.diagnosis.records import InputRecord
 from seewhy.diagnosis.trial.rules import Evidence, Rule, watched
 from seewhy.diagnosis.trial.structures import fingerprints, leaves, mapped

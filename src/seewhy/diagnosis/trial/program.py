@@ -323,7 +323,7 @@ def undisturbed(model: nn.Module, loss: Loss | None) -> Iterator[None]:
     modes = [(part, part.training) for module in modules for part in module.modules()]
     buffers = [(buffer, buffer.detach().clone()) for module in modules for buffer in module.buffers()]
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     try:
         with (
             torch.random.fork_rng(devices),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from seewhy.core.errors import InputError
 from seewhy.core.findings import Remedy
 from seewhy.core.seeding import rng
 from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
@@ -53,6 +53,8 @@ def _fit(evidence: Evidence) -> Verdict:
         return seen("the targets are NaN or infinite", values=int((~torch.isfinite(targets)).sum()))
     try:
         program.start  # noqa: B018  measured here first
+    except InputError:
+        raise
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         reason = misfit(evidence) if any("in the loss" in note for note in getattr(error, "__notes__", ())) else ""
         if not reason:
@@ -153,7 +155,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy("with F.nll_loss return log-probabilities", "return torch.log_softmax(self.head(x), 1)"),
 )
 
-RULES: tuple[Any, ...] = (
+RULES: tuple[Rule, ...] = (
     Rule(
         "targets_do_not_fit",
         _fit,
