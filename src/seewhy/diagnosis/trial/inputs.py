@@ -11,10 +11,10 @@ from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.inputs import LARGE, SMALL
 from seewhy.diagnosis.checks.signals import SATURATED_SHARE
-from seewhy.diagnosis.probe import input_record
 from seewhy.diagnosis.records import InputRecord
 from seewhy.diagnosis.trial.rules import Evidence, Rule, watched
 from seewhy.diagnosis.trial.structures import fingerprints, leaves, mapped
+from seewhy.diagnosis.values import input_record
 
 CHANGED = 3.0
 """Ratio of what differs between outputs with the inputs as they are and standardised, beyond which the network does not normalise them."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seewhy.core.findings import Finding, Remedy, Severity
 from seewhy.diagnosis.checks import CHECKS
-from seewhy.diagnosis.checks.base import Verdict, skipped
+from seewhy.diagnosis.checks.base import Verdict, filled, skipped
 from seewhy.diagnosis.records import History, ProbeRecord
 from seewhy.diagnosis.trial.fitting import Fit, fit_batch
 from seewhy.diagnosis.trial.losses import Kind, kind_of
@@ -129,6 +129,6 @@ def watched(code: str, judge: Callable[[Evidence], Verdict] | None = None, *, co
         check.depth,
         check.explanation,
         check.source,
-        check.remedies,
+        tuple(filled(remedy, None) for remedy in check.remedies),  # no rate is known before training
         computable=computable,
     )
