@@ -397,6 +397,11 @@ def test_what_does_not_fit_the_time_is_skipped_with_that_reason():
     )
 
 
+def test_classes_that_are_all_the_same_at_the_start_are_no_squashed_logits():
+    result = tried((lambda: initialised(mlp(), constant(0.01)), table(), None))
+    assert [finding.code for finding in result.findings] == ["symmetric_initialisation"], str(result)
+
+
 def test_equal_inputs_with_unequal_labels_are_no_fault():
     x, y = table(32)
     result = tried((mlp, (x.repeat(2, 1), torch.cat([y, (y + 1) % 5])), None))
