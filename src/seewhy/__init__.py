@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from seewhy.api import check, resume, train
     from seewhy.core.errors import InputError, RunError
     from seewhy.core.findings import Finding
-    from seewhy.diagnosis import watch
+    from seewhy.diagnosis import sanity, watch
     from seewhy.runs.run import Run
     from seewhy.spec import Request, RunSpec
 
@@ -32,6 +32,7 @@ __all__ = [
     "nn",
     "optim",
     "resume",
+    "sanity",
     "spec",
     "train",
     "watch",
@@ -46,6 +47,7 @@ _HOMES = {
     "RunSpec": "seewhy.spec",
     "check": "seewhy.api",
     "resume": "seewhy.api",
+    "sanity": "seewhy.diagnosis",
     "train": "seewhy.api",
     "watch": "seewhy.diagnosis",
 }

@@ -2,9 +2,11 @@
 
 `watch(model, optimizer)` measures at chosen steps (`probe`), keeps what it measured as records (`records`), and lets checks (`checks`) judge
 them. Nothing of the loop is patched, no attribute is added to anybody's module, and no bit of the training changes.
+`sanity(model, batch, loss)` tries a program on one batch before it is trained (`trial`).
 """
 
 from seewhy.diagnosis.judging import Judged, rejudge
+from seewhy.diagnosis.trial import Sanity, sanity
 from seewhy.diagnosis.watcher import Watch, watch
 
-__all__ = ["Judged", "Watch", "rejudge", "watch"]
+__all__ = ["Judged", "Sanity", "Watch", "rejudge", "sanity", "watch"]

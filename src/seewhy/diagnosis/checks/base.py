@@ -89,7 +89,7 @@ class Check:
     confidence: float = 1.0
 
 
-def _filled(remedy: Remedy, lr: float | None) -> Remedy:
+def filled(remedy: Remedy, lr: float | None) -> Remedy:
     """Return a remedy with the learning rate that its edit speaks of; without an edit where that is not known."""
     if remedy.edit is None or "{" not in remedy.edit:
         return remedy
@@ -161,7 +161,7 @@ class Judge:
             explanation=check.explanation,
             source=check.source,
             depth=check.depth,
-            remedies=tuple(_filled(remedy, peak_rate(history)) for remedy in check.remedies),
+            remedies=tuple(filled(remedy, peak_rate(history)) for remedy in check.remedies),
             confidence=check.confidence,
         )
 
