@@ -116,9 +116,9 @@ def test_a_layer_is_dead_only_after_enough_examples(units, enough):
     nn.init.constant_(model[0].bias[:units], -100.0)
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)
     with seewhy.watch(model, optimizer, tell=None) as why:
-        for step in range(1, 100):
+        for step in range(1, 180):
             optimizer.zero_grad()
-            F.cross_entropy(model(torch.randn(50, 4)), torch.randint(2, (50,))).backward()
+            F.cross_entropy(model(torch.randn(80, 4)), torch.randint(2, (80,))).backward()
             optimizer.step()
             dead = any(finding.code == "dead_units" for finding in why.findings)
             samples = why.history().latest[-1].activations[0].samples

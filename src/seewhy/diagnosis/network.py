@@ -37,7 +37,7 @@ EVERY = 50
 SECONDS = 60.0
 """After which a probe comes even if there were fewer steps."""
 
-SHARE = 0.01
+SHARE = 0.02
 """Of the time, which probes may take after the dense ones."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from seewhy.diagnosis.values import diversity, moments, rows_of
 ROWS = 4096
 """Rows that are looked at."""
 
-MOST_COLUMNS = 64
+MOST_COLUMNS = 8
 """Of outputs that may be compared with targets by squares: an embedding has more, or other losses."""
 
 ENOUGH = 12
@@ -67,6 +67,8 @@ def read(outputs: list[Output], *, diverse: bool) -> tuple[LogitsRecord | None, 
         told = read_logits(output.values, gradient, output.inputs)
         logits = logits or told
         records.append(output_record(output, gradient, "cross-entropy" if told else "", diverse=diverse))
+    if len(records) > 1:  # of several outputs not all can be compared with targets
+        records = [replace(record, squares=()) for record in records]
     return logits, tuple(records)
 
 

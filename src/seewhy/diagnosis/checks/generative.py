@@ -8,7 +8,7 @@ from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.records import History, ProbeRecord
 
-STEPS = 150
+STEPS = 100
 COLLAPSED = 0.01
 """Nats of a latent dimension below which it carries nothing (Burda et al. 2016 call its mean inactive)."""
 
@@ -98,7 +98,7 @@ CHECKS = (
             ),
             Remedy("let each dimension have some nats for nothing (free bits)", edit="model.free_bits = 0.1"),
         ),
-        confirm=3,
+        confirm=2,
         confidence=0.9,
     ),
     Check(

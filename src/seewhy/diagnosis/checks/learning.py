@@ -14,7 +14,7 @@ STEPS = 100
 NEAR_CHANCE = 0.9
 MOVES = 1e-4
 MINORITY = 4.0
-RECALL = 0.1
+RECALL = 0.3
 
 
 def _ignored(history: History) -> Verdict:

@@ -23,7 +23,7 @@ WELL, FALLEN, STUCK = 0.35, 0.9, 0.97
 """Share of the way from chance to the floor that is left: learned well; learned something; and the share of the loss a window before that
 counts as falling still."""
 
-STEADY = 2.0
+STEADY = 1.5
 """How far the deviation of a batch's targets may be from the usual one."""
 
 HALF = 0.6

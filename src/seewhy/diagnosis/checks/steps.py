@@ -28,6 +28,8 @@ LATER = 100
 DECAYED = 1e-2
 SHRINKS, SHRUNK = 0.8, 0.5
 CLIPPED = 2e-3
+TURNED = -0.3
+"""Cosine of successive gradients; with small steps it is the noise of the batches."""
 
 
 def _finite(history: History) -> list[ProbeRecord]:
@@ -187,7 +189,8 @@ def _oscillates(history: History) -> Verdict:
     turns = [record.alignment for record in history.records[-8:] if record.alignment is not None]
     if len(turns) < 6:
         return skipped("fewer than six pairs of successive gradients")
-    if statistics.median(turns) > -0.3 or not poor(history):
+    moved = [update for record in history.records[-8:] if (update := typical_update(record)) is not None]
+    if statistics.median(turns) > TURNED or not moved or statistics.median(moved) < LARGE_UPDATE or not poor(history):
         return passed("successive gradients do not undo one another")
     shares = [share for record in history.records[-8:] if (share := left(record)) is not None]
     return seen(
