@@ -251,6 +251,10 @@ PAIRS = {
         {"model": lambda: mlp(nn.Linear(CLASSES, 1), nn.Flatten(0)), "loss": squares},
     ),
     "label_leakage": ({"model": mlp, "inputs": leaky}, {"model": mlp}),
+    "class_imbalance": (
+        {"model": mlp, "targets": lambda y: torch.where(torch.arange(len(y)) < 60, 0, y), "steps": 200},
+        {"model": mlp, "targets": lambda y: torch.where(torch.arange(len(y)) < 6, 0, y), "steps": 200},
+    ),
     "inputs_one_signed": (
         {"model": mlp, "inputs": lambda x: 1 + x / 100, "optimizer": sgd(0.05)},
         {"model": mlp, "inputs": lambda x: 1 + x, "optimizer": sgd(0.05), "steps": 200},

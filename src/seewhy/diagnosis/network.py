@@ -53,6 +53,7 @@ class Network:
         self.judge = Judge(CHECKS)
         self.probe: Probe | None = None
         self.due = True
+        self.passed = self.skip = 0
         self.stale: list[bool] = []
         self.before: Tensor | None = None
         self.graded: dict[str, float] = {}
@@ -116,6 +117,20 @@ class Network:
         deep = coming in DEEP or coming > DENSE[-1]
         self.probe = Probe(owner, self.module, self.names, self.memory, diverse=not self.history.alone, deep=deep)
         return self.probe
+
+    def skips(self) -> bool:
+        """Whether a pass is to be let go by, since a later one of the step alone gets a gradient."""
+        self.passed += 1
+        return self.passed <= self.skip
+
+    def choose_pass(self) -> None:
+        """Choose which pass of a step to probe: the first one that got a gradient. Of a generator the first serves its rival."""
+        assert self.probe is not None
+        graded = [output.number for output in self.probe.outputs if output.gradients]
+        if not graded:
+            self.skip = 0
+        elif graded[0] > 1:
+            self.skip += graded[0] - 1
 
     def before_step(self, *, closure: bool) -> None:
         """Measure at a probed step what the step will change; with a closure the gradients come within it."""

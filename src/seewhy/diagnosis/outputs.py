@@ -34,6 +34,7 @@ class Output:
         function, axis: that made it.
         linear: whether nothing but linear maps made it; None where it is not known.
         inputs: of the pass; None where they are no batch of numbers.
+        number: of the pass within the probe, from 1.
         gradients: one at most.
     """
 
@@ -42,13 +43,14 @@ class Output:
     axis: int | None
     linear: bool | None
     inputs: Tensor | None
+    number: int
     gradients: list[Tensor] = field(default_factory=list)
 
 
-def seen(output: Tensor, inputs: Tensor | None, *, look_for_linear: bool) -> Output:
+def seen(output: Tensor, inputs: Tensor | None, number: int, *, look_for_linear: bool) -> Output:
     """Return an output with what its graph tells."""
     function, axis = made_by(output)
-    return Output(output.detach(), function, axis, only_linear(output) if look_for_linear else None, inputs)
+    return Output(output.detach(), function, axis, only_linear(output) if look_for_linear else None, inputs, number)
 
 
 def is_finite(output: Output) -> bool:

@@ -137,6 +137,7 @@ class Probe(TorchFunctionMode):
         self.normalised_rows: int | None = None
         self.batch_softmax = self.batch_sequence = ""
         self.bad = ""
+        self.passes = 0
         self._noise: list[Tensor] = []
         self._scaled: list[tuple[Tensor, Tensor]] = []
         self._stack: list[str] = []
@@ -147,6 +148,7 @@ class Probe(TorchFunctionMode):
 
     def pass_begins(self, values: tuple[object, ...]) -> None:
         """Look at the inputs of a pass, the first one or another of the same step."""
+        self.passes += 1
         record = next((r for value in values if (r := input_record(value, diverse=self.diverse)) is not None), None)
         if record is not None and len(self.seen) < PASSES:
             self.seen.append((record.spread, record.nearest))

@@ -213,7 +213,7 @@ class Watch:
         start = time.perf_counter()
         if network.probe is not None:
             network.probe.pass_begins((*args, *kwargs.values()))
-        elif network.due:
+        elif network.due and not network.skips():
             network.refresh()
             network.due = False
             if not network.measurable:
@@ -240,7 +240,9 @@ class Watch:
         for place, tensor in enumerate([one for one in tensors_of(output) if is_graded(one)][:4]):
             gradients: list[Tensor] = []
             if probe is not None and len(probe.outputs) < OUTPUTS:
-                found = seen(tensor, probe.given, look_for_linear=not network.history.first and not probe.outputs)
+                found = seen(
+                    tensor, probe.given, probe.passes, look_for_linear=not network.history.first and not probe.outputs
+                )
                 gradients = found.gradients
                 probe.outputs.append(found)
             if len(network.output_handles) == OUTPUTS:  # passes that no step follows
@@ -284,7 +286,7 @@ class Watch:
         for network in self._stepping_with[id(optimizer)]:
             loop = network.history.loop
             loop.step += 1
-            loop.backwards = 0
+            loop.backwards = network.passed = 0
             if network.eval_forward:
                 loop.eval_steps += 1
             else:
@@ -311,6 +313,7 @@ class Watch:
             network.after_step()
         record = network.record(optimizer)
         network.history.add(record)
+        network.choose_pass()
         network.probe.forget()
         network.probe = network.before = None
         if self._record is not None and _speaks():

@@ -11,8 +11,10 @@ from seewhy.diagnosis.checks.progress import poor, standing, updates
 from seewhy.diagnosis.records import History, LayerRecord
 
 EARLY, LATER = 5, 100
-TOO_LARGE, TOO_SMALL = 10.0, 1e-2
-"""Deviation of the last layer's outputs at the first step, and of any layer's, beside that of the inputs."""
+SOME = 20
+TOO_LARGE, TOO_SMALL, TINY = 10.0, 1e-2, 1e-4
+"""Deviation of the last layer's outputs at the first step, and of any layer's, beside that of the inputs; the least one where it is not
+known how the network learns."""
 
 NARROW = 3
 FEW_ROWS = 3
@@ -74,12 +76,16 @@ def _too_small(history: History) -> Verdict:
     if spreads is None:
         return inapplicable("the first step was not seen")
     size, layers = spreads
+    state = standing(history)
+    if state == "well":
+        return passed("the network learns well, however small signals were at the first step")
+    if history.loop.step < SOME:
+        return skipped(f"fewer than {SOME} steps")
+    limit = TOO_SMALL if state != "unknown" else TINY
     hidden = layers[:-1]  # a last layer at zero is a good beginning
-    shrunk = [layer for layer in hidden if 0 < layer.std < TOO_SMALL * min(1.0, size)]
+    shrunk = [layer for layer in hidden if 0 < layer.std < limit * min(1.0, size)]
     if not shrunk:
         return passed("signals keep their size through the layers at the first step")
-    if standing(history) == "well":
-        return passed("signals were small at the first step, but the network learns")
     return seen(
         f"at the first step the outputs of {shrunk[0].layer} have a deviation of {shrunk[0].std:.1g}, the inputs one of {size:.2g}: the "
         "weights are too small",

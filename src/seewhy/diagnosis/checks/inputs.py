@@ -18,6 +18,9 @@ ONE_SIGNED = 3.0
 REPEATED = 0.5
 LEAK = 0.97
 
+RARE, VERY_RARE = 10.0, 30.0
+"""How many times as frequent as another a class is where the rarer one is noted, and where it is likely to be ignored."""
+
 NO_BATCH = "the input is no batch of floating-point values"
 
 
@@ -98,6 +101,26 @@ def _leak(history: History) -> Verdict:
     )
 
 
+def _imbalance(history: History) -> Verdict:
+    found = [logits for _, logits in known(history) if sum(n > 0 for n in logits.labels) > 1]
+    if not found:
+        return inapplicable("the loss is no unweighted cross-entropy of classes")
+    if len(found) < 8 or len({logits.classes for logits in found}) > 1:
+        return skipped("too few batches of several classes")
+    counts = [sum(column) for column in zip(*(logits.labels for logits in found), strict=True)]
+    least = min(n for n in counts if n)
+    ratio = max(counts) / (least + 1)  # of a class that is rarely seen the share is hardly known
+    if ratio < RARE:
+        return passed("no class is far rarer than another")
+    return seen(
+        f"class {counts.index(least)} occurs {least} times in {sum(counts):,} images, class {counts.index(max(counts))} {max(counts):,} times, "
+        "and the loss counts all alike",
+        severity="warning" if ratio >= VERY_RARE else None,
+        ratio=ratio,
+        counts=counts,
+    )
+
+
 CHECKS = (
     Check(
         "inputs_constant",
@@ -148,6 +171,22 @@ CHECKS = (
         (
             Remedy("subtract the mean", "x = (x - mean) / std", edit="model.inputs = 'default'"),
             Remedy("normalise after the first layer", edit='model.norm = "batch"'),
+        ),
+        confidence=0.7,
+    ),
+    Check(
+        "class_imbalance",
+        _imbalance,
+        "note",
+        1,
+        "A class of which there is one image for fifty of another hardly moves the loss. The network can ignore it and still have a small loss; "
+        "what it knows of that class it knows from few images. Accuracy hides that, the recall of each class shows it.",
+        "Buda et al. 2018, 1710.05381; Johnson & Khoshgoftaar 2019; 30 to 1",
+        (
+            Remedy("weight the classes in the loss", "torch.nn.CrossEntropyLoss(weight=1 / counts)"),
+            Remedy(
+                "sample the classes equally", "torch.utils.data.WeightedRandomSampler(1 / counts[labels], len(labels))"
+            ),
         ),
         confidence=0.7,
     ),

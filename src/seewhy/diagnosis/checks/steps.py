@@ -172,7 +172,8 @@ def _clipped(history: History) -> Verdict:
     if max(norms) > (1 + CLIPPED) * min(norms):
         return passed("gradients are not clipped at every step")
     update = updates(history.latest[-1])
-    if not update or update[-1] > LARGE_UPDATE or standing(history) in ("well", "learns"):
+    limit = LARGE_UPDATE if poor(history) else TINY_UPDATE
+    if not update or update[-1] > limit or standing(history) in ("well", "learns"):
         return passed("gradients are clipped at every step, and steps are large enough")
     return seen(
         f"the gradient's norm is {norms[-1]:.3g} at every step: it is always clipped, to so little that a step changes "
@@ -209,6 +210,18 @@ LOWER = (
 
 CHECKS = (
     Check(
+        "learning_rate_too_high",
+        _rate_too_high,
+        "warning",
+        1,
+        "A step that changes weights by a tenth of their size jumps across the valley that it should descend. The loss then stays high, "
+        "swings, or grows.",
+        "updates of about 1e-3 of the weights' norm; band of TheDeepChecker (Ben Braiek & Khomh 2023, 2204.00694); step quality of Cockpit "
+        "(Schneider et al. 2021, 2102.06604)",
+        LOWER,
+        confidence=0.85,
+    ),
+    Check(
         "weight_decay_too_large",
         _decay,
         "warning",
@@ -233,18 +246,6 @@ CHECKS = (
         "Pascanu et al. 2013, 1211.5063: choose the bound from the norms that are seen",
         (Remedy("clip at a norm that few steps exceed", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"),),
         confidence=0.9,
-    ),
-    Check(
-        "learning_rate_too_high",
-        _rate_too_high,
-        "warning",
-        1,
-        "A step that changes weights by a tenth of their size jumps across the valley that it should descend. The loss then stays high, "
-        "swings, or grows.",
-        "updates of about 1e-3 of the weights' norm; band of TheDeepChecker (Ben Braiek & Khomh 2023, 2204.00694); step quality of Cockpit "
-        "(Schneider et al. 2021, 2102.06604)",
-        LOWER,
-        confidence=0.85,
     ),
     Check(
         "loss_oscillates",
