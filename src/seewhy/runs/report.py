@@ -14,6 +14,7 @@ from seewhy.core.findings import Finding
 from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, ReportRecord
 from seewhy.runs.augmented import read_augmented
+from seewhy.runs.watching import format_past
 from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.initial import SPEC
 
@@ -39,6 +40,10 @@ class RunFiles(Protocol):
     @property
     def findings(self) -> list[Finding]:
         """What watching has found wrong."""
+
+    @property
+    def past(self) -> list[Finding]:
+        """What watching had found wrong and has passed away."""
 
     @property
     def metrics(self) -> list[dict[str, float]]:
@@ -94,7 +99,7 @@ def record_of(run: RunFiles) -> ReportRecord:
         spec_toml=(run.folder / SPEC).read_text(encoding="utf-8"),
         environment=run.read_json("environment.json"),
         audit=run.data["audit"],
-        notes=[*notes, *family.notes, *map(str, run.findings)],
+        notes=[*notes, *family.notes, *map(str, run.findings), *map(format_past, run.past)],
     )
 
 
