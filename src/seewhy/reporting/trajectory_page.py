@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from seewhy.core.errors import bad_value
+from seewhy.reporting.axes import PlotAxis
 from seewhy.reporting.contours import contour_levels, contour_lines
 from seewhy.reporting.formatting import finite_or_none, format_number
 from seewhy.reporting.palette import DARK, LIGHT, SERIES_DARK, SERIES_LIGHT, figure_rules, variables
 from seewhy.reporting.template import environment, script_hash, source
 from seewhy.reporting.trajectories import (
     FRAMES_UP_TO,
-    PlotAxis,
     Trajectory,
     TrajectoryRecord,
     descent_axis,
