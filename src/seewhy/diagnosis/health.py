@@ -1,0 +1,267 @@
+"""From records to what a page draws: each network's layers over the probed steps, and the series that show a finding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from seewhy.core.findings import CheckOutcome, Finding
+from seewhy.diagnosis.checks import learning, signals
+from seewhy.diagnosis.records import ParameterRecord, ProbeRecord
+from seewhy.reporting.records import Health, LinePlot, NetworkHealth
+
+COLUMNS = 80
+"""Probes of a network that a page shows, at most."""
+
+BOUNDED = ("tanh", "sigmoid")
+"""Activation functions of which saturation is shown; of the others a flat side is what they are made for."""
+
+MEASURES = {
+    "dead_units": "silent",
+    "saturated_units": "saturated",
+    "vanishing_gradients": "gradient",
+    "exploding_gradients": "gradient",
+    "learning_rate_too_high": "update",
+    "learning_rate_too_low": "update",
+    "weights_do_not_move": "update",
+    "parameters_not_in_optimizer": "update",
+    "parameters_unused": "update",
+    "inputs_unscaled": "spread",
+    "outputs_ignore_inputs": "spread",
+}
+"""The measure of the layers in which a finding is seen, by its code."""
+
+Told = Mapping[str, Sequence[tuple[int, float]]]
+Points = list[tuple[int, float]]
+
+
+def health_of(
+    records: Mapping[str, Sequence[ProbeRecord]],
+    told: Told,
+    *,
+    steps: int,
+    findings: Sequence[Finding],
+    past: Sequence[Finding] = (),
+    checks: Sequence[CheckOutcome] = (),
+) -> Health:
+    """Return what a page draws.
+
+    Args:
+        records: of each network by its name, in order of the steps.
+        told: (step, value) pairs of what the user told, by name.
+        steps: that were seen.
+        findings, past, checks: what the rules say of the records.
+    """
+    every = [*findings, *past]
+    plots = {f.fingerprint: plot for f in every if (plot := finding_plot(f, records.get(f.network, ()), told))}
+    return Health(
+        steps=steps,
+        findings=findings,
+        past=past,
+        checks=checks,
+        networks=[
+            network_health(name, columns(own, [f.step for f in every if f.network == name]))
+            for name, own in records.items()
+        ],
+        plots=plots,
+        measures={f.fingerprint: MEASURES[f.code] for f in every if f.code in MEASURES},
+        learning=learning_plots(records, told),
+        told=[(name, len(points), points[-1][1]) for name, points in told.items() if points],
+    )
+
+
+def columns(records: Sequence[ProbeRecord], wanted: Iterable[int] = ()) -> list[ProbeRecord]:
+    """Return at most about `COLUMNS` of the records, spread evenly, with the last ones up to each of the wanted steps."""
+    if len(records) <= COLUMNS:
+        return list(records)
+    places = {round(k * (len(records) - 1) / (COLUMNS - 1)) for k in range(COLUMNS)}
+    for step in wanted:
+        places.add(max((place for place, record in enumerate(records) if record.step <= step), default=0))
+    return [records[place] for place in sorted(places)]
+
+
+def network_health(name: str, records: Sequence[ProbeRecord]) -> NetworkHealth:
+    """Return a network's rows: linear and convolutional layers as they are computed, each with the activation functions behind it.
+
+    An activation before the first layer is a row of its own, and so are parameters of no such layer, such as a recurrent cell's, after the
+    row of the parameters before them. A normalisation's are left out.
+    """
+    order = _order(records)
+    rows, rows_by_name = {layer: row for row, layer in enumerate(order)}, {}
+    functions = [""] * len(order)
+    measures: dict[str, list[list[float | None]]] = {
+        measure: [[None] * len(records) for _ in order]
+        for measure in ("gradient", "spread", "silent", "saturated", "update")
+    }
+    for column, record in enumerate(records):
+        for layer in record.layers:
+            measures["gradient"][rows[layer.layer]][column] = layer.gradient
+            measures["spread"][rows[layer.layer]][column] = layer.std
+        for activation in record.activations:
+            host = _host(record, activation.after, activation.layer)
+            rows_by_name[activation.layer] = row = rows[host]
+            if activation.function not in functions[row].split(", "):
+                functions[row] = ", ".join(filter(None, (functions[row], activation.function)))
+            shares = {"silent": activation.silent}
+            if activation.function in BOUNDED:
+                shares["saturated"] = activation.saturated
+            for measure, share in shares.items():  # of several functions behind one layer the worst
+                held = measures[measure][row][column]
+                measures[measure][row][column] = share if held is None else max(held, share)
+        for owner, parameters in _by_owner(record.parameters).items():
+            if owner not in rows:
+                continue
+            rows_by_name |= {parameter.name: rows[owner] for parameter in parameters}
+            weight = next((p for p in parameters if p.name.rpartition(".")[2] == "weight"), parameters[0])
+            measures["update"][rows[owner]][column] = weight.update
+    return NetworkHealth(name, [record.step for record in records], order, functions, measures, rows_by_name | rows)
+
+
+def _host(record: ProbeRecord, after: int, name: str) -> str:
+    """Return the layer behind which an activation function stands; its own name where there is none."""
+    return record.layers[min(after, len(record.layers)) - 1].layer if after and record.layers else name
+
+
+def _by_owner(parameters: Sequence[ParameterRecord]) -> dict[str, list[ParameterRecord]]:
+    """Return the parameters by the path of their module."""
+    owners: dict[str, list[ParameterRecord]] = {}
+    for parameter in parameters:
+        path, _, own = parameter.name.rpartition(".")
+        owners.setdefault(path or own, []).append(parameter)
+    return owners
+
+
+def _order(records: Sequence[ProbeRecord]) -> list[str]:
+    """Return the rows of all records in the order of the computation."""
+    order: list[str] = []
+    for record in records:
+        called = [layer.layer for layer in record.layers]
+        first = [a.layer for a in record.activations if _host(record, a.after, a.layer) == a.layer]
+        _merge(order, [*dict.fromkeys(first), *called])
+    for record in records:
+        owners = _by_owner(record.parameters)
+        _merge(order, [owner for owner in owners if owner in order or not _normalises(owner, owners[owner])])
+    return order
+
+
+def _normalises(owner: str, parameters: Sequence[ParameterRecord]) -> bool:
+    """Whether parameters of a module that computed no linear map are a scale and a shift, in use."""
+    names = {f"{owner}.weight", f"{owner}.bias"}
+    return {p.name for p in parameters} == names and all(p.gradient is not None for p in parameters)
+
+
+def _merge(order: list[str], names: Sequence[str]) -> None:
+    """Insert what is new, each behind what it follows."""
+    known, at = set(order), 0
+    for name in names:
+        if name in known:
+            at = order.index(name) + 1
+        else:
+            order.insert(at, name)
+            known.add(name)
+            at += 1
+
+
+def _losses(records: Sequence[ProbeRecord]) -> Points:
+    return [(record.step, record.logits.loss) for record in records if record.logits is not None]
+
+
+def learning_plots(records: Mapping[str, Sequence[ProbeRecord]], told: Told) -> list[LinePlot]:
+    """Return the losses, told and measured, and whatever else is known of the learning, a drawing for each kind."""
+    losses = {name: points for name, points in told.items() if "loss" in name.lower()}
+    measured = {name: points for name, own in records.items() if (points := _losses(own))}
+    if "loss" not in losses:
+        losses = {("loss" if len(records) == 1 else f"loss of {name}"): own for name, own in measured.items()} | losses
+    accuracies = {name: points for name, points in told.items() if "acc" in name.lower()}
+    if not any("val" not in name for name in accuracies):
+        accuracies = {
+            ("accuracy" if len(records) == 1 else f"accuracy of {name}"): points
+            for name, own in records.items()
+            if (points := [(r.step, r.logits.accuracy) for r in own if r.logits is not None])
+        } | accuracies
+    others = {name: points for name, points in told.items() if name not in losses and name not in accuracies}
+    rates = {
+        name: [(record.step, record.lr) for record in own if record.lr is not None] for name, own in records.items()
+    }
+    plots = [LinePlot("Loss", losses), LinePlot("Accuracy", accuracies, percent=_shares(accuracies))]
+    plots += [LinePlot(name, {name: points}) for name, points in others.items()]
+    if any(len({rate for _, rate in points}) > 1 for points in rates.values()):
+        plots.append(LinePlot("Learning rate", rates))
+    return [plot for plot in plots if any(plot.lines.values())]
+
+
+def _shares(lines: Told) -> bool:
+    return all(0 <= value <= 1 for points in lines.values() for _, value in points)
+
+
+# The series that show a finding.
+
+
+def finding_plot(finding: Finding, records: Sequence[ProbeRecord], told: Told) -> LinePlot | None:
+    """Return the measured series that a finding was made from, with its threshold; None where no series tells more than its numbers."""
+    draw = PLOTS.get(finding.code)
+    return draw(finding, records, told) if draw is not None and records else None
+
+
+def _shares_plot(title: str, field: str, threshold: float) -> Callable[..., LinePlot]:
+    def draw(finding: Finding, records: Sequence[ProbeRecord], _: Told) -> LinePlot:
+        lines: dict[str, Points] = {layer: [] for layer in finding.layers[:3]}
+        for record in records:
+            for activation in record.activations:
+                if activation.layer in lines:
+                    lines[activation.layer].append((record.step, getattr(activation, field)))
+        return LinePlot(title, lines, percent=True, threshold=threshold, step=finding.step)
+
+    return draw
+
+
+def _vanishing_plot(finding: Finding, records: Sequence[ProbeRecord], _: Told) -> LinePlot:
+    points = []
+    for record in records:
+        graded = [layer.gradient for layer in record.layers if layer.gradient is not None]
+        if len(graded) > 1 and graded[-1]:
+            points.append((record.step, graded[0] / graded[-1]))
+    title = "Gradient at the first layer as a share of that at the last"
+    return LinePlot(title, {"share": points}, log=True, threshold=signals.VANISHED, step=finding.step)
+
+
+def _exploding_plot(finding: Finding, records: Sequence[ProbeRecord], _: Told) -> LinePlot:
+    norms = [
+        (record.step, math.hypot(*(p.gradient for p in record.parameters if p.gradient is not None)))
+        for record in records
+    ]
+    return LinePlot("Norm of the gradient", {"norm": norms}, log=True, threshold=signals.LARGE, step=finding.step)
+
+
+def _update_plot(threshold: float) -> Callable[..., LinePlot]:
+    def draw(finding: Finding, records: Sequence[ProbeRecord], _: Told) -> LinePlot:
+        updates = [(r.step, value) for r in records if (value := learning.typical_update(r)) is not None]
+        title = "What a step changes of a typical weight, as a share of its norm"
+        return LinePlot(title, {"update": updates}, log=True, threshold=threshold, step=finding.step)
+
+    return draw
+
+
+def _loss_plot(finding: Finding, records: Sequence[ProbeRecord], told: Told) -> LinePlot:
+    chance = finding.evidence.get("chance")
+    losses = {"loss": list(told.get("loss", ())) or _losses(records)}
+    return LinePlot("Loss", losses, threshold=chance, limit="guessing", step=finding.step)
+
+
+def _overfitting_plot(finding: Finding, records: Sequence[ProbeRecord], told: Told) -> LinePlot:
+    lines = {"training": list(told.get("loss", ())) or _losses(records), "validation": list(told.get("val_loss", ()))}
+    return LinePlot("Loss", lines, step=finding.step)
+
+
+PLOTS: dict[str, Callable[[Finding, Sequence[ProbeRecord], Told], LinePlot]] = {
+    "dead_units": _shares_plot("Share of units that are never active", "silent", signals.DEAD_SHARE),
+    "saturated_units": _shares_plot("Share of units that are saturated", "saturated", signals.SATURATED_SHARE),
+    "vanishing_gradients": _vanishing_plot,
+    "exploding_gradients": _exploding_plot,
+    "learning_rate_too_high": _update_plot(learning.HUGE_UPDATE),
+    "learning_rate_too_low": _update_plot(learning.TINY_UPDATE),
+    "initial_loss_too_high": _loss_plot,
+    "no_learning": _loss_plot,
+    "overfitting": _overfitting_plot,
+}
+"""The drawing of a finding, by its code."""
