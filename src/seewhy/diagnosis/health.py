@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.diagnosis.checks import learning, signals
-from seewhy.diagnosis.records import ParameterRecord, ProbeRecord
+from seewhy.diagnosis.records import Entry, ParameterRecord, ProbeRecord
 from seewhy.reporting.records import Health, LinePlot, NetworkHealth
 
 COLUMNS = 80
@@ -31,8 +32,8 @@ MEASURES = {
 }
 """The measure of the layers in which a finding is seen, by its code."""
 
-Told = Mapping[str, Sequence[tuple[int, float]]]
-Points = list[tuple[int, float]]
+Points: TypeAlias = list[tuple[int, float]]
+Told: TypeAlias = Mapping[str, Sequence[tuple[int, float]]]
 
 
 def health_of(
@@ -68,6 +69,26 @@ def health_of(
         learning=learning_plots(records, told),
         told=[(name, len(points), points[-1][1]) for name, points in told.items() if points],
     )
+
+
+def health_of_entries(
+    entries: Iterable[Entry],
+    *,
+    findings: Sequence[Finding],
+    past: Sequence[Finding] = (),
+    checks: Sequence[CheckOutcome] = (),
+) -> Health:
+    """Return what a page draws of stored entries, of one network or several."""
+    steps = 0
+    records: dict[str, list[ProbeRecord]] = {}
+    told: dict[str, dict[str, Points]] = {}
+    for entry in entries:
+        steps = max(steps, entry.loop.step)
+        records.setdefault(entry.network, []).append(entry.record)
+        for name, points in entry.told.items():
+            told.setdefault(entry.network, {}).setdefault(name, []).extend(points)
+    once = {name: points for own in reversed(told.values()) for name, points in own.items()}  # every network is told
+    return health_of(records, once, steps=steps, findings=findings, past=past, checks=checks)
 
 
 def columns(records: Sequence[ProbeRecord], wanted: Iterable[int] = ()) -> list[ProbeRecord]:
@@ -112,7 +133,7 @@ def network_health(name: str, records: Sequence[ProbeRecord]) -> NetworkHealth:
             if owner not in rows:
                 continue
             rows_by_name |= {parameter.name: rows[owner] for parameter in parameters}
-            weight = next((p for p in parameters if p.name.rpartition(".")[2] == "weight"), parameters[0])
+            weight = next((p for p in parameters if p.matrix), parameters[0])
             measures["update"][rows[owner]][column] = weight.update
     return NetworkHealth(name, [record.step for record in records], order, functions, measures, rows_by_name | rows)
 
@@ -140,14 +161,13 @@ def _order(records: Sequence[ProbeRecord]) -> list[str]:
         _merge(order, [*dict.fromkeys(first), *called])
     for record in records:
         owners = _by_owner(record.parameters)
-        _merge(order, [owner for owner in owners if owner in order or not _normalises(owner, owners[owner])])
+        _merge(order, [owner for owner in owners if owner in order or not _scales(owners[owner])])
     return order
 
 
-def _normalises(owner: str, parameters: Sequence[ParameterRecord]) -> bool:
-    """Whether parameters of a module that computed no linear map are a scale and a shift, in use."""
-    names = {f"{owner}.weight", f"{owner}.bias"}
-    return {p.name for p in parameters} == names and all(p.gradient is not None for p in parameters)
+def _scales(parameters: Sequence[ParameterRecord]) -> bool:
+    """Whether parameters of a module that computed no linear map are vectors in use, as a normalisation's are."""
+    return all(not p.matrix and p.gradient is not None for p in parameters)
 
 
 def _merge(order: list[str], names: Sequence[str]) -> None:
@@ -163,31 +183,39 @@ def _merge(order: list[str], names: Sequence[str]) -> None:
 
 
 def _losses(records: Sequence[ProbeRecord]) -> Points:
-    return [(record.step, record.logits.loss) for record in records if record.logits is not None]
+    return [(record.step, record.loss) for record in records if record.loss is not None]
+
+
+def _accuracies(records: Sequence[ProbeRecord]) -> Points:
+    known = [(r.step, [r.logits] if r.logits else [o.binary for o in r.outputs if o.binary]) for r in records]
+    return [(step, judged[0].accuracy) for step, judged in known if judged]
 
 
 def learning_plots(records: Mapping[str, Sequence[ProbeRecord]], told: Told) -> list[LinePlot]:
     """Return the losses, told and measured, and whatever else is known of the learning, a drawing for each kind."""
-    losses = {name: points for name, points in told.items() if "loss" in name.lower()}
-    measured = {name: points for name, own in records.items() if (points := _losses(own))}
-    if "loss" not in losses:
-        losses = {("loss" if len(records) == 1 else f"loss of {name}"): own for name, own in measured.items()} | losses
-    accuracies = {name: points for name, points in told.items() if "acc" in name.lower()}
-    if not any("val" not in name for name in accuracies):
-        accuracies = {
-            ("accuracy" if len(records) == 1 else f"accuracy of {name}"): points
-            for name, own in records.items()
-            if (points := [(r.step, r.logits.accuracy) for r in own if r.logits is not None])
-        } | accuracies
+    losses, accuracies = (_with_measured(told, records, *kind) for kind in (("loss", _losses), ("acc", _accuracies)))
     others = {name: points for name, points in told.items() if name not in losses and name not in accuracies}
-    rates = {
-        name: [(record.step, record.lr) for record in own if record.lr is not None] for name, own in records.items()
-    }
+    rates = {name: [(r.step, r.lr) for r in own if r.lr is not None] for name, own in records.items()}
     plots = [LinePlot("Loss", losses), LinePlot("Accuracy", accuracies, percent=_shares(accuracies))]
     plots += [LinePlot(name, {name: points}) for name, points in others.items()]
     if any(len({rate for _, rate in points}) > 1 for points in rates.values()):
         plots.append(LinePlot("Learning rate", rates))
     return [plot for plot in plots if any(plot.lines.values())]
+
+
+def _with_measured(
+    told: Told,
+    records: Mapping[str, Sequence[ProbeRecord]],
+    word: str,
+    measure: Callable[[Sequence[ProbeRecord]], Points],
+) -> dict[str, Sequence[tuple[int, float]]]:
+    """Return what was told under names with a word in them; before it what was measured, where the training's own was not told."""
+    given = {name: points for name, points in told.items() if word in name.lower()}
+    if any("val" not in name.lower() for name in given):
+        return given
+    own = {name: points for name, several in records.items() if (points := measure(several))}
+    name_of = {"loss": "loss", "acc": "accuracy"}[word]
+    return {(name_of if len(records) == 1 else f"{name_of} of {name}"): points for name, points in own.items()} | given
 
 
 def _shares(lines: Told) -> bool:
@@ -244,12 +272,12 @@ def _update_plot(threshold: float) -> Callable[..., LinePlot]:
 
 def _loss_plot(finding: Finding, records: Sequence[ProbeRecord], told: Told) -> LinePlot:
     chance = finding.evidence.get("chance")
-    losses = {"loss": list(told.get("loss", ())) or _losses(records)}
+    losses = {"loss": told.get("loss") or _losses(records)}
     return LinePlot("Loss", losses, threshold=chance, limit="guessing", step=finding.step)
 
 
 def _overfitting_plot(finding: Finding, records: Sequence[ProbeRecord], told: Told) -> LinePlot:
-    lines = {"training": list(told.get("loss", ())) or _losses(records), "validation": list(told.get("val_loss", ()))}
+    lines = {"training": told.get("loss") or _losses(records), "validation": told.get("val_loss", ())}
     return LinePlot("Loss", lines, step=finding.step)
 
 

@@ -44,7 +44,7 @@ def write_page(why: Watch, path: str | Path, *, title: str = "") -> Path:
         raise InputError(f"report: path: the folder {file.parent} does not exist; make it first, or name another")
     if file.exists() and not _is_ours(file):
         raise InputError(f"report: path: {file} exists and is no page of a watch; name another")
-    from seewhy.reporting.findings import render_why  # loads the templates, which nothing else of a watch needs
+    from seewhy.reporting import render_why  # loads the templates, which nothing else of a watch needs
 
     write_text(file, render_why(health_of_watch(why), title=title or "Why this network learns, or does not"))
     return file

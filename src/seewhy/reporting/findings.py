@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seewhy.core.findings import SEVERITIES, CheckOutcome, Finding
+from seewhy.core.findings import SEVERITIES, CheckOutcome, Finding, Status
 from seewhy.reporting.formatting import format_count, format_number
 from seewhy.reporting.health import column_of, network_contexts, rows_of, slug
 from seewhy.reporting.palette import DARK, HEALTH_DARK, HEALTH_LIGHT, LIGHT, health_variables
@@ -22,7 +22,7 @@ DARK_HEALTH = health_variables(HEALTH_DARK, (DARK["ink"], DARK["page"]))
 LAYERS_UP_TO = 8
 """Names that a finding shows at once."""
 
-_STATUSES = ("found", "passed", "skipped", "not applicable")
+_STATUSES: tuple[Status, ...] = ("found", "passed", "skipped", "not applicable")
 _WORST_FIRST = SEVERITIES[::-1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any, Protocol
 
 from seewhy.core.errors import InputError
 from seewhy.core.files import write_text
-from seewhy.core.findings import Finding
+from seewhy.core.findings import CheckOutcome, Finding
+from seewhy.diagnosis.health import health_of_entries
+from seewhy.diagnosis.records import Entry
 from seewhy.models.family import implementation_of
-from seewhy.reporting import ChoiceRow, ReportRecord
+from seewhy.reporting import ChoiceRow, Health, ReportRecord
 from seewhy.runs.augmented import read_augmented
 from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.initial import SPEC
@@ -35,10 +38,6 @@ class RunFiles(Protocol):
     @property
     def record(self) -> dict[str, Any]:
         """What the end of the run has kept; {} before the end."""
-
-    @property
-    def findings(self) -> list[Finding]:
-        """What watching has found wrong."""
 
     @property
     def metrics(self) -> list[dict[str, float]]:
@@ -94,7 +93,23 @@ def record_of(run: RunFiles) -> ReportRecord:
         spec_toml=(run.folder / SPEC).read_text(encoding="utf-8"),
         environment=run.read_json("environment.json"),
         audit=run.data["audit"],
-        notes=[*notes, *family.notes, *map(str, run.findings)],
+        notes=[*notes, *family.notes],
+        health=_health(run),
+    )
+
+
+def _health(run: RunFiles) -> Health | None:
+    """Return what watching has found and measured; None where the run was not watched."""
+    found = run.read_json("findings.json")
+    if not found:
+        return None
+    records = run.folder / "records.jsonl"
+    lines = records.read_text(encoding="utf-8").splitlines() if records.exists() else []
+    return health_of_entries(
+        (Entry.from_json(json.loads(line)) for line in lines),
+        findings=[Finding.from_json(value) for value in found["findings"]],
+        past=[Finding.from_json(value) for value in found.get("past", [])],
+        checks=[CheckOutcome(**value) for value in found["checks"]],
     )
 
 
