@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.diagnosis.checks import learning, signals
-from seewhy.diagnosis.records import Entry, ParameterRecord, ProbeRecord
+from seewhy.diagnosis.records import ActivationRecord, Entry, ParameterRecord, ProbeRecord
 from seewhy.reporting.records import Health, LinePlot, NetworkHealth
 
 COLUMNS = 80
@@ -121,8 +121,9 @@ def network_health(name: str, records: Sequence[ProbeRecord]) -> NetworkHealth:
         for activation in record.activations:
             host = _host(record, activation.after, activation.layer)
             rows_by_name[activation.layer] = row = rows[host]
-            if activation.function not in functions[row].split(", "):
-                functions[row] = ", ".join(filter(None, (functions[row], activation.function)))
+            function = _function(activation, host)
+            if function not in functions[row].split(", "):
+                functions[row] = ", ".join(filter(None, (functions[row], function)))
             shares = {"silent": activation.silent}
             if activation.function in BOUNDED:
                 shares["saturated"] = activation.saturated
@@ -141,6 +142,13 @@ def network_health(name: str, records: Sequence[ProbeRecord]) -> NetworkHealth:
 def _host(record: ProbeRecord, after: int, name: str) -> str:
     """Return the layer behind which an activation function stands; its own name where there is none."""
     return record.layers[min(after, len(record.layers)) - 1].layer if after and record.layers else name
+
+
+def _function(activation: ActivationRecord, host: str) -> str:
+    """Return what is called behind a layer: the function, after the name of its module where it has one of its own."""
+    path = activation.layer.partition("(")[0].strip()
+    inside = not path or host == activation.layer or host.startswith(f"{path}.")
+    return activation.function if inside else f"{path.rpartition('.')[2]} {activation.function}"
 
 
 def _by_owner(parameters: Sequence[ParameterRecord]) -> dict[str, list[ParameterRecord]]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from seewhy.core.findings import SEVERITIES, Finding
+from seewhy.core.findings import SEVERITIES, Finding, Severity
 from seewhy.reporting.records import Health, NetworkHealth
 
 Rows: TypeAlias = Sequence[Sequence[float | None]]
@@ -177,9 +177,7 @@ def _context(network: NetworkHealth, health: Health, own: Sequence[tuple[Finding
         ],
         "labels": [(100 * (row + 0.5) / L, network.layers[row], marks.get(row)) for row in _labelled(L, height, marks)],
         "marks": [(100 * row / L, 100 / L, finding) for row, finding in sorted(marks.items())],
-        "flags": [
-            (100 * (column_of(network.steps, finding.step) + 0.5) / T, finding, anchor) for finding, anchor in own
-        ],
+        "flags": _flags(network, own),
         "ticks": [(100 * (column + 0.5) / T, network.steps[column]) for column in _ticked(T)],
         "measures": [{"key": name, "measure": MEASURES[name], "paths": _paths(degrees[name])} for name in shown],
         "cells": [[(texts[name][row][start], degrees[name][row][start]) for name in shown] for row in range(L)],
@@ -189,6 +187,19 @@ def _context(network: NetworkHealth, health: Health, own: Sequence[tuple[Finding
             "texts": {name: " ".join(text for row in texts[name] for text in row) for name in shown},
         },
     }
+
+
+def _flags(network: NetworkHealth, own: Sequence[tuple[Finding, str]]) -> list[tuple[float, Severity, str, str]]:
+    """Return one flag for each column in which something was found: (left in percent, severity, anchor, text)."""
+    by_column: dict[int, list[tuple[Finding, str]]] = {}
+    for finding, anchor in own:
+        by_column.setdefault(column_of(network.steps, finding.step), []).append((finding, anchor))
+    flags = []
+    for column, several in by_column.items():
+        worst = max((finding.severity for finding, _ in several), key=SEVERITIES.index)
+        text = "; ".join(f"{f.severity} at step {f.step:,}: {f.code.replace('_', ' ')}" for f, _ in several)
+        flags.append((100 * (column + 0.5) / len(network.steps), worst, several[0][1], text))
+    return flags
 
 
 def _text(value: float | None, measure: Measure) -> str:
