@@ -75,7 +75,9 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """The same for the same cause in the same place, whatever its numbers and its step: 12 hexadecimal digits."""
-        return hashlib.blake2b("\0".join((self.code, self.network, *self.layers)).encode(), digest_size=6).hexdigest()
+        return hashlib.blake2b(
+            "\0".join((self.code, self.network, *self.layers)).encode(errors="surrogatepass"), digest_size=6
+        ).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as JSON values, with its fingerprint."""

@@ -58,9 +58,9 @@ class PlotAxis:
         elif self.shifted:
             values = [0.0, *(float(f"1e{k}") for k in range(8) if 10**k <= self.high)]
         else:
-            step = next(
-                s * 10.0**k for k in range(-9, 18) for s in (1, 2, 5) if (self.high - self.low) / (s * 10.0**k) <= 6
-            )
+            span = self.high - self.low
+            k = max(-9, math.floor(math.log10(span / 6)))
+            step = next(s * 10.0**k for s in (1, 2, 5, 10) if span <= 6 * s * 10.0**k)
             first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
             values = [step * k for k in range(first, last + 1)]
         return [(round(float(self(value)), 1), value, _label(value)) for value in values]

@@ -14,6 +14,9 @@ from seewhy.reporting.template import environment
 WIDTH, HEIGHT = 380, 176
 POINTS_UP_TO = 160
 DOTS_UP_TO = 24
+LARGEST = 1e300
+"""Beyond which differences of values may not be finite."""
+
 COLOURS = 4
 """How many lines of one drawing have a look of their own."""
 
@@ -58,7 +61,7 @@ def line_plot(plot: LinePlot) -> str:
 
 
 def _finite(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    return [(step, value) for step, value in points if math.isfinite(value)]
+    return [(step, value) for step, value in points if abs(value) < LARGEST]
 
 
 def _vertical(plot: LinePlot, values: Sequence[float]) -> PlotAxis:
