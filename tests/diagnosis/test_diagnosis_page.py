@@ -156,7 +156,7 @@ def test_several_networks_hear_once_what_was_told():
     assert [network.name for network in live.networks] == ["model", "discriminator"]
     assert [(name, times) for name, times, _ in live.told] == [("g_loss", 3)]
     stored = health_of_entries(entries, findings=(), past=(), checks=())
-    assert [name for name, _, _ in stored.told] == ["g_loss"]
+    assert [(name, times) for name, times, _ in stored.told] == [("g_loss", 2)], "the last came after the last probe"
 
 
 def test_a_finding_is_shown_by_its_series_and_threshold():

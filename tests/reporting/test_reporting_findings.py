@@ -193,10 +193,11 @@ def test_networks_of_any_size(L: int, T: int) -> None:
 
 def test_several_networks_are_drawn_each_with_its_own_findings() -> None:
     pair = [network(3, 5, "generator"), network(4, 5, "discriminator")]
-    own = [finding(network="discriminator", layers=("layer3",)), finding("no_learning", network="generator", layers=())]
+    own = [finding(network="discriminator", layers=("layer1",)), finding("no_learning", network="generator", layers=())]
     page = Page(render_why(health(networks=pair, findings=own, past=()), title="t"))
     shown = {a["data-show"]: a["data-rows"] for a in page.all("a") if "data-show" in a}
-    assert shown == {"network-discriminator": "3", "network-generator": ""}
+    assert shown == {"network-discriminator": "1", "network-generator": ""}
+    assert len([a for a in page.all("tr") if "marked" in (a.get("class") or "")]) == 1, "layers of one name are two"
     names = {a["name"] for a in page.all("input") if a["type"] == "radio"}
     assert names == {"measure-network-generator", "measure-network-discriminator"}
     assert "generator" in page.words
