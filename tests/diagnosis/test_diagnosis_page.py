@@ -12,10 +12,14 @@ from torch import nn
 import seewhy
 from seewhy.core.errors import InputError
 from seewhy.core.findings import Finding, Remedy
+from seewhy.diagnosis.checks import CHECKS
 from seewhy.diagnosis.health import COLUMNS, columns, health_of_entries, learning_plots, network_health
 from seewhy.diagnosis.page import health_of_watch
 from seewhy.diagnosis.records import ActivationRecord, LayerRecord, ParameterRecord, ProbeRecord
+from seewhy.diagnosis.series import MEASURES, PLOTS, finding_plot
+from seewhy.reporting import health as drawn_health
 from seewhy.reporting import render_why
+from seewhy.reporting.plots import line_plot
 
 
 class Shared(nn.Module):
@@ -169,6 +173,43 @@ def test_a_finding_is_shown_by_its_series_and_threshold():
     assert health.measures[finding.fingerprint] == "silent"
     (network,) = health.networks
     assert network.layers[network.rows["3 (relu)"]] == "2"
+
+
+def test_drawings_and_measures_are_of_checks_that_exist():
+    codes = {check.code for check in CHECKS}
+    assert set(PLOTS) <= codes
+    assert set(MEASURES) <= codes
+    assert set(MEASURES.values()) <= set(drawn_health.MEASURES)
+
+
+@pytest.mark.parametrize("code", PLOTS)
+def test_every_drawing_can_be_made_of_any_records(code):
+    """Of a real network's records, and of records in which nothing was measured."""
+    records = watched(Shared(), steps=4).history().records
+    for some in (records, [probe(1), probe(2)], []):
+        plot = finding_plot(Finding(code, "t", "warning", 2, layers=("act (tanh)", "(relu)")), some, {})
+        assert (plot is None) == (not some)
+        if plot is not None:
+            line_plot(plot)
+
+
+def test_drawings_are_of_the_records_values():
+    records = watched(Shared(), steps=4).history().records
+
+    def drawn(code):
+        (points,) = finding_plot(Finding(code, "t", "warning", 2), records, {}).lines.values()
+        return points
+
+    norms = [math.sqrt(sum(p.gradient**2 for p in r.parameters if p.gradient is not None)) for r in records]
+    assert [value for _, value in drawn("exploding_gradients")] == pytest.approx(norms)
+    ratios = [r.layers[0].gradient / r.layers[-1].gradient for r in records]
+    assert drawn("vanishing_gradients") == list(zip([1, 2, 3, 4], ratios, strict=True))
+    assert drawn("weight_decay_too_large")[0] == (1, 1.0)
+    assert drawn("no_learning") == [(r.step, r.loss) for r in records]
+    told = finding_plot(
+        Finding("no_learning", "t", "warning", 2, evidence={"chance": 1.1}), records, {"loss": [(1, 9.0)]}
+    )
+    assert (told.lines, told.threshold) == ({"loss": [(1, 9.0)]}, 1.1)
 
 
 def test_the_learning_is_what_was_told_and_else_what_was_measured():

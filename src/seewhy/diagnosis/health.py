@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
 
 from seewhy.core.findings import CheckOutcome, Finding
-from seewhy.diagnosis.checks import learning, signals
 from seewhy.diagnosis.records import ActivationRecord, Entry, ParameterRecord, ProbeRecord
+from seewhy.diagnosis.series import MEASURES, Points, Told, finding_plot, losses
 from seewhy.reporting.records import Health, LinePlot, NetworkHealth
 
 COLUMNS = 80
@@ -16,24 +14,6 @@ COLUMNS = 80
 
 BOUNDED = ("tanh", "sigmoid")
 """Activation functions of which saturation is shown; of the others a flat side is what they are made for."""
-
-MEASURES = {
-    "dead_units": "silent",
-    "saturated_units": "saturated",
-    "vanishing_gradients": "gradient",
-    "exploding_gradients": "gradient",
-    "learning_rate_too_high": "update",
-    "learning_rate_too_low": "update",
-    "weights_do_not_move": "update",
-    "parameters_not_in_optimizer": "update",
-    "parameters_unused": "update",
-    "inputs_unscaled": "spread",
-    "outputs_ignore_inputs": "spread",
-}
-"""The measure of the layers in which a finding is seen, by its code."""
-
-Points: TypeAlias = list[tuple[int, float]]
-Told: TypeAlias = Mapping[str, Sequence[tuple[int, float]]]
 
 
 def health_of(
@@ -190,10 +170,6 @@ def _merge(order: list[str], names: Sequence[str]) -> None:
             at += 1
 
 
-def _losses(records: Sequence[ProbeRecord]) -> Points:
-    return [(record.step, record.loss) for record in records if record.loss is not None]
-
-
 def _accuracies(records: Sequence[ProbeRecord]) -> Points:
     known = [(r.step, [r.logits] if r.logits else [o.binary for o in r.outputs if o.binary]) for r in records]
     return [(step, judged[0].accuracy) for step, judged in known if judged]
@@ -201,10 +177,10 @@ def _accuracies(records: Sequence[ProbeRecord]) -> Points:
 
 def learning_plots(records: Mapping[str, Sequence[ProbeRecord]], told: Told) -> list[LinePlot]:
     """Return the losses, told and measured, and whatever else is known of the learning, a drawing for each kind."""
-    losses, accuracies = (_with_measured(told, records, *kind) for kind in (("loss", _losses), ("acc", _accuracies)))
-    others = {name: points for name, points in told.items() if name not in losses and name not in accuracies}
+    lost, accuracies = (_with_measured(told, records, *kind) for kind in (("loss", losses), ("acc", _accuracies)))
+    others = {name: points for name, points in told.items() if name not in lost and name not in accuracies}
     rates = {name: [(r.step, r.lr) for r in own if r.lr is not None] for name, own in records.items()}
-    plots = [LinePlot("Loss", losses), LinePlot("Accuracy", accuracies, percent=_shares(accuracies))]
+    plots = [LinePlot("Loss", lost), LinePlot("Accuracy", accuracies, percent=_shares(accuracies))]
     plots += [LinePlot(name, {name: points}) for name, points in others.items()]
     if any(len({rate for _, rate in points}) > 1 for points in rates.values()):
         plots.append(LinePlot("Learning rate", rates))
@@ -228,76 +204,3 @@ def _with_measured(
 
 def _shares(lines: Told) -> bool:
     return all(0 <= value <= 1 for points in lines.values() for _, value in points)
-
-
-# The series that show a finding.
-
-
-def finding_plot(finding: Finding, records: Sequence[ProbeRecord], told: Told) -> LinePlot | None:
-    """Return the measured series that a finding was made from, with its threshold; None where no series tells more than its numbers."""
-    draw = PLOTS.get(finding.code)
-    return draw(finding, records, told) if draw is not None and records else None
-
-
-def _shares_plot(title: str, field: str, threshold: float) -> Callable[..., LinePlot]:
-    def draw(finding: Finding, records: Sequence[ProbeRecord], _: Told) -> LinePlot:
-        lines: dict[str, Points] = {layer: [] for layer in finding.layers[:3]}
-        for record in records:
-            for activation in record.activations:
-                if activation.layer in lines:
-                    lines[activation.layer].append((record.step, getattr(activation, field)))
-        return LinePlot(title, lines, percent=True, threshold=threshold, step=finding.step)
-
-    return draw
-
-
-def _vanishing_plot(finding: Finding, records: Sequence[ProbeRecord], _: Told) -> LinePlot:
-    points = []
-    for record in records:
-        graded = [layer.gradient for layer in record.layers if layer.gradient is not None]
-        if len(graded) > 1 and graded[-1]:
-            points.append((record.step, graded[0] / graded[-1]))
-    title = "Gradient at the first layer as a share of that at the last"
-    return LinePlot(title, {"share": points}, log=True, threshold=signals.VANISHED, step=finding.step)
-
-
-def _exploding_plot(finding: Finding, records: Sequence[ProbeRecord], _: Told) -> LinePlot:
-    norms = [
-        (record.step, math.hypot(*(p.gradient for p in record.parameters if p.gradient is not None)))
-        for record in records
-    ]
-    return LinePlot("Norm of the gradient", {"norm": norms}, log=True, threshold=signals.LARGE, step=finding.step)
-
-
-def _update_plot(threshold: float) -> Callable[..., LinePlot]:
-    def draw(finding: Finding, records: Sequence[ProbeRecord], _: Told) -> LinePlot:
-        updates = [(r.step, value) for r in records if (value := learning.typical_update(r)) is not None]
-        title = "What a step changes of a typical weight, as a share of its norm"
-        return LinePlot(title, {"update": updates}, log=True, threshold=threshold, step=finding.step)
-
-    return draw
-
-
-def _loss_plot(finding: Finding, records: Sequence[ProbeRecord], told: Told) -> LinePlot:
-    chance = finding.evidence.get("chance")
-    losses = {"loss": told.get("loss") or _losses(records)}
-    return LinePlot("Loss", losses, threshold=chance, limit="guessing", step=finding.step)
-
-
-def _overfitting_plot(finding: Finding, records: Sequence[ProbeRecord], told: Told) -> LinePlot:
-    lines = {"training": told.get("loss") or _losses(records), "validation": told.get("val_loss", ())}
-    return LinePlot("Loss", lines, step=finding.step)
-
-
-PLOTS: dict[str, Callable[[Finding, Sequence[ProbeRecord], Told], LinePlot]] = {
-    "dead_units": _shares_plot("Share of units that are never active", "silent", signals.DEAD_SHARE),
-    "saturated_units": _shares_plot("Share of units that are saturated", "saturated", signals.SATURATED_SHARE),
-    "vanishing_gradients": _vanishing_plot,
-    "exploding_gradients": _exploding_plot,
-    "learning_rate_too_high": _update_plot(learning.HUGE_UPDATE),
-    "learning_rate_too_low": _update_plot(learning.TINY_UPDATE),
-    "initial_loss_too_high": _loss_plot,
-    "no_learning": _loss_plot,
-    "overfitting": _overfitting_plot,
-}
-"""The drawing of a finding, by its code."""
