@@ -42,7 +42,6 @@ def test_the_page_says_what_where_when_and_what_helps(text: str) -> None:
         "It cannot learn. It is dead. Alas.",
         "Lower the learning rate",
         "lr = 1e-4",
-        'model.activation = "elu"',
         "Somebody 1999",
         "1,024",
         "inf",
@@ -229,6 +228,8 @@ def test_the_reports_page_has_findings_first_and_the_network_after_the_curves() 
         "#network",
     ]
     assert "#finding-dead_units" in links
+    assert 'model.activation = "elu"' in page.words
+    assert "model.activation" not in Page(render_why(health(), title="t")).words, "there is no request to edit"
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert "findings" not in [a["id"] for a in Page(render_report(report())).all("section")]

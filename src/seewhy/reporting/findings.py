@@ -51,8 +51,13 @@ def summary(health: Health) -> str:
     return f"{kinds} in {seen}; {of}."
 
 
-def findings_fragment(health: Health) -> str:
-    """Draw the findings as cards, those that have passed away, and how every check ended."""
+def findings_fragment(health: Health, *, edits: bool) -> str:
+    """Draw the findings as cards, those that have passed away, and how every check ended.
+
+    Args:
+        health: what was found.
+        edits: whether remedies show the edit of a run's request, which a program of somebody else's does not have.
+    """
     ids = anchors([*health.findings, *health.past])
     lasting, past = ids[: len(health.findings)], ids[len(health.findings) :]
     networks = {context["name"]: context["id"] for context in network_contexts(health, lasting)}
@@ -70,6 +75,7 @@ def findings_fragment(health: Health) -> str:
             cards=cards[: len(lasting)],
             past=cards[len(lasting) : len(lasting) + len(past)],
             several=len(health.networks) > 1,
+            edits=edits,
             checks=_checks(health.checks),
         )
     )
@@ -111,7 +117,7 @@ def render_why(health: Health, *, title: str) -> str:
         light=LIGHT_HEALTH,
         dark=DARK_HEALTH,
         navigation=navigation if len(navigation) > 1 else (),
-        findings=findings_fragment(health),
+        findings=findings_fragment(health, edits=False),
         network=network,
         learning=learning,
         told=health.told,

@@ -63,7 +63,7 @@ def render_report(record: ReportRecord) -> str:
         "record": record,
         "created": _format_time(record.created),
         "tiles": [_tile(label, value) for label, value in record.summary],
-        "findings": findings.findings_fragment(record.health) if record.health else "",
+        "findings": findings.findings_fragment(record.health, edits=True) if record.health else "",
         "network": findings.network_fragment(record.health) if record.health else "",
         "curves": _curves(record.metrics),
         "ensemble": _ensemble(record.ensemble) if record.ensemble else None,
