@@ -47,7 +47,7 @@ def start(
     *,
     stop: Stop | None = None,
     dry_run: bool = False,
-    watch: bool = False,
+    watch: bool = True,
 ) -> Run | None:
     """Train a new run.
 
@@ -85,7 +85,7 @@ def resume(
     previous: bool = False,
     source: str | None = None,
     options: Mapping[str, Any] | None = None,
-    watch: bool = False,
+    watch: bool = True,
 ) -> Run:
     """Go on with a run exactly where its last checkpoint stands or, where that is damaged, the `previous` one.
 
@@ -174,10 +174,14 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
                 observer(event)
         observers.extend(family)
         write_metrics(folder, progress.rows)
+    watching = Watching(folder, plan.emit)
     if main and plan.watch:
-        observers.append(Watching(folder, plan.emit))
+        observers.append(watching)
     observers.append(plan.emit)
-    _loop(job, progress, folder, checkpoint, plan.stop)
+    try:
+        _loop(prepared, job, progress, folder, checkpoint, plan.stop)
+    finally:
+        watching.close()
     _finish(prepared, job, folder, plan.emit)
     return Run(folder)
 
@@ -239,9 +243,12 @@ def trained(prepared: Prepared, job: Job, folder: Path) -> Trained:
     )
 
 
-def _loop(job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | None, stop: Stop | None) -> None:
+def _loop(
+    prepared: Prepared, job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | None, stop: Stop | None
+) -> None:
+    networks = implementation_of(prepared.spec).networks(job.model)
     optimizer, steps = unwrapped(job.optimizer), (progress.step, job.total_steps, job.steps_per_epoch)
-    job.emit(RunStarted(folder, job.model, optimizer, *steps))
+    job.emit(RunStarted(folder, job.model, optimizer, *steps, networks=networks))
     ended = checkpoint is not None and job.patience is not None and progress.epochs_without_gain >= job.patience
     if ended:
         job.emit(RunEnded(progress.step, "early stop"))
