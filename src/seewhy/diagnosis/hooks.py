@@ -15,7 +15,9 @@ from typing import Any, Protocol
 import torch
 
 
-BATCHED_GRADIENTS = torch._C._parse_dispatch_key("VmapMode") or "VmapMode"  # parsed once: its name would be at every call
+BATCHED_GRADIENTS = (
+    torch._C._parse_dispatch_key("VmapMode") or "VmapMode"
+)  # parsed once: its name would be at every call
 
 
 def unseen() -> bool:

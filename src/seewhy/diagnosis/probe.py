@@ -99,6 +99,14 @@ class UnitMemory:
         seen = min(WINDOW, self._samples[layer])
         return float((silent >= seen).float().mean()), self._samples[layer]
 
+    def state(self) -> dict[str, Any]:
+        """Return the counts, by layer."""
+        return {"silent": dict(self._silent), "samples": dict(self._samples)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with counts that `state` gave."""
+        self._silent, self._samples = dict(state["silent"]), dict(state["samples"])
+
 
 class Probe(TorchFunctionMode):
     """Sees the forward pass of one step of one network.

@@ -9,7 +9,8 @@ events.jsonl       every event of the training, a line each (`seewhy.training.ev
 metrics.csv        a line an epoch
 results.json       the final figures by split: {"test": {"accuracy": ...}}; its presence says that the run has ended
 results-N-epochs.json   what a run had reached before it went on to a larger budget
-findings.json      of a watched run, what was found wrong with its training, and how each check ended
+findings.json      of a watched run, what was found wrong with its training, what has passed away, and how each check ended
+records.jsonl      of a watched run, what its probes have measured, a line each (`seewhy.diagnosis.records.Entry`)
 record.json        what prediction, sampling and the report need beside the figures: temperature, evaluation in full, sheets, ...
 predictions/       SPLIT.npz for each evaluated split: probabilities and labels (or log-likelihoods) by image, and the images' names
 checkpoint/        weights and all that going on needs (`seewhy.training.checkpoint`)

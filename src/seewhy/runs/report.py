@@ -41,6 +41,10 @@ class RunFiles(Protocol):
         """What watching has found wrong."""
 
     @property
+    def past(self) -> list[Finding]:
+        """What watching had found wrong and has passed away."""
+
+    @property
     def metrics(self) -> list[dict[str, float]]:
         """One dictionary an epoch."""
 
@@ -94,7 +98,7 @@ def record_of(run: RunFiles) -> ReportRecord:
         spec_toml=(run.folder / SPEC).read_text(encoding="utf-8"),
         environment=run.read_json("environment.json"),
         audit=run.data["audit"],
-        notes=[*notes, *family.notes, *map(str, run.findings)],
+        notes=[*notes, *family.notes, *map(str, run.findings), *map(_format_past, run.past)],
     )
 
 
@@ -106,6 +110,10 @@ def choices_of(spec: RunSpec, request: Request, toml: str) -> Sequence[ChoiceRow
         name = path.removesuffix(".name") if path.count(".") == 2 else path
         rows.append(ChoiceRow(name, value, path in asked, "" if path in asked else reasons.get(path, "")))
     return rows
+
+
+def _format_past(finding: Finding) -> str:
+    return f"passed away at step {finding.ended:,}: {finding.title}"
 
 
 def _title(run: RunFiles) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from seewhy.runs.initial import carry_over, read_initial
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, prepare_run, validate_data, validate_place
 from seewhy.runs.stopping import Stop, stop_requests
-from seewhy.runs.watching import Watching
+from seewhy.runs.watching import Watching, cut_records
 from seewhy.spec import Request, Resolution
 from seewhy.training import state
 from seewhy.training.build import Prepared, make_job, prepare_again, validate_steps
@@ -160,11 +161,13 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
     main = prepared.engine.is_main
     progress = Progress.from_json(checkpoint.step, checkpoint.state) if checkpoint is not None else Progress()
     observers: list[Observer] = []
-    job = make_job(prepared, folder, emitter_of(observers), checkpoint)
+    watching = Watching(folder, plan.emit, checkpoint.watch if checkpoint is not None else {})
+    job = replace(make_job(prepared, folder, emitter_of(observers), checkpoint), watch=watching.state)
     if main:
         remove_leftovers(folder)
         told = _at_checkpoint(progress, job) if checkpoint is not None else ()
         plan.log.open(folder, progress.step, told)
+        cut_records(folder, progress.step)
         if prepared.spec.train.tensorboard:
             observers.append(TensorBoard(folder))
         observers.append(_metrics_writer(folder, progress))
@@ -174,7 +177,6 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
                 observer(event)
         observers.extend(family)
         write_metrics(folder, progress.rows)
-    watching = Watching(folder, plan.emit)
     if main and plan.watch:
         observers.append(watching)
     observers.append(plan.emit)
