@@ -14,10 +14,8 @@ from typing import Any, Protocol
 
 import torch
 
-
-BATCHED_GRADIENTS = (
-    torch._C._parse_dispatch_key("VmapMode") or "VmapMode"
-)  # parsed once: its name would be at every call
+BATCHED_GRADIENTS = torch._C._parse_dispatch_key("VmapMode") or "VmapMode"
+"""Parsed once, which would take longer than all else of a call."""
 
 
 def unseen() -> bool:
