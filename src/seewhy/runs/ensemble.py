@@ -23,7 +23,7 @@ from seewhy.models.family import implementation_of
 from seewhy.nn import penalised_weights
 from seewhy.runs import extend
 from seewhy.runs.evaluate import member_probabilities
-from seewhy.runs.folder import create, only_writer, write_finished
+from seewhy.runs.folder import create, only_writer, read_findings, write_finished
 from seewhy.runs.launch import Job, launch
 from seewhy.runs.members import jobs_at_once, member_requests, member_threads, single
 from seewhy.runs.run import Run
@@ -178,7 +178,9 @@ def _train(run: Run, plan: Plan) -> Run:
 def _emit_end(job: Job, count: int, emit: Emit) -> None:
     results = json.loads((job.folder / "results.json").read_text(encoding="utf-8"))
     split = next((split for split in ("val", "test") if split in results), None)
-    emit(MemberEnded(int(job.folder.name), count, split, None if split is None else results[split]["accuracy"]))
+    accuracy = None if split is None else results[split]["accuracy"]
+    found = tuple(map(str, read_findings(job.folder).findings))
+    emit(MemberEnded(int(job.folder.name), count, split, accuracy, found))
 
 
 def finish(run: Run, emit: Emit) -> None:

@@ -65,6 +65,8 @@ class Reporter:
                 split = "validation" if event.split == "val" else event.split
                 figure = "trained" if event.accuracy is None else f"{split} accuracy {event.accuracy:.2%}"
                 screen.line(f"member {event.index:>3}/{event.total}  {figure}")
+                for finding in event.findings:
+                    screen.line(f"member {event.index:>3}/{event.total}  {finding}")
             case Found() | PassedAway():
                 screen.line(event.text)
             case StepEnded():

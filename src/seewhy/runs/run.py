@@ -30,7 +30,7 @@ from seewhy.runs.generation import Generation
 from seewhy.runs.inference import computing, in_chunks, of_members, sampled
 from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_each, read_images
 from seewhy.runs.report import write_report
-from seewhy.runs.watching import FINDINGS, read_records
+from seewhy.runs.watching import read_records
 from seewhy.spec import DataFacts, Request, RunSpec
 from seewhy.training.build import data_options
 from seewhy.training.checkpoint import Checkpoints, snapshot_file
@@ -97,17 +97,17 @@ class Run(Generation):
     @property
     def findings(self) -> list[Finding]:
         """What watching has found wrong, the likeliest cause first; [] if nothing, or if the run was not watched."""
-        return [Finding.from_json(value) for value in self.read_json(FINDINGS).get("findings", [])]
+        return files.read_findings(self.folder).findings
 
     @property
     def past(self) -> list[Finding]:
         """What watching had found wrong and has passed away since, in the order of time."""
-        return [Finding.from_json(value) for value in self.read_json(FINDINGS).get("past", [])]
+        return files.read_findings(self.folder).past
 
     @property
     def checks(self) -> list[CheckOutcome]:
         """How each check of the watched run has ended: found, passed, not applicable or skipped, with the reason; [] if it was not watched."""
-        return [CheckOutcome(**value) for value in self.read_json(FINDINGS).get("checks", [])]
+        return files.read_findings(self.folder).checks
 
     @property
     def records(self) -> list[Entry]:

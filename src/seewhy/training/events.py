@@ -180,12 +180,16 @@ class MembersStarted(Event):
 
 @dataclass(frozen=True)
 class MemberEnded(Event):
-    """Member `index` (from 1) of `total` has ended with `accuracy` on `split` ("val" or "test"); None where there is neither."""
+    """Member `index` (from 1) of `total` has ended with `accuracy` on `split` ("val" or "test"); None where there is neither.
+
+    `findings` are lines for people of what watching has found wrong with its training.
+    """
 
     index: int
     total: int
     split: str | None
     accuracy: float | None
+    findings: tuple[str, ...] = ()
 
 
 Emit = Callable[[Event], None]
