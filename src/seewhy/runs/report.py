@@ -14,6 +14,7 @@ from seewhy.core.findings import Finding
 from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, ReportRecord
 from seewhy.runs.augmented import read_augmented
+from seewhy.runs.watching import format_past
 from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.initial import SPEC
 
@@ -98,7 +99,7 @@ def record_of(run: RunFiles) -> ReportRecord:
         spec_toml=(run.folder / SPEC).read_text(encoding="utf-8"),
         environment=run.read_json("environment.json"),
         audit=run.data["audit"],
-        notes=[*notes, *family.notes, *map(str, run.findings), *map(_format_past, run.past)],
+        notes=[*notes, *family.notes, *map(str, run.findings), *map(format_past, run.past)],
     )
 
 
@@ -110,10 +111,6 @@ def choices_of(spec: RunSpec, request: Request, toml: str) -> Sequence[ChoiceRow
         name = path.removesuffix(".name") if path.count(".") == 2 else path
         rows.append(ChoiceRow(name, value, path in asked, "" if path in asked else reasons.get(path, "")))
     return rows
-
-
-def _format_past(finding: Finding) -> str:
-    return f"passed away at step {finding.ended:,}: {finding.title}"
 
 
 def _title(run: RunFiles) -> str:

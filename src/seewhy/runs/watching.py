@@ -61,7 +61,7 @@ class Watching:
         self._entries: list[Entry] = []
         self._findings: list[Finding] = []
         self._told: set[str] = set()  # fingerprints of what was told and lasts
-        self._past = 0
+        self._past: list[Finding] = []
 
     def __call__(self, event: Event) -> None:
         """Begin with the run, follow its updates and its validation, and end with it."""
@@ -113,7 +113,7 @@ class Watching:
         start = read_records(self._folder)
         self._why = Watch(networks, optimizers, tell=self._findings.append, record=self._entries.append, start=start)
         self._why.restore(self._state)
-        self._past = len(self._why.past)
+        self._past = self._why.past
         self._write(self._why)
 
     def _tell(self, why: Watch) -> None:
@@ -124,7 +124,8 @@ class Watching:
             with naming(self._folder / RECORDS):
                 self._file.writelines(f"{json.dumps({'step': self._step, **entry.to_json()})}\n" for entry in entries)
                 self._file.flush()  # before a checkpoint of this step can be saved
-        past, self._past = why.past[self._past :], len(why.past)
+        before, self._past = self._past, why.past
+        past = [finding for finding in self._past if finding not in before] if len(self._past) > len(before) else []
         new = [finding for finding in findings if finding.fingerprint not in self._told]
         if new or past:
             self._write(why)  # first: whoever is told may look there
@@ -134,7 +135,7 @@ class Watching:
         for finding in past:
             if finding.fingerprint in self._told:
                 self._told.remove(finding.fingerprint)
-                text = f"{self._where(finding)}passed away at step {finding.ended:,}: {finding.title}"
+                text = f"{self._where(finding)}{format_past(finding)}"
                 self._emit(PassedAway(self._step, plain(finding.to_json()), text))
 
     def _where(self, finding: Finding) -> str:
@@ -147,6 +148,11 @@ class Watching:
             "checks": [vars(check) for check in why.checks],
         }
         write_json(self._folder / FINDINGS, found)
+
+
+def format_past(finding: Finding) -> str:
+    """Return what is said of a finding that has passed away."""
+    return f"passed away at step {finding.ended:,}: {finding.title}"
 
 
 def read_records(folder: Path) -> list[Entry]:
