@@ -36,7 +36,7 @@ def train(
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     progress: bool | None = None,
-    watch: bool = False,
+    watch: bool = True,
     **options: Any,
 ) -> Run:
     """Train a classifier or a generative model and return its run.
@@ -51,7 +51,7 @@ def train(
         stop: asked after every step, from whatever thread or process its answer comes; True ends the run with a checkpoint, as Ctrl-C does.
         progress: show the plan, a bar and a line an epoch, on stderr or in a notebook's cell; None: in notebooks. For a callback of your own
             see `observers`.
-        watch: look for what is wrong with the training (`seewhy.watch`); `run.findings` says what was found.
+        watch: look for what is wrong with the training (`seewhy.watch`); `run.findings` says what was found. It changes no bit of the run.
         options: short names (`epochs=3, activation="elu"`), sections (`model={"width": 32}`) or dotted paths
             (`**{"optim.lr": 0.1}`); `seewhy train --help` lists them. `initial_weights` may be a `Run`.
 
@@ -74,7 +74,7 @@ def start(
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     dry_run: bool = False,
-    watch: bool = False,
+    watch: bool = True,
 ) -> Run | None:
     """Train, evaluate and report a request; None after a dry run."""
     folder = user_path(out, "out") if out is not None else None
@@ -90,7 +90,7 @@ def resume(
     previous: bool = False,
     source: ImageSource | None = None,
     progress: bool | None = None,
-    watch: bool = False,
+    watch: bool = True,
     **options: Any,
 ) -> Run:
     """Go on with an interrupted run exactly where it stopped, to its end; or with one that has ended, to a larger budget.
@@ -102,7 +102,7 @@ def resume(
         previous: go on from the checkpoint before the last one, which is damaged.
         source: where the data lie now, if they were moved; they must be the same images.
         progress: as in `train`.
-        watch: as in `train`; from where the run goes on.
+        watch: as in `train`; goes on with what was found before.
         options: `epochs` (the new total) and `patience`; a learning-rate schedule then ends with it. All else is the run's own.
 
     Raises:

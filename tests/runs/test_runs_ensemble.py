@@ -14,10 +14,12 @@ from run_cases import MLP
 import seewhy
 from seewhy import api
 from seewhy.core.errors import InputError
+from seewhy.core.findings import Finding
 from seewhy.metrics import apply_temperature, classification_metrics, fit_temperature
 from seewhy.runs.ensemble import _emit_end
 from seewhy.runs.launch import Job
 from seewhy.runs.members import ENSEMBLES, jobs_at_once, member_requests, member_threads
+from seewhy.runs.progress import Reporter
 from seewhy.runs.stopping import InterruptedRun, InterruptedRunError
 from seewhy.spec import Request, build_request
 from seewhy.training.events import MemberEnded, Planned
@@ -167,6 +169,18 @@ def test_a_member_ends_whatever_there_is_to_evaluate_it_on(results, split, tmp_p
     events = []
     _emit_end(Job(tmp_path / "02.toml", tmp_path / "02", tmp_path / "02.log"), 3, events.append)
     assert events == [MemberEnded(2, 3, split, None if split is None else 0.5)]
+
+
+def test_a_member_ends_with_what_was_found_wrong_with_it(tmp_path, capsys):
+    finding = Finding("code", "a title", "warning", 7)
+    (tmp_path / "02").mkdir()
+    (tmp_path / "02" / "results.json").write_text("{}")
+    (tmp_path / "02" / "findings.json").write_text(json.dumps({"findings": [finding.to_json()]}))
+    events = []
+    _emit_end(Job(tmp_path / "02.toml", tmp_path / "02", tmp_path / "02.log"), 3, events.append)
+    assert events[0].findings == ("warning: a title, step 7",)
+    Reporter()(events[0])
+    assert "member   2/3  warning: a title, step 7" in capsys.readouterr().err
 
 
 def test_an_ensembles_folder_holds_its_figures(ensemble):

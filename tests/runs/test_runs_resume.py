@@ -71,6 +71,8 @@ def test_twenty_kills_change_no_bit(reference, tmp_path):
         leftovers = [path.name for path in (folder / "checkpoint").iterdir() if path.name.startswith(".")]
         assert not leftovers
         assert told(folder) == told(run)  # no step is missing or double in events.jsonl
+        for file in ("records.jsonl", "findings.json"):
+            assert (folder / file).read_text() == (run / file).read_text()
         with open(folder / "events.jsonl", encoding="utf-8") as lines:
             assert all(json.loads(line)["event"] for line in lines)
     assert killed >= 15, "the legs ended before they were killed"

@@ -37,6 +37,18 @@ def test_what_is_saved_is_loaded(checkpoints):
     assert torch.equal(loaded.optimizer["state"][0]["momentum"], optimizer["state"][0]["momentum"])
     assert loaded.state == state
     assert torch.equal(checkpoints.weights("best")["w"], average["w"])
+    assert loaded.watch == {}
+
+
+def test_what_watching_needs_is_kept_and_verified(checkpoints):
+    watch = {"model": {"loop": {"step": 7}, "told": {"val_loss": [(3, 0.5)]}, "path": (torch.randn(3), torch.randn(3))}}
+    place = checkpoints.save(Checkpoint(7, TENSORS, {}, {}, watch=watch), best=True)
+    loaded = checkpoints.load("last").watch
+    assert torch.equal(loaded["model"].pop("path")[0], watch["model"].pop("path")[0])
+    assert loaded == watch
+    (place / "watch.pt").write_bytes(b"other")
+    with pytest.raises(InputError, match=r"watch\.pt"):
+        checkpoints.load("last")
 
 
 def save_four(checkpoints):

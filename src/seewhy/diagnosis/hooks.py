@@ -14,6 +14,24 @@ from typing import Any, Protocol
 
 import torch
 
+BATCHED_GRADIENTS = torch._C._parse_dispatch_key("VmapMode") or "VmapMode"
+"""Parsed once, which would take longer than all else of a call."""
+
+
+def unseen() -> bool:
+    """Whether tensors have no values that could be read: in what torch compiles, exports, traces or captures, in torch.func, under vmap.
+
+    Gradients that are computed many at once (`is_grads_batched`) come under an older vmap, which only a dispatch key tells.
+    """
+    if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():  # type: ignore[no-untyped-call]
+        return True
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._is_tracing()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._dispatch_tls_is_dispatch_key_included(BATCHED_GRADIENTS)
+    )
+
 
 class Owner(Protocol):
     """What hooks report to."""
@@ -38,10 +56,8 @@ class Hook:
         self._owner, self._method, self._first = weakref.ref(owner), method, first
 
     def __call__(self, *args: Any) -> None:
-        """Hand on what happened; within what torch compiles, exports, traces or captures there is nothing to be seen."""
-        if torch.compiler.is_compiling() or torch._C._is_tracing():
-            return
-        if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():  # type: ignore[no-untyped-call]
+        """Hand on what happened, where there is something to be seen."""
+        if unseen():
             return
         owner = self._owner()
         if owner is not None:

@@ -27,7 +27,7 @@ from seewhy.diagnosis.parameters import (
     untouched,
 )
 from seewhy.diagnosis.probe import Probe, UnitMemory
-from seewhy.diagnosis.records import Entry, History, ProbeRecord
+from seewhy.diagnosis.records import Entry, History, LoopRecord, ProbeRecord
 
 DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)
 DEEP = (1, 10, 56, 170)
@@ -198,6 +198,31 @@ class Network:
         history.add(entry.record)
         self.judge.judge(history)
         self.due = self.is_due()
+
+    def state(self) -> dict[str, Any]:
+        """Return what no entry holds, as tensors and plain values: what was counted and told since, and what the next probe compares."""
+        return {
+            "loop": dict(vars(self.history.loop)),
+            "told": {name: list(values) for name, values in self.told.items()},
+            "due": self.due,
+            "path": self.path,
+            "bend": self.bend,
+            "memory": self.memory.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave, after the replay of the entries before it."""
+        history = self.history
+        history.loop = LoopRecord(**state["loop"])
+        self.told = {name: list(values) for name, values in state["told"].items()}
+        for name, values in self.told.items():
+            for step, value in values:
+                history.tell(name, step, value)
+        self.due, self.bend = state["due"], state["bend"]
+        if state["path"] is not None:
+            way, gradient = (part.to(self.parameters[0][1].device) for part in state["path"])
+            self.path = way, gradient
+        self.memory.restore(state["memory"])
 
 
 def _copy(loop: Any) -> Any:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 
-from seewhy.diagnosis.hooks import Hook, Owner
+from seewhy.diagnosis.hooks import Hook, Owner, unseen
 from seewhy.diagnosis.outputs import Output
 from seewhy.diagnosis.records import ActivationRecord, InputRecord, LatentRecord, LayerRecord
 from seewhy.diagnosis.values import EXAMPLES, input_record, moments, rank_and_similarity, sampled, slopes
@@ -98,6 +98,14 @@ class UnitMemory:
         self._samples[layer] += samples
         seen = min(WINDOW, self._samples[layer])
         return float((silent >= seen).float().mean()), self._samples[layer]
+
+    def state(self) -> dict[str, Any]:
+        """Return the counts, by layer."""
+        return {"silent": dict(self._silent), "samples": dict(self._samples)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with counts that `state` gave."""
+        self._silent, self._samples = dict(state["silent"]), dict(state["samples"])
 
 
 class Probe(TorchFunctionMode):
@@ -204,7 +212,7 @@ class Probe(TorchFunctionMode):
         return result
 
     def _guarded(self, see: Callable[..., None], *args: Any) -> None:
-        if not self.sees or self.blind or torch.compiler.is_compiling():
+        if not self.sees or self.blind or unseen():
             return
         self.inside = True
         try:

@@ -19,7 +19,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,16 @@ class Watch:
                 network.history.tell(name, step, number)
                 if self._record is not None:
                     network.told.setdefault(name, []).append((step, number))
+
+    def state(self) -> dict[str, Any]:
+        """Return what goes into no entry, by network, as tensors and plain values: with the entries it lets another watch go on exactly."""
+        return {name: network.state() for name, network in self._networks.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave; the entries before it come as `start`. Networks that it does not name begin anew."""
+        for name, network in self._networks.items():
+            if name in state:
+                network.restore(state[name])
 
     @property
     def findings(self) -> list[Finding]:

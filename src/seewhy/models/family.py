@@ -245,6 +245,7 @@ class Implementation:
         observe: (trained network in training, folder, total epochs) -> called with the epoch (from 1) after it ended, in the main process,
             with the weights that would predict; None for nothing.
         load: called with a network whose weights are loaded, and the run's folder; for what lies beside the weights.
+        networks: network -> its parts that have updates of their own, by the names of these (`Update.network`).
     """
 
     build: Callable[[RunSpec, DataFacts, Sequence[float], Sequence[float]], nn.Module]
@@ -256,6 +257,7 @@ class Implementation:
     prepare: Callable[[nn.Module, Tensor, RunSpec], None] = lambda _network, _images, _spec: None
     observe: Callable[[Trained, Path, int], Callable[[int], None]] | None = None
     load: Callable[[nn.Module, Path], None] = lambda _network, _folder: None
+    networks: Callable[[nn.Module], Mapping[str, nn.Module]] = lambda network: {"model": network}
 
 
 @cache

@@ -23,12 +23,12 @@ from seewhy.models.family import implementation_of
 from seewhy.nn import penalised_weights
 from seewhy.runs import extend
 from seewhy.runs.evaluate import member_probabilities
-from seewhy.runs.folder import create, only_writer, write_finished
+from seewhy.runs.folder import create, only_writer, read_findings, write_finished
 from seewhy.runs.launch import Job, launch
 from seewhy.runs.members import jobs_at_once, member_requests, member_threads, single
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, prepare_run, validate_data, validate_place
-from seewhy.runs.stopping import Stop, stop_requests
+from seewhy.runs.stopping import stop_requests
 from seewhy.spec import Default, Request, Resolution, resolve
 from seewhy.spec.classifiers import ClassifierReg
 from seewhy.spec.initial import SPEC
@@ -53,8 +53,6 @@ def start(plan: Plan) -> Run | None:
         raise InputError(
             "ensemble.members: the members are processes of their own; start an ensemble without torchrun or srun"
         )
-    if plan.watch:
-        raise InputError("watch: members are processes of their own; watch a single run")
     member_requests(request, {})  # edits that are wrong in themselves are refused here, before the data are read
     alone = single(request)
     minutes = request.get("train.minutes")
@@ -69,7 +67,7 @@ def start(plan: Plan) -> Run | None:
     folder = folder or free_name(prepared)
     create(folder, prepared)
     plan.log.open(folder, 0)
-    return _train(Run(folder), plan.emit, plan.stop)
+    return _train(Run(folder), plan)
 
 
 def resume(run: Run, resolution: Resolution, plan: Plan) -> Run:
@@ -85,7 +83,7 @@ def resume(run: Run, resolution: Resolution, plan: Plan) -> Run:
         plan.emit(Planned(prepared.spec, (*announcement(prepared), *extend.announcement(run, resolution))))
         _extend(run, resolution)
     plan.log.open(run.folder, 0)
-    return _train(Run(run.folder), plan.emit, plan.stop)
+    return _train(Run(run.folder), plan)
 
 
 def _extend(run: Run, resolution: Resolution) -> None:
@@ -147,20 +145,21 @@ def _format_members(prepared: Prepared) -> str:
     return f"{members} members ({', '.join(different)}), {spec.ensemble.jobs} at a time with {format_threads(spec.train.threads)} each"
 
 
-def _train(run: Run, emit: Emit, stop: Stop | None) -> Run:
+def _train(run: Run, plan: Plan) -> Run:
     """Train what is left to train, then evaluate."""
+    emit = plan.emit
     with only_writer(run.folder):
         home = run.folder / "members"
         home.mkdir(exist_ok=True)
         remove_leftovers(run.folder)
         jobs = []
         for number, member in enumerate(_members_of(run.request, run.spec.flat()), start=1):
-            job = Job(home / f"{number:02d}.toml", home / f"{number:02d}", home / f"{number:02d}.log")
+            job = Job(home / f"{number:02d}.toml", home / f"{number:02d}", home / f"{number:02d}.log", watch=plan.watch)
             if not job.request.exists():
                 replace(member, source=run.spec.source).save(job.request)
             jobs.append(job)
         emit(MembersStarted(run.folder, len(jobs), sum(job.ended for job in jobs)))
-        with stop_requests(stop) as asked:
+        with stop_requests(plan.stop) as asked:
             launch(
                 jobs,
                 at_once=run.spec.ensemble.jobs or 1,
@@ -179,7 +178,9 @@ def _train(run: Run, emit: Emit, stop: Stop | None) -> Run:
 def _emit_end(job: Job, count: int, emit: Emit) -> None:
     results = json.loads((job.folder / "results.json").read_text(encoding="utf-8"))
     split = next((split for split in ("val", "test") if split in results), None)
-    emit(MemberEnded(int(job.folder.name), count, split, None if split is None else results[split]["accuracy"]))
+    accuracy = None if split is None else results[split]["accuracy"]
+    found = tuple(map(str, read_findings(job.folder).findings))
+    emit(MemberEnded(int(job.folder.name), count, split, accuracy, found))
 
 
 def finish(run: Run, emit: Emit) -> None:

@@ -9,7 +9,8 @@ events.jsonl       every event of the training, a line each (`seewhy.training.ev
 metrics.csv        a line an epoch
 results.json       the final figures by split: {"test": {"accuracy": ...}}; its presence says that the run has ended
 results-N-epochs.json   what a run had reached before it went on to a larger budget
-findings.json      of a watched run, what was found wrong with its training, and how each check ended
+findings.json      of a watched run, what was found wrong with its training, what has passed away, and how each check ended
+records.jsonl      of a watched run, what its probes have measured, a line each (`seewhy.diagnosis.records.Entry`)
 record.json        what prediction, sampling and the report need beside the figures: temperature, evaluation in full, sheets, ...
 predictions/       SPLIT.npz for each evaluated split: probabilities and labels (or log-likelihoods) by image, and the images' names
 checkpoint/        weights and all that going on needs (`seewhy.training.checkpoint`)
@@ -44,10 +45,12 @@ from torch import Tensor
 
 from seewhy.core.errors import InputError
 from seewhy.core.files import naming, whole_folder, write_atomic, write_json, write_text
+from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.data import DecodeRule, Split
 from seewhy.models.family import Finished
 from seewhy.runs.environment import environment
 from seewhy.runs.stopping import LAUNCHER
+from seewhy.runs.watching import FINDINGS
 from seewhy.spec import DataFacts, Request, RunSpec
 from seewhy.spec.initial import REQUEST, SPEC, spec_of_run
 from seewhy.training.build import Prepared
@@ -72,6 +75,31 @@ def read_spec(folder: Path) -> RunSpec:
 def read_request(folder: Path) -> Request:
     """Return what was asked for."""
     return Request.from_toml(folder / REQUEST)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What watching a run has found.
+
+    Attributes:
+        findings: what lasts, the likeliest cause first.
+        past: what has passed away, in the order of time.
+        checks: how each check has ended.
+    """
+
+    findings: list[Finding]
+    past: list[Finding]
+    checks: list[CheckOutcome]
+
+
+def read_findings(folder: Path) -> Findings:
+    """Return what watching has found; nothing if the run was not watched. Raises InputError if the file is damaged."""
+    value = read_json(folder, FINDINGS)
+    try:
+        findings, past = ([Finding.from_json(one) for one in value.get(name, [])] for name in ("findings", "past"))
+        return Findings(findings, past, [CheckOutcome(**one) for one in value.get("checks", [])])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{folder / FINDINGS}: is damaged ({type(error).__name__}: {error}); restore it") from None
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

@@ -35,11 +35,13 @@ class Job:
         request: the TOML file of what is wanted.
         folder: where the run goes.
         log: where its process writes what it prints; appended to.
+        watch: whether it looks for what is wrong with its training.
     """
 
     request: Path
     folder: Path
     log: Path
+    watch: bool = True
 
     @property
     def ended(self) -> bool:
@@ -97,7 +99,7 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
         shutil.rmtree(job.folder)
     what = ["--resume", str(job.folder)] if begun else ["--spec", str(job.request), "--out", str(job.folder)]
     # -P: a file of the working folder that is called like a module of Python's own is not imported in its place.
-    command = [sys.executable, "-P", "-m", "seewhy", "train", *what]
+    command = [sys.executable, "-P", "-m", "seewhy", "train", *what, *([] if job.watch else ["--no-watch"])]
     environment = {**os.environ, LAUNCHER: str(os.getpid())}
     with open(job.log, "ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environment)

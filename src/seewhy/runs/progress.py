@@ -13,6 +13,7 @@ from seewhy.training.events import (
     Found,
     MemberEnded,
     MembersStarted,
+    PassedAway,
     Planned,
     RunEnded,
     RunStarted,
@@ -64,7 +65,9 @@ class Reporter:
                 split = "validation" if event.split == "val" else event.split
                 figure = "trained" if event.accuracy is None else f"{split} accuracy {event.accuracy:.2%}"
                 screen.line(f"member {event.index:>3}/{event.total}  {figure}")
-            case Found():
+                for finding in event.findings:
+                    screen.line(f"member {event.index:>3}/{event.total}  {finding}")
+            case Found() | PassedAway():
                 screen.line(event.text)
             case StepEnded():
                 self._step(event)

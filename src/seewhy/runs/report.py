@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +37,22 @@ class RunFiles(Protocol):
     @property
     def record(self) -> dict[str, Any]:
         """What the end of the run has kept; {} before the end."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What watching has found wrong."""
+
+    @property
+    def past(self) -> list[Finding]:
+        """What watching had found wrong and has passed away."""
+
+    @property
+    def checks(self) -> list[CheckOutcome]:
+        """How each check has ended; [] if the run was not watched."""
+
+    @property
+    def records(self) -> list[Entry]:
+        """What the probes have measured."""
 
     @property
     def metrics(self) -> list[dict[str, float]]:
@@ -100,17 +115,9 @@ def record_of(run: RunFiles) -> ReportRecord:
 
 def _health(run: RunFiles) -> Health | None:
     """Return what watching has found and measured; None where the run was not watched."""
-    found = run.read_json("findings.json")
-    if not found:
+    if not run.checks:
         return None
-    records = run.folder / "records.jsonl"
-    lines = records.read_text(encoding="utf-8").splitlines() if records.exists() else []
-    return health_of_entries(
-        (Entry.from_json(json.loads(line)) for line in lines),
-        findings=[Finding.from_json(value) for value in found["findings"]],
-        past=[Finding.from_json(value) for value in found.get("past", [])],
-        checks=[CheckOutcome(**value) for value in found["checks"]],
-    )
+    return health_of_entries(run.records, findings=run.findings, past=run.past, checks=run.checks)
 
 
 def choices_of(spec: RunSpec, request: Request, toml: str) -> Sequence[ChoiceRow]:

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
-from seewhy.core.findings import Finding
+from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.core.tensors import load_tensors
 from seewhy.data import ImageSource
+from seewhy.diagnosis.records import Entry
 from seewhy.metrics import ClassificationMetrics, LikelihoodMetrics, SampleQuality, apply_temperature
 from seewhy.models.family import Evaluated, Trained, implementation_of, verb
 from seewhy.models.predictor import Predictor
@@ -29,6 +30,7 @@ from seewhy.runs.generation import Generation
 from seewhy.runs.inference import computing, in_chunks, of_members, sampled
 from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_each, read_images
 from seewhy.runs.report import write_report
+from seewhy.runs.watching import read_records
 from seewhy.spec import DataFacts, Request, RunSpec
 from seewhy.training.build import data_options
 from seewhy.training.checkpoint import Checkpoints, snapshot_file
@@ -95,7 +97,22 @@ class Run(Generation):
     @property
     def findings(self) -> list[Finding]:
         """What watching has found wrong, the likeliest cause first; [] if nothing, or if the run was not watched."""
-        return [Finding.from_json(value) for value in self.read_json("findings.json").get("findings", [])]
+        return files.read_findings(self.folder).findings
+
+    @property
+    def past(self) -> list[Finding]:
+        """What watching had found wrong and has passed away since, in the order of time."""
+        return files.read_findings(self.folder).past
+
+    @property
+    def checks(self) -> list[CheckOutcome]:
+        """How each check of the watched run has ended: found, passed, not applicable or skipped, with the reason; [] if it was not watched."""
+        return files.read_findings(self.folder).checks
+
+    @property
+    def records(self) -> list[Entry]:
+        """What the probes of the watched run have measured so far, oldest first; [] if it was not watched."""
+        return read_records(self.folder)
 
     @property
     def events(self) -> list[dict[str, Any]]:

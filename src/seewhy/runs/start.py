@@ -39,7 +39,7 @@ class Plan:
     log: EventLog
     stop: Stop | None = None
     dry_run: bool = False
-    watch: bool = False
+    watch: bool = True
 
 
 def validate_place(folder: Path | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from seewhy.runs.initial import carry_over, read_initial
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, prepare_run, validate_data, validate_place
 from seewhy.runs.stopping import Stop, stop_requests
-from seewhy.runs.watching import Watching
+from seewhy.runs.watching import Watching, cut_records
 from seewhy.spec import Request, Resolution
 from seewhy.training import state
 from seewhy.training.build import Prepared, make_job, prepare_again, validate_steps
@@ -47,7 +48,7 @@ def start(
     *,
     stop: Stop | None = None,
     dry_run: bool = False,
-    watch: bool = False,
+    watch: bool = True,
 ) -> Run | None:
     """Train a new run.
 
@@ -85,7 +86,7 @@ def resume(
     previous: bool = False,
     source: str | None = None,
     options: Mapping[str, Any] | None = None,
-    watch: bool = False,
+    watch: bool = True,
 ) -> Run:
     """Go on with a run exactly where its last checkpoint stands or, where that is damaged, the `previous` one.
 
@@ -160,11 +161,13 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
     main = prepared.engine.is_main
     progress = Progress.from_json(checkpoint.step, checkpoint.state) if checkpoint is not None else Progress()
     observers: list[Observer] = []
-    job = make_job(prepared, folder, emitter_of(observers), checkpoint)
+    watching = Watching(folder, plan.emit, checkpoint.watch if checkpoint is not None else {})
+    job = replace(make_job(prepared, folder, emitter_of(observers), checkpoint), watch=watching.state)
     if main:
         remove_leftovers(folder)
         told = _at_checkpoint(progress, job) if checkpoint is not None else ()
         plan.log.open(folder, progress.step, told)
+        cut_records(folder, progress.step)
         if prepared.spec.train.tensorboard:
             observers.append(TensorBoard(folder))
         observers.append(_metrics_writer(folder, progress))
@@ -175,9 +178,12 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
         observers.extend(family)
         write_metrics(folder, progress.rows)
     if main and plan.watch:
-        observers.append(Watching(folder, plan.emit))
+        observers.append(watching)
     observers.append(plan.emit)
-    _loop(job, progress, folder, checkpoint, plan.stop)
+    try:
+        _loop(prepared, job, progress, folder, checkpoint, plan.stop)
+    finally:
+        watching.close()
     _finish(prepared, job, folder, plan.emit)
     return Run(folder)
 
@@ -239,9 +245,12 @@ def trained(prepared: Prepared, job: Job, folder: Path) -> Trained:
     )
 
 
-def _loop(job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | None, stop: Stop | None) -> None:
+def _loop(
+    prepared: Prepared, job: Job, progress: Progress, folder: Path, checkpoint: Checkpoint | None, stop: Stop | None
+) -> None:
+    networks = implementation_of(prepared.spec).networks(job.model)
     optimizer, steps = unwrapped(job.optimizer), (progress.step, job.total_steps, job.steps_per_epoch)
-    job.emit(RunStarted(folder, job.model, optimizer, *steps))
+    job.emit(RunStarted(folder, job.model, optimizer, *steps, networks=networks))
     ended = checkpoint is not None and job.patience is not None and progress.epochs_without_gain >= job.patience
     if ended:
         job.emit(RunEnded(progress.step, "early stop"))

@@ -1,7 +1,8 @@
 """Checkpoints: whole or not there, verified, and without code.
 
     checkpoint/
-      step-00000120/                        model.safetensors, average.safetensors (with EMA), optimizer.pt, state.json, checksums.json
+      step-00000120/                        model.safetensors, average.safetensors (with EMA), optimizer.pt, watch.pt (of a watched run),
+                                            state.json, checksums.json
       last.json, previous.json, best.json   {"folder": "step-00000120"}
 
 A checkpoint is written into a hidden folder, flushed, and renamed; then the pointer files are replaced. Death at any
@@ -42,6 +43,7 @@ class Checkpoint:
         average: the averaged weights, empty without EMA.
         optimizer: the optimiser's state_dict.
         state: the loop's own memory, as JSON.
+        watch: what watching the run needs to go on, tensors and plain values; empty where it is not watched.
     """
 
     step: int
@@ -49,6 +51,7 @@ class Checkpoint:
     average: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]
     state: Mapping[str, Any] = field(default_factory=dict)
+    watch: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Checkpoints:
@@ -88,6 +91,8 @@ class Checkpoints:
             if checkpoint.average:
                 write_tensors(checkpoint.average, temporary / "average.safetensors")
             torch.save(dict(checkpoint.optimizer), temporary / "optimizer.pt")
+            if checkpoint.watch:
+                torch.save(dict(checkpoint.watch), temporary / "watch.pt")
             state = {"step": checkpoint.step, **checkpoint.state}
             (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
             checksums.record(temporary, sorted(path.name for path in temporary.iterdir()))
@@ -164,6 +169,9 @@ class Checkpoints:
         for file in ("state.json", "optimizer.pt"):
             checksums.verify(place / file)
         averaged = checksums.written(place, "average.safetensors")
+        watched = checksums.written(place, "watch.pt")
+        if watched:
+            checksums.verify(place / "watch.pt")
         state = json.loads((place / "state.json").read_text(encoding="utf-8"))
         return Checkpoint(
             step=int(state.pop("step")),
@@ -171,6 +179,7 @@ class Checkpoints:
             average=load_tensors(place / "average.safetensors") if averaged else {},
             optimizer=_load_plain(place / "optimizer.pt"),
             state=state,
+            watch=_load_plain(place / "watch.pt") if watched else {},
         )
 
     def _offer(self, name: str) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from seewhy.core.errors import InputError
-from seewhy.core.files import naming, write_text
+from seewhy.core.files import naming
+from seewhy.core.json_lines import keep_lines, read_lines
 from seewhy.training.events import Event, GradientsReady, OptimizerStepped, StepEnded
 
 FILE = "events.jsonl"
@@ -82,37 +82,21 @@ def _line(event: Event) -> str:
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
     """Return the events of a run so far, oldest first; a line that is being written is left out."""
-    try:
-        text = (folder / FILE).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(f"{folder / FILE}: cannot be read: {error.strerror or error}") from None
-    return [event for line in text.split("\n")[:-1] if (event := _parsed(line)) is not None]
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return event if isinstance(event, dict) else None
+    return read_lines(folder / FILE)
 
 
 def _truncate(path: Path, step: int) -> None:
     """Remove lines of steps after `step`, those that are no events, and all from the end of the training on, which will be told again."""
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    kept = []
-    for line in lines:
-        event = _parsed(line)
-        if event is None or _after(event, step):
-            continue
-        if event.get("event") == "run_ended" and event.get("reason") != "interrupted":
-            break
-        kept.append(line)
-    text = "".join(f"{line}\n" for line in kept)
-    if text != "\n".join(lines):
-        write_text(path, text)
+    ended = False
+
+    def kept(event: dict[str, Any]) -> bool:
+        nonlocal ended
+        if _after(event, step):
+            return False
+        ended = ended or (event.get("event") == "run_ended" and event.get("reason") != "interrupted")
+        return not ended
+
+    keep_lines(path, kept)
 
 
 def _after(event: dict[str, Any], step: int) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,11 +33,13 @@ class Event:
         cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the event's name and its fields as JSON values; live objects (model, optimiser) are left out."""
-        return {"event": self.name, **{field: _json(value) for field, value in vars(self).items() if not _live(value)}}
+        """Return the event's name and its fields as JSON values; live objects (networks, optimiser) are left out."""
+        return {"event": self.name, **{name: _json(value) for name, value in vars(self).items() if not _live(value)}}
 
 
 def _live(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_live, value.values()))
     return isinstance(value, (nn.Module, optim.Optimizer))
 
 
@@ -71,7 +73,10 @@ class Planned(Event):
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """Training begins (or goes on, from `step`). Observers may keep `model` and `optimizer`, and must not change them."""
+    """Training begins (or goes on, from `step`). Observers may keep networks and optimiser, and must not change them.
+
+    `networks` are the parts of `model` that have updates of their own, by the names that `GradientsReady` and `OptimizerStepped` have.
+    """
 
     folder: Path
     model: nn.Module
@@ -79,6 +84,7 @@ class RunStarted(Event):
     step: int
     total_steps: int
     steps_per_epoch: int
+    networks: Mapping[str, nn.Module] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,15 @@ class Found(Event):
 
 
 @dataclass(frozen=True)
+class PassedAway(Event):
+    """What had been found is no longer there at step `step`; `finding` is its JSON, `text` a line for people."""
+
+    step: int
+    finding: Mapping[str, Any]
+    text: str
+
+
+@dataclass(frozen=True)
 class MembersStarted(Event):
     """The members of an ensemble begin to train; `done` of `total` had ended before."""
 
@@ -165,12 +180,16 @@ class MembersStarted(Event):
 
 @dataclass(frozen=True)
 class MemberEnded(Event):
-    """Member `index` (from 1) of `total` has ended with `accuracy` on `split` ("val" or "test"); None where there is neither."""
+    """Member `index` (from 1) of `total` has ended with `accuracy` on `split` ("val" or "test"); None where there is neither.
+
+    `findings` are lines for people of what watching has found wrong with its training.
+    """
 
     index: int
     total: int
     split: str | None
     accuracy: float | None
+    findings: tuple[str, ...] = ()
 
 
 Emit = Callable[[Event], None]

@@ -44,6 +44,7 @@ class Job:
     checkpoints: Checkpoints
     checkpoint_seconds: float
     emit: Emit
+    watch: Callable[[], Mapping[str, Any]] = dict  # what watching the run needs to go on, kept in each checkpoint
 
 
 @dataclass

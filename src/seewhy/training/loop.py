@@ -179,5 +179,6 @@ def _save(job: Job, progress: Progress, *, best: bool) -> None:
         average=job.average.state if job.average is not None else {},
         optimizer=job.optimizer.state_dict(),
         state={name: value for name, value in progress.to_json().items() if name != "step"},
+        watch=job.watch(),
     )
     job.emit(Saved(progress.step, job.checkpoints.save(checkpoint, best=best)))

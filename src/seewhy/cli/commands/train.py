@@ -45,7 +45,10 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument("--spec", metavar="RUN", help="start from another run, or from a TOML file")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and stop")
     parser.add_argument(
-        "--watch", action="store_true", help="look for what is wrong with the training, and say it as it is found"
+        "--no-watch",
+        dest="watch",
+        action="store_false",
+        help="do not look for what is wrong with the training, which is said as it is found and kept in findings.json",
     )
     parser.add_argument("--quiet", action="store_true", help="print only the results")
     add_spec_options(parser, arguments)

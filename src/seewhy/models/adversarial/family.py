@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -12,6 +12,7 @@ from seewhy.data import Dataset
 from seewhy.models import generative
 from seewhy.models.adversarial.build import build_gan
 from seewhy.models.adversarial.design import AdversarialDesign
+from seewhy.models.adversarial.gan import GAN
 from seewhy.models.adversarial.objective import adversarial_objective
 from seewhy.models.family import FamilyReport, Finished, Implementation, Objective, Trained
 from seewhy.models.generative import FolderReader
@@ -70,6 +71,12 @@ def report(reader: FolderReader) -> FamilyReport:
     return generative.generative_report(reader, notes=[note] if generative.has_ended(reader) else ())
 
 
+def networks(network: nn.Module) -> Mapping[str, nn.Module]:
+    """Return generator and discriminator, which are updated in turn."""
+    assert isinstance(network, GAN)
+    return {"generator": network.generator, "discriminator": network.discriminator}
+
+
 IMPLEMENTATION = Implementation(
     build=build,
     prepare=lambda network, images, _spec: network.prepare(images),  # type: ignore[operator]
@@ -78,5 +85,6 @@ IMPLEMENTATION = Implementation(
     finish=finish,
     report=report,
     observe=generative.observe,
+    networks=networks,
     verbs={"sample": generative.sample, "sample_quality": generative.sample_quality},
 )
