@@ -10,7 +10,7 @@ import pytest
 from reporting_records import calibrated, evaluation, metrics
 
 from seewhy.core.errors import InputError
-from seewhy.reporting import classification, curves, figures
+from seewhy.reporting import axes, classification, curves, figures
 from seewhy.reporting.palette import DARK, LIGHT
 from seewhy.reporting.svg import inline_svg
 
@@ -95,14 +95,14 @@ def test_a_wide_range_of_loss_is_drawn_logarithmically() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (1, 2), (0.3, 9.9), (1, 200), (0, 12345)])
 def test_epochs_are_marked_at_few_whole_numbers(low: float, high: float) -> None:
-    ticks = figures.whole_ticks(low, high)
+    ticks = axes.whole_ticks(low, high)
     assert 1 <= len(ticks) <= 8
     assert all(low <= tick <= high for tick in ticks)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.01, 1), (2, 5000), (1e-30, 1e30)])
 def test_logarithmic_marks_lie_within_the_values(low: float, high: float) -> None:
-    ticks = figures.log_ticks(low, high)
+    ticks = axes.log_ticks(low, high)
     assert 2 <= len(ticks) <= 10
     assert all(low <= tick <= high for tick in ticks)
 

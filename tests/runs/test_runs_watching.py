@@ -1,6 +1,7 @@
 """A watched run: the same bits, its findings told as they come and kept in the folder."""
 
 import json
+import re
 from contextlib import suppress
 
 import pytest
@@ -18,7 +19,8 @@ WILD = {**MLP, "epochs": 2, "norm": "none", "activation": "relu", "optimizer": "
 
 
 def test_watching_changes_no_bit_and_a_healthy_run_is_not_spoken_of(tmp_path, capsys):
-    seewhy.train("digits", out=tmp_path / "plain", watch=False, **FAST)
+    plain = seewhy.train("digits", out=tmp_path / "plain", watch=False, **FAST)
+    assert 'id="findings"' not in (plain.folder / "report.html").read_text()
     run = seewhy.train("digits", out=tmp_path / "watched", **FAST)
     assert_same_bits(run.folder, tmp_path / "plain")
     assert run.findings == []
@@ -76,7 +78,12 @@ def test_what_is_found_is_told_at_once_and_outlives_the_run(tmp_path):
     assert run.findings[0] == Finding.from_json(run.findings[0].to_json())
     (line, *_) = [event for event in run.events if event["event"] == "found"]
     assert line["finding"]["fingerprint"] == run.findings[0].fingerprint
-    assert "changes a typical weight by" in run.report().read_text()
+    page = run.report().read_text()
+    assert "changes a typical weight by" in page
+    assert 'id="finding-learning_rate_too_high"' in page
+    assert page.count(" data-network ") == 1
+    (record,) = re.findall(r"data-record>(.*?)</script>", page)
+    assert json.loads(record)["steps"] == [entry.record.step for entry in run.records]
 
 
 def test_the_command_says_it(tmp_path, capsys):

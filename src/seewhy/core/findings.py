@@ -7,12 +7,18 @@ four ways: found, passed, not applicable, or skipped, the latter two with their 
 from __future__ import annotations
 
 import hashlib
+import html
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from seewhy.core.escaping import escaped
+
 Severity = Literal["note", "warning", "critical"]
 Status = Literal["found", "passed", "not applicable", "skipped"]
+
+LAYERS_UP_TO = 3
+"""Layers that a line names."""
 
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "critical")
 
@@ -69,7 +75,9 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """The same for the same cause in the same place, whatever its numbers and its step: 12 hexadecimal digits."""
-        return hashlib.blake2b("\0".join((self.code, self.network, *self.layers)).encode(), digest_size=6).hexdigest()
+        return hashlib.blake2b(
+            "\0".join((self.code, self.network, *self.layers)).encode(errors="surrogatepass"), digest_size=6
+        ).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as JSON values, with its fingerprint."""
@@ -87,8 +95,21 @@ class Finding:
         remedies = tuple(Remedy(**remedy) for remedy in fields["remedies"])
         return cls(**{**fields, "layers": tuple(fields["layers"]), "remedies": remedies})
 
+    def _repr_html_(self) -> str:
+        """Return the finding for a notebook: its line, with the explanation and the remedies folded."""
+        line, explanation = (
+            html.escape(escaped(text)) for text in (f"{self.title}, step {self.step:,}", self.explanation)
+        )
+        remedies = "".join(f"<li>{html.escape(escaped(remedy.text))}</li>" for remedy in self.remedies)
+        layers = " ".join(f"<code>{html.escape(escaped(layer))}</code>" for layer in self.layers[:LAYERS_UP_TO])
+        return (
+            f"<details><summary><b>{html.escape(self.severity)}</b>: {line} {layers}</summary>"
+            f"<p>{explanation}</p><ol>{remedies}</ol></details>"
+        )
+
     def __str__(self) -> str:
-        where = f" ({', '.join(self.layers[:3])}{', ...' if len(self.layers) > 3 else ''})" if self.layers else ""
+        more = ", ..." if len(self.layers) > LAYERS_UP_TO else ""
+        where = f" ({', '.join(self.layers[:LAYERS_UP_TO])}{more})" if self.layers else ""
         help_ = f"; {self.remedies[0].text}" if self.remedies else ""
         return f"{self.severity}: {self.title}{where}, step {self.step:,}{help_}"
 

@@ -254,8 +254,9 @@ class Probe(TorchFunctionMode):
         mean, std = moments(rows)
         some = rows.reshape(-1)[:: max(1, rows.numel() // 2048)]
         low, median, high = torch.quantile(some, QUANTILES.to(some.device)).tolist()
+        shares, after = (silent, saturated, samples), len(self.layers)
         self.activations.append(
-            ActivationRecord(name, function, len(active), silent, saturated, samples, mean, std, low, median, high)
+            ActivationRecord(name, function, len(active), *shares, mean, std, low, median, high, after)
         )
 
     def _see_dropout(self, _: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

@@ -58,6 +58,7 @@ class ActivationRecord:
         samples: examples and positions seen of each unit in the last probes.
         mean, std: of the pre-activations.
         low, median, high: their 5th, 50th and 95th percentile.
+        after: linear and convolutional layers that the same pass had computed before.
     """
 
     layer: str
@@ -71,6 +72,7 @@ class ActivationRecord:
     low: float = math.nan
     median: float = math.nan
     high: float = math.nan
+    after: int = 0
 
 
 @dataclass(frozen=True)

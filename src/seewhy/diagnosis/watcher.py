@@ -20,6 +20,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ from seewhy.diagnosis.checks.loop import WITHOUT_STEP
 from seewhy.diagnosis.hooks import Hook
 from seewhy.diagnosis.network import Network, is_graded, live, optimizers_of, tensors_of
 from seewhy.diagnosis.outputs import seen
+from seewhy.diagnosis.page import notebook_html, write_page
 from seewhy.diagnosis.records import Entry, History
 
 CAREFUL = 60
@@ -168,6 +170,13 @@ class Watch:
     def history(self, network: str = "model") -> History:
         """Return the records of a network."""
         return self._networks[network].history
+
+    def report(self, path: str | Path = "why.html", *, title: str = "") -> Path:
+        """Write what was found and measured as one page, and return its path (`page.write_page`)."""
+        return write_page(self, path, title=title)
+
+    def _repr_html_(self) -> str:
+        return notebook_html(self)
 
     def __str__(self) -> str:
         steps = max(network.history.loop.step for network in self._networks.values())

@@ -17,7 +17,10 @@ from seewhy.reporting.records import (
     EvaluationRecord,
     Figures,
     Frames,
+    Health,
+    LinePlot,
     Mistake,
+    NetworkHealth,
     Paragraph,
     ReportRecord,
     Section,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from seewhy.reporting.classification import confusion_matrix_chart, reliability_diagram
     from seewhy.reporting.curves import curve_panels, learning_curves, member_panels
     from seewhy.reporting.figures import latent_kl_chart, save_figure
+    from seewhy.reporting.findings import render_why
     from seewhy.reporting.html import render_report
     from seewhy.reporting.images import image_grid, png_data_uri, thumbnail_data_uri
     from seewhy.reporting.layer_statistics import layer_statistics_panels
@@ -47,6 +51,7 @@ _MODULES = {
     "latent_kl_chart": "figures",
     "save_figure": "figures",
     "render_report": "html",
+    "render_why": "findings",
     "image_grid": "images",
     "png_data_uri": "images",
     "thumbnail_data_uri": "images",
@@ -66,7 +71,10 @@ __all__ = [
     "EvaluationRecord",
     "Figures",
     "Frames",
+    "Health",
+    "LinePlot",
     "Mistake",
+    "NetworkHealth",
     "Paragraph",
     "ReportRecord",
     "Section",
@@ -87,6 +95,7 @@ __all__ = [
     "reliability_diagram",
     "render_report",
     "render_trajectories",
+    "render_why",
     "save_figure",
     "thumbnail_data_uri",
     "trajectory_chart",

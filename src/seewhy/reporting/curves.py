@@ -9,7 +9,8 @@ from typing import Any
 import altair as alt
 
 from seewhy.core.errors import bad_value
-from seewhy.reporting.figures import HEIGHT, LOG_FROM, WIDTH, Row, inline_data, log_ticks, themed, whole_ticks
+from seewhy.reporting.axes import LOG_FROM, log_ticks, whole_ticks
+from seewhy.reporting.figures import HEIGHT, WIDTH, Row, inline_data, themed
 from seewhy.reporting.formatting import finite_or_none, format_count, format_metric_name, format_number, format_percent
 from seewhy.reporting.palette import LIGHT
 

@@ -6,7 +6,6 @@ pointed at carries a sentence (`tip`), which is its tooltip and its description 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from seewhy.reporting.palette import LIGHT
 Row = dict[str, Any]
 
 WIDTH, HEIGHT = 320, 190
-LOG_FROM = 30.0
-"""What spans more than this factor is drawn on a logarithmic axis."""
 
 
 def inline_data(rows: list[Row]) -> alt.InlineData:
@@ -50,20 +47,6 @@ def themed(chart: Any) -> Any:
     return chart.configure(
         font=font, axis=axis, legend=legend, title=title, view={"stroke": None}, background=LIGHT["card"]
     )
-
-
-def whole_ticks(low: float, high: float) -> list[int]:
-    """Return at most eight round whole numbers from low to high."""
-    step = next(s * 10**k for k in range(18) for s in (1, 2, 5) if (high - low) / (s * 10**k) <= 7)
-    return list(range(math.ceil(low / step) * step, math.floor(high) + 1, step))
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times the powers of ten from low to high; the powers alone where they are many."""
-    factors = (1, 2, 5) if high / low < 300 else (1,)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    step = max(1, math.ceil(len(powers) / 8))
-    return [tick for k in powers[::step] for f in factors if low <= (tick := float(f"{f}e{k}")) <= high]
 
 
 def latent_kl_chart(kl: Sequence[float]) -> Any:

@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from seewhy.reporting import classification, curves, interpretation
+from seewhy.reporting import classification, curves, findings, interpretation
 from seewhy.reporting.augmentations import augmentation_fragment
 from seewhy.reporting.formatting import finite_or_none, format_count, format_metric_name, format_number, format_percent
 from seewhy.reporting.images import SMALL_SIDE, thumbnail_data_uri
-from seewhy.reporting.palette import DARK, LIGHT, figure_rules, variables
 from seewhy.reporting.records import ChoiceRow, EvaluationRecord, ReportRecord
 from seewhy.reporting.sections import section_fragment, unique_ids
 from seewhy.reporting.svg import inline_svg
-from seewhy.reporting.template import environment, script_hash, source
+from seewhy.reporting.template import render_page
 
 MISTAKES_UP_TO = 36
 PATHS_UP_TO = 50
@@ -30,8 +29,10 @@ CHOICES_UP_TO = 12
 """With more choices than this, those that were not asked for are collapsed."""
 
 _TITLES = {
+    "findings": "Findings",
     "members": "Members",
     "curves": "Learning",
+    "network": "Network",
     "evaluation": "Evaluation",
     "confusion": "Confusion",
     "mistakes": "Mistakes",
@@ -56,20 +57,14 @@ def render_report(record: ReportRecord) -> str:
     Returns:
         A whole HTML document that loads nothing from anywhere.
     """
-    script = source("report.js")
     evaluation = record.evaluation
     ids = unique_ids(record.sections, _RESERVED)
     context: dict[str, Any] = {
         "record": record,
         "created": _format_time(record.created),
         "tiles": [_tile(label, value) for label, value in record.summary],
-        "script": script,
-        "script_hash": script_hash(script),
-        "style": source("report.css"),
-        "light": variables(LIGHT),
-        "dark": variables(DARK),
-        "figure_rules": figure_rules(),
-        "navigation": _navigation(record, ids),
+        "findings": findings.findings_fragment(record.health, edits=True) if record.health else "",
+        "network": findings.network_fragment(record.health) if record.health else "",
         "curves": _curves(record.metrics),
         "ensemble": _ensemble(record.ensemble) if record.ensemble else None,
         "sections": [
@@ -87,12 +82,23 @@ def render_report(record: ReportRecord) -> str:
         "issues": _issues(record.audit),
         "environment": _flat(record.environment),
     }
-    return environment().get_template("report.html.j2").render(context)
+    return render_page(
+        "report.html.j2",
+        title=record.title,
+        scripts=findings.SCRIPTS if record.health else ["report.js"],
+        styles=findings.STYLES if record.health else ["report.css"],
+        light=findings.LIGHT_HEALTH,
+        dark=findings.DARK_HEALTH,
+        navigation=_navigation(record, ids),
+        **context,
+    )
 
 
 def _navigation(record: ReportRecord, ids: Sequence[str]) -> list[tuple[str, str]]:
     """Return (anchor, title) of the page's sections in order."""
-    names = ["members" if record.ensemble else "curves"]
+    names = ["findings"] if record.health else []
+    names += ["members" if record.ensemble else "curves"]
+    names += ["network"] if record.health and findings.is_drawn(record.health) else []
     later = ["confusion", "mistakes", "classes", "calibration"] if record.evaluation else []
     later += [] if record.evaluation or record.sections else ["evaluation"]
     later += ["augmentation"] if record.augmentation else []

@@ -8,7 +8,8 @@ from typing import Any
 
 import altair as alt
 
-from seewhy.reporting.figures import HEIGHT, WIDTH, inline_data, log_ticks, themed, whole_ticks
+from seewhy.reporting.axes import log_ticks, whole_ticks
+from seewhy.reporting.figures import HEIGHT, WIDTH, inline_data, themed
 from seewhy.reporting.formatting import finite_or_none, format_number
 from seewhy.reporting.palette import LIGHT
 

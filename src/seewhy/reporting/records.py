@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seewhy.core.errors import InputError, bad_value
+from seewhy.core.findings import CheckOutcome, Finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,6 +252,86 @@ class ChoiceRow:
 
 
 @dataclass(frozen=True, eq=False)
+class LinePlot:
+    """Series over the steps of a training, and what they are held against.
+
+    Attributes:
+        title: says what is drawn.
+        lines: (step, value) pairs in order of the steps, by the series' name; values that are not finite are gaps.
+        log: whether the values are drawn on a logarithmic axis.
+        percent: whether they are shares in [0, 1].
+        threshold: drawn as a dashed line, None where there is none.
+        limit: what the threshold is called.
+        step: one that is marked, such as that of a finding.
+    """
+
+    title: str
+    lines: Mapping[str, Sequence[tuple[int, float]]]
+    log: bool = False
+    percent: bool = False
+    threshold: float | None = None
+    limit: str = "threshold"
+    step: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkHealth:
+    """One network's layers at T probed steps; L rows, a row being a layer with the activation function behind it.
+
+    Attributes:
+        name: such as "generator".
+        steps: the T probed steps, ascending.
+        layers: the L names, in the order of the computation.
+        functions: the activation function behind each layer, "" where there is none.
+        measures: [L][T] values by name: "gradient" (root mean square of the gradient at the outputs), "spread" (standard deviation of the
+            outputs), "silent" and "saturated" (shares of the units), "update" (relative change of the weights); None where nothing was measured.
+        rows: the row of each name that a finding may give, such as an activation's or a parameter's.
+
+    Raises:
+        InputError: a measure has another shape than [L][T].
+    """
+
+    name: str
+    steps: Sequence[int]
+    layers: Sequence[str]
+    functions: Sequence[str]
+    measures: Mapping[str, Sequence[Sequence[float | None]]]
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, values in self.measures.items():
+            if len(values) != len(self.layers) or any(len(row) != len(self.steps) for row in values):
+                raise InputError(f"{name} of {self.name!r}: must be [{len(self.layers)}][{len(self.steps)}]")
+
+
+@dataclass(frozen=True, eq=False)
+class Health:
+    """What watching a training has found, and what it measured.
+
+    Attributes:
+        steps: that were seen.
+        findings: those that last, the likeliest cause first.
+        past: those that have passed away.
+        checks: how each ended.
+        networks: in the order in which they were named.
+        plots: the measured series that show a finding, by its fingerprint.
+        measures: the name of the measure in which a finding is seen, by its fingerprint.
+        learning: losses and what else is known of the learning.
+        told: what the user told: name, how often, the last value.
+    """
+
+    steps: int
+    findings: Sequence[Finding] = ()
+    past: Sequence[Finding] = ()
+    checks: Sequence[CheckOutcome] = ()
+    networks: Sequence[NetworkHealth] = ()
+    plots: Mapping[str, LinePlot] = field(default_factory=dict)
+    measures: Mapping[str, str] = field(default_factory=dict)
+    learning: Sequence[LinePlot] = ()
+    told: Sequence[tuple[str, int, float]] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class ReportRecord:
     """Everything a run's report shows.
 
@@ -274,6 +355,7 @@ class ReportRecord:
         environment: versions, hardware; values may be nested mappings.
         audit: data issues, each with kind, severity ("error", "warning", "note"), message, paths.
         notes: sentences to show above everything else, such as why a run stopped early.
+        health: what watching the run has found; None where it was not watched.
     """
 
     title: str
@@ -292,3 +374,4 @@ class ReportRecord:
     environment: Mapping[str, object] = field(default_factory=dict)
     audit: Sequence[Mapping[str, object]] = ()
     notes: Sequence[str] = ()
+    health: Health | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seewhy.core.errors import InputError, bad_value
+from seewhy.reporting.axes import LOG_FROM, PlotAxis
 from seewhy.reporting.contours import Floats, contour_levels, contour_lines, relative_height
-from seewhy.reporting.figures import LOG_FROM, inline_data, log_ticks, themed
-from seewhy.reporting.formatting import format_number
+from seewhy.reporting.figures import inline_data, themed
 from seewhy.reporting.palette import LIGHT, SERIES_LIGHT
 
 FRAMES_UP_TO = 240
@@ -126,51 +125,6 @@ def thinned(length: int, limit: int) -> NDArray[np.int64]:
         return np.arange(length)
     sparse = np.geomspace(limit // 2, length - 1, limit - limit // 2)
     return np.unique(np.concatenate([np.arange(limit // 2), sparse.round().astype(np.int64)]))
-
-
-@dataclass(frozen=True)
-class PlotAxis:
-    """Values to positions in a drawing, linear or logarithmic (of 1 + value where `shifted`)."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-    shifted: bool = False
-
-    def _transform(self, values: Any) -> Any:
-        if self.shifted:
-            return np.log1p(values)
-        return np.log(np.maximum(values, self.low)) if self.log else np.asarray(values)
-
-    def __call__(self, values: Any) -> Any:
-        """Return where values are drawn."""
-        low, high = self._transform(self.low), self._transform(self.high)
-        fraction = (self._transform(values) - low) / max(high - low, 1e-300)
-        # Trajectories that leave the figure are cut there by the drawing; numbers beyond its precision would not be drawn at all.
-        return self.start + (self.end - self.start) * np.clip(fraction, -20.0, 20.0)
-
-    def ticks(self) -> list[tuple[float, float, str]]:
-        """Return the positions of a few round values, the values and their labels."""
-        if self.log and not self.shifted:
-            values = log_ticks(self.low, self.high)
-        elif self.shifted:
-            values = [0.0, *(float(f"1e{k}") for k in range(8) if 10**k <= self.high)]
-        else:
-            step = next(
-                s * 10.0**k for k in range(-9, 18) for s in (1, 2, 5) if (self.high - self.low) / (s * 10.0**k) <= 6
-            )
-            first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-            values = [step * k for k in range(first, last + 1)]
-        return [(round(float(self(value)), 1), value, _label(value)) for value in values]
-
-
-def _label(value: float) -> str:
-    if value and not 1e-3 <= abs(value) < 1e5:
-        head, _, power = f"{value:.0e}".partition("e")
-        return f"{head}e{int(power)}"
-    return format_number(round(value, 9))
 
 
 def step_axis(record: TrajectoryRecord, start: float, end: float) -> PlotAxis:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from seewhy.core.errors import bad_value
+from seewhy.reporting.axes import PlotAxis
 from seewhy.reporting.contours import contour_levels, contour_lines
 from seewhy.reporting.formatting import finite_or_none, format_number
-from seewhy.reporting.palette import DARK, LIGHT, SERIES_DARK, SERIES_LIGHT, figure_rules, variables
-from seewhy.reporting.template import environment, script_hash, source
+from seewhy.reporting.palette import SERIES_DARK, SERIES_LIGHT
+from seewhy.reporting.template import render_page
 from seewhy.reporting.trajectories import (
     FRAMES_UP_TO,
-    PlotAxis,
     Trajectory,
     TrajectoryRecord,
     descent_axis,
@@ -41,19 +41,16 @@ def render_trajectories(records: Sequence[TrajectoryRecord], *, title: str = "Op
     """
     if not records:
         raise bad_value("records", 0, "at least one")
-    scripts = [source("report.js"), source("trajectories.js")]
-    colours = [{f"s{k}": value for k, value in enumerate(series)} for series in (SERIES_LIGHT, SERIES_DARK)]
-    context: dict[str, Any] = {
-        "title": title,
-        "sections": [_section(record) for record in records],
-        "scripts": scripts,
-        "hashes": " ".join(f"'sha256-{script_hash(script)}'" for script in scripts),
-        "style": source("report.css") + source("trajectories.css"),
-        "light": variables(LIGHT | colours[0]),
-        "dark": variables(DARK | colours[1]),
-        "figure_rules": figure_rules(),
-    }
-    return environment().get_template("trajectories.html.j2").render(context)
+    light, dark = ({f"s{k}": value for k, value in enumerate(series)} for series in (SERIES_LIGHT, SERIES_DARK))
+    return render_page(
+        "trajectories.html.j2",
+        title=title,
+        scripts=["report.js", "trajectories.js"],
+        styles=["report.css", "trajectories.css"],
+        light=light,
+        dark=dark,
+        sections=[_section(record) for record in records],
+    )
 
 
 def _section(record: TrajectoryRecord) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 from seewhy.core.errors import InputError
 from seewhy.core.files import write_text
-from seewhy.core.findings import Finding
+from seewhy.core.findings import CheckOutcome, Finding
+from seewhy.diagnosis.health import health_of_entries
+from seewhy.diagnosis.records import Entry
 from seewhy.models.family import implementation_of
-from seewhy.reporting import ChoiceRow, ReportRecord
+from seewhy.reporting import ChoiceRow, Health, ReportRecord
 from seewhy.runs.augmented import read_augmented
-from seewhy.runs.watching import format_past
 from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.initial import SPEC
 
@@ -44,6 +45,14 @@ class RunFiles(Protocol):
     @property
     def past(self) -> list[Finding]:
         """What watching had found wrong and has passed away."""
+
+    @property
+    def checks(self) -> list[CheckOutcome]:
+        """How each check has ended; [] if the run was not watched."""
+
+    @property
+    def records(self) -> list[Entry]:
+        """What the probes have measured."""
 
     @property
     def metrics(self) -> list[dict[str, float]]:
@@ -99,8 +108,16 @@ def record_of(run: RunFiles) -> ReportRecord:
         spec_toml=(run.folder / SPEC).read_text(encoding="utf-8"),
         environment=run.read_json("environment.json"),
         audit=run.data["audit"],
-        notes=[*notes, *family.notes, *map(str, run.findings), *map(format_past, run.past)],
+        notes=[*notes, *family.notes],
+        health=_health(run),
     )
+
+
+def _health(run: RunFiles) -> Health | None:
+    """Return what watching has found and measured; None where the run was not watched."""
+    if not run.checks:
+        return None
+    return health_of_entries(run.records, findings=run.findings, past=run.past, checks=run.checks)
 
 
 def choices_of(spec: RunSpec, request: Request, toml: str) -> Sequence[ChoiceRow]:

@@ -1,0 +1,78 @@
+"""What a watch has found, as a page and in a notebook."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seewhy.core.errors import InputError
+from seewhy.core.escaping import escaped
+from seewhy.core.files import naming, user_path, write_text
+from seewhy.diagnosis.health import health_of
+from seewhy.reporting.records import Health
+
+if TYPE_CHECKING:
+    from seewhy.diagnosis.watcher import Watch
+
+OURS = '<meta name="generator" content="seewhy">'
+"""By which a page is known as one that may be written again."""
+
+HEAD = 2048
+"""Bytes at whose beginning that stands."""
+
+
+def write_page(why: Watch, path: str | Path, *, title: str = "") -> Path:
+    """Write one page with the findings, the networks' health and the learning; it opens offline.
+
+    Args:
+        why: a watch, closed or not.
+        path: of the file; an earlier page is overwritten, any other file is not.
+        title: the heading; by default it says what was watched.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: the path is a folder, its folder does not exist, or there is a file that is no such page.
+        RunError: it cannot be written.
+    """
+    file = user_path(path, "report: path")
+    if file.is_dir():
+        raise InputError(f"report: path: {file} is a folder; name a file in it, such as {file / 'why.html'}")
+    if not file.parent.is_dir():
+        raise InputError(f"report: path: the folder {file.parent} does not exist; make it first, or name another")
+    if file.exists() and not _is_ours(file):
+        raise InputError(f"report: path: {file} exists and is no page of a watch; name another")
+    from seewhy.reporting import render_why  # loads the templates, which nothing else of a watch needs
+
+    write_text(file, render_why(health_of_watch(why), title=title or "Why this network learns, or does not"))
+    return file
+
+
+def _is_ours(file: Path) -> bool:
+    with naming(file), open(file, "rb") as handle:
+        return OURS.encode() in handle.read(HEAD)
+
+
+def health_of_watch(why: Watch) -> Health:
+    """Return what a page draws of a watch."""
+    histories = {name: why.history(name) for name in why.networks}
+    told = {name: list(points) for history in histories.values() for name, points in history.observed.items()}
+    return health_of(
+        {name: history.records for name, history in histories.items()},
+        told,
+        steps=max(history.loop.step for history in histories.values()),
+        findings=why.findings,
+        past=why.past,
+        checks=why.checks,
+    )
+
+
+def notebook_html(why: Watch) -> str:
+    """Return the findings as a short list for a notebook, without a script."""
+    found = why.findings
+    if not found:
+        return f"<p>{escape(escaped(str(why)))}</p>"
+    items = "".join(f"<li>{finding._repr_html_()}</li>" for finding in found)
+    return f'<ul style="padding-left:1.2em;max-width:72em">{items}</ul>'
