@@ -17,7 +17,7 @@ GONE = 3
 """Probes in which what was found must have passed since it was last seen."""
 
 CAUSE = 1
-"""Depth up to which a finding explains those that are deeper: one cause is said, not its six consequences."""
+"""Depth up to which all findings are said: one of them explains those that are deeper. One cause is said, not its six consequences."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,10 @@ class Judge:
 
     @property
     def causes(self) -> list[Finding]:
-        """The findings that last, without what follows from a cause among them."""
-        known = any(finding.depth <= CAUSE and finding.severity != "note" for finding in self.findings)
-        return [finding for finding in self.findings if finding.depth <= CAUSE or not known]
+        """The findings that last, without what follows from a cause among them: what is deeper than the least deep one, or than `CAUSE`."""
+        depths = [finding.depth for finding in self.findings if finding.severity != "note"]
+        deepest = max(CAUSE, min(depths)) if depths else max((finding.depth for finding in self.findings), default=0)
+        return [finding for finding in self.findings if finding.depth <= deepest]
 
     def _finding(self, check: Check, verdict: Verdict, history: History) -> Finding:
         return Finding(

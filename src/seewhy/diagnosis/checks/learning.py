@@ -54,7 +54,7 @@ def _no_learning(history: History) -> Verdict:
     typical = [update for record in history.records[-4:] if (update := typical_update(record)) is not None]
     moves = bool(typical) and statistics.median(typical) > MOVES
     return seen(
-        f"after {history.loop.step:,} steps the loss has {now:.0%} of the way from guessing to its least value left"
+        f"after {history.loop.step:,} steps the loss is {now:.0%} of what guessing has"
         + (", though the weights move: inputs and labels may not belong together" if moves else ""),
         left=now,
         alignment=alignment,
@@ -197,7 +197,7 @@ CHECKS = (
         "overfitting",
         _overfitting,
         "warning",
-        3,
+        2,
         "The training loss goes on falling while the validation loss rises: the network learns its images one by one "
         "instead of what they have "
         "in common.",

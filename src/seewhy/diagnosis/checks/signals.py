@@ -113,11 +113,15 @@ def _vanishing(history: History) -> Verdict:
         return inapplicable("values are not finite")
     if last.step < SOON:  # a last layer that begins at zero lets nothing through at first
         return skipped(f"fewer than {SOON} steps")
+    if any(a.silent > NEARLY_ALL for a in last.activations):
+        return skipped("a layer is dead, which lets nothing through")
     begin, end = graded[0], graded[-1]
     assert begin.gradient is not None
     assert end.gradient is not None
     # Each value counts in proportion to how many there are: a convolution's outputs are many, each with a small share of the gradient.
     ratio = begin.gradient / end.gradient if end.gradient else math.nan
+    if ratio == 0:
+        return skipped("no gradient at all reaches the first layers, which is no matter of depth")
     if not ratio < VANISHED:
         return passed("gradients reach the first layers")
     state = standing(history)
