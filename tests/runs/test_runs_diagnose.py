@@ -48,6 +48,14 @@ def test_what_is_not_sure_says_how_sure_it_is(plain_run, tmp_path):
     assert "learning_rate_too_high since step 12, fingerprint" in text
 
 
+def test_a_run_that_has_not_ended_says_so(ill):
+    assert "has not ended" not in str(seewhy.diagnose(ill))
+    (ill / "results.json").unlink()
+    why = seewhy.diagnose(ill)
+    assert "the run has not ended: what stopped it" in str(why)
+    assert why.to_json()["ended"] is False
+
+
 def test_its_json_is_json_and_whole(ill):
     value = json.loads(json.dumps(seewhy.diagnose(ill).to_json(), allow_nan=False))
     assert [each["code"] for each in value["findings"]] == ["learning_rate_too_high", "vanishing_gradients"]

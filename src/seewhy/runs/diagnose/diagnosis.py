@@ -33,6 +33,7 @@ class Diagnosis:
         past: those that have passed away.
         checks: how every check ended.
         known: those that last and that the baseline knows.
+        ended: whether what was looked at has come to its end; what stops a run may not have been looked at.
     """
 
     subject: str
@@ -41,6 +42,7 @@ class Diagnosis:
     past: tuple[Finding, ...]
     checks: tuple[CheckOutcome, ...]
     known: tuple[tuple[Finding, Known], ...] = ()
+    ended: bool = True
 
     def beside(self, baseline: Mapping[str, Known]) -> Diagnosis:
         """Return the diagnosis with the findings that a baseline knows set apart."""
@@ -70,6 +72,7 @@ class Diagnosis:
         known = [{**finding.to_json(), "reason": entry.reason} for finding, entry in self.known]
         value = {
             "subject": self.subject,
+            "ended": self.ended,
             "findings": [finding.to_json() for finding in self.findings],
             "known": known,
             "past": [finding.to_json() for finding in self.past],
@@ -86,6 +89,10 @@ class Diagnosis:
     def lines(self, *, checks: bool = False) -> list[str]:
         """Return the diagnosis for people; with `checks` every check with its reason."""
         found = [f"{self.subject}: {_count(self.findings, 'nothing new' if self.known else 'nothing')}"]
+        if not self.ended:
+            found.append(
+                "the run has not ended: what stopped it, such as a loss that is not finite, may not have been looked at"
+            )
         for number, finding in enumerate(self.findings, start=1):
             found += ["", *_finding(number, finding)]
         if self.past:
@@ -124,7 +131,7 @@ def read_diagnosis(run: Run) -> Diagnosis:
             f"{run.folder / FINDINGS}: is damaged, or of another version ({error}); train again: "
             f"seewhy train --spec {run.folder} --out NEW"
         ) from None
-    return Diagnosis(str(run.folder), str(run.folder / REQUEST), findings, past, checks)
+    return Diagnosis(str(run.folder), str(run.folder / REQUEST), findings, past, checks, ended=run.ended)
 
 
 def _unwatched(run: Run) -> str:
