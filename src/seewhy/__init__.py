@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seewhy import data, metrics, models, nn, optim, spec
-    from seewhy.api import check, resume, train
+    from seewhy.api import check, diagnose, resume, train
     from seewhy.core.errors import InputError, RunError
     from seewhy.core.findings import Finding
     from seewhy.diagnosis import sanity, watch
@@ -27,6 +27,7 @@ __all__ = [
     "RunSpec",
     "check",
     "data",
+    "diagnose",
     "metrics",
     "models",
     "nn",
@@ -46,6 +47,7 @@ _HOMES = {
     "RunError": "seewhy.core.errors",
     "RunSpec": "seewhy.spec",
     "check": "seewhy.api",
+    "diagnose": "seewhy.api",
     "resume": "seewhy.api",
     "sanity": "seewhy.diagnosis",
     "train": "seewhy.api",

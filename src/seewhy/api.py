@@ -1,4 +1,4 @@
-"""The verbs that the command line and Python share: train, resume, evaluate, check, and what a `Run` does.
+"""The verbs that the command line and Python share: train, resume, evaluate, check, diagnose, and what a `Run` does.
 
 >>> run = seewhy.train("photos/", activation="elu")     # doctest: +SKIP
 >>> run.predict("image.jpg").label                      # doctest: +SKIP
@@ -15,17 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from seewhy import data as seewhy_data
+from seewhy.core.errors import InputError
 from seewhy.core.files import user_path
 from seewhy.data import Audit, ImageSource
 from seewhy.runs import train as training
+from seewhy.runs.diagnose.baseline import read_baseline
+from seewhy.runs.diagnose.before import diagnose_request
+from seewhy.runs.diagnose.diagnosis import Diagnosis, read_diagnosis
+from seewhy.runs.diagnose.trial import plan_trial, try_remedy
 from seewhy.runs.run import Run
 from seewhy.runs.stopping import Stop
 from seewhy.spec import Request, build_request
+from seewhy.spec.initial import SPEC
 from seewhy.training.build import data_options
-from seewhy.training.events import Observer
+from seewhy.training.events import Observer, emitter
 from seewhy.training.fabric import is_main_process
 
-__all__ = ["Run", "check", "resume", "start", "train"]
+__all__ = ["Diagnosis", "Run", "check", "diagnose", "plan_trial", "resume", "start", "train", "try_remedy"]
 
 
 def train(
@@ -60,7 +66,7 @@ def train(
         RunError: the loss is not finite, the disk cannot be written, or the run was asked to stop (InterruptedRunError).
         KeyboardInterrupt: Ctrl-C; the run has saved a checkpoint, and the message says how to go on.
     """
-    plain = {name: os.fspath(_place(value)) if isinstance(value, PLACES) else value for name, value in options.items()}
+    plain = _plain(options)
     with _shown(observers, progress) as told:
         run = start(build_request(_kept(source), _place(spec), plain), out=out, observers=told, stop=stop, watch=watch)
     assert run is not None
@@ -187,3 +193,50 @@ def check(
         strict=bool(view["data.strict"]),
         progress=progress,
     )
+
+
+def diagnose(
+    source: ImageSource | Run | None = None,
+    *,
+    baseline: str | Path | None = None,
+    spec: str | Path | Run | None = None,
+    observers: Sequence[Observer] = (),
+    **options: Any,
+) -> Diagnosis:
+    """Return what watching has found in a run, or what is wrong with one before it is trained.
+
+    Printed, a diagnosis is what `seewhy diagnose` shows; it has `findings`, `past` and `checks`.
+
+    Args:
+        source: a run, or its folder; or data as in `train`, of which the network, the loss and one batch are tried for some seconds and nothing
+            is written.
+        baseline: a file of findings that are known, which are set apart (`Diagnosis.known`): another run's findings.json, or what
+            `seewhy diagnose RUN --write-baseline FILE` has written.
+        spec, options: of data, as in `train`.
+        observers: of data: callables that are given the progress of decoding, and the plan.
+
+    Raises:
+        InputError: a run was not watched, what would be trained is wrong, or a file is damaged.
+    """
+    known = {} if baseline is None else read_baseline(user_path(baseline, "baseline"))
+    if is_run(source):
+        if spec is not None or options:
+            raise InputError(
+                f"{', '.join(options) or 'spec'}: is for data, but {source} is a run, which is as it was trained"
+            )
+        found = read_diagnosis(source if isinstance(source, Run) else Run(source))  # type: ignore[arg-type]
+    else:
+        found = diagnose_request(build_request(_kept(source), _place(spec), _plain(options)), emitter(tuple(observers)))
+    return found.beside(known)
+
+
+def is_run(source: object) -> bool:
+    """Whether a source is a run or its folder, and no data."""
+    if isinstance(source, Run):
+        return True
+    return isinstance(source, (str, os.PathLike)) and (user_path(Path(source), "source") / SPEC).is_file()
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with runs and paths as texts."""
+    return {name: os.fspath(_place(value)) if isinstance(value, PLACES) else value for name, value in options.items()}

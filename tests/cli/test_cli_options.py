@@ -75,7 +75,7 @@ def test_help_lists_what_a_vae_takes_and_nothing_else(capsys):
     assert listed["data"] == names_of(DataSection)
     assert listed["optim"] == {*SHARED, "weight_decay", "betas", "eps"}  # Adam's, which its family chooses
     assert "ensemble" not in listed
-    for word in ("stem", "stochastic-depth", "dropout", "label-smoothing", "mixup", "tta", "critic", "kernel"):
+    for word in ("stem", "stochastic-depth", "dropout", "label-smoothing", "mixup", "tta", "critic-steps", "kernel"):
         assert word not in text
     assert "Units of a layer, or features of a map." in text  # and not what a convnet's width is
 

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from seewhy.core.errors import InputError
-from seewhy.metrics import mean_interval, wilson_interval
+from seewhy.metrics import mean_interval, t_interval, wilson_interval
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (7, 10), (9050, 10_000)])
@@ -29,6 +29,13 @@ def test_the_mean_interval_covers_the_mean_95_times_in_100():
     assert abs(covered - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000) + 0.005
 
 
+@pytest.mark.parametrize(("n", "confidence"), [(2, 0.95), (3, 0.95), (3, 0.8), (30, 0.99)])
+def test_t_interval_is_scipys(n, confidence):
+    values = torch.randn(n, generator=torch.Generator().manual_seed(n), dtype=torch.float64) + 5
+    expected = stats.t.interval(confidence, n - 1, loc=values.mean().item(), scale=stats.sem(values.numpy()))
+    assert t_interval(values, confidence) == pytest.approx(expected, rel=1e-9)
+
+
 def test_a_single_value_has_no_width():
     assert mean_interval(torch.tensor([2.0])) == (2.0, 2.0)
 
@@ -40,3 +47,7 @@ def test_wrong_input_is_named():
         wilson_interval(4, 3)
     with pytest.raises(InputError, match=r"values: must be \(n\), n at least 1"):
         mean_interval(torch.zeros(0))
+    with pytest.raises(InputError, match=r"values: must be \(n\), n at least 2"):
+        t_interval(torch.zeros(1))
+    with pytest.raises(InputError, match=r"confidence: must be within \(0, 1\), got 95"):
+        t_interval(torch.zeros(3), 95)

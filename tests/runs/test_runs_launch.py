@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ echo "$5" >> "$folder/calls.txt"
 ready() { while [ ! -e "$folder/../01/ready" ]; do sleep 0.02; done; }  # the first one can be told to save
 case "$(head -n 1 "$folder/spec.toml")" in
     quick) echo '{}' > "$folder/results.json" ;;
+    words) echo "$@" > "$folder/words.txt"; echo '{}' > "$folder/results.json" ;;
     slow) sleep 0.4; echo '{}' > "$folder/results.json" ;;
     wrong) ready; echo "first words"; echo "seewhy train: model.width: must be at least 1" >&2; exit 2 ;;
     broken) ready; echo "seewhy train: the loss is not finite" >&2; exit 1 ;;
@@ -38,6 +40,7 @@ def program(tmp_path, monkeypatch):
 
 def jobs(tmp_path, *kinds):
     made = []
+    tmp_path.mkdir(exist_ok=True)
     for number, kind in enumerate(kinds, start=1):
         request = tmp_path / f"{number:02d}.toml"
         request.write_text(f"{kind}\n")
@@ -103,6 +106,34 @@ def test_a_failure_is_told_in_its_own_words_and_the_others_save(kind, error, mes
     assert str(caught.value) == message.format(log=works[1].log)
     assert (works[0].folder / "saved.txt").exists()
     assert not works[2].folder.exists()  # it was still waiting
+
+
+def test_a_failure_that_is_heard_stops_nobody_and_one_of_the_input_does(tmp_path):
+    works, heard, ended = jobs(tmp_path, "quick", "broken", "quick"), [], []
+    (tmp_path / "01").mkdir()
+    (tmp_path / "01" / "spec.toml").write_text("quick\n")
+    (tmp_path / "01" / "ready").touch()
+    launch(works, at_once=1, ended=ended.append, failed=lambda job, error: heard.append((job, str(error))))
+    assert heard == [(works[1], "the loss is not finite")]
+    assert ended == [works[0], works[2]]
+    for kind, error in (("wrong", InputError), ("silent", RunError)):
+        works = jobs(tmp_path / kind, kind)
+        (tmp_path / kind / "01").mkdir()
+        (tmp_path / kind / "01" / "ready").touch()
+        (tmp_path / kind / "01" / "spec.toml").write_text(f"{kind}\n")
+        with pytest.raises(error, match="run 01 failed"):
+            launch(works, at_once=1, failed=lambda job, error: heard.append((job, str(error))))
+    assert len(heard) == 1
+
+
+def test_a_job_that_is_not_watched_says_so_in_its_command(tmp_path):
+    words = []
+    for name, watch in (("a", True), ("b", False)):
+        (work,) = jobs(tmp_path / name, "words")
+        launch([replace(work, watch=watch)], at_once=1)
+        words.append((work.folder / "words.txt").read_text().split())
+    assert "--no-watch" not in words[0]
+    assert words[1][-1] == "--no-watch"
 
 
 def test_a_stop_lets_the_running_ones_save_and_starts_no_other(tmp_path):

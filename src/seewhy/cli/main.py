@@ -1,7 +1,7 @@
 """`seewhy COMMAND ...`: find the command, run it, turn errors into messages and exit codes.
 
-Exit codes: 0 done, 2 the user's input is wrong, 1 anything else; Ctrl-C kills as it does any program. Only the module of the command that was
-asked for is imported, so that help comes at once.
+Exit codes: 0 done, 2 the user's input is wrong, 3 `--fail-on` has found what it was to fail on, 1 anything else; Ctrl-C kills as it does any
+program. Only the module of the command that was asked for is imported, so that help comes at once.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "accuracy, per-class figures, confusion and calibration of a run; likelihood or sample quality of a generative model",
     "predict": "classes of images: a table, --json or --csv",
     "generate": "sample, complete, reconstruct, interpolate images with a generative model",
+    "diagnose": "what is wrong with a run, or with one before it is trained; --try runs a remedy and says whether it helped",
     "check": "what is wrong with the images and the split, before any training",
     "techniques": "what can be chosen: formula, source, options",
     "report": "rebuild a run's HTML report",

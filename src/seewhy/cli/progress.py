@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from seewhy.core.escaping import escaped
+from seewhy.runs.progress import Reporter
 from seewhy.runs.run import Run
 from seewhy.runs.screens import TerminalScreen
 
@@ -34,3 +35,13 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         yield update
     finally:
         screen.stop()
+
+
+@contextmanager
+def planning() -> Iterator[Reporter]:
+    """Yield an observer that shows the progress of decoding, and the plan, on stderr."""
+    reporter = Reporter()
+    try:
+        yield reporter
+    finally:
+        reporter.close()

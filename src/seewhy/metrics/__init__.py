@@ -19,7 +19,7 @@ from seewhy.metrics.classification import (
     top_accuracy,
 )
 from seewhy.metrics.ensembles import by_number, ensemble_metrics
-from seewhy.metrics.intervals import mean_interval, wilson_interval
+from seewhy.metrics.intervals import mean_interval, t_interval, wilson_interval
 from seewhy.metrics.likelihood import LikelihoodMetrics, likelihood_metrics
 from seewhy.metrics.sample_quality import (
     BinCoverage,
@@ -92,6 +92,7 @@ __all__ = [
     "parzen_likelihood",
     "pixel_features",
     "precision_recall",
+    "t_interval",
     "top_accuracy",
     "weight_sparsity",
     "wilson_interval",

@@ -52,3 +52,28 @@ def mean_interval(values: Tensor, z: float = Z95) -> tuple[float, float]:
     n, mean = len(values), values.mean().item()
     half = z * values.std(correction=1).item() / math.sqrt(n) if n > 1 else 0.0
     return mean - half, mean + half
+
+
+def t_interval(values: Tensor, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Student's interval of a mean, mean +- t s / sqrt(n), which keeps its coverage for a handful of normal values.
+
+    t is the (1 + confidence) / 2 quantile of Student's distribution with n - 1 degrees of freedom (Student 1908): 4.3 for n = 3 at 95%. Of
+    paired differences it is the interval of the paired t test.
+
+    Args:
+        values: (n), n at least 2.
+        confidence: within (0, 1).
+
+    Raises:
+        InputError: the values are not (n), or there are fewer than two; confidence is not within (0, 1).
+    """
+    from scipy.special import stdtrit  # a tenth of a second that nothing else here has use for
+
+    if values.dim() != 1 or len(values) < 2:
+        raise bad_value("values", tuple(values.shape), "(n), n at least 2")
+    if not 0 < confidence < 1:
+        raise bad_value("confidence", confidence, "within (0, 1)")
+    values = values.double()
+    n, mean = len(values), values.mean().item()
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * values.std(correction=1).item() / math.sqrt(n)
+    return mean - half, mean + half

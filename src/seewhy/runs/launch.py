@@ -26,6 +26,9 @@ from seewhy.spec.initial import SPEC
 POLL = 0.1
 """Seconds between looks at the processes."""
 
+SAID = "seewhy train: "
+"""How the last line of a run begins that could not go on and says why."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -58,6 +61,7 @@ def launch(
     at_once: int,
     stop: Stop = lambda: False,
     ended: Callable[[Job], None] = lambda _: None,
+    failed: Callable[[Job, RunError], None] | None = None,
 ) -> None:
     """Train runs as processes until all have ended, one fails, or a stop is asked for.
 
@@ -66,6 +70,8 @@ def launch(
         at_once: processes at the same time, at most.
         stop: asked between looks; True lets the running ones save and ends.
         ended: called with each run that ends.
+        failed: called with each run that says that it cannot go on, such as one whose loss is not finite, and why; None raises, else the
+            others go on.
 
     Raises:
         InputError: a run refuses its request; names it and says why, in its own words.
@@ -81,9 +87,14 @@ def launch(
             time.sleep(POLL)
             for pair in [pair for pair in running if pair[1].poll() is not None]:
                 running.remove(pair)
-                if pair[1].returncode:
-                    raise _failure(pair[0], pair[1].returncode)
-                ended(pair[0])
+                job, code = pair[0], pair[1].returncode
+                told = last_words(job) if code == 1 else ""
+                if failed is not None and told.startswith(SAID):  # a crash is nobody's result
+                    failed(job, RunError(told.removeprefix(SAID)))
+                elif code:
+                    raise _failure(job, code)
+                else:
+                    ended(job)
     finally:
         for _, process in running:  # asked to stop, or another run failed: they save, and can go on
             with contextlib.suppress(ProcessLookupError):
@@ -106,8 +117,12 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
 
 
 def _failure(job: Job, code: int) -> RunError | InputError:
-    """Say why a run failed, in its own last words."""
-    lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    said = lines[-1] if lines else "it said nothing"
-    message = f"run {job.folder.name} failed: {said}; see {job.log}; the others are kept"
+    """Say why a run failed."""
+    message = f"run {job.folder.name} failed: {last_words(job)}; see {job.log}; the others are kept"
     return InputError(message) if code == 2 else RunError(message)
+
+
+def last_words(job: Job) -> str:
+    """Return the last line that a run has written."""
+    lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

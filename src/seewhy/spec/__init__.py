@@ -7,7 +7,17 @@ value. Models and optimisers bring their own fields (`families`, `optimizers`). 
 from seewhy.spec.build import build_request
 from seewhy.spec.edits import apply_edit, diff, format_edit, parse_edit
 from seewhy.spec.facts import DataFacts
-from seewhy.spec.family import Default, Family, Model, answering, families, family_of, model_names, register_family
+from seewhy.spec.family import (
+    Default,
+    Family,
+    Metric,
+    Model,
+    answering,
+    families,
+    family_of,
+    model_names,
+    register_family,
+)
 from seewhy.spec.request import FORMAT, Request
 from seewhy.spec.resolution import Resolution, estimate_seconds, resolve, resolve_budget
 from seewhy.spec.run_spec import RunSpec, provenance, reasons_in
@@ -21,6 +31,7 @@ __all__ = [
     "Default",
     "EnsembleSection",
     "Family",
+    "Metric",
     "Model",
     "ModelSection",
     "RegSection",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from seewhy.spec.facts import DataFacts
-from seewhy.spec.family import Default, Defaults, Family, Model
+from seewhy.spec.family import Default, Defaults, Family, Metric, Model
 from seewhy.spec.generative import (
     LikelihoodSection,
     common_defaults,
@@ -94,6 +94,7 @@ FAMILY = Family(
     epochs=generative_epochs,
     labels="optional",
     closures=False,
+    metric=Metric("nats", higher=False, unit="nats per image"),
     models=(
         Model(
             name="pixelcnn",

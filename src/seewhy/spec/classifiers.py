@@ -9,7 +9,7 @@ from pydantic import Field
 
 from seewhy.spec import choices
 from seewhy.spec.facts import SMALL, DataFacts
-from seewhy.spec.family import Default, Defaults, Family, Model
+from seewhy.spec.family import Default, Defaults, Family, Metric, Model
 from seewhy.spec.optimizers import LARGE_BATCH
 from seewhy.spec.section import chosen
 from seewhy.spec.sections import Cutout, Erasing, ModelSection, RegSection, ResizedCrop, TrainSection
@@ -322,6 +322,7 @@ FAMILY = Family(
     train=ClassifierTrain,
     ensemble=True,
     optimizers=("muon", "adamw"),
+    metric=Metric("accuracy", higher=True),
     models=(
         Model(
             name="mlp",

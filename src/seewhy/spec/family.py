@@ -32,6 +32,20 @@ Defaults = Mapping[str, Default]
 """By dotted path."""
 
 
+class Metric(NamedTuple):
+    """The figure of a run's results by which runs are compared.
+
+    Attributes:
+        name: in the results of a split.
+        higher: whether more of it is better.
+        unit: of it, for people; "" for a share.
+    """
+
+    name: str
+    higher: bool
+    unit: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """One model that users choose by name.
@@ -77,6 +91,7 @@ class Family:
         labels: "required" where there must be images of two classes at least, "optional" where any images will do.
         closures: whether optimisers that evaluate the loss themselves can train it.
         optimizers: those that the defaults choose among.
+        metric: by which its runs are compared on validation data; None where there is none.
     """
 
     name: str
@@ -91,6 +106,7 @@ class Family:
     labels: Literal["required", "optional"] = "required"
     closures: bool = True
     optimizers: tuple[str, ...] = ("adam",)
+    metric: Metric | None = None
 
     def model(self, name: str) -> Model:
         """Return its model called `name`."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from seewhy.spec import choices
 from seewhy.spec.facts import DataFacts
-from seewhy.spec.family import Default, Defaults, Family, Model
+from seewhy.spec.family import Default, Defaults, Family, Metric, Model
 from seewhy.spec.generative import (
     LikelihoodSection,
     common_defaults,
@@ -101,6 +101,7 @@ FAMILY = Family(
     epochs=generative_epochs,
     labels="optional",
     closures=False,
+    metric=Metric("nats", higher=False, unit="nats per image"),
     models=(
         Model(
             name="autoencoder",

@@ -133,6 +133,11 @@ def _inputs(job: Job, batch: Batch, step: int, epoch: int) -> Inputs:
     return Inputs(images, labels, targets, step / job.total_steps)
 
 
+def first_inputs(job: Job) -> Inputs:
+    """Return what the first step of a run would see."""
+    return _inputs(job, next(iter(job.batches(0, 0))), 0, 0)
+
+
 def _end_epoch(job: Job, progress: Progress, epoch: int) -> bool:
     """Evaluate, write the epoch's row, and say whether it is the best so far."""
     images, seconds = progress.images, progress.epoch_seconds

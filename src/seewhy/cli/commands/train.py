@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seewhy.cli.commands.diagnose import FAILED, add_fail_on
 from seewhy.cli.options import add_spec_options, spec_options
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
 from seewhy.spec import Request, build_request
 
 if TYPE_CHECKING:
+    from seewhy.core.findings import Severity
     from seewhy.runs.progress import Reporter
     from seewhy.runs.run import Run
 
@@ -50,6 +52,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         action="store_false",
         help="do not look for what is wrong with the training, which is said as it is found and kept in findings.json",
     )
+    add_fail_on(parser)
     parser.add_argument("--quiet", action="store_true", help="print only the results")
     add_spec_options(parser, arguments)
     parser.usage = (
@@ -70,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
             )
     elif options.previous:
         raise InputError("--previous: belongs to --resume RUN; give both, or neither")
+    if options.fail_on is not None and not options.watch:
+        raise InputError("--fail-on: fails on what watching finds, but --no-watch is given too; leave one out")
     # Before torch is imported, so that what is wrong is told at once.
     request = build_request(options.source, options.spec, changes) if options.resume is None else None
     from seewhy.runs.progress import Reporter
@@ -79,7 +84,16 @@ def run(options: argparse.Namespace) -> int:
     finished = _train(options, request, changes, reporter)
     if finished is not None and is_main_process():
         print_results(finished)
-    return 0
+    return FAILED if finished is not None and _fails(finished, options.fail_on) else 0
+
+
+def _fails(run: Run, severity: Severity | None) -> bool:
+    """Whether a finding of the run, or of one of its members, is at least so severe."""
+    from seewhy.runs.diagnose.diagnosis import read_diagnosis
+
+    if severity is None:
+        return False
+    return any(read_diagnosis(each).reaches(severity) for each in (run.members or (run,)))
 
 
 def _train(
