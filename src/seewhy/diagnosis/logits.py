@@ -179,7 +179,7 @@ def _targets(p: Tensor, g: Tensor, scale: float, tolerance: float) -> tuple[Tens
     off = (q[~on_label] - uniform).abs().max()
     smoothing = float(uniform) * p.shape[1]
     on = (q[on_label] - (1 - smoothing + uniform)).abs().max()
-    if not (off < tolerance and on < tolerance and -tolerance < smoothing < 0.9):
+    if not (off < tolerance and on < tolerance and -tolerance < smoothing < 0.995):
         return None
     return labels, smoothing if smoothing > tolerance else 0.0, scale
 

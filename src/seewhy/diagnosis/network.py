@@ -28,6 +28,7 @@ from seewhy.diagnosis.parameters import (
 )
 from seewhy.diagnosis.probe import Probe, UnitMemory
 from seewhy.diagnosis.records import Entry, History, LoopRecord, ProbeRecord
+from seewhy.nn.dropout import Dropout
 
 DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)
 DEEP = (1, 10, 56, 170)
@@ -268,7 +269,7 @@ def mode_matters(module: nn.Module) -> bool:
     """Whether a module behaves otherwise in training mode than in evaluation mode."""
     if isinstance(module, (_BatchNorm, _InstanceNorm)):
         return bool(module.track_running_stats)
-    return isinstance(module, _DropoutNd) and module.p > 0
+    return isinstance(module, (_DropoutNd, Dropout)) and module.p > 0
 
 
 def live(module: nn.Module) -> bool:

@@ -22,6 +22,7 @@ from seewhy.diagnosis.hooks import Hook, Owner, unseen
 from seewhy.diagnosis.outputs import Output
 from seewhy.diagnosis.records import ActivationRecord, InputRecord, LatentRecord, LayerRecord
 from seewhy.diagnosis.values import EXAMPLES, input_record, moments, rank_and_similarity, sampled, slopes
+from seewhy.nn.dropout import Dropout
 from seewhy.nn.saturation import DEAD, SATURATED, SATURATED_SHARE
 
 POSITIONS = 64
@@ -173,6 +174,8 @@ class Probe(TorchFunctionMode):
         enter = Hook(owner, lambda _, *args: self._enter(*args))
         leave = Hook(owner, lambda _, *args: self._leave(*args))
         for module in self.names:
+            if isinstance(module, Dropout) and module.training:
+                self.dropout = max(self.dropout, module.p)
             if module is not self.module:
                 self._handles.append(module.register_forward_pre_hook(enter))
                 self._handles.append(module.register_forward_hook(leave, always_call=True))
@@ -290,6 +293,11 @@ class Probe(TorchFunctionMode):
             if isinstance(other, Tensor) and any(noise is one for one in self._noise):
                 self._scaled.append((result, other))
 
+    def _see_addcmul(self, _: object, args: tuple[Any, ...], result: Any) -> None:
+        if self._noise and len(args) > 2:
+            self._see_product(_, args[1:3], result)
+            self._see_sum(_, (result, args[0]), result)
+
     @torch.no_grad()
     def _see_sum(self, _: object, args: tuple[Any, ...], __: object) -> None:
         if not self._scaled or len(args) < 2 or self.latent is not None:
@@ -369,6 +377,7 @@ SEEN_AFTER: dict[Callable[..., Any], Callable[..., None]] = {
     **dict.fromkeys(NOISE, Probe._see_noise),
     **dict.fromkeys(TIMES, Probe._see_product),
     **dict.fromkeys(PLUS, Probe._see_sum),
+    torch.addcmul: Probe._see_addcmul,
 }
 
 

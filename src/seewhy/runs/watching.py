@@ -76,6 +76,8 @@ class Watching:
             case OptimizerStepped(network=network) if network in self._parts:
                 self._parts[network].end()
             case StepEnded() if why is not None:
+                if self._entries and not self._parts and "loss" in event.metrics:  # as often as the rest is measured
+                    why.observe(loss=event.metrics["loss"])
                 self._tell(why)
             case Evaluated(split="val") if why is not None and "loss" in event.metrics:
                 why.observe(val_loss=event.metrics["loss"])

@@ -30,6 +30,7 @@ class Verdict:
         title: of the finding, with its numbers.
         layers, evidence: of the finding.
         severity: another one than the check's usual; None for that.
+        certain: whether it needs no confirmation.
     """
 
     status: Status
@@ -38,11 +39,14 @@ class Verdict:
     layers: tuple[str, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
     severity: Severity | None = None
+    certain: bool = False
 
 
-def seen(title: str, layers: Sequence[str] = (), severity: Severity | None = None, **evidence: Any) -> Verdict:
+def seen(
+    title: str, layers: Sequence[str] = (), severity: Severity | None = None, *, certain: bool = False, **evidence: Any
+) -> Verdict:
     """Return a verdict of what is seen now."""
-    return Verdict("found", title=title, layers=tuple(layers), evidence=evidence, severity=severity)
+    return Verdict("found", "", title, tuple(layers), evidence, severity, certain)
 
 
 def passed(reason: str = "") -> Verdict:
@@ -131,7 +135,7 @@ class Judge:
             if verdict.status == "found":
                 self._streak[check.code] = self._streak.get(check.code, 0) + 1
                 self._absent[check.code] = 0
-                if lasting is None and self._streak[check.code] >= check.confirm:
+                if lasting is None and (verdict.certain or self._streak[check.code] >= check.confirm):
                     new.append(self._finding(check, verdict, history))
                 continue
             self._streak[check.code] = 0

@@ -58,6 +58,8 @@ def _too_large(history: History) -> Verdict:
         return inapplicable("the first step was not seen")
     size, layers = spreads
     last = layers[-1]
+    if history.first[0].dropout >= MUCH_DROPPED:
+        return inapplicable("dropout multiplies what it leaves")
     if not math.isfinite(last.std) or last.std < TOO_LARGE * max(size, 1.0):
         return passed("outputs are of a usual size at the first step")
     if standing(history) in ("well", "learns") and history.loop.step > LATER:
@@ -117,7 +119,7 @@ def _narrow(history: History) -> Verdict:
     least = min(hidden, key=lambda layer: layer.units, default=None)
     if least is None or least.units > max(1, last.logits.classes // NARROW):
         return passed("no layer is much narrower than the number of classes")
-    if last.step < LATER:
+    if last.step < LATER and not (last.step >= 2 * SOME and poor(history)):
         return skipped(f"fewer than {LATER} steps")
     if standing(history) == "well":
         return passed("a layer is narrow, but the network learns well")
@@ -221,6 +223,21 @@ CHECKS = (
         confidence=0.9,
     ),
     Check(
+        "dropout_too_large",
+        _dropout,
+        "warning",
+        1,
+        "Dropout at p leaves a share 1 - p of the units at each step. With a twentieth of them left, signals are too "
+        "noisy to learn from, and "
+        "the network underfits. A half is usual in wide layers, a fifth in convolutions.",
+        "Srivastava et al. 2014, Dropout, figure 9: errors rise beyond 0.6 to 0.7",
+        (
+            Remedy("drop fewer units", edit="reg.dropout = 0.2"),
+            Remedy("leave dropout out", edit="reg.dropout = 'default', reg.input_dropout = 'default'"),
+        ),
+        confidence=0.85,
+    ),
+    Check(
         "initialisation_too_large",
         _too_large,
         "warning",
@@ -262,21 +279,6 @@ CHECKS = (
         "information bottleneck; fewer units than a third of the classes",
         (Remedy("widen the layer", edit="model.width = 'default'"),),
         confidence=0.8,
-    ),
-    Check(
-        "dropout_too_large",
-        _dropout,
-        "warning",
-        1,
-        "Dropout at p leaves a share 1 - p of the units at each step. With a twentieth of them left, signals are too "
-        "noisy to learn from, and "
-        "the network underfits. A half is usual in wide layers, a fifth in convolutions.",
-        "Srivastava et al. 2014, Dropout, figure 9: errors rise beyond 0.6 to 0.7",
-        (
-            Remedy("drop fewer units", edit="reg.dropout = 0.2"),
-            Remedy("leave dropout out", edit="reg.dropout = 'default'"),
-        ),
-        confidence=0.85,
     ),
     Check(
         "batch_too_small",

@@ -13,6 +13,7 @@ from seewhy.diagnosis.records import History, OutputRecord
 LARGE_UPDATE = 0.1
 """A step's change of a typical weight, as a share of its norm, from which a sum over the batch is too much."""
 
+SMOOTHED = 0.5
 OUT_OF_REACH = 0.1
 """Share of outputs at 0 that are pushed further down, from which a ReLU at the end is in the way."""
 
@@ -127,6 +128,18 @@ def _reduction(history: History) -> Verdict:
     )
 
 
+def _smoothed(history: History) -> Verdict:
+    logits = history.latest[-1].logits
+    if logits is None:
+        return inapplicable("the loss is no cross-entropy of the outputs")
+    if logits.smoothing < SMOOTHED:
+        return passed("labels are smoothed a little" if logits.smoothing else "labels are not smoothed")
+    return seen(
+        f"labels are smoothed by {logits.smoothing:.2f}: that share of each is spread over all classes",
+        smoothing=logits.smoothing,
+    )
+
+
 CHECKS = (
     Check(
         "softmax_before_softmax_loss",
@@ -196,5 +209,16 @@ CHECKS = (
         "measured: the gradient at the logits is p - q instead of (p - q) / N",
         (Remedy("take the mean", 'torch.nn.CrossEntropyLoss(reduction="mean")'),),
         confirm=1,
+    ),
+    Check(
+        "label_smoothing_too_large",
+        _smoothed,
+        "warning",
+        1,
+        "Label smoothing moves a share of each label to all classes alike; a tenth is usual. With half or more the target says hardly more of "
+        "the right class than of the others. Logits stay small, and so do the gradients that tell classes apart.",
+        "Szegedy et al. 2016, 1512.00567: 0.1; Mueller et al. 2019, 1906.02629",
+        (Remedy("smooth by a tenth at most", "label_smoothing=0.1", edit="reg.label_smoothing = 'default'"),),
+        confidence=0.9,
     ),
 )

@@ -15,8 +15,10 @@ HUGE_UPDATE, LARGE_UPDATE, TINY_UPDATE, TINIER_UPDATE = 0.2, 0.01, 3e-5, 1e-6
 """A step's change of a weight matrix as a share of its norm; healthy ones are about 1e-3, and below 0.13 in the benchmark's programs. The
 tiniest where the loss is not known."""
 
-CLIMBED, HIGHER, LOW = 2.0, 1.2, 0.1
-"""How many times as high as guessing a loss must have been; at least, where steps are huge still; what is left where that is forgotten."""
+REBOUND, UNLEARNED = 1.7, 0.9
+CLIMBED, HIGHER, LOW, BEYOND = 2.0, 1.2, 0.1, 100.0
+"""How many times as high as guessing a loss must have been; at least, where steps are huge still; what is left where that is forgotten; and
+where no second look is needed."""
 
 OVERSHOOT = -1.0
 """Slope at a step's end divided by that at its start: below it, on a parabola, the step has climbed higher than where it came from."""
@@ -26,7 +28,7 @@ SILENT = 0.95
 SOME = 20
 LATER = 100
 DECAYED = 1e-2
-SHRINKS, SHRUNK = 0.8, 0.5
+SHRINKS, SHRUNK = 0.8, 0.6
 CLIPPED = 2e-3
 TURNED = -0.3
 """Cosine of successive gradients; with small steps it is the noise of the batches."""
@@ -69,6 +71,8 @@ def _rate_too_high(history: History) -> Verdict:
     title = f"a step changes a typical weight by {update:.0%} of its norm{went}"
     recent = max(value for _, value in updated[-4:])
     if update > HUGE_UPDATE and climbed > CLIMBED:
+        return seen(title, certain=climbed > BEYOND, at=step, **evidence)
+    if update > HUGE_UPDATE and state == "poor" and shares and statistics.fmean(shares[-3:]) > UNLEARNED:
         return seen(title, at=step, **evidence)
     if recent > HUGE_UPDATE and state == "poor" and (over < OVERSHOOT or climbed > HIGHER):
         return seen(title, at=step, **evidence)
@@ -77,11 +81,24 @@ def _rate_too_high(history: History) -> Verdict:
             f"steps jump across the minimum: the slope along a step ends {-over:.1f} times as steep as it began, uphill{went}",
             **evidence,
         )
+    back = _rebound(shares)
+    if back and recent > LARGE_UPDATE:
+        return seen(
+            f"the loss had fallen to {back[0]:.0%} of what guessing has, and is {back[1]:.0%} again", **evidence
+        )
     if state == "poor" and climbed > CLIMBED:
         return seen(f"the loss has climbed to {climbed:.3g} times what guessing has{went}", **evidence)
     if state == "unknown" and update > HUGE_UPDATE:
         return skipped("steps are large; whether the network learns is not known")
     return passed("steps are small enough for the weights they change")
+
+
+def _rebound(shares: list[float]) -> tuple[float, float] | None:
+    """Return the least share that was left over three probes, and the present one, where that is high again."""
+    means = [statistics.fmean(shares[place : place + 3]) for place in range(len(shares) - 2)]
+    if len(means) < 4 or means[-1] < 0.5 or means[-1] < REBOUND * min(means):
+        return None
+    return min(means), means[-1]
 
 
 def _climbed(history: History, shares: list[float]) -> float:
@@ -122,7 +139,7 @@ def _rate_too_low(history: History) -> Verdict:
             lr=last.lr,
             peak=peak,
         )
-    most = max(updates(record)[-1] for record in history.records if updates(record))
+    most = statistics.median(updates(record)[-1] for record in history.records if updates(record))
     if most > 10 * TINY_UPDATE:
         return passed("steps were large enough, before something else stopped them")
     return seen(
@@ -132,28 +149,39 @@ def _rate_too_low(history: History) -> Verdict:
     )
 
 
-def _decay(history: History) -> Verdict:
+def _shrunk(history: History) -> tuple[float, float] | None:
+    """Return to which share of their norm at the first probe typical weights have shrunk, and the cosine of their changes with that."""
     first, last = history.first[0], history.latest[-1]
-    if not any(record.weight_decay for record in history.records):
-        return inapplicable("there is no weight decay")
-    if history.loop.step < SOME or len(history.records) < 6:
-        return skipped(f"fewer than {SOME} steps")
-    if standing(history) in ("well", "learns"):
-        return passed("weights decay, and the network learns")
     began = {p.name: p.weight for p in first.parameters if p.matrix and p.weight > 0}
     kept = [p.weight / began[p.name] for p in last.parameters if p.name in began]
     shrinks = [
         p.shrinks for record in history.records[-4:] for p in record.parameters if p.matrix and p.shrinks is not None
     ]
-    if not kept or not shrinks:
+    return (statistics.median(kept), statistics.median(shrinks)) if kept and shrinks else None
+
+
+def _decay(history: History) -> Verdict:
+    last = history.latest[-1]
+    decays = any(record.weight_decay for record in history.records)
+    if history.loop.step < SOME or len(history.records) < 6:
+        return skipped(f"fewer than {SOME} steps")
+    if last.bad:
+        return inapplicable("values are not finite")
+    if standing(history) in ("well", "learns"):
+        return passed("the network learns")
+    found = _shrunk(history)
+    if found is None:
         return skipped("no update was measured")
-    share, along = statistics.median(kept), statistics.median(shrinks)
+    share, along = found
     if share > SHRUNK or (along < SHRINKS and share > SHRUNK**3):
         return passed("weights keep their size")
+    why = (
+        f"weight decay of {last.weight_decay:g} has"
+        if decays
+        else "a penalty or a bound on the weights, not the loss, has"
+    )
     return seen(
-        f"weight decay of {last.weight_decay:g} has shrunk a typical weight to {share:.0%} of its norm in "
-        f"{history.loop.step} steps, faster than "
-        "the loss builds it up",
+        f"{why} shrunk a typical weight to {share:.0%} of its norm in {history.loop.step} steps",
         share=share,
         along=along,
         weight_decay=last.weight_decay,
@@ -204,6 +232,7 @@ def _oscillates(history: History) -> Verdict:
 
 LOWER = (
     Remedy("go back to the optimiser's usual rate", edit="optim.lr = 'default'"),
+    Remedy("take the usual momentum", edit="optim.momentum = 'default'"),
     Remedy("lower the learning rate by 10", edit="optim.lr = {lr_tenth}"),
     Remedy("warm up over the first steps", edit="optim.warmup = 0.1"),
 )
@@ -228,9 +257,13 @@ CHECKS = (
         1,
         "Weight decay pulls every weight towards 0 at each step, the loss pulls back. Where decay is stronger the weights shrink until the "
         "outputs no longer depend on the inputs. With AdamW a weight falls to a third within 1 / (rate x decay) steps.",
-        "Loshchilov & Hutter 2019, Decoupled weight decay, 1711.05101; half of the norm lost",
+        "Loshchilov & Hutter 2019, Decoupled weight decay, 1711.05101; two fifths of the norm lost",
         (
             Remedy("take the optimiser's usual decay", edit="optim.weight_decay = 'default'"),
+            Remedy(
+                "leave penalties and bounds of the weights out",
+                edit="reg.l2 = 'default', reg.l1 = 'default', reg.max_norm = 'default'",
+            ),
             Remedy("leave the decay out", edit="optim.weight_decay = 0.0"),
         ),
         confidence=0.9,
@@ -270,6 +303,7 @@ CHECKS = (
         "updates of about 1e-3 of the weights' norm; 3e-5",
         (
             Remedy("go back to the optimiser's usual rate", edit="optim.lr = 'default'"),
+            Remedy("take the usual eps: a large one divides every step", edit="optim.eps = 'default'"),
             Remedy("raise the learning rate by 100", edit="optim.lr = {lr_hundredfold}"),
             Remedy("let the schedule count epochs", "scheduler.step()  # once an epoch"),
         ),
