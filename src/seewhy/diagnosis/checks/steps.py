@@ -25,7 +25,7 @@ OVERSHOOT = -1.0
 
 OVERSHOTS = 4
 SILENT = 0.95
-SOME = 20
+SOME, EARLY = 20, 4
 LATER = 100
 DECAYED = 1e-2
 SHRINKS, SHRUNK = 0.8, 0.6
@@ -72,7 +72,8 @@ def _rate_too_high(history: History) -> Verdict:
     recent = max(value for _, value in updated[-4:])
     if update > HUGE_UPDATE and climbed > CLIMBED:
         return seen(title, certain=climbed > BEYOND, at=step, **evidence)
-    if update > HUGE_UPDATE and state == "poor" and shares and statistics.fmean(shares[-3:]) > UNLEARNED:
+    huge = any(value > HUGE_UPDATE for at, value in updated if at > EARLY)
+    if huge and state == "poor" and history.loop.step > 2 * SOME and statistics.fmean(shares[-3:] or [0.0]) > UNLEARNED:
         return seen(title, at=step, **evidence)
     if recent > HUGE_UPDATE and state == "poor" and (over < OVERSHOOT or climbed > HIGHER):
         return seen(title, at=step, **evidence)
@@ -169,6 +170,8 @@ def _decay(history: History) -> Verdict:
         return inapplicable("values are not finite")
     if standing(history) in ("well", "learns"):
         return passed("the network learns")
+    if _climbed(history, shares_left(history)) > BEYOND:
+        return passed("the loss has run away, which decay does not make it do")
     found = _shrunk(history)
     if found is None:
         return skipped("no update was measured")
@@ -239,18 +242,6 @@ LOWER = (
 
 CHECKS = (
     Check(
-        "learning_rate_too_high",
-        _rate_too_high,
-        "warning",
-        1,
-        "A step that changes weights by a tenth of their size jumps across the valley that it should descend. The loss then stays high, "
-        "swings, or grows.",
-        "updates of about 1e-3 of the weights' norm; band of TheDeepChecker (Ben Braiek & Khomh 2023, 2204.00694); step quality of Cockpit "
-        "(Schneider et al. 2021, 2102.06604)",
-        LOWER,
-        confidence=0.85,
-    ),
-    Check(
         "weight_decay_too_large",
         _decay,
         "warning",
@@ -267,6 +258,18 @@ CHECKS = (
             Remedy("leave the decay out", edit="optim.weight_decay = 0.0"),
         ),
         confidence=0.9,
+    ),
+    Check(
+        "learning_rate_too_high",
+        _rate_too_high,
+        "warning",
+        1,
+        "A step that changes weights by a tenth of their size jumps across the valley that it should descend. The loss then stays high, "
+        "swings, or grows.",
+        "updates of about 1e-3 of the weights' norm; band of TheDeepChecker (Ben Braiek & Khomh 2023, 2204.00694); step quality of Cockpit "
+        "(Schneider et al. 2021, 2102.06604)",
+        LOWER,
+        confidence=0.85,
     ),
     Check(
         "gradients_clipped_away",
