@@ -23,7 +23,22 @@ from held_out.base import Hand
 
 HANDS: tuple[Hand, ...] = tuple(
     part.HAND
-    for part in (tabular, vgg, preact, vit, lstm, mobile, cvae, dcgan, siamese, denoise, segment, twoheads, dropreg, tags)
+    for part in (
+        tabular,
+        vgg,
+        preact,
+        vit,
+        lstm,
+        mobile,
+        cvae,
+        dcgan,
+        siamese,
+        denoise,
+        segment,
+        twoheads,
+        dropreg,
+        tags,
+    )
 )
 
 __all__ = ["HANDS", "Hand"]

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from held_out.base import Hand, Watcher
 from held_out.data import pixels
-from torch import Tensor, nn
 
 
 class ConvVAE(nn.Module):
@@ -86,10 +87,8 @@ def train(
             target = torch.bernoulli(x[i]) if binary else x[i]
             distortion, rate = terms(model(shown[i]), target, squash)
             weight = beta * min(1.0, it / warm)
-            if averaged:  # over pixels, but not the rate
-                loss = distortion.mean() / 64 + weight * rate.mean()
-            else:
-                loss = (distortion + weight * rate).mean()
+            nats = distortion / 64 if averaged else distortion  # averaged over pixels, but not the rate
+            loss = (nats + weight * rate).mean()
             if clears:
                 opt.zero_grad()
             loss.backward()
@@ -97,7 +96,7 @@ def train(
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
             opt.step()
     model.eval()
-    return why, score(model, x, feed(x_val) if feed(x_val).shape == x_val.shape and not squash else x_val, squash)
+    return why, score(model, x, x_val, squash)
 
 
 def zeros(part: nn.Module) -> None:

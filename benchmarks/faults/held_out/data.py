@@ -52,7 +52,10 @@ def cancer(seed: int) -> Split:
 def friedman(seed: int) -> Split:
     """Return Friedman's first function of ten variables, standardised, (N, 10) and (N, 1): 800 rows and 600 others."""
     x, y = make_friedman1(1400, 10, noise=0.7, random_state=seed)
-    x, y = standardised(torch.tensor(x, dtype=torch.float32)), standardised(torch.tensor(y, dtype=torch.float32)[:, None])
+    x, y = (
+        standardised(torch.tensor(x, dtype=torch.float32)),
+        standardised(torch.tensor(y, dtype=torch.float32)[:, None]),
+    )
     return divided(x, y, 800)
 
 
@@ -93,7 +96,9 @@ def textures(seed: int) -> Split:
     across = wave * (columns * angle.cos() - rows * angle.sin()) + phase[:, 1]
     stripes, checks = along.sin(), along.sin() * across.sin() * 1.4
     spots = (along.cos() + across.cos()) / 2
-    pattern = torch.where((y < 4)[:, None, None], stripes, torch.where((y == 4)[:, None, None], checks, spots.abs() * 2 - 1))
+    pattern = torch.where(
+        (y < 4)[:, None, None], stripes, torch.where((y == 4)[:, None, None], checks, spots.abs() * 2 - 1)
+    )
     dark, light = 0.5 * torch.rand(n, 3, 1, 1, generator=g), 0.5 + 0.5 * torch.rand(n, 3, 1, 1, generator=g)
     mixed = dark + (light - dark) * (pattern[:, None] * 0.5 + 0.5)
     return divided((mixed + 0.12 * torch.randn(n, 3, 16, 16, generator=g)).clamp(0, 1), y, 1000)
@@ -108,7 +113,9 @@ def waves(seed: int) -> Split:
     speed = 0.5 + 0.35 * torch.rand(n, 1, generator=g)
     angle = speed * t + phase
     saw = (angle / math.pi) % 2 - 1
-    kinds = torch.stack([angle.sin(), angle.sin().sign(), saw, (angle + 0.03 * t * t).sin(), angle.sin() * (-t / 9).exp() * 2])
+    kinds = torch.stack(
+        [angle.sin(), angle.sin().sign(), saw, (angle + 0.03 * t * t).sin(), angle.sin() * (-t / 9).exp() * 2]
+    )
     first = kinds[y, torch.arange(n)]
     second = first.roll(3, 1) * (0.5 + torch.rand(n, 1, generator=g))
     x = torch.stack([first, second], 2) + 0.25 * torch.randn(n, 24, 2, generator=g)

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from held_out.base import Hand, Watcher
 from held_out.data import pixels
-from torch import Tensor, nn
 
 LATENT = 12
 
@@ -82,7 +83,7 @@ def train(
     g_lr: float = 1e-3,
     d_lr: float = 2e-3,
     beta1: float = 0.0,
-    steps: int = 500,
+    steps: int = 400,
     batch: int = 48,
     turns: int = 1,
     loss: Any = bce,
@@ -137,8 +138,11 @@ HAND = Hand(
     train,
     {
         "zero_grad missing": ("zero_grad_missing", {"clears_d": False}),
-        "generator's optimiser of the discriminator": ("parameters_not_in_optimizer parameters_frozen", {"mixed_up": True}),
-        "discriminator too strong": ("discriminator_wins", {"g_lr": 1e-5, "d_lr": 5e-3, "turns": 3, "real_label": 1.0, "steps": 300}),
+        "generator's optimiser of the discriminator": (
+            "parameters_not_in_optimizer parameters_frozen",
+            {"mixed_up": True},
+        ),
+        "discriminator too strong": ("discriminator_wins", {"g_lr": 1e-5, "d_lr": 5e-3, "turns": 3, "real_label": 1.0}),
         "generator too fast": ("mode_collapse learning_rate_too_high", {"g_lr": 0.05, "d_lr": 5e-4}),
         "noise drawn once": ("mode_collapse augmentation_repeats batches_repeat", {"fixed": True}),
         "images from 0 to 255": ("inputs_unscaled inputs_one_signed discriminator_wins", {"feed": lambda x: 255 * x}),
@@ -147,16 +151,19 @@ HAND = Hand(
             {"d_net": {"end": torch.sigmoid}},
         ),
         "rate too low": ("learning_rate_too_low", {"g_lr": 1e-6, "d_lr": 1e-6}),
-        "the image is repeated": ("inputs_constant mode_collapse", {"feed": lambda x: (2 * x[:1] - 1).repeat(1300, 1, 1, 1)}),
+        "the image is repeated": (
+            "inputs_constant mode_collapse",
+            {"feed": lambda x: (2 * x[:1] - 1).repeat(1300, 1, 1, 1)},
+        ),
     },
     {
         "labels of 1": {"real_label": 1.0},
         "least squares": {"loss": squares, "real_label": 1.0},
         "spectral norm": {"d_net": {"wrap": spectral}},
-        "norm in the discriminator": {"d_net": {"norm": True}, "d_lr": 3e-4},
+        "norm in the discriminator": {"d_net": {"norm": True}, "d_lr": 1e-3},
         "equal rates": {"d_lr": 1e-3},
         "SiLU": {"g_net": {"act": nn.SiLU}},
-        "batches of 96": {"batch": 96, "steps": 350},
+        "batches of 96": {"batch": 96, "steps": 300},
         "the generator's graph kept": {"detaches": False},
     },
 )

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from held_out.base import Hand, Watcher
 from held_out.data import textures
-from torch import Tensor, nn
 
 
 class Autoencoder(nn.Module):
@@ -113,18 +114,32 @@ HAND = Hand(
     {
         "zero_grad missing": ("zero_grad_missing", {"clears": False}),
         "targets of another batch": ("labels_unrelated_to_inputs no_learning", {"mismatched": True}),
-        "the batch is always the same": ("augmentation_repeats batches_repeat overfitting", {"worker_seed": 3, "size": 4, "net": {"residual": False}}),
+        "the batch is always the same": (
+            "augmentation_repeats batches_repeat overfitting",
+            {"worker_seed": 3, "size": 4, "net": {"residual": False}},
+        ),
         "rectified outputs": ("activation_before_loss dead_units", {"net": {"end": torch.relu}}),
-        "tanh against wide targets": ("activation_before_loss saturated_units", {"net": {"end": lambda x: torch.sigmoid(x)}}),
+        "tanh against wide targets": (
+            "activation_before_loss saturated_units",
+            {"net": {"end": lambda x: torch.sigmoid(x)}},
+        ),
         "rate too high": ("learning_rate_too_high loss_oscillates", {"lr": 0.5}),
         "rate too low": ("learning_rate_too_low", {"lr": 3e-7, "net": {"residual": False}}),
         "sum of squares": (
             "loss_is_a_sum learning_rate_too_high",
-            {"loss": lambda a, b: nn.functional.mse_loss(a, b, reduction="sum"), "optimizer": torch.optim.SGD, "lr": 2e-3, "decay": 0.0},
+            {
+                "loss": lambda a, b: nn.functional.mse_loss(a, b, reduction="sum"),
+                "optimizer": torch.optim.SGD,
+                "lr": 2e-3,
+                "decay": 0.0,
+            },
         ),
         "optimiser of the decoder only": ("parameters_not_in_optimizer parameters_frozen", {"only": "decode.2"}),
         "weights too large": ("initialisation_too_large initial_loss_too_high", {"weights": lambda p: p.mul_(12)}),
-        "bytes as inputs": ("inputs_unscaled inputs_one_signed", {"prepare": lambda x: 255 * x, "net": {"residual": False}}),
+        "bytes as inputs": (
+            "inputs_unscaled inputs_one_signed",
+            {"prepare": lambda x: 255 * x, "net": {"residual": False}},
+        ),
     },
     {
         "no residual": {"net": {"residual": False}, "steps": 300},

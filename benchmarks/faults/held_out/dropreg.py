@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from held_out.base import Hand, Watcher, explained
 from held_out.data import friedman
-from torch import Tensor, nn
 
 
 class Regressor(nn.Module):
     """Weights as parameters of its own, applied by functions."""
 
-    def __init__(self, sizes: tuple[int, ...] = (10, 96, 64, 1), act: Any = F.softplus, drop: float = 0.05, gain: float = 1.0) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...] = (10, 96, 64, 1), act: Any = F.softplus, drop: float = 0.05, gain: float = 1.0
+    ) -> None:
         super().__init__()
-        self.w = nn.ParameterList(
-            nn.Parameter(gain * torch.randn(b, a) * (1.5 / a) ** 0.5) for a, b in zip(sizes, sizes[1:], strict=False)
-        )
+        self.w = nn.ParameterList(nn.Parameter(gain * torch.randn(b, a) * (1.5 / a) ** 0.5) for a, b in pairwise(sizes))
         self.b = nn.ParameterList(nn.Parameter(torch.zeros(b)) for b in sizes[1:])
         self.act, self.drop = act, drop
 
@@ -116,11 +118,17 @@ HAND = Hand(
         "labels noisy": ("labels_noisy overfitting", {"noise": 4.0}),
         "labels shuffled": ("labels_unrelated_to_inputs no_learning", {"mixed": True}),
         "label leakage": ("label_leakage", {"leak": True}),
-        "overfitting": ("overfitting", {"rows": 60, "epochs": 180, "batch": 20, "net": {"drop": 0.0, "act": F.relu}, "noise": 0.5, "lr": 0.03}),
+        "overfitting": (
+            "overfitting",
+            {"rows": 60, "epochs": 180, "batch": 20, "net": {"drop": 0.0, "act": F.relu}, "noise": 0.5, "lr": 0.03},
+        ),
         "zero_grad missing": ("zero_grad_missing", {"clears": False}),
         "rate too high": ("learning_rate_too_high not_finite loss_oscillates", {"lr": 1.0}),
         "rate too low": ("learning_rate_too_low", {"lr": 3e-7}),
-        "rate decays too fast": ("learning_rate_too_low weights_do_not_move rate_decays_too_fast", {"patience": -1, "lr": 0.003}),
+        "rate decays too fast": (
+            "learning_rate_too_low weights_do_not_move rate_decays_too_fast",
+            {"patience": -1, "lr": 0.003},
+        ),
         "inputs one-signed": ("inputs_one_signed inputs_unscaled", {"offset": 8.0, "lr": 0.001}),
         "inputs too large": ("inputs_unscaled not_finite", {"factor": 100.0}),
         "inputs scaled twice": ("inputs_unscaled", {"factor": 0.003}),

@@ -6,15 +6,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from held_out.base import Hand, Watcher, balanced, shuffled
 from held_out.data import waves
-from torch import Tensor, nn
 
 
 class Tagger(nn.Module):
     """An LSTM in both directions, read at the end or averaged, and two linear maps."""
 
-    def __init__(self, hidden: int = 32, pool: str = "mean", layers: int = 1, extra: int = 0, inner: Any = torch.tanh) -> None:
+    def __init__(
+        self, hidden: int = 32, pool: str = "mean", layers: int = 1, extra: int = 0, inner: Any = torch.tanh
+    ) -> None:
         super().__init__()
         self.lstm = nn.LSTM(2, hidden, layers, batch_first=True, bidirectional=True)
         self.hidden = nn.Linear(2 * hidden, 32)
@@ -102,7 +105,9 @@ def train(
             run_epoch(model, (x, y), size, every, update, loss_of)
             if tells:
                 with torch.no_grad():
-                    why.observe(loss=float(F.cross_entropy(model(x), y)), val_loss=float(F.cross_entropy(model(x_val), y_val)))
+                    why.observe(
+                        loss=float(F.cross_entropy(model(x), y)), val_loss=float(F.cross_entropy(model(x_val), y_val))
+                    )
     model.eval()
     with torch.no_grad():
         return why, balanced(model(x_val).argmax(1), y_val)
@@ -138,12 +143,15 @@ HAND = Hand(
     {
         "zero_grad missing": ("zero_grad_missing", {"zeroes": False, "lr": 0.03}),
         "step never called": ("step_missing", {"stepping": False}),
-        "softmax before cross-entropy": ("softmax_before_softmax_loss", {"make": Probabilities, "epochs": 4}),
-        "activation on the logits": ("activation_before_loss", {"make": Clamped, "net": {"pool": "last"}, "epochs": 4}),
+        "softmax before cross-entropy": ("softmax_before_softmax_loss", {"make": Probabilities}),
+        "activation on the logits": ("activation_before_loss", {"make": Clamped}),
         "weights all the same": ("initialisation_symmetric", {"initial": equal}),
         "weights all zero": ("initialisation_symmetric outputs_ignore_inputs", {"initial": zeros}),
         "weights too large": ("initial_loss_too_high initialisation_too_large saturated_units", {"initial": loud}),
-        "weights too small": ("initialisation_too_small vanishing_gradients", {"initial": faint, "lr": 1e-3, "net": {"extra": 3}}),
+        "weights too small": (
+            "initialisation_too_small vanishing_gradients",
+            {"initial": faint, "lr": 1e-3, "net": {"extra": 3}},
+        ),
         "saturated tanh": ("saturated_units initialisation_too_large", {"initial": saturating}),
         "deep sigmoid": ("vanishing_gradients", {"net": {"extra": 7, "inner": torch.sigmoid}}),
         "rate too high": ("learning_rate_too_high loss_oscillates", {"lr": 3.0}),

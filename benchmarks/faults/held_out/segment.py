@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from held_out.base import Hand, Watcher, balanced
 from held_out.data import scenes
-from torch import Tensor, nn
 
 
 def stage(inputs: int, outputs: int, norm: bool, act: type[nn.Module]) -> nn.Sequential:
@@ -20,7 +21,9 @@ def stage(inputs: int, outputs: int, norm: bool, act: type[nn.Module]) -> nn.Seq
 class Segmenter(nn.Module):
     """Two stages down, one up, bilinear, with a skip; logits of four classes."""
 
-    def __init__(self, width: int = 16, norm: bool = True, act: type[nn.Module] = nn.ReLU, skip: bool = True, end: Any = None) -> None:
+    def __init__(
+        self, width: int = 16, norm: bool = True, act: type[nn.Module] = nn.ReLU, skip: bool = True, end: Any = None
+    ) -> None:
         super().__init__()
         self.one, self.two = stage(3, width, norm, act), stage(width, 2 * width, norm, act)
         self.three = stage(2 * width, 2 * width, norm, act)
@@ -109,14 +112,14 @@ HAND = Hand(
     "segment",
     train,
     {
-        "softmax before cross-entropy": ("softmax_before_softmax_loss", {"net": {"end": lambda z: z.softmax(1)}, "steps": 100}),
+        "softmax before cross-entropy": ("softmax_before_softmax_loss", {"net": {"end": lambda z: z.softmax(1)}}),
         "softmax over wrong axis": (
             "softmax_before_softmax_loss softmax_over_wrong_axis",
-            {"net": {"end": lambda z: z.softmax(0)}, "steps": 140},
+            {"net": {"end": lambda z: z.softmax(0)}},
         ),
-        "activation on the logits": ("activation_before_loss", {"net": {"end": F.relu}, "steps": 80}),
+        "activation on the logits": ("activation_before_loss", {"net": {"end": F.relu}}),
         "masks of other images": ("labels_unrelated_to_inputs no_learning", {"moved": True}),
-        "training in eval mode": ("training_in_eval_mode", {"mode": "eval", "steps": 60, "optimizer": torch.optim.SGD, "lr": 0.1}),
+        "training in eval mode": ("training_in_eval_mode", {"mode": "eval", "optimizer": torch.optim.SGD, "lr": 0.1}),
         "evaluation in train mode": ("evaluation_in_train_mode", {"mode": "train"}),
         "zero_grad missing": ("zero_grad_missing", {"clears": False, "optimizer": torch.optim.SGD, "lr": 0.3}),
         "rate too high": ("learning_rate_too_high loss_oscillates", {"lr": 2.0}),

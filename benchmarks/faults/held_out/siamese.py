@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from held_out.base import Hand, Watcher, balanced, shuffled
 from held_out.data import pixels
-from torch import Tensor, nn
 
 
 class Embed(nn.Module):
     """Convolutions and a linear map to eight values, on the sphere if wanted."""
 
-    def __init__(self, act: type[nn.Module] = nn.PReLU, sphere: bool = False, width: int = 12, norm: bool = False) -> None:
+    def __init__(
+        self, act: type[nn.Module] = nn.PReLU, sphere: bool = False, width: int = 12, norm: bool = False
+    ) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(1, width, 3, padding=1),
@@ -83,7 +86,9 @@ def train(
                 loss = triplet(model, x, seen, a, margin)
             else:
                 wanted = torch.rand(pairs) < 0.5
-                b = torch.stack([((seen == seen[r]) == w).float().multinomial(1)[0] for r, w in zip(a, wanted, strict=True)])
+                b = torch.stack(
+                    [((seen == seen[r]) == w).float().multinomial(1)[0] for r, w in zip(a, wanted, strict=True)]
+                )
                 first, second = model(x[a]), model(x[b])
                 same = (seen[a] != seen[b]) if crossed else (seen[a] == seen[b])
                 loss = contrastive(first.detach() if twin_cut else first, second, same.float(), margin, safe)

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from held_out.base import Hand, Watcher, balanced, noisy, shuffled, thinned
 from held_out.data import clusters, standardised
-from torch import Tensor, nn
 
 
 class Block(nn.Module):
@@ -55,7 +56,9 @@ class Net(nn.Module):
 class Trainer:
     """Holds model, data and optimiser, and trains with callbacks, as many do."""
 
-    def __init__(self, model: nn.Module, data: tuple[Tensor, ...], optimizer: torch.optim.Optimizer, **how: Any) -> None:
+    def __init__(
+        self, model: nn.Module, data: tuple[Tensor, ...], optimizer: torch.optim.Optimizer, **how: Any
+    ) -> None:
         self.model, self.optimizer, self.how = model, optimizer, how
         self.x, self.y, self.x_val, self.y_val = data
         self.callbacks: list[Any] = []

@@ -6,12 +6,19 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from held_out.base import Hand, Watcher, shuffled
-from held_out.data import scenes
 from torch import Tensor, nn
 
+from held_out.base import Hand, Watcher, shuffled
+from held_out.data import scenes
 
-def network(act: type[nn.Module] = nn.ReLU, drop: float = 0.2, norm: bool = True, end: tuple[nn.Module, ...] = (), width: int = 16) -> nn.Module:
+
+def network(
+    act: type[nn.Module] = nn.ReLU,
+    drop: float = 0.2,
+    norm: bool = True,
+    end: tuple[nn.Module, ...] = (),
+    width: int = 16,
+) -> nn.Module:
     """Return three convolutions, pooling by the maximum, and a head."""
 
     def unit(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:
@@ -33,13 +40,9 @@ def network(act: type[nn.Module] = nn.ReLU, drop: float = 0.2, norm: bool = True
     )
 
 
-def shifted(x: Tensor, most: int, again: bool) -> Tensor:
-    """Shift a batch by up to `most` pixels; `again` draws with the worker's seed each time."""
-    if not most:
-        return x
-    g = torch.Generator().manual_seed(0) if again else None
-    by = torch.randint(-most, most + 1, (2,), generator=g).tolist()
-    return x.roll(by, (2, 3))
+def shifted(x: Tensor, most: int) -> Tensor:
+    """Shift a batch by up to `most` pixels."""
+    return x.roll(torch.randint(-most, most + 1, (2,)).tolist(), (2, 3)) if most else x
 
 
 def train(
@@ -87,7 +90,7 @@ def train(
     for _ in range(epochs):
         model.train()
         for picked in torch.randperm(len(x)).split(batch):
-            z = model(shifted(x[picked], shift, False))
+            z = model(shifted(x[picked], shift))
             value = loss(z, tags[picked], pos_weight=scale) if scale is not None else loss(z, tags[picked])
             (value / parts).backward()
             count += 1
@@ -105,8 +108,8 @@ def train(
     with torch.no_grad():
         z = torch.cat([model(part) for part in x_val[order].split(4)])
     there, tags_val = z > 0, tags_val[order] > 0.5
-    right = [((there & t).sum(0) / t.sum(0) + (~there & ~t).sum(0) / (~t).sum(0)) / 2 for t in (tags_val,)][0]
-    return why, float(right.mean() * 2 - 1)
+    hits = (there & tags_val).sum(0) / tags_val.sum(0) + (~there & ~tags_val).sum(0) / (~tags_val).sum(0)
+    return why, float(hits.mean() - 1)
 
 
 def focal(z: Tensor, t: Tensor) -> Tensor:
@@ -150,11 +153,17 @@ HAND = Hand(
         "rate too high": ("learning_rate_too_high loss_oscillates", {"lr": 20.0}),
         "rate too low": ("learning_rate_too_low", {"lr": 1e-7}),
         "labels shuffled": ("labels_unrelated_to_inputs no_learning", {"labels": shuffled}),
-        "weights too small": ("initialisation_too_small vanishing_gradients", {"initial": tiny, "net": {"norm": False}}),
+        "weights too small": (
+            "initialisation_too_small vanishing_gradients",
+            {"initial": tiny, "net": {"norm": False}},
+        ),
         "relu killed by biases": ("dead_units", {"initial": sunk, "net": {"norm": False}}),
         "weight decay too large": ("weight_decay_too_large", {"decay": 1.0}),
         "dropout too large": ("dropout_too_large", {"net": {"drop": 0.97}}),
-        "overfitting": ("overfitting", {"rows": 60, "epochs": 100, "batch": 10, "parts": 1, "shift": 0, "net": {"drop": 0.0}}),
+        "overfitting": (
+            "overfitting",
+            {"rows": 60, "epochs": 100, "batch": 10, "parts": 1, "shift": 0, "net": {"drop": 0.0}},
+        ),
         "inputs scaled twice": ("inputs_unscaled", {"feed": lambda x: x / 255, "net": {"norm": False}}),
         "imbalance ignored": ("majority_class_only class_imbalance", {"ratio": 60, "epochs": 14}),
     },

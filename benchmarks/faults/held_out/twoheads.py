@@ -6,16 +6,23 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from held_out.base import Hand, Watcher, balanced, explained
 from held_out.data import scenes
-from torch import Tensor, nn
 
 
 class TwoHeads(nn.Module):
     """Convolutions with group norm; a class and a place."""
 
     def __init__(
-        self, act: Any = F.gelu, bounded: bool = False, unused: bool = False, cut: bool = False, groups: int = 4, drop: float = 0.0
+        self,
+        act: Any = F.gelu,
+        bounded: bool = False,
+        unused: bool = False,
+        cut: bool = False,
+        groups: int = 4,
+        drop: float = 0.0,
     ) -> None:
         super().__init__()
         self.a, self.b, self.c = nn.Conv2d(3, 16, 3, 2, 1), nn.Conv2d(16, 32, 3, 2, 1), nn.Conv2d(32, 32, 3, 1, 1)
@@ -125,7 +132,10 @@ HAND = Hand(
         ),
         "relu killed by biases": ("dead_units", {"net": {"act": F.relu, "groups": 0}, "initial": deadly}),
         "weights all zero": ("initialisation_symmetric outputs_ignore_inputs", {"initial": zeros}),
-        "weights too large": ("initial_loss_too_high initialisation_too_large", {"initial": large, "net": {"groups": 0}}),
+        "weights too large": (
+            "initial_loss_too_high initialisation_too_large",
+            {"initial": large, "net": {"groups": 0}},
+        ),
         "no non-linearity": ("no_nonlinearity", {"net": {"act": lambda x: x, "groups": 0}}),
         "rate too high": ("learning_rate_too_high loss_oscillates", {"lr": 0.5}),
         "rate too low": ("learning_rate_too_low", {"lr": 1e-7}),
