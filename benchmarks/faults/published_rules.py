@@ -26,34 +26,29 @@ from seewhy.diagnosis.records import ParameterRecord, ProbeRecord
 
 Said = dict[str, Any]
 
-NOT_LEARNING = frozenset(
-    [
-        "no_learning",
-        "learning_rate_too_low",
-        "labels_unrelated_to_inputs",
-        "underfitting",
-        "capacity_too_small",
-        "step_missing",
-        "weights_do_not_move",
-        "rate_decays_too_fast",
-        "outputs_ignore_inputs",
-    ]
+UNMOVED = frozenset(
+    ("weights_do_not_move", "step_missing", "parameters_frozen", "parameters_not_in_optimizer", "learning_rate_too_low")
 )
+NOT_LEARNING = UNMOVED | {
+    "no_learning",
+    "labels_unrelated_to_inputs",
+    "underfitting",
+    "capacity_too_small",
+    "rate_decays_too_fast",
+    "outputs_ignore_inputs",
+}
 VANISHING = frozenset(
-    [
+    (
         "vanishing_gradients",
         "initialisation_too_small",
         "gradients_clipped_away",
         "parameters_frozen",
         "parameters_unused",
-    ]
+    )
 )
-EXPLODING = frozenset(["exploding_gradients", "initialisation_too_large", "learning_rate_too_high", "not_finite"])
-INITIALISATION = frozenset(["initialisation_symmetric", "initialisation_too_small", "initialisation_too_large"])
-INPUTS = frozenset(["inputs_unscaled", "inputs_one_signed"])
-UNMOVED = frozenset(
-    ["weights_do_not_move", "step_missing", "parameters_frozen", "parameters_not_in_optimizer", "learning_rate_too_low"]
-)
+EXPLODING = frozenset(("exploding_gradients", "initialisation_too_large", "learning_rate_too_high", "not_finite"))
+INITIALISATION = frozenset(("initialisation_symmetric", "initialisation_too_small", "initialisation_too_large"))
+INPUTS = frozenset(("inputs_unscaled", "inputs_one_signed"))
 
 
 def said(code: str, step: int, title: str, names: frozenset[str] | set[str] = frozenset()) -> Said:

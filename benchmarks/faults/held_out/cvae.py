@@ -15,35 +15,35 @@ from held_out.data import pixels
 class ConvVAE(nn.Module):
     """Two convolutions down, two up, six latent values."""
 
-    def __init__(self, latent: int = 6, act: Any = F.silu, deterministic: bool = False, norm: bool = False) -> None:
+    def __init__(self, latent: int = 6, act: Any = F.silu, norm: bool = False, end: Any = None) -> None:
         super().__init__()
         self.e1, self.e2 = nn.Conv2d(1, 16, 3, 2, 1), nn.Conv2d(16, 32, 3, 2, 1)
         self.norm = nn.GroupNorm(4, 32) if norm else nn.Identity()
         self.mu, self.logvar = nn.Linear(128, latent), nn.Linear(128, latent)
         self.d0 = nn.Linear(latent, 128)
         self.d1, self.d2 = nn.ConvTranspose2d(32, 16, 4, 2, 1), nn.ConvTranspose2d(16, 1, 4, 2, 1)
-        self.act, self.deterministic = act, deterministic
+        self.act, self.end = act, end
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
         h = self.norm(self.act(self.e2(self.act(self.e1(x))))).flatten(1)
         mu, logvar = self.mu(h), self.logvar(h)
-        z = mu if self.deterministic else torch.normal(0, 1, mu.shape) * torch.exp(logvar / 2) + mu
+        z = torch.normal(0, 1, mu.shape) * torch.exp(logvar / 2) + mu
         h = self.act(self.d0(z)).view(-1, 32, 2, 2)
-        return {"reconstruction": self.d2(self.act(self.d1(h))), "mu": mu, "logvar": logvar}
+        x = self.d2(self.act(self.d1(h)))
+        return {"reconstruction": x if self.end is None else self.end(x), "mu": mu, "logvar": logvar}
 
 
-def terms(out: dict[str, Tensor], x: Tensor, squash: bool) -> tuple[Tensor, Tensor]:
+def terms(out: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     """Return distortion and rate of each image, nats."""
-    logits = torch.sigmoid(out["reconstruction"]) if squash else out["reconstruction"]
-    distortion = F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
+    distortion = F.binary_cross_entropy_with_logits(out["reconstruction"], x, reduction="none").flatten(1).sum(1)
     rate = 0.5 * (out["mu"] ** 2 + out["logvar"].exp() - out["logvar"] - 1).sum(1)
     return distortion, rate
 
 
 @torch.no_grad()
-def score(model: nn.Module, x: Tensor, x_val: Tensor, squash: bool) -> float:
+def score(model: nn.Module, x: Tensor, x_val: Tensor) -> float:
     """Return the share of the nats beyond the least possible that the model saves over independent pixels."""
-    distortion, rate = terms(model(x_val), x_val, squash)
+    distortion, rate = terms(model(x_val), x_val)
     p = x.mean(0).clamp(1e-3, 1 - 1e-3)
     floor = float(-(p * p.log() + (1 - p) * (1 - p).log()).sum())
     v = x_val.clamp(1e-6, 1 - 1e-6)
@@ -62,7 +62,6 @@ def train(
     warm: int = 60,
     steps: int = 500,
     batch: int = 64,
-    squash: bool = False,
     feed: Any = lambda x: x,
     clears: bool = True,
     initial: Any = None,
@@ -85,7 +84,7 @@ def train(
                 torch.manual_seed(7)
             i = torch.randint(len(x), (batch,))
             target = torch.bernoulli(x[i]) if binary else x[i]
-            distortion, rate = terms(model(shown[i]), target, squash)
+            distortion, rate = terms(model(shown[i]), target)
             weight = beta * min(1.0, it / warm)
             nats = distortion / 64 if averaged else distortion  # averaged over pixels, but not the rate
             loss = (nats + weight * rate).mean()
@@ -96,7 +95,7 @@ def train(
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
             opt.step()
     model.eval()
-    return why, score(model, x, x_val, squash)
+    return why, score(model, x, x_val)
 
 
 def zeros(part: nn.Module) -> None:
@@ -110,7 +109,10 @@ HAND = Hand(
     {
         "distortion averaged, rate summed": ("posterior_collapse", {"averaged": True}),
         "rate term too heavy": ("posterior_collapse", {"beta": 12.0, "warm": 1}),
-        "sigmoid before the loss with logits": ("sigmoid_before_logits_loss activation_before_loss", {"squash": True}),
+        "sigmoid before the loss with logits": (
+            "sigmoid_before_logits_loss activation_before_loss",
+            {"net": {"end": torch.sigmoid}},
+        ),
         "zero_grad missing": ("zero_grad_missing", {"clears": False}),
         "optimiser of the decoder only": (
             "parameters_not_in_optimizer parameters_frozen",

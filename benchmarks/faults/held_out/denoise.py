@@ -130,7 +130,7 @@ HAND = Hand(
             {
                 "loss": lambda a, b: nn.functional.mse_loss(a, b, reduction="sum"),
                 "optimizer": torch.optim.SGD,
-                "lr": 2e-3,
+                "lr": 0.3,
                 "decay": 0.0,
             },
         ),

@@ -131,7 +131,7 @@ HAND = Hand(
         "the image is blank": ("inputs_constant", {"feed": lambda x: x * 0}),
     },
     {
-        "no norm": {"net": {"norm": False}, "steps": 260},
+        "wide": {"net": {"width": 24}, "steps": 140},
         "no skip": {"net": {"skip": False}, "steps": 260},
         "dice": {"loss_function": dice},
         "bf16": {"autocast": True},

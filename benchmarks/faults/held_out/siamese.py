@@ -64,9 +64,7 @@ def train(
     steps_taken: bool = True,
     weights: Any = None,
     triplets: bool = False,
-    twin_cut: bool = False,
     optimizer: Any = torch.optim.SGD,
-    crossed: bool = False,
     clip: float = 0.0,
 ) -> tuple[Any, float]:
     """Train with the arguments' slips or oddities."""
@@ -90,8 +88,8 @@ def train(
                     [((seen == seen[r]) == w).float().multinomial(1)[0] for r, w in zip(a, wanted, strict=True)]
                 )
                 first, second = model(x[a]), model(x[b])
-                same = (seen[a] != seen[b]) if crossed else (seen[a] == seen[b])
-                loss = contrastive(first.detach() if twin_cut else first, second, same.float(), margin, safe)
+                same = seen[a] == seen[b]
+                loss = contrastive(first, second, same.float(), margin, safe)
             if clears:
                 opt.zero_grad()
             loss.backward()
@@ -125,7 +123,6 @@ HAND = Hand(
         "on the sphere": {"net": {"sphere": True}, "margin": 1.2},
         "ReLU": {"net": {"act": nn.ReLU}},
         "triplets": {"triplets": True, "margin": 1.0, "steps": 200},
-        "one twin detached": {"twin_cut": True, "steps": 400},
         "Adam": {"optimizer": torch.optim.Adam, "lr": 3e-3},
         "instance norm": {"net": {"norm": True}},
         "clipped at 1": {"clip": 1.0},

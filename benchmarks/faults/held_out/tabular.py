@@ -199,7 +199,7 @@ HAND = Hand(
         "batches of 400": {"batch": 400, "lr": 5e-3, "epochs": 40},
         "deep": {"net": {"depth": 12}},
         "L1": {"l1": 2e-5},
-        "dropout a half": {"net": {"dropout": 0.5, "width": 128}, "epochs": 14},
+        "dropout": {"net": {"dropout": 0.3, "width": 128}, "epochs": 14},
         "imbalance 3 to 1": {"ratio": 3, "epochs": 20},
         "GELU, nothing told": {"net": {"activation": nn.GELU}, "told": False},
         "a tenth of the labels noisy": {"labels": lambda y: noisy(y, 0.1, 5)},
