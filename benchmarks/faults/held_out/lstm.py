@@ -16,10 +16,16 @@ class Tagger(nn.Module):
     """An LSTM in both directions, read at the end or averaged, and two linear maps."""
 
     def __init__(
-        self, hidden: int = 32, pool: str = "mean", layers: int = 1, extra: int = 0, inner: Any = torch.tanh
+        self,
+        hidden: int = 32,
+        pool: str = "mean",
+        layers: int = 1,
+        extra: int = 0,
+        inner: Any = torch.tanh,
+        batch_first: bool = True,
     ) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(2, hidden, layers, batch_first=True, bidirectional=True)
+        self.lstm = nn.LSTM(2, hidden, layers, batch_first=batch_first, bidirectional=True)
         self.hidden = nn.Linear(2 * hidden, 32)
         self.more = nn.ModuleList(nn.Linear(32, 32) for _ in range(extra))
         self.out = nn.Linear(32, 5)
@@ -162,6 +168,7 @@ HAND = Hand(
         "inputs one-signed": ("inputs_one_signed inputs_unscaled", {"feed": lambda x: x + 12}),
         "too narrow": ("capacity_too_small underfitting", {"net": {"hidden": 1}}),
         "the row is repeated": ("inputs_constant", {"feed": lambda x: x[:1].repeat(len(x), 1, 1)}),
+        "the batch taken for the sequence": ("sequence_over_batch", {"net": {"batch_first": False, "pool": "last"}}),
         "optimiser of the head only": (
             "parameters_not_in_optimizer parameters_frozen",
             {"held": lambda model: model.out.parameters()},

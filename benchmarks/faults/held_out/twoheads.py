@@ -20,7 +20,6 @@ class TwoHeads(nn.Module):
         act: Any = F.gelu,
         bounded: bool = False,
         unused: bool = False,
-        cut: bool = False,
         groups: int = 4,
         drop: float = 0.0,
     ) -> None:
@@ -31,14 +30,14 @@ class TwoHeads(nn.Module):
         self.neck = nn.Linear(512, 64)
         self.what, self.where = nn.Linear(64, 3), nn.Linear(64, 2)
         self.confidence = nn.Linear(64, 1) if unused else None
-        self.act, self.bounded, self.cut, self.drop = act, bounded, cut, nn.Dropout(drop)
+        self.act, self.bounded, self.drop = act, bounded, nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         f = self.act
         x = f(self.nb(self.b(f(self.na(self.a(x))))))
         x = self.drop(f(self.neck(f(self.c(x)).flatten(1))))
         place = self.where(x)
-        return self.what(x.detach() if self.cut else x), torch.tanh(place) if self.bounded else place
+        return self.what(x), torch.tanh(place) if self.bounded else place
 
 
 def train(
@@ -142,7 +141,6 @@ HAND = Hand(
         "bytes as inputs": ("inputs_unscaled", {"feed": lambda x: 255 * x, "net": {"groups": 0}}),
         "gradients clipped to nothing": ("gradients_clipped_away learning_rate_too_low", {"clip": 1e-11}),
         "weight decay too large": ("weight_decay_too_large", {"decay": 100.0}),
-        "one head cut off": ("parameters_unused parameters_frozen", {"net": {"cut": True}}),
         "trained too briefly": ("underfitting", {"steps": 20}),
     },
     {

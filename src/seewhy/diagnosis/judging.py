@@ -49,6 +49,7 @@ def rejudge(entries: Iterable[Entry], ends: Mapping[str, tuple[LoopRecord, Told]
     for network, (loop, late) in (ends or {}).items():
         history = histories.setdefault(network, History(network, alone=len(ends or {}) == 1))
         judge = judges.setdefault(network, Judge(CHECKS))
+        history.rivals = [other for name, other in histories.items() if name != network]
         _hear(history, late)
         history.loop = replace(loop)
         told += judge.judge(history, counted=True)
