@@ -134,5 +134,8 @@ HAND = Hand(
         "clipped": {"clip": 5.0},
         "AdamW": {"optimizer": torch.optim.AdamW},
         "a quarter of the rate": {"lr": 1e-3},
+        "tanh": {"net": {"act": torch.tanh}},
+        "batches of 128": {"batch": 128},
+        "NAdam": {"optimizer": torch.optim.NAdam, "lr": 3e-3},
     },
 )

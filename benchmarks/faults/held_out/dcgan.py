@@ -165,5 +165,7 @@ HAND = Hand(
         "SiLU": {"g_net": {"act": nn.SiLU}},
         "batches of 96": {"batch": 96, "steps": 300},
         "the generator's graph kept": {"detaches": False},
+        "GELU": {"g_net": {"act": nn.GELU}},
+        "batches of 32": {"batch": 32},
     },
 )

@@ -124,7 +124,6 @@ HAND = Hand(
             {"net": {"end": lambda x: torch.sigmoid(x)}},
         ),
         "rate too high": ("learning_rate_too_high loss_oscillates", {"lr": 0.5}),
-        "rate too low": ("learning_rate_too_low", {"lr": 3e-7, "net": {"residual": False}}),
         "sum of squares": (
             "loss_is_a_sum learning_rate_too_high",
             {
@@ -152,5 +151,8 @@ HAND = Hand(
         "clipped": {"clip": 0.5},
         "more noise": {"sigma": 1.2},
         "no decay": {"decay": 0.0},
+        "SiLU": {"net": {"act": nn.SiLU}},
+        "batches of 16": {"size": 16},
+        "Adamax": {"optimizer": torch.optim.Adamax, "lr": 6e-3},
     },
 )

@@ -149,5 +149,9 @@ HAND = Hand(
         "noisy targets": {"noise": 0.3},
         "batches of 200": {"batch": 200, "lr": 0.03, "epochs": 60},
         "deep": {"net": {"sizes": (10, 64, 64, 64, 1)}},
+        "GELU": {"net": {"act": F.gelu}},
+        "no dropout": {"net": {"drop": 0.0}},
+        "Huber": {"loss": F.huber_loss},
+        "batches of 20": {"batch": 20, "lr": 0.006, "epochs": 16},
     },
 )

@@ -187,5 +187,10 @@ HAND = Hand(
         "losses told": {"tells": True},
         "label smoothing": {"loss_of": lambda z, y: F.cross_entropy(z, y, label_smoothing=0.2)},
         "batches of 200": {"size": 100, "epochs": 40},
+        "wide": {"net": {"hidden": 48}},
+        "half the inputs": {"feed": lambda x: x / 2},
+        "deeper": {"net": {"extra": 1}},
+        "NAdam": {"optimizer": torch.optim.NAdam, "lr": 4e-3},
+        "no accumulation": {"every": 1, "lr": 4e-3, "epochs": 6},
     },
 )

@@ -197,5 +197,8 @@ HAND = Hand(
         "centred RMSprop": {"options": {"centered": True, "momentum": 0.5, "eps": 1e-3}},
         "imbalance 3 to 1": {"ratio": 3, "epochs": 13},
         "dropout a half": {"net": {"dropout": 0.5}},
+        "SiLU": {"net": {"act": nn.SiLU}},
+        "from 0 to 1": {"feed": lambda x: x},
+        "AdamW": {"optimizer": torch.optim.AdamW, "lr": 4e-3},
     },
 )

@@ -167,5 +167,8 @@ HAND = Hand(
         "clipped by value": {"clip": 0.1},
         "batches of 64": {"batch": 64, "iterations": 160},
         "half the contrast": {"feed": lambda x: x / 2},
+        "no decay": {"decay": 0.0},
+        "sum over the batch, rate to match": {"sum_loss": True, "lr": 0.05 / 32},
+        "RMSprop": {"optimizer": lambda made: torch.optim.RMSprop(made, lr=1e-3)},
     },
 )

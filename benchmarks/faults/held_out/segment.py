@@ -112,7 +112,6 @@ HAND = Hand(
     "segment",
     train,
     {
-        "softmax before cross-entropy": ("softmax_before_softmax_loss", {"net": {"end": lambda z: z.softmax(1)}}),
         "softmax over wrong axis": (
             "softmax_before_softmax_loss softmax_over_wrong_axis",
             {"net": {"end": lambda z: z.softmax(0)}},
@@ -123,7 +122,6 @@ HAND = Hand(
         "evaluation in train mode": ("evaluation_in_train_mode", {"mode": "train"}),
         "zero_grad missing": ("zero_grad_missing", {"clears": False, "optimizer": torch.optim.SGD, "lr": 0.3}),
         "rate too high": ("learning_rate_too_high loss_oscillates", {"lr": 2.0}),
-        "rate too low": ("learning_rate_too_low", {"lr": 1e-7}),
         "weights all the same": ("initialisation_symmetric", {"initial": equal}),
         "relu killed by biases": ("dead_units", {"initial": dead, "net": {"norm": False}}),
         "no non-linearity": ("no_nonlinearity", {"net": {"act": nn.Identity, "norm": False}}),
@@ -138,8 +136,11 @@ HAND = Hand(
         "unweighted": {"weights": (1.0, 1.0, 1.0, 1.0)},
         "rate kept": {"power": 0.0, "lr": 3e-3},
         "SGD": {"optimizer": lambda p, lr: torch.optim.SGD(p, 0.3, 0.9, nesterov=True)},
-        "ELU": {"net": {"act": nn.ELU}},
+        "leaky": {"net": {"act": nn.LeakyReLU}},
         "label smoothing": {"loss_function": nn.CrossEntropyLoss(label_smoothing=0.1)},
         "crowded": {"crowd": 1.0, "steps": 240},
+        "GELU": {"net": {"act": nn.GELU}},
+        "batches of 32": {"batch": 32, "steps": 160},
+        "NAdam": {"optimizer": torch.optim.NAdam},
     },
 )

@@ -110,8 +110,6 @@ HAND = Hand(
     {
         "step never called": ("step_missing", {"steps_taken": False}),
         "root of 0": ("not_finite", {"safe": 0.0, "feed": lambda x: x.round(), "weights": lambda p: p.zero_()}),
-        "rate too high": ("learning_rate_too_high loss_oscillates not_finite", {"lr": 8.0}),
-        "rate too low": ("learning_rate_too_low", {"lr": 1e-7}),
         "weights all zero": ("initialisation_symmetric outputs_ignore_inputs", {"weights": lambda p: p.zero_()}),
         "weights all the same": ("initialisation_symmetric", {"weights": lambda p: p.fill_(0.05)}),
         "bytes as inputs": ("inputs_unscaled learning_rate_too_high", {"feed": lambda x: 255 * x}),
@@ -128,5 +126,8 @@ HAND = Hand(
         "clipped at 1": {"clip": 1.0},
         "margin of 1": {"margin": 1.0},
         "centred": {"feed": lambda x: x - 0.3},
+        "wide": {"net": {"width": 16}},
+        "ELU": {"net": {"act": nn.ELU}},
+        "pairs of 32": {"pairs": 32},
     },
 )

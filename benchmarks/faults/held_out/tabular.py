@@ -204,5 +204,10 @@ HAND = Hand(
         "GELU, nothing told": {"net": {"activation": nn.GELU}, "told": False},
         "a tenth of the labels noisy": {"labels": lambda y: noisy(y, 0.1, 5)},
         "tanh": {"net": {"activation": nn.Tanh, "depth": 3}},
+        "wide": {"net": {"width": 128}},
+        "narrow": {"net": {"width": 32}, "epochs": 16},
+        "decay 0.1": {"decay": 0.1},
+        "batches of 32": {"batch": 32, "epochs": 8},
+        "half the rate": {"lr": 1e-3, "epochs": 18},
     },
 )

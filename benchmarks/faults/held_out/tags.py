@@ -178,5 +178,9 @@ HAND = Hand(
         "Adamax": {"optimizer": torch.optim.Adamax, "lr": 5e-3},
         "SiLU": {"net": {"act": nn.SiLU}},
         "tripled inputs": {"feed": lambda x: 3 * x},
+        "ELU": {"net": {"act": nn.ELU}},
+        "no decay": {"decay": 0.0},
+        "half the rate": {"lr": 0.015, "epochs": 13},
+        "four parts of 8": {"batch": 8, "parts": 4},
     },
 )

@@ -136,8 +136,6 @@ HAND = Hand(
             {"initial": large, "net": {"groups": 0}},
         ),
         "no non-linearity": ("no_nonlinearity", {"net": {"act": lambda x: x, "groups": 0}}),
-        "rate too high": ("learning_rate_too_high loss_oscillates", {"lr": 0.5}),
-        "rate too low": ("learning_rate_too_low", {"lr": 1e-7}),
         "bytes as inputs": ("inputs_unscaled", {"feed": lambda x: 255 * x, "net": {"groups": 0}}),
         "gradients clipped to nothing": ("gradients_clipped_away learning_rate_too_low", {"clip": 1e-11}),
         "weight decay too large": ("weight_decay_too_large", {"decay": 100.0}),
@@ -154,5 +152,9 @@ HAND = Hand(
         "one group, one rate": {"slow": 1.0},
         "clipped": {"clip": 1.0},
         "decay 0.1": {"decay": 0.1},
+        "SiLU": {"net": {"act": F.silu}},
+        "batches of 25": {"batch": 25, "epochs": 10},
+        "two groups": {"net": {"groups": 2}},
+        "longer": {"epochs": 24},
     },
 )

@@ -190,5 +190,10 @@ HAND = Hand(
         "a fifth of the rate": {"lr": 6e-3},
         "nearly sorted batches": {"order": sorted_and_mixed, "lr": 0.01, "epochs": 14},
         "from 0 to 1": {"prepare": lambda x: x},
+        "momentum 0.8": {"momentum": 0.8, "lr": 0.05},
+        "decay 5e-3": {"decay": 5e-3},
+        "batches of 100": {"batch": 100, "lr": 0.05, "epochs": 14},
+        "GELU": {"net": {"squash": F.gelu}},
+        "label smoothing": {"loss_function": lambda z, y: F.cross_entropy(z, y, label_smoothing=0.2)},
     },
 )

@@ -188,5 +188,10 @@ HAND = Hand(
         "evaluation mode without dropout": {"always_eval": True},
         "clipped at 0.1": {"clip": 0.1},
         "fifteenth of the labels noisy": {"labels": lambda y: noisy(y, 0.07, 10)},
+        "wide": {"net": {"width": 48}},
+        "decay 0.3": {"decay": 0.3},
+        "long warm-up": {"warm": 100},
+        "not centred": {"feed": lambda x: x},
+        "batches of 32": {"batch": 32, "steps": 300},
     },
 )
