@@ -15,6 +15,7 @@ what the loop tells. A rule whose measure is not there says nothing. Each rule's
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -109,6 +110,7 @@ def sagemaker(kept: Kept) -> list[Said]:
                 yield from _sagemaker_signals(record)
                 yield from _sagemaker_weights(records, place)
             yield from _sagemaker_loss(records)
+            yield from _sagemaker_classes(records)
         yield from _sagemaker_overfit(kept)
 
     return once(every())
@@ -133,8 +135,6 @@ def _sagemaker_signals(record: ProbeRecord) -> Iterator[Said]:
         yield said("vanishing_gradients", step, "VanishingGradient: mean absolute gradient below 1e-7", VANISHING)
     if record.inputs is not None and any(abs(mean) > 0.2 for mean in record.inputs.mean):
         yield said("inputs_unscaled", step, "NotNormalizedData: absolute mean above 0.2", INPUTS)
-    if record.logits is not None and max(record.logits.labels) > 10 * max(1, min(record.logits.labels)):
-        yield said("class_imbalance", step, "ClassImbalance: ratio above 10", {"majority_class_only"})
 
 
 def _sagemaker_weights(records: list[ProbeRecord], place: int) -> Iterator[Said]:
@@ -177,6 +177,16 @@ def _sagemaker_loss(records: list[ProbeRecord]) -> Iterator[Said]:
             yield said(
                 "no_learning", step, "LossNotDecreasing: less than 0.1% in 10 steps", NOT_LEARNING | {"loss_oscillates"}
             )
+
+
+def _sagemaker_classes(records: list[ProbeRecord], rows: int = 500) -> Iterator[Said]:
+    """Judge the labels of all probed batches once there are `rows` of them."""
+    total: Counter[int] = Counter()
+    for record in records:
+        if record.logits is not None:
+            total.update(dict(enumerate(record.logits.labels)))
+            if sum(total.values()) >= rows and max(total.values()) > 10 * max(1, min(total.values())):
+                yield said("class_imbalance", record.step, "ClassImbalance: ratio above 10", {"majority_class_only"})
 
 
 def _sagemaker_overfit(kept: Kept) -> Iterator[Said]:
