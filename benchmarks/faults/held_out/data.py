@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from sklearn.datasets import load_breast_cancer, load_digits, make_classification, make_friedman1
+from sklearn.datasets import load_digits, make_classification, make_friedman1
 from torch import Tensor
 
 Split = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -40,13 +40,6 @@ def clusters(seed: int) -> Split:
         random_state=seed,
     )
     return divided(torch.tensor(x, dtype=torch.float32), torch.tensor(y), 1600)
-
-
-def cancer(seed: int) -> Split:
-    """Return the breast cancer table as it is measured, (N, 30): 400 rows and 169 others."""
-    x, y = load_breast_cancer(return_X_y=True)
-    order = torch.randperm(len(x), generator=source(seed))
-    return divided(torch.tensor(x, dtype=torch.float32)[order], torch.tensor(y)[order], 400)
 
 
 def friedman(seed: int) -> Split:

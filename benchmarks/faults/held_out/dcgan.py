@@ -53,11 +53,6 @@ def bce(z: Tensor, value: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(z, torch.full_like(z, value))
 
 
-def wrong_way(z: Tensor, value: float) -> Tensor:
-    """Compare the logits as if they were probabilities."""
-    return F.binary_cross_entropy(z.clamp(0, 1), torch.full_like(z, value))
-
-
 def squares(z: Tensor, value: float) -> Tensor:
     return (z - value).square().mean()
 
@@ -92,27 +87,21 @@ def train(
     detaches: bool = True,
     mixed_up: bool = False,
     feed: Any = lambda x: 2 * x - 1,
-    fixed: bool = False,
-    frozen: bool = False,
-    g_eval: bool = False,
-    rows: int = 1300,
 ) -> tuple[Any, float]:
     """Train with the arguments' slips or oddities."""
     x, _, x_val, _ = pixels(seed)
-    real = feed(x)[:rows]
+    real = feed(x)
     g, d = G(**(g_net or {})), D(**(d_net or {}))
     for net in (g, d):
         for part in net.modules():
             if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)) and "weight" in part._parameters:
                 nn.init.normal_(part.weight, 0.0, 0.08)
-    g.project.requires_grad_(not frozen)
     opt_g = torch.optim.Adam((d if mixed_up else g).parameters(), g_lr, (beta1, 0.999))
     opt_d = torch.optim.Adam(d.parameters(), d_lr, (beta1, 0.999))
-    noise = torch.randn(batch, LATENT)
     why = watch(g, opt_g, discriminator=d, d_optimizer=opt_d)
     for _ in range(steps):
         for _ in range(turns):
-            z = noise if fixed else torch.randn(batch, LATENT)
+            z = torch.randn(batch, LATENT)
             if clears_d:
                 opt_d.zero_grad()
             fake = g(z)
@@ -122,10 +111,9 @@ def train(
             loss_d.backward()
             opt_d.step()
         opt_g.zero_grad()
-        loss(d(g(noise if fixed else torch.randn(batch, LATENT))), 1.0).backward()
+        loss(d(g(torch.randn(batch, LATENT))), 1.0).backward()
         opt_g.step()
     why.close()
-    g.train(not g_eval)
     return why, likeness(g, 2 * x_val - 1)
 
 
@@ -144,7 +132,6 @@ HAND = Hand(
         ),
         "discriminator too strong": ("discriminator_wins", {"g_lr": 1e-5, "d_lr": 5e-3, "turns": 3, "real_label": 1.0}),
         "generator too fast": ("mode_collapse learning_rate_too_high", {"g_lr": 0.05, "d_lr": 5e-4}),
-        "noise drawn once": ("mode_collapse augmentation_repeats batches_repeat", {"fixed": True}),
         "images from 0 to 255": ("inputs_unscaled inputs_one_signed discriminator_wins", {"feed": lambda x: 255 * x}),
         "sigmoid before the loss with logits": (
             "sigmoid_before_logits_loss activation_before_loss",

@@ -73,7 +73,6 @@ def train(
     mismatched: bool = False,
     weights: Any = None,
     only: str = "",
-    mode: bool = True,
     clip: float = 0.0,
 ) -> tuple[Any, float]:
     """Train with the arguments' slips or oddities."""
@@ -87,7 +86,7 @@ def train(
     opt = optimizer((model.get_submodule(only) if only else model).parameters(), lr=lr, weight_decay=decay)
     stream = batches(x, size, sigma * float(x.std()) / 0.95, worker_seed)
     why = watch(model, opt)
-    model.train(mode)
+    model.train()
     for _ in range(steps):
         dirty, clean = next(stream)
         if mismatched:  # the target of another batch

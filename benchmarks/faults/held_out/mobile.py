@@ -81,7 +81,6 @@ def train(
     evaluates: bool = True,
     trains: bool = True,
     feed: Any = lambda x: (x - 0.5) / 0.3,
-    labels: Any = None,
     ratio: int = 1,
     frozen: Any = (),
     clears: Any = lambda opt: opt.zero_grad(),
@@ -96,7 +95,6 @@ def train(
     x, x_val = feed(x), feed(x_val)
     kept = thinned(y, ratio)
     x, y = x[kept], y[kept]
-    y = y if labels is None else labels(y)
     model = MobileNet(**(net or {}))
     if norms:
         wrap = {"weight": nn.utils.parametrizations.weight_norm, "spectral": nn.utils.parametrizations.spectral_norm}[

@@ -60,7 +60,6 @@ def train(
     feed: Any = lambda x: x,
     labels: Any = None,
     safe: float = 1e-6,
-    clears: bool = True,
     steps_taken: bool = True,
     weights: Any = None,
     triplets: bool = False,
@@ -90,8 +89,7 @@ def train(
                 first, second = model(x[a]), model(x[b])
                 same = seen[a] == seen[b]
                 loss = contrastive(first, second, same.float(), margin, safe)
-            if clears:
-                opt.zero_grad()
+            opt.zero_grad()
             loss.backward()
             if clip:
                 nn.utils.clip_grad_norm_(model.parameters(), clip)

@@ -100,7 +100,6 @@ def train(
     seed: int,
     *,
     net: dict[str, Any] | None = None,
-    scale: bool = True,
     lr: float = 2e-3,
     decay: float = 0.01,
     eps: float = 1e-8,
@@ -108,7 +107,6 @@ def train(
     batch: int = 64,
     rows: int = 1600,
     initial: Any = None,
-    bare: bool = False,
     labels: Any = None,
     ratio: int = 1,
     offset: float = 0.0,
@@ -117,8 +115,7 @@ def train(
 ) -> tuple[Any, float]:
     """Train with the arguments' slips or oddities."""
     x, y, x_val, y_val = clusters(seed)
-    if scale:
-        x_val, x = (x_val - x.mean(0)) / x.std(0), standardised(x)
+    x_val, x = (x_val - x.mean(0)) / x.std(0), standardised(x)
     x, x_val = x + offset, x_val + offset
     kept = thinned(y, ratio)[:rows]
     x, y = x[kept], y[kept]

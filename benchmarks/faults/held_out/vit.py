@@ -145,11 +145,6 @@ def nothing(name: str, p: Tensor) -> None:
         p.zero_()
 
 
-def saturating(name: str, p: Tensor) -> None:
-    if "ff.0" in name:
-        p.mul_(60)
-
-
 HAND = Hand(
     "vit",
     train,
