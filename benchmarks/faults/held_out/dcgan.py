@@ -148,7 +148,7 @@ HAND = Hand(
         "least squares": {"loss": squares, "real_label": 1.0},
         "spectral norm": {"d_net": {"wrap": spectral}},
         "norm in the discriminator": {"d_net": {"norm": True}, "d_lr": 1e-3},
-        "equal rates": {"d_lr": 1e-3},
+        "rates of 3 to 2": {"d_lr": 3e-3, "g_lr": 2e-3},
         "SiLU": {"g_net": {"act": nn.SiLU}},
         "batches of 96": {"batch": 96, "steps": 300},
         "the generator's graph kept": {"detaches": False},

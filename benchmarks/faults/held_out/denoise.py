@@ -152,6 +152,6 @@ HAND = Hand(
         "no decay": {"decay": 0.0},
         "SiLU": {"net": {"act": nn.SiLU}},
         "batches of 16": {"size": 16},
-        "Adamax": {"optimizer": torch.optim.Adamax, "lr": 6e-3},
+        "Adamax": {"optimizer": torch.optim.Adamax, "lr": 6e-3, "decay": 0.0},
     },
 )
