@@ -60,8 +60,10 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
     half = min(torch.finfo(outputs.dtype).bits, torch.finfo(gradient.dtype).bits) < 32
     tolerance = HALF_FIT if half else FIT
     fitted = next((fit for scale in _scales(p, g) if (fit := _targets(p, g, scale, tolerance)) is not None), None)
+    twice = fitted is None and (fitted := _softmax_twice(p, g, tolerance)) is not None
     if fitted is None:
         return None
+    z = p if twice else z
     labels, smoothing, slope = fitted
     classes = z.shape[1]
     counts = torch.bincount(labels, minlength=classes)
@@ -82,7 +84,7 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
         scale=slope,
         labels=tuple(counts.tolist()),
         predicted=tuple(torch.bincount(predicted, minlength=classes).tolist()),
-        probabilities=bool(((z >= 0).all()) & ((z.sum(1) - 1).abs() < SIMPLEX).all()),
+        probabilities=twice or bool(((z >= 0).all()) & ((z.sum(1) - 1).abs() < SIMPLEX).all()),
         rows_differ=bool((z - z[0]).abs().max() > 1e-6 * z.abs().max()),
         right=tuple(torch.bincount(labels[right], minlength=classes).tolist()),
         sure_wrong=float(((p.amax(1) > VERY) & ~right).float().mean()),
@@ -161,6 +163,8 @@ def _scales(p: Tensor, g: Tensor) -> Iterator[float]:
     """Yield what the gradient of a row's loss may be multiplied by."""
     yield 1 / len(g)
     yield 1.0
+    yield -1 / len(g)
+    yield -1.0
     off = torch.ones_like(g, dtype=torch.bool).scatter_(1, g.argmin(1)[:, None], value=False)
     x, y = p[off], g[off]
     spread = (x - x.mean()).square().sum()
@@ -182,6 +186,21 @@ def _targets(p: Tensor, g: Tensor, scale: float, tolerance: float) -> tuple[Tens
     if not (off < tolerance and on < tolerance and -tolerance < smoothing < 0.995):
         return None
     return labels, smoothing if smoothing > tolerance else 0.0, scale
+
+
+def _softmax_twice(p: Tensor, g: Tensor, tolerance: float) -> tuple[Tensor, float, float] | None:
+    """Return labels, smoothing (0) and scale if g is the gradient, before a softmax, of a cross-entropy of its probabilities p.
+
+    With h = softmax(p) - q the gradient at the logits is s p (h - sum_k p_k h_k), and smallest at the label.
+    """
+    labels = g.argmin(1)
+    h = torch.softmax(p, 1) - torch.nn.functional.one_hot(labels, p.shape[1])
+    expected = p * (h - (p * h).sum(1, keepdim=True))
+    size = float(expected.square().sum())
+    scale = float((g * expected).sum()) / size if size > 0 else 0.0
+    if not scale > 0 or float((g - scale * expected).abs().max()) > tolerance * float(g.abs().max()):
+        return None
+    return labels, 0.0, scale
 
 
 def _rows(outputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -38,6 +38,9 @@ EVERY = 50
 SECONDS = 60.0
 """After which a probe comes even if there were fewer steps."""
 
+LAYERS = 8
+"""Names that are kept where something is said of layers."""
+
 SHARE = 0.02
 """Of the time, which probes may take after the dense ones."""
 
@@ -63,6 +66,8 @@ class Network:
         self.bend: tuple[float, float] | None = None
         self.told: dict[str, list[tuple[int, float]]] = {}
         self.eval_forward = False
+        self.evaluated: tuple[Any, ...] = ()
+        self.again = 0
         self.handles: list[Any] = []  # of the hooks that only some steps need
         self.output_handles: deque[Any] = deque()
         self.cost = self.each = 0.0
@@ -133,6 +138,19 @@ class Network:
         elif graded[0] > 1:
             self.skip += graded[0] - 1
 
+    def counts(self, args: tuple[Any, ...]) -> int:
+        """Return how an evaluation in training mode counts: the same inputs three times at one step are Monte Carlo dropout, on purpose."""
+        x = next((arg for arg in args if isinstance(arg, Tensor) and arg.numel()), None)
+        if x is None:
+            return 1
+        some = x.detach().reshape(-1)[:: max(1, x.numel() // 4)][:4].tolist()
+        key = (self.history.loop.step, x.data_ptr(), tuple(x.shape), *some)
+        if key != self.evaluated:
+            self.evaluated, self.again = key, 0
+            return 1
+        self.again += 1
+        return -1 if self.again == 2 else 0
+
     def before_step(self, *, closure: bool) -> None:
         """Measure at a probed step what the step will change; with a closure the gradients come within it."""
         self.before = sample(self.parameters)
@@ -191,6 +209,7 @@ class Network:
             normalised_rows=probe.normalised_rows,
             batch_softmax=probe.batch_softmax,
             batch_sequence=probe.batch_sequence,
+            unregistered=tuple(probe.unregistered[:LAYERS]),
             linear=probe.outputs[0].linear if probe.outputs else None,
             frozen=untouched(self.module) if step <= DENSE[2] else (),
             frozen_share=self.frozen_share,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seewhy.diagnosis.graph import made_by, only_linear
 from seewhy.diagnosis.logits import read_binary, read_logits
-from seewhy.diagnosis.records import LogitsRecord, OutputRecord
+from seewhy.diagnosis.records import LogitsRecord, Moments, OutputRecord
 from seewhy.diagnosis.values import diversity, moments, rows_of
 
 ROWS = 4096
@@ -17,6 +17,9 @@ ROWS = 4096
 
 MOST_COLUMNS = 8
 """Of outputs that may be compared with targets by squares: an embedding has more, or other losses."""
+
+EQUAL = 0.05
+"""Relative deviation of the gradients' sizes below which they are one size."""
 
 ENOUGH = 12
 """Rows from which a gradient that follows the outputs does so by no accident."""
@@ -70,7 +73,7 @@ def read(outputs: list[Output], *, diverse: bool) -> tuple[LogitsRecord | None, 
         logits = logits or told
         records.append(output_record(output, gradient, "cross-entropy" if told else "", diverse=diverse))
     if len(records) > 1:  # of several outputs not all can be compared with targets
-        records = [replace(record, squares=()) for record in records]
+        records = [replace(record, moments=()) for record in records]
     return logits, tuple(records)
 
 
@@ -91,7 +94,8 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
     scalar = values.dim() == 0
     binary = None if scalar or kind else read_binary(values, gradient)
     follows, centre = _follows(values, gradient) if columns == 1 and rows >= ENOUGH else (False, None)
-    picks, log_probabilities = _likelihood(values, gradient) if values.dim() == 2 and columns > 1 else (False, False)
+    several = values.dim() == 2 and columns > 1
+    picks, pushes, log_probabilities = _likelihood(values, gradient) if several else (False, False, False)
     some = rows_of(values) if values.dim() > 1 else values.detach().reshape(-1, 1)[:ROWS].float()
     return OutputRecord(
         rows=rows,
@@ -108,8 +112,9 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
         centre=centre,
         below=float(((values <= 0) & (gradient > 0)).float().mean()),
         picks=picks,
+        pushes=pushes,
         log_probabilities=log_probabilities,
-        squares=() if scalar or kind or binary or picks else _squares(values, gradient),
+        moments=() if scalar or kind or binary or picks else _moments(values, gradient),
         binary=binary,
         value=float(values) if scalar else None,
     )
@@ -127,29 +132,27 @@ def _follows(values: Tensor, gradient: Tensor) -> tuple[bool, float | None]:
     return True, float(z.mean() - g.mean() * x.square().sum() / (x * y).sum())
 
 
-def _squares(values: Tensor, gradient: Tensor) -> tuple[tuple[float, float], ...]:
-    """Return error and deviation of the targets if the loss were a squared error, for each of `REDUCTIONS`.
-
-    Its gradient is c (z - y), so that y = z - g / c, where c is 2 / (N D) for a mean over all outputs (N, D), 2 / N for one over the rows, 2
-    for a sum, and half of these where the square is halved. The targets' deviation is that within the columns.
-    """
+def _moments(values: Tensor, gradient: Tensor) -> tuple[Moments, ...]:
+    """Return means, variances and covariance of each column of outputs and gradients; empty where no squared error can be known by them."""
     rows = len(values) if values.dim() else 0
     columns = values.numel() // rows if rows else 0
+    if rows < ENOUGH or columns > MOST_COLUMNS:
+        return ()
     z, g = (t.detach().reshape(rows, -1)[:ROWS].double().cpu() for t in (values, gradient))
     sizes = g.abs()
-    if rows < ENOUGH or columns > MOST_COLUMNS or float(sizes.std()) < 0.05 * float(sizes.mean()):
+    if float(sizes.std()) < EQUAL * float(sizes.mean()):
         return ()  # a gradient of one size is that of an absolute error
-    found = []
-    for scale in (2 / (rows * columns), 1 / (rows * columns), 2 / rows, 1 / rows, 2.0, 1.0):
-        y = z - g / scale
-        found.append((float((g / scale).square().mean().sqrt()), float((y - y.mean(0)).square().mean().sqrt())))
-    return tuple(found)
+    dz, dg = z - z.mean(0), g - g.mean(0)
+    table = torch.stack([z.mean(0), g.mean(0), dz.square().mean(0), dg.square().mean(0), (dz * dg).mean(0)], 1)
+    return tuple((a, b, c, d, e) for a, b, c, d, e in table.tolist())
 
 
-def _likelihood(values: Tensor, gradient: Tensor) -> tuple[bool, bool]:
-    """Return whether the gradient is that of a mean of one column of each row, and whether the rows are logarithms of probabilities."""
+def _likelihood(values: Tensor, gradient: Tensor) -> tuple[bool, bool, bool]:
+    """Return whether the gradient is that of a mean of one column of each row, upwards or down, and whether rows are log-probabilities."""
     z, g = (t.detach()[:ROWS].float().cpu() for t in (values, gradient))
     least = g.amin(1)
-    picks = bool((least < 0).all()) and bool(((g != 0).sum(1) == 1).all())
-    picks = picks and float(least.amax() - least.amin()) <= 1e-3 * float(least.abs().amax())
-    return picks, bool(((z.exp().sum(1) - 1).abs() < SUM).all())
+    single = bool(((g != 0).sum(1) == 1).all())
+    alike = float(least.amax() - least.amin()) <= 1e-3 * float(least.abs().amax())
+    picks = single and alike and bool((least < 0).all())
+    pushes = single and bool((g.amax(1) > 0).all())
+    return picks, pushes, bool(((z.exp().sum(1) - 1).abs() < SUM).all())

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack,
 from seewhy.diagnosis.hooks import Hook, Owner, unseen
 from seewhy.diagnosis.outputs import Output
 from seewhy.diagnosis.records import ActivationRecord, InputRecord, LatentRecord, LayerRecord
-from seewhy.diagnosis.values import EXAMPLES, input_record, moments, rank_and_similarity, sampled, slopes
+from seewhy.diagnosis.values import EXAMPLES, input_record, moments, rank_and_similarity, sampled, slopes, spread_of
 from seewhy.nn.dropout import Dropout
 from seewhy.nn.saturation import DEAD, SATURATED, SATURATED_SHARE
 
@@ -45,7 +45,7 @@ LINEAR: frozenset[Callable[..., Any]] = frozenset(
     )
 )
 PRODUCTS: frozenset[Callable[..., Any]] = frozenset(
-    (torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm, torch.addmm, torch.einsum, F.embedding)
+    (torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm, torch.addmm, torch.einsum)
 )
 """Linear maps where one operand is a parameter."""
 
@@ -145,6 +145,8 @@ class Probe(TorchFunctionMode):
         self.dropout = 0.0
         self.normalised_rows: int | None = None
         self.batch_softmax = self.batch_sequence = ""
+        self.unregistered: list[str] = []
+        self._known = {id(p) for p in module.parameters()}
         self.bad = ""
         self.passes = 0
         self._noise: list[Tensor] = []
@@ -278,9 +280,9 @@ class Probe(TorchFunctionMode):
             self.batch_softmax = self.batch_softmax or self._name("(softmax)")
 
     def _is_batch(self, x: Tensor) -> bool:
-        """Whether the first axis of a tensor is that of the batch, and no other can be."""
-        rows = self.inputs.rows if self.inputs is not None else 0
-        return rows > 1 and x.shape[0] == rows and rows not in x.shape[1:]
+        """Whether the first axis of a tensor is that of the batch, and the second is not as long."""
+        rows = len(self.given) if self.given is not None and self.given.dim() else 0
+        return rows > 1 and x.shape[0] == rows and x.shape[1] != rows
 
     def _see_noise(self, _: object, __: object, result: Any) -> None:
         if isinstance(result, Tensor) and result.dim() > 1:
@@ -318,6 +320,8 @@ class Probe(TorchFunctionMode):
         if not isinstance(y, Tensor) or not y.is_floating_point() or not y.numel():
             return
         name = self._name()
+        if any(isinstance(arg, nn.Parameter) and arg.requires_grad and id(arg) not in self._known for arg in args):
+            self.unregistered.append(name)
         if func in RECURRENT or func is ATTENTION:
             self._see_order(func, args, name)
         if not self.layers:
@@ -328,7 +332,7 @@ class Probe(TorchFunctionMode):
         units = y.shape[1] if func not in RECURRENT and y.dim() == 4 else y.shape[-1]
         self.layers.append(
             {"layer": name, "mean": mean, "std": std, "wanted": y.requires_grad, "units": units}
-            | {"rank": rank, "similarity": similarity}
+            | {"rank": rank, "similarity": similarity, "spread": spread_of(y)}
         )
         if not self.bad and not (mean == mean and abs(mean) != float("inf")):
             self.bad = name

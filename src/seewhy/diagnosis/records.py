@@ -16,10 +16,6 @@ TOLD = 1000
 """Values of each name that the user tells that are kept, the latest."""
 
 
-REDUCTIONS = ("mean", "half a mean", "mean over the rows", "half a mean over the rows", "sum", "half a sum")
-"""Of a squared error over the outputs, in the order of the size that its gradient has."""
-
-
 @dataclass(frozen=True)
 class InputRecord:
     """What enters the first linear map of the network, or the network itself where there is none.
@@ -32,6 +28,7 @@ class InputRecord:
         duplicates: share of the rows that equal an earlier one.
         spread: deviation over the rows, the root mean square over the positions: how much the rows differ.
         nearest: median distance of a row to the nearest other one, as a share of the rows' root mean square distance.
+        columns: values of a row.
     """
 
     rows: int
@@ -43,6 +40,7 @@ class InputRecord:
     duplicates: float = 0.0
     spread: float = 0.0
     nearest: float = 0.0
+    columns: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +86,7 @@ class LayerRecord:
         rank: effective rank of the outputs of the batch's examples (exponential of the entropy of the singular values' shares,
             Roy & Vetterli 2007), as a share of the largest possible; None where it was not measured.
         similarity: mean cosine of the outputs of two examples; None where it was not measured.
+        spread: deviation of a unit's output over the examples, the root mean square over the units: what it tells of them.
     """
 
     layer: str
@@ -98,6 +97,7 @@ class LayerRecord:
     units: int = 0
     rank: float | None = None
     similarity: float | None = None
+    spread: float | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class LogitsRecord:
         entropy: of the labels' distribution in the batch, nats: the loss of whoever knows only the classes' frequencies.
         accuracy: share of the rows whose label has the largest output.
         smoothing: of the labels.
-        scale: what the gradient of a row's loss is multiplied by: 1 / rows for a mean, 1 for a sum.
+        scale: what the gradient of a row's loss is multiplied by: 1 / rows for a mean, 1 for a sum; below 0 where the loss is maximised.
         labels, predicted: rows by class.
         probabilities: whether the outputs are probabilities already, before the loss takes their softmax.
         rows_differ: whether the outputs of the rows differ.
@@ -185,6 +185,9 @@ class BinaryRecord:
     confidence: float
 
 
+Moments = tuple[float, float, float, float, float]
+
+
 @dataclass(frozen=True)
 class OutputRecord:
     """One floating-point output of the network at which a gradient arrived.
@@ -203,11 +206,12 @@ class OutputRecord:
         centre: the output at which that gradient would be 0.
         below: share of the outputs that are at 0 and are pushed further down.
         picks: whether the gradient of each row is one and the same negative number at one column, as that of a likelihood.
+        pushes: whether the gradient of each row is positive at one column, and 0 elsewhere.
         log_probabilities: whether the exponentials of each row sum to 1.
-        squares: if the loss were a squared error, as (root mean square error, deviation of the targets), for each of `REDUCTIONS`; empty
-            where it cannot be one.
+        moments: of each column, what a squared error would be known by: means of output and gradient, variances of both, their covariance;
+            empty where there are more columns or fewer rows than that needs, and where another loss is known.
         binary: None where the loss is no binary cross-entropy.
-        value: of a scalar that begins the backward pass: the loss itself.
+        value: of a scalar: the loss itself, where nothing else is put out.
     """
 
     rows: int
@@ -224,8 +228,9 @@ class OutputRecord:
     centre: float | None = None
     below: float = 0.0
     picks: bool = False
+    pushes: bool = False
     log_probabilities: bool = False
-    squares: tuple[tuple[float, float], ...] = ()
+    moments: tuple[Moments, ...] = ()
     binary: BinaryRecord | None = None
     value: float | None = None
 
@@ -262,6 +267,7 @@ class ProbeRecord:
         batch_softmax: where a softmax over the batch was taken, "" if nowhere.
         batch_sequence: which recurrent or attentive layer takes the batch for its sequence, "" if none.
         linear: whether nothing but linear maps was found between inputs and outputs; None where it was not looked at.
+        unregistered: layers that compute with parameters that the network does not hold, and that ask for gradients.
         frozen: names of frozen weight matrices that are still as torch draws them.
         frozen_share: of the parameters' entries.
         alignment: cosine of the gradient at the last probe and at the step after it.
@@ -286,6 +292,7 @@ class ProbeRecord:
     batch_softmax: str = ""
     batch_sequence: str = ""
     linear: bool | None = None
+    unregistered: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     frozen_share: float = 0.0
     alignment: float | None = None
@@ -296,9 +303,8 @@ class ProbeRecord:
         """The loss, where the gradients at the outputs tell it."""
         if self.logits is not None:
             return self.logits.loss
-        for output in self.outputs:
-            if output.value is not None:
-                return output.value
+        if len(self.outputs) == 1 and self.outputs[0].value is not None:  # of several one may be a part of the loss
+            return self.outputs[0].value
         return next((output.binary.loss for output in self.outputs if output.binary is not None), None)
 
 
@@ -317,6 +323,7 @@ class LoopRecord:
         closure: whether the optimiser evaluates the loss itself.
         mode_matters: whether the network has dropout or batch norm.
         backwards: backward passes since the last step, as far as they are counted.
+        eval_run: steps in a row whose forward pass was in evaluation mode, as `eval_steps`.
         closed: whether watching has ended.
     """
 
@@ -330,6 +337,7 @@ class LoopRecord:
     closure: bool = False
     mode_matters: bool = False
     backwards: int = 0
+    eval_run: int = 0
     closed: bool = False
 
 

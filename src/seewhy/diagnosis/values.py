@@ -72,6 +72,14 @@ def rank_and_similarity(x: Tensor) -> tuple[float | None, float | None]:
 
 
 @torch.no_grad()
+def spread_of(x: Tensor) -> float | None:
+    """Return the deviation of a batch's rows, the root mean square over their columns; None where there are fewer than two."""
+    if x.dim() < 2 or len(x) < 2:
+        return None
+    return float(rows_of(x).var(0, correction=0).mean().sqrt())
+
+
+@torch.no_grad()
 def diversity(x: Tensor) -> tuple[float, float]:
     """Return how much the rows of a batch differ.
 
@@ -115,6 +123,7 @@ def input_record(value: object, *, diverse: bool = False) -> InputRecord | None:
         duplicates=_duplicates(x),
         spread=spread,
         nearest=nearest,
+        columns=x.numel() // len(x),
     )
 
 

@@ -213,15 +213,16 @@ class Watch:
         for optimizer in network.optimizers:
             handles.append(optimizer.register_step_pre_hook(Hook(self, Watch._stepping, network)))
 
-    def _entered(self, network: Network, module: nn.Module, _args: tuple[Any, ...]) -> None:
+    def _entered(self, network: Network, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Every forward pass begins here where the mode matters: note it."""
         loop = network.history.loop
         if torch.is_grad_enabled():
             network.eval_forward = not module.training and not live(module)
         elif loop.step:
-            wrong = live(module)
-            loop.train_evaluations += wrong
-            loop.evaluations += not wrong
+            if not live(module):
+                loop.evaluations += 1
+            else:
+                loop.train_evaluations += network.counts(args)
 
     def _forward(self, network: Network, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if network.probe is not None and network.probe.sees:  # the pass before was interrupted
@@ -308,8 +309,10 @@ class Watch:
             loop.backwards = network.passed = 0
             if network.eval_forward:
                 loop.eval_steps += 1
+                loop.eval_run += 1
             else:
                 loop.train_steps += 1
+                loop.eval_run = 0
             if network.probe is not None:
                 self._probed(network, optimizer)
             elif loop.step % COUNT == 0:

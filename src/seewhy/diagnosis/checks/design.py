@@ -84,15 +84,21 @@ def _too_small(history: History) -> Verdict:
     if history.loop.step < SOME:
         return skipped(f"fewer than {SOME} steps")
     limit = TOO_SMALL if state != "unknown" else TINY
-    hidden = layers[:-1]  # a last layer at zero is a good beginning
-    shrunk = [layer for layer in hidden if 0 < layer.std < limit * min(1.0, size)]
-    if not shrunk:
+    hidden = [layer for layer in layers[:-1] if layer.spread is not None]  # a last layer at zero is a good beginning
+    bound = limit * min(1.0, size)
+    told = [layer.spread or 0.0 for layer in hidden]
+    if told and told[0] > 0.1 * size and any(a.function == "sigmoid" for a in history.first[0].activations):
+        return inapplicable("sigmoids shrink the signal, whatever the weights")
+    shrunk = [layer for layer, spread in zip(hidden, told, strict=True) if 0 < spread < bound]
+    # One small layer among others is brought back by a norm, or is a branch of little weight.
+    if not shrunk or told[-1] >= bound or statistics.median(told) >= 10 * bound:
         return passed("signals keep their size through the layers at the first step")
     return seen(
-        f"at the first step the outputs of {shrunk[0].layer} have a deviation of {shrunk[0].std:.1g}, the inputs one of {size:.2g}: the "
-        "weights are too small",
+        f"at the first step the outputs of {shrunk[0].layer} differ from image to image by {shrunk[0].spread:.1g}, the "
+        "inputs have a deviation "
+        f"of {size:.2g}: the weights are too small",
         [layer.layer for layer in shrunk],
-        std=shrunk[0].std,
+        spread=shrunk[0].spread,
         inputs=size,
     )
 

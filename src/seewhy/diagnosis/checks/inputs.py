@@ -15,9 +15,13 @@ LARGE, SMALL = 10.0, 0.02
 ONE_SIGNED = 3.0
 """Mean as a multiple of the deviation from which inputs of one sign count as far from centred."""
 
-REPEATED = 0.5
+REPEATED, WIDE = 0.5, 32
+"""Share of equal rows; rows of fewer numbers may be equal by chance."""
+
+SOON = 10
 LEAK = 0.97
 
+MANY = 100
 RARE, VERY_RARE = 10.0, 30.0
 """How many times as frequent as another a class is where the rarer one is noted, and where it is likely to be ignored."""
 
@@ -34,7 +38,7 @@ def _alike(history: History) -> Verdict:
         return inapplicable("the inputs are not finite, which another check says")
     if not inputs.rows_differ:
         return seen("all rows of the batch are the same image", rows=inputs.rows)
-    if inputs.duplicates >= REPEATED and inputs.rows >= 8:
+    if inputs.duplicates >= REPEATED and inputs.rows >= 8 and inputs.columns >= WIDE:
         return seen(
             f"{inputs.duplicates:.0%} of the batch's {inputs.rows} rows repeat another one",
             severity="warning",
@@ -54,8 +58,10 @@ def _unscaled(history: History) -> Verdict:
         return inapplicable("the inputs are not finite, which another check says")
     if SMALL <= size <= LARGE or size == 0:
         return passed("inputs are of the size that layers expect")
-    if standing(history) == "well":
-        return passed("inputs are unscaled, but the network learns well")
+    if history.loop.step < SOON:
+        return skipped(f"fewer than {SOON} steps")
+    if standing(history) in (("well",) if size > LARGE else ("well", "learns", "unknown")):
+        return passed("inputs are unscaled, but the network learns")
     return seen(
         f"inputs lie between {inputs.low:.3g} and {inputs.high:.3g}; layers are made for values of about 1",
         mean=list(inputs.mean),
@@ -73,8 +79,8 @@ def _one_signed(history: History) -> Verdict:
     mean, std = (sum(abs(value) for value in part) / len(part) for part in (inputs.mean, inputs.std))
     if mean < ONE_SIGNED * std or not math.isfinite(mean):
         return passed("inputs are of one sign, and vary as much as they are large")
-    if standing(history) in ("well", "learns"):
-        return passed("inputs are of one sign, but the network learns")
+    if standing(history) != "poor":
+        return passed("inputs are of one sign; the network learns, as far as that is known")
     first = next((p for p in history.latest[-1].parameters if p.agreement is not None), None)
     return seen(
         f"inputs lie between {inputs.low:.3g} and {inputs.high:.3g}: their mean is {mean / max(std, 1e-12):.1f} times their deviation",
@@ -101,8 +107,31 @@ def _leak(history: History) -> Verdict:
     )
 
 
+def _rare_positives(history: History) -> Verdict | None:
+    """Return what the targets of a single binary output say; None where there is none."""
+    outputs = [output for record in history.records for output in record.outputs]
+    found = [(o.rows, o.binary.positive) for o in outputs if o.binary is not None and o.columns == 1]
+    if not history.alone or len(found) < 8 or len(found) < len(history.records):
+        return None
+    total, positive = sum(rows for rows, _ in found), sum(rows * share for rows, share in found)
+    least, most = min(positive, total - positive), max(positive, total - positive)
+    ratio = most / (least + 1)
+    if ratio < RARE or not least:
+        return passed("neither answer is far rarer than the other")
+    return seen(
+        f"one answer is {ratio:.0f} times as frequent as the other in {total:,} images, and the loss counts all alike",
+        severity="warning" if ratio >= VERY_RARE else None,
+        ratio=ratio,
+    )
+
+
 def _imbalance(history: History) -> Verdict:
+    inputs = history.latest[-1].inputs
+    if (rare := _rare_positives(history)) is not None:
+        return rare
     found = [logits for _, logits in known(history) if sum(n > 0 for n in logits.labels) > 1]
+    if inputs is None or any(logits.rows > inputs.rows or logits.classes > MANY for logits in found):
+        return inapplicable("there is no one label for each of the inputs, or very many classes")
     if not found:
         return inapplicable("the loss is no unweighted cross-entropy of classes")
     if len(found) < 8 or len({logits.classes for logits in found}) > 1:
@@ -113,12 +142,28 @@ def _imbalance(history: History) -> Verdict:
     if ratio < RARE:
         return passed("no class is far rarer than another")
     return seen(
-        f"class {counts.index(least)} occurs {least} times in {sum(counts):,} images, class {counts.index(max(counts))} {max(counts):,} times, "
+        f"class {counts.index(least)} occurs {least} times in {sum(counts):,} images, class {counts.index(max(counts))} "
+        f"{max(counts):,} times, "
         "and the loss counts all alike",
         severity="warning" if ratio >= VERY_RARE else None,
         ratio=ratio,
         counts=counts,
     )
+
+
+def _one_label(history: History) -> Verdict:
+    found = [logits for _, logits in known(history)]
+    if not found or found[0].classes < 2:
+        return inapplicable("the loss is no cross-entropy of classes")
+    if len(found) < 6:
+        return skipped("fewer than six batches")
+    labels = [
+        sum(column)
+        for column in zip(*(logits.labels for logits in found if logits.classes == found[0].classes), strict=True)
+    ]
+    if sum(n > 0 for n in labels) > 1:
+        return passed("labels differ")
+    return seen(f"all of {sum(labels):,} labels are class {labels.index(max(labels))}", count=sum(labels))
 
 
 CHECKS = (
@@ -131,6 +176,17 @@ CHECKS = (
         "numbers, or a buffer that is filled again while the batch still refers to it, does this.",
         "an invariant; half of the rows for repetitions",
         (Remedy("look at what the loader returns for different indices"),),
+    ),
+    Check(
+        "labels_constant",
+        _one_label,
+        "critical",
+        1,
+        "Every image that was seen has the same label, so that the network need only learn to say it. A folder that is "
+        "read without its classes, "
+        "or a column of labels that is overwritten, does this. The loss goes to 0, and means nothing.",
+        "an invariant",
+        (Remedy("count the labels that the loader gives", "collections.Counter(labels.tolist())"),),
     ),
     Check(
         "inputs_unscaled",
@@ -179,7 +235,8 @@ CHECKS = (
         _imbalance,
         "note",
         1,
-        "A class of which there is one image for fifty of another hardly moves the loss. The network can ignore it and still have a small loss; "
+        "A class of which there is one image for fifty of another hardly moves the loss. The network can ignore it and "
+        "still have a small loss; "
         "what it knows of that class it knows from few images. Accuracy hides that, the recall of each class shows it.",
         "Buda et al. 2018, 1710.05381; Johnson & Khoshgoftaar 2019; 30 to 1",
         (

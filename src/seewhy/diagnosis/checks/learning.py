@@ -76,8 +76,9 @@ def _majority(history: History) -> Verdict:
     found = [logits for _, logits in known(history)[-6:]]
     if len(found) < 6 or history.loop.step < LATE:
         return skipped("too few steps with a known loss")
-    if len({logits.classes for logits in found}) > 1:
-        return inapplicable("the number of classes changes")
+    inputs = history.latest[-1].inputs
+    if len({logits.classes for logits in found}) > 1 or inputs is None or found[-1].rows > inputs.rows:
+        return inapplicable("there is no one label for each of the inputs")
     labels = [sum(column) for column in zip(*(logits.labels for logits in found), strict=True)]
     right = [sum(column) for column in zip(*(logits.right for logits in found), strict=True)]
     predicted = [sum(column) for column in zip(*(logits.predicted for logits in found), strict=True)]
@@ -165,6 +166,7 @@ CHECKS = (
             Remedy("look for the first layer whose outputs do not differ, in the records of the layers"),
             Remedy("take the usual initialisation", edit="model.init = 'default'"),
         ),
+        confirm=3,
     ),
     Check(
         "majority_class_only",

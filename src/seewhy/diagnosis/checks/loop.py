@@ -14,6 +14,9 @@ NO_RATE = 1e-7
 WITHOUT_STEP = 200
 """Backward passes without a step, from which nobody accumulates on purpose at the very start."""
 
+FORGOTTEN = 30
+"""Steps in evaluation mode after others in training mode, from which it is no accident."""
+
 AT_THE_END = 8
 """Backward passes that no step has used when the loop is over."""
 
@@ -91,8 +94,17 @@ def _unused(history: History) -> Verdict:
     idle = [{p.name for p in record.parameters if p.gradient is None} for record in records]
     last = records[-1]
     always = [p for p in last.parameters if all(p.name in names for names in idle)]
-    if not always or len(always) == len(last.parameters):
+    if not always:
         return passed("every parameter that requires a gradient gets one")
+    if len(always) == len(last.parameters) and any(layer.gradient for layer in last.layers):
+        return inapplicable("gradients are cleared before the step, which another check says")
+    if len(always) == len(last.parameters):
+        return seen(
+            f"not one of {len(always)} parameters gets a gradient, and yet steps are taken: the loss does not come from the network",
+            severity="critical",
+            parameters=len(always),
+            share=1.0,
+        )
     names = [p.name for p in always]
     graded = [place for place, layer in enumerate(last.layers) if layer.gradient is not None]
     cut = [layer.layer for layer in last.layers[: graded[0] if graded else 0] if layer.wanted]
@@ -117,6 +129,11 @@ def _eval_training(history: History) -> Verdict:
     loop = history.loop
     if not loop.mode_matters:
         return inapplicable("there is neither dropout nor batch norm")
+    if loop.train_steps and loop.eval_run >= FORGOTTEN and loop.evaluations:
+        return seen(
+            f"the last {loop.eval_run:,} steps were taken in evaluation mode: it was not left after an evaluation",
+            steps=loop.eval_run,
+        )
     if loop.eval_steps < 3 or loop.train_steps:
         return passed("steps are taken in training mode")
     return seen(
@@ -162,6 +179,29 @@ def _sequence_over_batch(history: History) -> Verdict:
     return passed("layers of sequences go along the sequence")
 
 
+def _cleared_early(history: History) -> Verdict:
+    last = history.latest[-1]
+    held = [p for p in last.parameters if p.held]
+    if history.loop.closure or not held or last.bad:
+        return inapplicable("no parameter of an optimiser is seen between backward() and step()")
+    arrives = any(layer.gradient for layer in last.layers)
+    if not arrives or any(p.gradient for p in held):
+        return passed("gradients are there when the step is taken")
+    return seen("gradients reach the layers, and are cleared again before the step is taken", parameters=len(held))
+
+
+def _unregistered(history: History) -> Verdict:
+    last = history.latest[-1]
+    if not last.unregistered:
+        return passed("every layer's parameters are the network's")
+    return seen(
+        f"{len(last.unregistered)} layers compute with parameters that the network does not hold: kept in a list or "
+        "dictionary they are not "
+        "registered, and no optimiser gets them",
+        last.unregistered,
+    )
+
+
 CHECKS = (
     Check(
         "step_missing",
@@ -189,6 +229,22 @@ CHECKS = (
         counted=True,
     ),
     Check(
+        "gradients_cleared_too_early",
+        _cleared_early,
+        "critical",
+        0,
+        "zero_grad() between backward() and step() throws away what backward() has just computed. The optimiser steps "
+        "along nothing, or along "
+        "what its momentum remembers. The weights stay as they were drawn.",
+        TRAINCHECK,
+        (
+            Remedy(
+                "clear the gradients before the backward pass",
+                "optimizer.zero_grad(); loss.backward(); optimizer.step()",
+            ),
+        ),
+    ),
+    Check(
         "parameters_not_in_optimizer",
         _not_held,
         "warning",
@@ -197,6 +253,16 @@ CHECKS = (
         "gradients, but nobody moves it. It stays at its random initialisation while the rest adapts around it.",
         TRAINCHECK,
         (Remedy("make the optimiser after the model is whole", "optimizer = torch.optim.AdamW(model.parameters())"),),
+    ),
+    Check(
+        "parameters_not_registered",
+        _unregistered,
+        "warning",
+        0,
+        "A module knows the layers that are its attributes, or in a ModuleList. Those in a plain Python list are used in forward(), but "
+        "model.parameters() leaves them out: they are not trained, not moved to the device, and not saved. Nothing says so.",
+        "torch.nn.ModuleList",
+        (Remedy("register the layers", "self.layers = torch.nn.ModuleList(layers)"),),
     ),
     Check(
         "weights_do_not_move",

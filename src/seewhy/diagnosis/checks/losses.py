@@ -7,8 +7,19 @@ import statistics
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.progress import learns, squared, typical_update
+from seewhy.diagnosis.checks.progress import learns, poor, regression_targets, squared, typical_update
 from seewhy.diagnosis.records import History, OutputRecord
+
+SMALL_TARGET, LARGE_TARGET = 1e-3, 20.0
+RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "hardsigmoid": (0.0, 1.0),
+    "hardtanh": (-1.0, 1.0),
+    "softmax": (0.0, 1.0),
+}
+SPREAD = 0.6
+"""Deviation as a share of a range: one of values within it is a half at most."""
 
 LARGE_UPDATE = 0.1
 """A step's change of a typical weight, as a share of its norm, from which a sum over the batch is too much."""
@@ -39,7 +50,10 @@ def _double_softmax(history: History) -> Verdict:
 
 
 def _no_logarithm(history: History) -> Verdict:
-    picks = [output for output in history.latest[-1].outputs if output.picks]
+    outputs = history.latest[-1].outputs
+    if any(output.pushes and output.log_probabilities for output in outputs):
+        return seen("the loss pushes the label's log-probability down: a sign or a logarithm too many")
+    picks = [output for output in outputs if output.picks]
     if not picks:
         return inapplicable("the loss is no likelihood of one column")
     wrong = next(
@@ -58,8 +72,8 @@ def _activation(history: History) -> Verdict:
     output = _of_kind(history, "cross-entropy")
     outputs = history.latest[-1].outputs
     if output is None:
-        output = next((one for one in outputs if one.function == "relu" and one.kind != "binary"), None)
-        if output is None:
+        output = outputs[0] if len(outputs) == 1 and outputs[0].function == "relu" else None
+        if output is None or output.kind == "binary":
             return (
                 inapplicable("the loss is no cross-entropy, and no ReLU makes the outputs")
                 if outputs
@@ -107,6 +121,51 @@ def _broadcast(history: History) -> Verdict:
     )
 
 
+def _flipped(history: History) -> Verdict:
+    logits = next((record.logits for record in history.records if record.logits is not None), None)
+    if logits is None:
+        return inapplicable("the loss is no cross-entropy of the outputs")
+    if logits.scale > 0:
+        return passed("the loss is minimised")
+    return seen("the cross-entropy is maximised: its gradient arrives with the wrong sign", scale=logits.scale)
+
+
+def _out_of_range(history: History) -> Verdict:
+    output = history.latest[-1].outputs[0] if len(history.latest[-1].outputs) == 1 else None
+    bounds = RANGES.get(output.function) if output is not None else None
+    if output is None or bounds is None or not history.alone:
+        return inapplicable("no bounded function makes the only output")
+    found = regression_targets(history)
+    if found is None:
+        return skipped("the targets are not known")
+    low, high = bounds
+    for mean, std in found:
+        if not low <= mean <= high or std > SPREAD * (high - low):
+            return seen(
+                f"a {output.function} makes the outputs, between {low:g} and {high:g}; the targets have a mean of {mean:.3g} "
+                "and a deviation "
+                f"of {std:.3g}",
+                mean=mean,
+                std=std,
+            )
+    return passed("the targets are within what the last function can give")
+
+
+def _targets_unscaled(history: History) -> Verdict:
+    found = regression_targets(history) if history.alone else None
+    if found is None:
+        return inapplicable("the loss is no squared error of the outputs")
+    size = max(math.hypot(mean, std) for mean, std in found)
+    if SMALL_TARGET < size < LARGE_TARGET or not poor(history):
+        return passed("targets are of the size of outputs, or learned all the same")
+    mean, std = max(found, key=lambda target: math.hypot(*target))
+    return seen(
+        f"targets have a mean of {mean:.3g} and a deviation of {std:.3g}, where outputs begin at about 1",
+        mean=mean,
+        std=std,
+    )
+
+
 def _reduction(history: History) -> Verdict:
     last = history.latest[-1]
     logits = next((record.logits for record in history.records if record.logits is not None), None)
@@ -115,7 +174,7 @@ def _reduction(history: History) -> Verdict:
     elif logits is None or logits.rows < 8:
         return inapplicable("the loss is neither a cross-entropy nor a squared error of the outputs")
     else:
-        rows, total = logits.rows, math.isclose(logits.scale, 1.0, rel_tol=0.02)
+        rows, total = logits.rows, math.isclose(abs(logits.scale), 1.0, rel_tol=0.02)
     if not total:
         return passed("the loss is a mean over the batch")
     moved = [update for record in history.records if (update := typical_update(record)) is not None]
@@ -188,6 +247,27 @@ CHECKS = (
         (Remedy("leave the activation after the last layer out"),),
     ),
     Check(
+        "loss_sign_flipped",
+        _flipped,
+        "critical",
+        0,
+        "The optimiser goes down the loss, and this loss is smallest where the network is most wrong. A minus too many does it, or a "
+        "log-likelihood that is taken for a loss. Accuracy falls below chance, and the loss without bound.",
+        "measured: the gradient at the logits is (q - p) / N instead of (p - q) / N",
+        (Remedy("minimise the cross-entropy", "loss = F.cross_entropy(logits, labels)"),),
+    ),
+    Check(
+        "outputs_out_of_range",
+        _out_of_range,
+        "critical",
+        0,
+        "The last function lets outputs take values within a range, and the targets lie outside of it. The network can "
+        "only stick at the edge, "
+        "where the function is flat and passes no gradient.",
+        "an invariant: targets must be within the range of the last function",
+        (Remedy("leave the last activation out, or scale the targets into its range"),),
+    ),
+    Check(
         "shapes_broadcast",
         _broadcast,
         "critical",
@@ -215,10 +295,23 @@ CHECKS = (
         _smoothed,
         "warning",
         1,
-        "Label smoothing moves a share of each label to all classes alike; a tenth is usual. With half or more the target says hardly more of "
+        "Label smoothing moves a share of each label to all classes alike; a tenth is usual. With half or more the "
+        "target says hardly more of "
         "the right class than of the others. Logits stay small, and so do the gradients that tell classes apart.",
         "Szegedy et al. 2016, 1512.00567: 0.1; Mueller et al. 2019, 1906.02629",
         (Remedy("smooth by a tenth at most", "label_smoothing=0.1", edit="reg.label_smoothing = 'default'"),),
         confidence=0.9,
+    ),
+    Check(
+        "targets_unscaled",
+        _targets_unscaled,
+        "warning",
+        1,
+        "A network's first outputs are about 1 in size. Targets of thousands need weights a thousand times larger, "
+        "which steps of a usual size "
+        "do not reach, and give gradients that swing; tiny ones drown in the outputs' noise.",
+        "LeCun et al. 1998, Efficient BackProp; mean and deviation beyond 20",
+        (Remedy("standardise the targets", "y = (y - y.mean()) / y.std()"),),
+        confidence=0.8,
     ),
 )

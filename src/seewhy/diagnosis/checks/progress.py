@@ -10,9 +10,10 @@ looked at: it falls with the error.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
-from seewhy.diagnosis.records import REDUCTIONS, History, LogitsRecord, ProbeRecord
+from seewhy.diagnosis.records import History, LogitsRecord, OutputRecord, ProbeRecord
 
 Standing = Literal["well", "learns", "poor", "unknown"]
 
@@ -23,8 +24,9 @@ WELL, FALLEN, STUCK = 0.35, 0.9, 0.97
 """Share of the way from chance to the floor that is left: learned well; learned something; and the share of the loss a window before that
 counts as falling still."""
 
-STEADY = 1.5
-"""How far the deviation of a batch's targets may be from the usual one."""
+STEADY = 2.0
+"""How far the variance of a batch's targets may be from the usual one, and how many deviations their mean may "
+"move, up and down together."""
 
 HALF = 0.6
 """What is left from which a loss need not fall any more."""
@@ -66,18 +68,75 @@ def left(record: ProbeRecord) -> float | None:
 def squared(history: History) -> tuple[str, list[float]] | None:
     """Return how a squared error is reduced, and which share of the targets' variance it leaves, by probe; None where the loss is none.
 
-    It is one, reduced so, if the targets that follow keep their deviation from probe to probe while the outputs change.
+    Of a squared error of outputs z (N, D) and targets y the gradient is g = c (z - y), so that y = z - g / c, where c is 2 / (N D) for a mean
+    over all, 2 / N for one over the rows, 2 for a sum, and half of these where the square is halved. It is one, reduced so, if each column's
+    targets keep mean and deviation from probe to probe while the outputs change.
     """
-    records = [next((o.squares for o in record.outputs if o.squares), None) for record in history.records]
-    found = [squares for squares in records if squares is not None]
-    if len(found) < 2 * WINDOW or len(found) < 0.7 * len(records):
+    found = [next((o for o in record.outputs if o.moments), None) for record in history.records]
+    outputs = [output for output in found if output is not None]
+    if len(outputs) < 2 * WINDOW or len(outputs) < 0.7 * len(found):
         return None
-    for place, name in enumerate(REDUCTIONS):
-        spreads = sorted(squares[place][1] for squares in found)
-        typical = spreads[len(spreads) // 2]
-        if typical > 0 and spreads[-1] < STEADY * typical and spreads[0] > typical / STEADY:
-            return name, [(squares[place][0] / typical) ** 2 for squares in found]
+    if len({len(output.moments) for output in outputs}) > 1:
+        return None
+    for name, scale in REDUCTIONS.items():
+        targets = [_targets(output, scale(output.rows, output.columns)) for output in outputs]
+        if all(_steady([target[column] for target in targets]) for column in range(len(targets[0]))):
+            variances = [_median([target[column][1] for target in targets]) for column in range(len(targets[0]))]
+            total = sum(variances)
+            errors = [_error(output, scale(output.rows, output.columns)) for output in outputs]
+            return name, [error / total for error in errors]
     return None
+
+
+def regression_targets(history: History) -> list[tuple[float, float]] | None:
+    """Return mean and deviation of the targets of each column of a squared error; None where the loss is none."""
+    found = squared(history)
+    output = next((o for record in reversed(history.records) for o in record.outputs if o.moments), None)
+    if found is None or output is None:
+        return None
+    targets = _targets(output, REDUCTIONS[found[0]](output.rows, output.columns))
+    return [(mean, math.sqrt(variance)) for mean, variance in targets]
+
+
+REDUCTIONS: dict[str, Callable[[int, int], float]] = {
+    "mean": lambda rows, columns: 2 / (rows * columns),
+    "half a mean": lambda rows, columns: 1 / (rows * columns),
+    "mean over the rows": lambda rows, _: 2 / rows,
+    "half a mean over the rows": lambda rows, _: 1 / rows,
+    "sum": lambda *_: 2.0,
+    "half a sum": lambda *_: 1.0,
+}
+"""The factor c of each reduction, those of the smallest gradients first."""
+
+
+def _targets(output: OutputRecord, c: float) -> list[tuple[float, float]]:
+    """Return mean and variance of the targets of each column."""
+    return [
+        (z - g / c, max(0.0, var_z - 2 * covariance / c + var_g / c**2))
+        for z, g, var_z, var_g, covariance in output.moments
+    ]
+
+
+def _error(output: OutputRecord, c: float) -> float:
+    """Return the mean square of z - y, summed over the columns."""
+    return sum((var_g + g**2) / c**2 for _, g, _, var_g, _ in output.moments)
+
+
+def _steady(targets: list[tuple[float, float]]) -> bool:
+    """Whether a column's targets have the same mean and variance from batch to batch."""
+    variances = sorted(variance for _, variance in targets)
+    typical = _median(variances)
+    means = sorted(mean for mean, _ in targets)
+    return (
+        typical > 0
+        and variances[-1] < STEADY * typical
+        and variances[0] > typical / STEADY
+        and means[-1] - means[0] < STEADY * math.sqrt(typical)
+    )
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
 
 
 def shares_left(history: History) -> list[float]:
@@ -108,8 +167,6 @@ def standing(history: History) -> Standing:
         first, now = sizes[0], _mean(sizes[-WINDOW:])
         if now < HALF * first:
             return "well" if now < WELL * first else "learns"
-        if now > 3 * first:
-            return "poor"
     return "unknown"
 
 

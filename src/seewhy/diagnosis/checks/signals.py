@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.progress import known, learns, standing
+from seewhy.diagnosis.checks.progress import known, learns, shares_left, standing
 from seewhy.diagnosis.records import History
 
 SAMPLES, FEWER = 1000, 250
@@ -24,11 +24,11 @@ SATURATED_SHARE = 0.5
 VANISHED = 1e-3
 """Gradient at the first layer's outputs as a share of the last one's."""
 
-SOON = 10
+SOON = 20
+FALLS = 0.7
 GROWN = 2.0
 GROWTHS = 4
 LARGE = 1e3
-STEPS = 100
 
 
 def _not_finite(history: History) -> Verdict:
@@ -45,11 +45,14 @@ def _initial_loss(history: History) -> Verdict:
     first = [logits for step, logits in known(history) if step == 1]
     if not first:
         return inapplicable("the loss of the first step is not known")
+    if history.loop.step < SOON:
+        return skipped(f"fewer than {SOON} steps")
     loss, chance = first[0].loss, math.log(first[0].classes)
     if loss < 2 * chance + 1:
         return passed(f"the first loss is {loss:.2f}, near ln {first[0].classes}")
-    if learns(history) and history.loop.step > STEPS:
-        return passed("the first loss was high, but the network learns")
+    shares = shares_left(history)
+    if learns(history) or (len(shares) > 4 and min(shares[-2:]) < FALLS * shares[0]):
+        return passed("the first loss was high, but it falls")
     return seen(
         f"the first loss is {loss:.3g}, where a network that knows nothing has ln {first[0].classes} = {chance:.2f}",
         loss=loss,
@@ -253,6 +256,7 @@ CHECKS = (
             ),
             Remedy("add skip connections"),
         ),
+        confirm=3,
         confidence=0.85,
     ),
 )

@@ -11,7 +11,7 @@ from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, s
 from seewhy.diagnosis.checks.progress import left, losses, poor, shares_left, standing, typical_update, updates
 from seewhy.diagnosis.records import History, ProbeRecord, peak_rate
 
-HUGE_UPDATE, LARGE_UPDATE, TINY_UPDATE, TINIER_UPDATE = 0.2, 0.01, 3e-5, 1e-6
+HUGE_UPDATE, LARGE_UPDATE, SMALL_UPDATE, TINY_UPDATE, TINIER_UPDATE = 0.2, 0.01, 1e-4, 3e-5, 1e-6
 """A step's change of a weight matrix as a share of its norm; healthy ones are about 1e-3, and below 0.13 in the benchmark's programs. The
 tiniest where the loss is not known."""
 
@@ -30,7 +30,7 @@ LATER = 100
 DECAYED = 1e-2
 SHRINKS, SHRUNK = 0.8, 0.6
 CLIPPED = 2e-3
-TURNED = -0.3
+TURNED = -0.5
 """Cosine of successive gradients; with small steps it is the noise of the batches."""
 
 
@@ -203,7 +203,7 @@ def _clipped(history: History) -> Verdict:
     if max(norms) > (1 + CLIPPED) * min(norms):
         return passed("gradients are not clipped at every step")
     update = updates(history.latest[-1])
-    limit = LARGE_UPDATE if poor(history) else TINY_UPDATE
+    limit = SMALL_UPDATE if poor(history) else TINY_UPDATE
     if not update or update[-1] > limit or standing(history) in ("well", "learns"):
         return passed("gradients are clipped at every step, and steps are large enough")
     return seen(
@@ -219,7 +219,7 @@ def _oscillates(history: History) -> Verdict:
     if not history.alone:
         return inapplicable("losses of adversaries swing")
     turns = [record.alignment for record in history.records[-8:] if record.alignment is not None]
-    if len(turns) < 6:
+    if len(turns) < 6 or history.loop.step < 2 * SOME:
         return skipped("fewer than six pairs of successive gradients")
     moved = [update for record in history.records[-8:] if (update := typical_update(record)) is not None]
     if statistics.median(turns) > TURNED or not moved or statistics.median(moved) < LARGE_UPDATE or not poor(history):
@@ -291,7 +291,7 @@ CHECKS = (
         "Each step goes back over the way of the one before, as a ball that is thrown from one side of a valley to the "
         "other. The rate, or the "
         "momentum, is too large along that direction. The loss falls along the others only.",
-        "Cockpit (Schneider et al. 2021, 2102.06604); cosine of successive gradients below -0.3",
+        "Cockpit (Schneider et al. 2021, 2102.06604); cosine of successive gradients below -0.5",
         LOWER,
         confidence=0.7,
     ),
