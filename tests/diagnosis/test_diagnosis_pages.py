@@ -1,4 +1,4 @@
-"""A page for each finding: its program shows it (tests/test_readme.py runs it), its correction mends it, and its index says what the checks say."""
+"""A page for each finding: its program shows it (tests/test_readme.py runs it), its correction mends it, its index says what the checks say."""
 
 import re
 from pathlib import Path
