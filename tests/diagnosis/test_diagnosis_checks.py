@@ -218,6 +218,10 @@ def margin(z, y):
     return (1 - (2.0 * (y > 1) - 1) * z[:, 0]).clamp_min(0).mean()
 
 
+def smoothed(share):
+    return lambda z, y: F.cross_entropy(z, y, label_smoothing=share)
+
+
 def noisy_line(z, y):
     return (z[:, 0] - y.float() - torch.randn(len(y))).square().mean()
 
@@ -290,6 +294,7 @@ PAIRS = {
         {"model": lambda: mlp(nn.Linear(CLASSES, 1)), "loss": squares},
         {"model": lambda: mlp(nn.Linear(CLASSES, 1), nn.Flatten(0)), "loss": squares},
     ),
+    "label_smoothing_too_large": ({"model": mlp, "loss": smoothed(0.9)}, {"model": mlp, "loss": smoothed(0.1)}),
     "label_leakage": ({"model": mlp, "inputs": leaky}, {"model": mlp}),
     "class_imbalance": (
         {"model": mlp, "targets": lambda y: torch.where(torch.arange(len(y)) < 60, 0, y), "steps": 200},
@@ -345,8 +350,8 @@ PAIRS = {
         {"model": deep(nn.ReLU), "loss": margin, "optimizer": adam},
     ),
     "loss_oscillates": (
-        {"model": lambda: nn.Linear(FEATURES, 1), "inputs": stretched, "loss": noisy_line, "optimizer": sgd(0.008)},
-        {"model": lambda: nn.Linear(FEATURES, 1), "loss": noisy_line, "optimizer": sgd(0.008)},
+        {"model": lambda: nn.Linear(FEATURES, 1), "inputs": stretched, "loss": noisy_line, "optimizer": sgd(0.007)},
+        {"model": lambda: nn.Linear(FEATURES, 1), "loss": noisy_line, "optimizer": sgd(0.007)},
     ),
     "labels_noisy": (
         {"model": mlp, "inputs": clustered, "targets": mislabelled, "size": 256, "optimizer": fast, "steps": 400},
