@@ -137,8 +137,9 @@ def scaled(model, factor):
 
 
 def deep(act):
-    parts = [part for _ in range(10) for part in (nn.Linear(FEATURES, FEATURES), act())]
-    return lambda: nn.Sequential(*parts, nn.Linear(FEATURES, CLASSES))
+    return lambda: nn.Sequential(
+        *[part for _ in range(10) for part in (nn.Linear(FEATURES, FEATURES), act())], nn.Linear(FEATURES, CLASSES)
+    )
 
 
 def nan_after(step):
