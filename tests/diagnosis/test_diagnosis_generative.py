@@ -42,7 +42,7 @@ def train_vae(beta):
     x, model = images(), VAE()
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     with seewhy.watch(model, optimizer, tell=None) as why:
-        for _ in range(200):
+        for _ in range(300):
             batch = x[torch.randint(len(x), (ROWS,))]
             made, mean, log_std = model(batch)
             rate = 0.5 * (mean.square() + (2 * log_std).exp() - 2 * log_std - 1).sum(1).mean()

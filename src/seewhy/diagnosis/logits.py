@@ -40,6 +40,7 @@ VERY = 0.9
 COLUMNS = 8192
 """Columns of the inputs that are compared with the labels."""
 
+HALF = 0.5
 SIMPLEX = 1e-3
 """How far the sum of probabilities may be from 1."""
 
@@ -56,6 +57,8 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
     if rows is None:
         return None
     z, g = rows
+    if _squared_probabilities(z, g):
+        return None
     p = torch.softmax(z, 1)
     half = min(torch.finfo(outputs.dtype).bits, torch.finfo(gradient.dtype).bits) < 32
     tolerance = HALF_FIT if half else FIT
@@ -93,7 +96,7 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
 
 
 @torch.no_grad()
-def label_leak(inputs: Tensor, labels: Tensor) -> tuple[int, float] | None:
+def label_leak(inputs: Tensor, labels: Tensor) -> tuple[int, float, float] | None:
     """Return the column of the inputs that tells the label best, and how well.
 
     Of a column x, 1 - (N - 1) / (N - K) * (variance within the classes) / (variance): epsilon squared (Kelley 1935), which is 0 on average
@@ -104,7 +107,7 @@ def label_leak(inputs: Tensor, labels: Tensor) -> tuple[int, float] | None:
         labels: (N).
 
     Returns:
-        None where there are fewer than three rows a class.
+        that column, its share, and the upper quartile of all columns; None where there are fewer than three rows a class.
     """
     x = inputs.detach().flatten(1)[:, :COLUMNS].to("cpu", torch.float32)
     one_hot = torch.nn.functional.one_hot(labels).float()
@@ -118,24 +121,41 @@ def label_leak(inputs: Tensor, labels: Tensor) -> tuple[int, float] | None:
     within = (total - (means.square() * one_hot.sum(0)[:, None]).sum(0)).clamp_min(0)
     told = torch.where(total > 1e-12 * n, 1 - (n - 1) / (n - k) * within / total.clamp_min(1e-30), 0.0)
     best = int(told.argmax())
-    return best, float(told[best])
+    return (
+        best,
+        float(told[best]),
+        float(told[total > 1e-12 * n].quantile(0.75)) if bool((total > 1e-12 * n).any()) else 0.0,
+    )
 
 
-def read_binary(outputs: Tensor, gradient: Tensor) -> BinaryRecord | None:
-    """Return what outputs and their gradient tell of a binary cross-entropy; None where the loss is none.
+def read_binary(outputs: Tensor, gradient: Tensor) -> tuple[str, BinaryRecord] | None:
+    """Return what outputs and their gradient tell of a binary cross-entropy, and what it is of; None where the loss is none.
 
     For logits z, s = sigmoid(z) and targets y of 0 or 1 the gradient is c (s - y), c > 0: where it is positive y is 0, else 1, and then
-    g / (s - y) is c everywhere. It is looked for as the median.
+    g / (s - y) is c everywhere. For probabilities s it is c (s - y) / (s (1 - s)).
 
     Args:
         outputs: of any shape, floating point.
         gradient: of the loss, of the same shape.
+
+    Returns:
+        "binary" for logits, "probabilities" for these.
     """
     stride = max(1, outputs.numel() // ROWS)
     z, g = (t.detach().reshape(-1)[::stride].double().cpu() for t in (outputs, gradient))
-    s, y = torch.sigmoid(z), (g < 0).double()
     if len(z) < 4 or not bool(torch.isfinite(g).all()):
         return None
+    found = _binary(torch.sigmoid(z), z > 0, g)
+    if found is not None:
+        return "binary", found
+    if bool(((z > 0) & (z < 1)).all()) and (found := _binary(z, z > 0.5, g * z * (1 - z))) is not None:
+        return "probabilities", found
+    return None
+
+
+def _binary(s: Tensor, sure: Tensor, g: Tensor) -> BinaryRecord | None:
+    """Return what c (s - y) = g tells, if there are such a c and targets; of outputs that are sure enough no gradient is left."""
+    y = torch.where(g == 0, sure, g < 0).double()
     doubtful = (s - y).abs() > DOUBT
     if bool(doubtful.any()):
         scales = g[doubtful] / (s - y)[doubtful]
@@ -149,12 +169,12 @@ def read_binary(outputs: Tensor, gradient: Tensor) -> BinaryRecord | None:
     elif float(g.abs().max()) > DOUBT:
         return None
     else:  # all are right beyond what a gradient can show
-        y = (z > 0).double()
+        y = sure.double()
     chosen = torch.where(y > 0, s, 1 - s)
     return BinaryRecord(
-        loss=float(torch.nn.functional.softplus(torch.where(y > 0, -z, z)).mean()),
+        loss=float(-chosen.clamp_min(1e-38).log().mean()),
         positive=float(y.mean()),
-        accuracy=float((chosen > 0.5).float().mean()),
+        accuracy=float((sure == (y > 0)).double().mean()),
         confidence=float(chosen.mean()),
     )
 
@@ -185,7 +205,18 @@ def _targets(p: Tensor, g: Tensor, scale: float, tolerance: float) -> tuple[Tens
     on = (q[on_label] - (1 - smoothing + uniform)).abs().max()
     if not (off < tolerance and on < tolerance and -tolerance < smoothing < 0.995):
         return None
+    if smoothing > HALF and float((p - q).abs().max()) < 10 * tolerance:
+        return None  # probabilities that are nearly alike, and hardly a gradient: of any loss
     return labels, smoothing if smoothing > tolerance else 0.0, scale
+
+
+def _squared_probabilities(z: Tensor, g: Tensor) -> bool:
+    """Whether outputs are probabilities whose squared error is taken (Brier): g = c (z - y) with one label y a row."""
+    if not bool(((z >= 0).all()) & ((z.sum(1) - 1).abs() < SIMPLEX).all()):
+        return False
+    y = torch.nn.functional.one_hot(g.argmin(1), z.shape[1])
+    c = float((g * (z - y)).sum() / (z - y).square().sum().clamp_min(1e-30))
+    return c > 0 and float((g - c * (z - y)).abs().max()) <= 1e-3 * float(g.abs().max())
 
 
 def _softmax_twice(p: Tensor, g: Tensor, tolerance: float) -> tuple[Tensor, float, float] | None:

@@ -34,6 +34,9 @@ DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)
 DEEP = (1, 10, 56, 170)
 """Of these, the steps at which also what takes long is measured."""
 
+GROWTH = 1.3
+"""A probe comes at least when there were so many times as many steps as at the one before."""
+
 EVERY = 50
 SECONDS = 60.0
 """After which a probe comes even if there were fewer steps."""
@@ -68,6 +71,8 @@ class Network:
         self.eval_forward = False
         self.evaluated: tuple[Any, ...] = ()
         self.again = 0
+        self.evaluated_at = -1
+        self.left: list[tuple[Tensor, Tensor]] = []
         self.handles: list[Any] = []  # of the hooks that only some steps need
         self.output_handles: deque[Any] = deque()
         self.cost = self.each = 0.0
@@ -104,6 +109,22 @@ class Network:
         """Return the identities of the parameters that the watched optimisers hold."""
         return {id(p) for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]}
 
+    def remember_gradients(self, *, needed: bool) -> None:
+        """Keep some entries of what a step leaves of the gradients, if the next step looks at them."""
+        some = self.held_parameters() if needed else []
+        chosen = some[:: max(1, len(some) // 3)]
+        self.left = [(p, _some_of(p.grad)) for p in chosen if p.grad is not None]
+
+    def look_for_stale(self) -> None:
+        """Note whether the gradients are those that the last step left: nobody has cleared them, nor added to them."""
+        if not self.left:
+            return
+        kept = [(_some_of(p.grad), was) for p, was in self.left if p.grad is not None]
+        self.stale.append(
+            any(bool(was.any()) for _, was in kept)
+            and all(now.shape == was.shape and bool(torch.equal(now, was)) for now, was in kept)
+        )
+
     def held_parameters(self) -> list[Tensor]:
         """Return the network's parameters that the watched optimisers hold, which `zero_grad` clears."""
         held = self.held()
@@ -115,6 +136,8 @@ class Network:
         if coming <= DENSE[-1]:
             return coming in DENSE
         last, idle = self.history.latest[-1].step if self.history.latest else 0, time.perf_counter() - self.since
+        if coming >= GROWTH * last:  # however fast the loop is
+            return True
         return (coming - last >= EVERY or idle >= SECONDS) and idle >= self.each / SHARE
 
     def new_probe(self, owner: Owner) -> Probe:
@@ -207,6 +230,8 @@ class Network:
             seen=tuple(probe.seen),
             dropout=probe.dropout,
             normalised_rows=probe.normalised_rows,
+            given_rows=len(probe.given) if probe.given is not None and probe.given.dim() else 0,
+            normalised=probe.normalised,
             batch_softmax=probe.batch_softmax,
             batch_sequence=probe.batch_sequence,
             unregistered=tuple(probe.unregistered[:LAYERS]),
@@ -260,6 +285,11 @@ class Network:
         self.memory.restore(state["memory"])
 
 
+def _some_of(grad: Tensor) -> Tensor:
+    values = grad.detach().coalesce().values() if grad.is_sparse else grad.detach()
+    return values.reshape(-1)[:: max(1, values.numel() // 16)][:16].clone()
+
+
 def _copy(loop: Any) -> Any:
     return type(loop)(**vars(loop))
 
@@ -272,7 +302,7 @@ def _first_bad(probe: Probe, graded: dict[str, float], parameters: Iterable[Any]
     """Return what is not finite, the first in the order of the computation, "" if all is."""
     if probe.bad:
         return probe.bad
-    if not all(outputs.is_finite(output) for output in probe.outputs):
+    if any(outputs.is_broken(output) for output in probe.outputs):
         return "the outputs"
     for name, norm in graded.items():
         if not _finite(norm):

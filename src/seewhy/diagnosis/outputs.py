@@ -61,6 +61,11 @@ def is_finite(output: Output) -> bool:
     return bool(torch.isfinite(output.values).all())
 
 
+def is_broken(output: Output) -> bool:
+    """Whether a value is NaN or plus infinity; minus infinity masks what may not be chosen."""
+    return bool((output.values.isnan() | (output.values == torch.inf)).any())
+
+
 def read(outputs: list[Output], *, diverse: bool) -> tuple[LogitsRecord | None, tuple[OutputRecord, ...]]:
     """Return what the first cross-entropy's logits tell, and the record of every output with a gradient."""
     logits: LogitsRecord | None = None
@@ -92,7 +97,8 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
     columns = values.numel() // rows
     spread, nearest = diversity(values) if diverse and values.dim() > 1 else (0.0, 0.0)
     scalar = values.dim() == 0
-    binary = None if scalar or kind else read_binary(values, gradient)
+    told = None if scalar or kind else read_binary(values, gradient)
+    kind, binary = told or (kind, None)
     follows, centre = _follows(values, gradient) if columns == 1 and rows >= ENOUGH else (False, None)
     several = values.dim() == 2 and columns > 1
     picks, pushes, log_probabilities = _likelihood(values, gradient) if several else (False, False, False)
@@ -107,7 +113,7 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
         spread=spread,
         nearest=nearest,
         rows_differ=len(some) < 2 or bool((some - some[0]).abs().max() > 1e-6 * some.abs().max()),
-        kind=kind or ("binary" if binary else ""),
+        kind=kind,
         follows=follows,
         centre=centre,
         below=float(((values <= 0) & (gradient > 0)).float().mean()),
@@ -117,6 +123,7 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
         moments=() if scalar or kind or binary or picks else _moments(values, gradient),
         binary=binary,
         value=float(values) if scalar else None,
+        axes=values.dim(),
     )
 
 

@@ -143,6 +143,7 @@ class Probe(TorchFunctionMode):
         self.outputs: list[Output] = []
         self.latent: LatentRecord | None = None
         self.dropout = 0.0
+        self.normalised = False
         self.normalised_rows: int | None = None
         self.batch_softmax = self.batch_sequence = ""
         self.unregistered: list[str] = []
@@ -269,9 +270,15 @@ class Probe(TorchFunctionMode):
         if kwargs.get("training", args[2] if len(args) > 2 else True):
             self.dropout = max(self.dropout, float(p))
 
+    def _see_other_norm(self, *_: object) -> None:
+        self.normalised = True
+
     def _see_norm(self, _: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self.normalised = True
         if kwargs.get("training", args[5] if len(args) > 5 else False):
             rows = len(args[0])
+            if rows == 1 and args[0].dim() > 2:  # of one image the norm is that of the instance
+                return
             self.normalised_rows = rows if self.normalised_rows is None else min(self.normalised_rows, rows)
 
     def _see_softmax(self, _: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -375,6 +382,7 @@ SEEN_BEFORE: dict[Callable[..., Any], Callable[..., None]] = {
     **dict.fromkeys(DROPOUTS, Probe._see_dropout),
     **dict.fromkeys(SOFTMAXES, Probe._see_softmax),
     F.batch_norm: Probe._see_norm,
+    **dict.fromkeys((F.layer_norm, F.group_norm, F.instance_norm, F.rms_norm), Probe._see_other_norm),
 }
 SEEN_AFTER: dict[Callable[..., Any], Callable[..., None]] = {
     **dict.fromkeys((*LINEAR, *PRODUCTS, *RECURRENT, ATTENTION), Probe._see_layer),

@@ -148,8 +148,8 @@ class LogitsRecord:
         rows_differ: whether the outputs of the rows differ.
         right: rows by class whose label has the largest output.
         sure_wrong: share of the rows in which a class that is not the label has a probability above 0.9.
-        leak: the input's column that tells the label best, and the share of its variance between the classes; None where it was not
-            measured.
+        leak: the input's column that tells the label best, the share of its variance between the classes, and that of a typical column;
+            None where it was not measured.
     """
 
     rows: int
@@ -165,7 +165,7 @@ class LogitsRecord:
     rows_differ: bool
     right: tuple[int, ...] = ()
     sure_wrong: float = 0.0
-    leak: tuple[int, float] | None = None
+    leak: tuple[int, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -194,13 +194,14 @@ class OutputRecord:
 
     Attributes:
         rows, columns: of the output.
+        axes: how many it has.
         function: that made it, such as "relu" or "softmax"; "" for others.
         axis: of a softmax; None for others.
         gradient: root mean square of what arrived.
         std: of its values.
         spread, nearest: of its rows, as in `InputRecord`.
         rows_differ: whether its rows differ.
-        kind: of the loss that its gradient shows: "cross-entropy", "binary", or "" where it is neither.
+        kind: of the loss that its gradient shows: "cross-entropy", "binary", "probabilities" for a binary one of these, else "".
         follows: whether the gradient rises with the output from row to row, without exception, where the output has one column: all rows
             are pulled to the same target, or to all targets at once.
         centre: the output at which that gradient would be 0.
@@ -233,6 +234,7 @@ class OutputRecord:
     moments: tuple[Moments, ...] = ()
     binary: BinaryRecord | None = None
     value: float | None = None
+    axes: int = 2
 
 
 @dataclass(frozen=True)
@@ -264,6 +266,8 @@ class ProbeRecord:
         seen: spreads of the inputs of every pass of the step: (spread, nearest).
         dropout: the largest probability of any dropout.
         normalised_rows: the fewest rows that batch norm took statistics of; None without.
+        given_rows: length of the first axis of what the network was given.
+        normalised: whether any norm was seen.
         batch_softmax: where a softmax over the batch was taken, "" if nowhere.
         batch_sequence: which recurrent or attentive layer takes the batch for its sequence, "" if none.
         linear: whether nothing but linear maps was found between inputs and outputs; None where it was not looked at.
@@ -289,6 +293,8 @@ class ProbeRecord:
     seen: tuple[tuple[float, float], ...] = ()
     dropout: float = 0.0
     normalised_rows: int | None = None
+    given_rows: int = 0
+    normalised: bool = False
     batch_softmax: str = ""
     batch_sequence: str = ""
     linear: bool | None = None
@@ -319,6 +325,7 @@ class LoopRecord:
         eval_steps: steps whose forward pass was in evaluation mode throughout, though there is dropout or batch norm.
         train_steps: other steps.
         train_evaluations: forward passes without gradients in training mode, though there is dropout or batch norm.
+        evaluated: steps after which the former came.
         evaluations: other forward passes without gradients.
         closure: whether the optimiser evaluates the loss itself.
         mode_matters: whether the network has dropout or batch norm.
@@ -333,6 +340,7 @@ class LoopRecord:
     eval_steps: int = 0
     train_steps: int = 0
     train_evaluations: int = 0
+    evaluated: int = 0
     evaluations: int = 0
     closure: bool = False
     mode_matters: bool = False

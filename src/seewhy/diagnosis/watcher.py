@@ -185,6 +185,11 @@ class Watch:
             return (
                 "no step was seen: the loop has not begun, or it steps another optimiser than the one that is watched"
             )
+        if steps and not found and not any(network.history.latest for network in self._networks.values()):
+            return (
+                f"no forward pass was seen in {steps:,} steps, only how the loop treats gradients: call the watched module itself, "
+                "model(x), not its parts or model.forward(x); what torch.compile has made is not looked into"
+            )
         passed = sum(check.status == "passed" for check in self.checks)
         if not found:
             return f"nothing wrong was found in {steps:,} steps; {passed} of {len(CHECKS)} checks passed"
@@ -223,6 +228,8 @@ class Watch:
                 loop.evaluations += 1
             else:
                 loop.train_evaluations += network.counts(args)
+                loop.evaluated += network.evaluated_at != loop.step
+                network.evaluated_at = loop.step
 
     def _forward(self, network: Network, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if network.probe is not None and network.probe.sees:  # the pass before was interrupted
@@ -279,10 +286,8 @@ class Watch:
         loop.backwards += place == 0
         if place == 0 and loop.backwards % WITHOUT_STEP == 0:
             self._judge(network, counted=True)
-        some = network.held_parameters()
-        held = [p.grad for p in some[:: max(1, len(some) // 3)] if p.grad is not None]
         if len(network.stale) < OUTPUTS:
-            network.stale.append(any(bool(_values(grad).any()) for grad in held))
+            network.look_for_stale()
 
     def _stepping(self, network: Network, _: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         start = time.perf_counter()
@@ -320,6 +325,7 @@ class Watch:
             network.forget()
             network.due = network.due or network.is_due()
             needed = network.due or loop.step < CAREFUL or network.path is not None
+            network.remember_gradients(needed=needed)
             if needed and not network.handles:
                 self._arm(network)
             elif not needed and network.handles:
@@ -342,7 +348,11 @@ class Watch:
             self._record(network.entry(record))
         self._judge(network)
         network.since = time.perf_counter()
-        network.each, network.cost = network.cost + network.since - start, 0.0
+        cost = network.cost + network.since - start
+        network.each = (
+            (network.each + cost) / 2 if network.each else cost
+        )  # one that was disturbed must not delay the next for long
+        network.cost = 0.0
 
     def _judge(self, network: Network, *, counted: bool = False) -> None:
         for finding in network.judge.judge(network.history, counted=counted):
@@ -354,10 +364,6 @@ def _speaks() -> bool:
     """Whether this process tells: of several that train together the first one."""
     distributed = torch.distributed
     return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
-
-
-def _values(grad: Tensor) -> Tensor:
-    return grad.coalesce().values() if grad.is_sparse else grad
 
 
 def watch(

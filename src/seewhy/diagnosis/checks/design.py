@@ -87,8 +87,10 @@ def _too_small(history: History) -> Verdict:
     hidden = [layer for layer in layers[:-1] if layer.spread is not None]  # a last layer at zero is a good beginning
     bound = limit * min(1.0, size)
     told = [layer.spread or 0.0 for layer in hidden]
-    if told and told[0] > 0.1 * size and any(a.function == "sigmoid" for a in history.first[0].activations):
-        return inapplicable("sigmoids shrink the signal, whatever the weights")
+    if not told or told[0] > 0.1 * size:
+        return passed("the first layer keeps the signal")
+    if history.first[0].normalised:
+        return inapplicable("norms bring signals back to their size")
     shrunk = [layer for layer, spread in zip(hidden, told, strict=True) if 0 < spread < bound]
     # One small layer among others is brought back by a norm, or is a branch of little weight.
     if not shrunk or told[-1] >= bound or statistics.median(told) >= 10 * bound:
@@ -109,8 +111,10 @@ def _linear(history: History) -> Verdict:
         return inapplicable("the graph was not looked at")
     if not linear:
         return passed("there are non-linear functions between the layers")
-    if standing(history) == "well":
-        return passed("the network is linear, but learns well")
+    if history.loop.step < 2 * SOME:
+        return skipped(f"fewer than {2 * SOME} steps")
+    if standing(history) in ("well", "unknown"):
+        return passed("the network is linear; it learns well, or it is not known how it learns")
     return seen(
         f"nothing but linear maps lies between inputs and outputs: {len(history.first[0].layers)} layers are together one linear map",
         maps=len(history.first[0].layers),
@@ -144,6 +148,8 @@ def _frozen(history: History) -> Verdict:
         return inapplicable("nothing is frozen")
     if standing(history) == "well":
         return passed("much is frozen, but the network learns well")
+    if history.loop.step < SOME or standing(history) == "learns":
+        return skipped("whether the network learns is to be seen")
     if first.frozen:
         return seen(
             f"{len(first.frozen)} frozen weights are still as torch draws them: what is frozen was never trained",
@@ -193,7 +199,7 @@ CHECKS = (
         "Usually the activations were forgotten, or called without using their result.",
         "Goodfellow et al. 2016, Deep Learning, 6.1; the graph of the backward pass",
         (Remedy("put an activation between the layers", "torch.nn.ReLU()", edit="model.activation = 'default'"),),
-        confirm=1,
+        confirm=2,
     ),
     Check(
         "initialisation_symmetric",

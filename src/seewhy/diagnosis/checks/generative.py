@@ -8,11 +8,11 @@ from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.records import History, ProbeRecord
 
-STEPS = 100
+STEPS, SETTLED = 100, 150
 COLLAPSED = 0.04
 """Nats of a latent dimension below which it carries next to nothing."""
 
-ALIKE = 0.15
+ALIKE, NO_SPREAD = 0.15, 0.03
 SURE = 0.97
 
 
@@ -20,8 +20,8 @@ def _posterior(history: History) -> Verdict:
     latent = history.latest[-1].latent
     if latent is None:
         return inapplicable("no latent variable is drawn")
-    if history.loop.step < STEPS:
-        return skipped(f"fewer than {STEPS} steps")
+    if history.loop.step < SETTLED:
+        return skipped(f"fewer than {SETTLED} steps")
     carrying = sum(kl > COLLAPSED for kl in latent.kl)
     if carrying > 0.1 * len(latent.kl):
         return passed(f"{carrying} of {len(latent.kl)} latent dimensions carry information")
@@ -51,7 +51,7 @@ def _collapse(history: History) -> Verdict:
         return skipped("too few steps of both networks")
     spread = statistics.median(pair[0] for pair in own) / max(max(pair[0] for pair in real), 1e-12)
     nearest = statistics.median(pair[1] for pair in own) / max(max(pair[1] for pair in real), 1e-12)
-    if nearest > ALIKE:
+    if nearest > ALIKE and spread > NO_SPREAD:
         return passed(f"samples vary {spread:.0%} as much as the images")
     return seen(
         f"samples vary {spread:.0%} as much as the images of the data, and the nearest of two is {nearest:.0%} as far away",

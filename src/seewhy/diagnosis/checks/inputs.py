@@ -7,7 +7,7 @@ import math
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.progress import known, standing
-from seewhy.diagnosis.records import History
+from seewhy.diagnosis.records import History, LogitsRecord
 
 LARGE, SMALL = 10.0, 0.02
 """Root mean square beyond which inputs count as unscaled: standardised ones have 1, pixels from 0 to 1 about 0.5."""
@@ -19,7 +19,9 @@ REPEATED, WIDE = 0.5, 32
 """Share of equal rows; rows of fewer numbers may be equal by chance."""
 
 SOON = 10
-LEAK = 0.97
+LEAK, TYPICAL = 0.97, 0.6
+"""Share of a column's variance between the classes; and at most that of the columns' upper quartile: where "
+"many tell the label, it is easy."""
 
 MANY = 100
 RARE, VERY_RARE = 10.0, 30.0
@@ -96,9 +98,9 @@ def _leak(history: History) -> Verdict:
         return inapplicable("there are no class labels, or fewer than three rows a class")
     if len(found) < 3:
         return skipped("fewer than three probes")
-    columns = {column for column, _ in found}
-    least = min(share for _, share in found)
-    if least < LEAK or len(columns) > 2:
+    columns = {column for column, *_ in found}
+    least, typical = min(share for _, share, _ in found), max(share for *_, share in found)
+    if least < LEAK or len(columns) > 2 or typical > TYPICAL:
         return passed("no single input tells the label")
     return seen(
         f"one number of the input tells the label: {least:.1%} of the variance of column {found[-1][0]} lies between the classes",
@@ -155,8 +157,8 @@ def _one_label(history: History) -> Verdict:
     found = [logits for _, logits in known(history)]
     if not found or found[0].classes < 2:
         return inapplicable("the loss is no cross-entropy of classes")
-    if len(found) < 6:
-        return skipped("fewer than six batches")
+    if len(found) < 6 or len(found) < 0.7 * len(history.records):
+        return skipped("too few batches whose labels are known")
     labels = [
         sum(column)
         for column in zip(*(logits.labels for logits in found if logits.classes == found[0].classes), strict=True)
@@ -164,6 +166,30 @@ def _one_label(history: History) -> Verdict:
     if sum(n > 0 for n in labels) > 1:
         return passed("labels differ")
     return seen(f"all of {sum(labels):,} labels are class {labels.index(max(labels))}", count=sum(labels))
+
+
+def _unshuffled(history: History) -> Verdict:
+    found = [logits for _, logits in known(history)]
+    if len(found) < 10 or len(found) < 0.7 * len(history.records) or found[0].rows < 8:
+        return skipped("too few batches of several rows whose labels are known")
+    alone = [logits.labels.index(logits.rows) for logits in found if logits.rows in logits.labels]
+    if len(alone) < 0.8 * len(found) or len(set(alone)) < 2:
+        return passed("batches hold several classes")
+    if standing(history) == "well" and not _wanders(alone, found):
+        return passed("each batch holds one class, but the network learns")
+    return seen(
+        f"{len(alone)} of {len(found)} batches hold images of one class only, of {len(set(alone))} classes in all: they are not shuffled",
+        batches=len(alone),
+        classes=len(set(alone)),
+    )
+
+
+def _wanders(alone: list[int], found: list[LogitsRecord]) -> bool:
+    """Whether what is predicted follows the class of the batch alone: the one before is forgotten."""
+    after = [
+        logits for was, logits in zip(alone, found[1:], strict=False) if logits.labels.index(max(logits.labels)) != was
+    ]
+    return bool(after) and sum(logits.accuracy for logits in after) / len(after) < 0.5
 
 
 CHECKS = (
@@ -187,6 +213,18 @@ CHECKS = (
         "or a column of labels that is overwritten, does this. The loss goes to 0, and means nothing.",
         "an invariant",
         (Remedy("count the labels that the loader gives", "collections.Counter(labels.tolist())"),),
+    ),
+    Check(
+        "batches_not_shuffled",
+        _unshuffled,
+        "warning",
+        1,
+        "A batch of one class pulls every output towards that class, the next batch towards another: the network "
+        "follows the last batch it has "
+        "seen instead of learning to tell classes apart. Data that lie sorted in their folders come like that unless they are shuffled.",
+        "Bottou 2012, Stochastic gradient descent tricks: shuffle the examples",
+        (Remedy("shuffle the training data", "DataLoader(dataset, batch_size=64, shuffle=True)"),),
+        confidence=0.9,
     ),
     Check(
         "inputs_unscaled",

@@ -10,13 +10,16 @@ from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, s
 from seewhy.diagnosis.checks.progress import floor_of, known, losses, poor, shares_left, standing, typical_update
 from seewhy.diagnosis.records import History
 
-STEPS = 75
+SOON = 20
+STEPS = 100
 LATE = 100
 BEGUN, TURNS, AGREE = 4, 6, 0.18
 """Of successive gradients at the steps after the first ones, so many: their median cosine above which a network that has not learned yet is
 about to. In the benchmark it is 0.21 to 0.64 for networks that learn late, at most 0.14 where labels are shuffled."""
 
-NEAR_CHANCE = 0.9
+NEAR_CHANCE, NO_SIGNAL = 0.9, 0.97
+"""Share of chance that is left to who has learned nothing; of a squared error, which may have little to be learned."""
+
 MOVES = 1e-4
 MINORITY = 4.0
 RECALL = 0.3
@@ -31,10 +34,8 @@ def _ignored(history: History) -> Verdict:
         return inapplicable("the rows of the batch do not differ")
     if any(output.rows_differ for output in outputs):
         return passed("outputs depend on inputs")
-    if last.step <= 2 and (
-        any(p.weight == 0 for p in last.parameters) or any(layer.std == 0 for layer in last.layers[-1:])
-    ):
-        return skipped("the last layer starts at zero")
+    if last.step < SOON:  # a last layer that starts at zero needs some steps, and so does a codebook
+        return skipped(f"fewer than {SOON} steps")
     return seen("the outputs are the same for every row of the batch: they do not depend on the input", step=last.step)
 
 
@@ -66,7 +67,7 @@ def _near_chance(history: History) -> float:
     """Return the share that is left to who knows only how frequent the classes are, a little less."""
     recent = [logits for _, logits in known(history)[-4:]]
     if not recent:
-        return NEAR_CHANCE
+        return NO_SIGNAL
     floor = floor_of(recent[-1])
     entropy = statistics.fmean(logits.entropy for logits in recent) - floor
     return NEAR_CHANCE * min(1.0, entropy / max(math.log(recent[0].classes) - floor, 1e-9))
@@ -194,6 +195,7 @@ CHECKS = (
             Remedy("look at ten images with their labels as the network gets them"),
             Remedy("try to fit a single batch: if that works, look at the data, else at the model"),
         ),
+        confirm=3,
     ),
     Check(
         "overfitting",

@@ -6,7 +6,7 @@ from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.records import History
 
-MOST = 0.9
+MOST, NOTHING, MANY = 0.9, 0.01, 10
 
 NO_RATE = 1e-7
 """Below it no step is to be expected: a warm-up's start, or a rate that another check calls too low."""
@@ -53,8 +53,10 @@ def _not_held(history: History) -> Verdict:
     if len(records) < 3:
         return skipped("fewer than three probes")
     last = records[-1]
-    moved = {p.name for record in records for p in record.parameters if p.moved is not False}
-    lost = [p for p in last.parameters if not p.held and p.gradient and p.name not in moved]
+    weights = [{p.name: p.weight for p in record.parameters} for record in records]
+    lost = [
+        p for p in last.parameters if not p.held and p.gradient and len({values.get(p.name) for values in weights}) == 1
+    ]
     if not lost:
         return passed("every parameter that gets a gradient is moved by an optimiser")
     share = sum(p.size for p in lost) / max(1, sum(p.size for p in last.parameters))
@@ -74,9 +76,13 @@ def _unmoved(history: History) -> Verdict:
         return skipped("no parameter of an optimiser had a gradient")
     if last.bad:
         return inapplicable("values are not finite")
-    if last.lr is not None and last.lr < NO_RATE:
+    rates = {record.lr for record in history.records}
+    if last.lr is not None and last.lr < NO_RATE and (rates != {0.0} or len(history.records) < MANY):
         return skipped(f"the learning rate is {last.lr:g} at this step")
     still = [p.name for p in held if not p.moved]
+    norms = [sum(p.gradient or 0.0 for p in record.parameters) for record in history.records]
+    if norms[-1] < NOTHING * max(norms):
+        return passed("hardly a gradient is left to move along")
     if len(still) < max(1, MOST * len(held)):  # single ones may have gradients that are too small for their precision
         return passed("a step moves what has a gradient")
     return seen(
@@ -109,6 +115,16 @@ def _unused(history: History) -> Verdict:
     graded = [place for place, layer in enumerate(last.layers) if layer.gradient is not None]
     cut = [layer.layer for layer in last.layers[: graded[0] if graded else 0] if layer.wanted]
     share = sum(p.size for p in always) / max(1, sum(p.size for p in last.parameters))
+    before = last.layers[: graded[0] if graded else 0]
+    unseen = [layer.layer for layer in before if not layer.wanted and f"{layer.layer}.weight" in names]
+    if unseen and len(unseen) == len([layer for layer in before if not layer.wanted]):
+        return seen(
+            f"{unseen[0]} and {len(always) - 1} parameters more are computed without gradients, as under torch.no_grad()",
+            names,
+            "critical",
+            parameters=len(always),
+            share=share,
+        )
     if cut and len(always) > 1:
         return seen(
             f"no gradient comes back behind {cut[-1]}: {len(always)} parameters before it get none, as after .detach() or .data",
@@ -152,6 +168,8 @@ def _train_evaluation(history: History) -> Verdict:
         return passed("evaluations are in evaluation mode") if loop.evaluations else skipped("no evaluation was seen")
     if loop.evaluations:
         return passed("most evaluations are in evaluation mode")
+    if 3 * loop.evaluated > loop.step:
+        return passed("passes without gradients belong to the steps")
     return seen(
         f"all {loop.train_evaluations:,} evaluations were in training mode: dropout was live, or batch norm took the batch's statistics",
         passes=loop.train_evaluations,
@@ -160,7 +178,7 @@ def _train_evaluation(history: History) -> Verdict:
 
 def _softmax_axis(history: History) -> Verdict:
     last = history.latest[-1]
-    if last.batch_softmax:
+    if last.batch_softmax and _keeps_rows(history):
         return seen(
             "a softmax is taken over the batch: the images of a batch compete with one another",
             (last.batch_softmax,),
@@ -169,9 +187,16 @@ def _softmax_axis(history: History) -> Verdict:
     return passed("no softmax is taken over the batch")
 
 
+def _keeps_rows(history: History) -> bool:
+    """Whether the network gives a row for each row that it is given: only then is the first axis known to be that of the batch."""
+    last = history.latest[-1]
+    rows = last.given_rows
+    return any(output.axes == 2 and output.rows == rows for output in last.outputs)
+
+
 def _sequence_over_batch(history: History) -> Verdict:
     last = history.latest[-1]
-    if last.batch_sequence:
+    if last.batch_sequence and _keeps_rows(history):
         return seen(
             "a layer of sequences takes the batch for the sequence: its inputs are (batch, time, features), and batch_first is False",
             (last.batch_sequence,),

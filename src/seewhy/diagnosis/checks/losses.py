@@ -10,6 +10,7 @@ from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, s
 from seewhy.diagnosis.checks.progress import learns, poor, regression_targets, squared, typical_update
 from seewhy.diagnosis.records import History, OutputRecord
 
+SOME = 50
 SMALL_TARGET, LARGE_TARGET = 1e-3, 20.0
 RANGES = {
     "sigmoid": (0.0, 1.0),
@@ -156,7 +157,7 @@ def _targets_unscaled(history: History) -> Verdict:
     if found is None:
         return inapplicable("the loss is no squared error of the outputs")
     size = max(math.hypot(mean, std) for mean, std in found)
-    if SMALL_TARGET < size < LARGE_TARGET or not poor(history):
+    if SMALL_TARGET < size < LARGE_TARGET or history.loop.step < SOME or not poor(history):
         return passed("targets are of the size of outputs, or learned all the same")
     mean, std = max(found, key=lambda target: math.hypot(*target))
     return seen(
@@ -270,7 +271,7 @@ CHECKS = (
     Check(
         "shapes_broadcast",
         _broadcast,
-        "critical",
+        "warning",
         0,
         "Of outputs (N, 1) and targets (N) torch makes a table (N, N): each output is compared with the targets of all "
         "rows. The best that the "

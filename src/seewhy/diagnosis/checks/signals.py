@@ -13,6 +13,7 @@ from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, s
 from seewhy.diagnosis.checks.progress import known, learns, shares_left, standing
 from seewhy.diagnosis.records import History
 
+BOUNDED = ("tanh", "sigmoid")
 SAMPLES, FEWER = 1000, 250
 """Examples and positions that a unit must have been seen at; fewer do where nearly all units of a layer are silent."""
 
@@ -61,9 +62,9 @@ def _initial_loss(history: History) -> Verdict:
 
 
 def _dead(history: History) -> Verdict:
-    activations = history.latest[-1].activations
+    activations = [a for a in history.latest[-1].activations if a.function not in BOUNDED]
     if not activations:
-        return inapplicable("no activation function was seen")
+        return inapplicable("no activation function was seen that units can be dead of")
     seen_enough = [a for a in activations if a.samples >= SAMPLES or (a.samples >= FEWER and a.silent > NEARLY_ALL)]
     if not seen_enough:
         return skipped(f"fewer than {SAMPLES:,} examples of each unit")
@@ -84,11 +85,12 @@ def _dead(history: History) -> Verdict:
 
 def _saturated(history: History) -> Verdict:
     activations = history.latest[-1].activations
-    bounded = [a for a in activations if a.function in ("tanh", "sigmoid")]
+    bounded = [a for a in activations if a.function in BOUNDED]
     if not bounded:
         return inapplicable("no bounded activation function was seen")
     # A last sigmoid or tanh makes the outputs, and may be as sure as it likes.
-    hidden = [a for a in bounded if a is not activations[-1]]
+    last = activations[-1] if any(output.function in BOUNDED for output in history.latest[-1].outputs) else None
+    hidden = [a for a in bounded if a is not last]
     if not hidden:
         return inapplicable("bounded activations make the outputs only")
     stuck = [a for a in hidden if a.saturated > SATURATED_SHARE]

@@ -11,7 +11,7 @@ from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, s
 from seewhy.diagnosis.checks.progress import left, losses, poor, shares_left, standing, typical_update, updates
 from seewhy.diagnosis.records import History, ProbeRecord, peak_rate
 
-HUGE_UPDATE, LARGE_UPDATE, SMALL_UPDATE, TINY_UPDATE, TINIER_UPDATE = 0.2, 0.01, 1e-4, 3e-5, 1e-6
+HUGE_UPDATE, LARGE_UPDATE, SMALL_UPDATE, TINY_UPDATE, TINIER_UPDATE = 0.2, 0.01, 1e-4, 6e-5, 1e-6
 """A step's change of a weight matrix as a share of its norm; healthy ones are about 1e-3, and below 0.13 in the benchmark's programs. The
 tiniest where the loss is not known."""
 
@@ -30,7 +30,7 @@ LATER = 100
 DECAYED = 1e-2
 SHRINKS, SHRUNK = 0.8, 0.6
 CLIPPED = 2e-3
-TURNED = -0.5
+TURNED = -0.3
 """Cosine of successive gradients; with small steps it is the noise of the batches."""
 
 
@@ -110,7 +110,7 @@ def _climbed(history: History, shares: list[float]) -> float:
     if len(told) > 1 and told[0] > 0:
         return max(told[1:]) / told[0]
     sizes = [max(o.gradient for o in record.outputs) for record in _finite(history) if record.outputs]
-    return max(sizes[1:]) / sizes[0] if len(sizes) > 1 and sizes[0] > 0 else 0.0
+    return max(sizes[3:]) / max(sizes[:3]) if len(sizes) > 5 and max(sizes[:3]) > 0 else 0.0
 
 
 def _rate_too_low(history: History) -> Verdict:
@@ -291,7 +291,7 @@ CHECKS = (
         "Each step goes back over the way of the one before, as a ball that is thrown from one side of a valley to the "
         "other. The rate, or the "
         "momentum, is too large along that direction. The loss falls along the others only.",
-        "Cockpit (Schneider et al. 2021, 2102.06604); cosine of successive gradients below -0.5",
+        "Cockpit (Schneider et al. 2021, 2102.06604); cosine of successive gradients below -0.3",
         LOWER,
         confidence=0.7,
     ),
@@ -303,7 +303,7 @@ CHECKS = (
         "Steps are so small that the weights stay where they began. The loss falls too slowly to see. Where the rate "
         "falls by a schedule, look "
         "whether that counts steps where it means epochs.",
-        "updates of about 1e-3 of the weights' norm; 3e-5",
+        "updates of about 1e-3 of the weights' norm; 6e-5",
         (
             Remedy("go back to the optimiser's usual rate", edit="optim.lr = 'default'"),
             Remedy("take the usual eps: a large one divides every step", edit="optim.eps = 'default'"),
