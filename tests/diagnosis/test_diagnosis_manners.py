@@ -328,7 +328,7 @@ def plan_error(monkeypatch, where):
         "gradient": (probing, "sampled"),
         "stack": (probing.Probe, "_enter"),
         "output": ("seewhy.diagnosis.watcher.tensors_of", None),
-        "arrival": (Network, "held_parameters"),
+        "arrival": (Network, "look_for_stale"),
         "step": (Network, "before_step"),
         "record": (Network, "record"),
         "judge": (Watch, "_judge"),

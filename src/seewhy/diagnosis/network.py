@@ -72,7 +72,7 @@ class Network:
         self.evaluated: tuple[Any, ...] = ()
         self.again = 0
         self.evaluated_at = -1
-        self.left: list[tuple[Tensor, Tensor]] = []
+        self.left: dict[str, Tensor] = {}
         self.handles: list[Any] = []  # of the hooks that only some steps need
         self.output_handles: deque[Any] = deque()
         self.cost = self.each = 0.0
@@ -110,25 +110,23 @@ class Network:
         return {id(p) for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]}
 
     def remember_gradients(self, *, needed: bool) -> None:
-        """Keep some entries of what a step leaves of the gradients, if the next step looks at them."""
-        some = self.held_parameters() if needed else []
+        """Keep some entries of what a step leaves of the gradients that `zero_grad` clears, if the next step looks at them."""
+        held = self.held() if needed else set()
+        some = [(name, p) for name, p in self.parameters if id(p) in held]
         chosen = some[:: max(1, len(some) // 3)]
-        self.left = [(p, _some_of(p.grad)) for p in chosen if p.grad is not None]
+        self.left = {name: _some_of(p.grad) for name, p in chosen if p.grad is not None}
 
     def look_for_stale(self) -> None:
         """Note whether the gradients are those that the last step left: nobody has cleared them, nor added to them."""
         if not self.left:
             return
-        kept = [(_some_of(p.grad), was) for p, was in self.left if p.grad is not None]
+        now = {name: _some_of(p.grad) for name, p in self.parameters if name in self.left and p.grad is not None}
         self.stale.append(
-            any(bool(was.any()) for _, was in kept)
-            and all(now.shape == was.shape and bool(torch.equal(now, was)) for now, was in kept)
+            any(bool(self.left[name].any()) for name in now)
+            and all(
+                some.shape == self.left[name].shape and torch.equal(some, self.left[name]) for name, some in now.items()
+            )
         )
-
-    def held_parameters(self) -> list[Tensor]:
-        """Return the network's parameters that the watched optimisers hold, which `zero_grad` clears."""
-        held = self.held()
-        return [p for _, p in self.parameters if id(p) in held]
 
     def is_due(self) -> bool:
         """Whether the next step is probed."""
@@ -267,6 +265,9 @@ class Network:
             "due": self.due,
             "path": self.path,
             "bend": self.bend,
+            "left": self.left,
+            "skip": self.skip,
+            "evaluated": (self.evaluated, self.again, self.evaluated_at),
             "memory": self.memory.state(),
         }
 
@@ -282,6 +283,10 @@ class Network:
         if state["path"] is not None:
             way, gradient = (part.to(self.parameters[0][1].device) for part in state["path"])
             self.path = way, gradient
+        device = self.parameters[0][1].device if self.parameters else None
+        self.left = {name: some.to(device) for name, some in state["left"].items()}
+        self.skip = state["skip"]
+        self.evaluated, self.again, self.evaluated_at = state["evaluated"]
         self.memory.restore(state["memory"])
 
 

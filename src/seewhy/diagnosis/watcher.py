@@ -242,6 +242,8 @@ class Watch:
             network.probe.pass_begins((*args, *kwargs.values()))
         elif network.due and not network.skips():
             network.refresh()
+            if not network.parameters:  # frozen for this pass, in which it serves another network
+                return
             network.due = False
             if not network.measurable:
                 return

@@ -57,7 +57,7 @@ def _not_held(history: History) -> Verdict:
     lost = [
         p for p in last.parameters if not p.held and p.gradient and len({values.get(p.name) for values in weights}) == 1
     ]
-    if not any(p.matrix for p in lost) and len(lost) < len(last.parameters) / 2:
+    if not lost or (not any(p.matrix for p in lost) and len(lost) < len(last.parameters) / 2):
         return passed("every parameter that gets a gradient is moved by an optimiser")
     share = sum(p.size for p in lost) / max(1, sum(p.size for p in last.parameters))
     return seen(
