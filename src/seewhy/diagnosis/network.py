@@ -121,12 +121,11 @@ class Network:
         if not self.left:
             return
         now = {name: _some_of(p.grad) for name, p in self.parameters if name in self.left and p.grad is not None}
-        self.stale.append(
-            any(bool(self.left[name].any()) for name in now)
-            and all(
-                some.shape == self.left[name].shape and torch.equal(some, self.left[name]) for name, some in now.items()
-            )
+        # At the first backward pass they are just those; at further ones of the same step something may have been added.
+        alike = self.stale or all(
+            some.shape == self.left[name].shape and torch.equal(some, self.left[name]) for name, some in now.items()
         )
+        self.stale.append(bool(alike) and any(bool(some.any()) for some in now.values()))
 
     def is_due(self) -> bool:
         """Whether the next step is probed."""

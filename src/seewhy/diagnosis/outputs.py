@@ -24,6 +24,7 @@ EQUAL = 0.05
 ENOUGH = 12
 """Rows from which a gradient that follows the outputs does so by no accident."""
 
+MOSTLY = 0.95
 SUM = 1e-3
 """How far a sum of probabilities may be from 1."""
 
@@ -99,6 +100,8 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
     scalar = values.dim() == 0
     told = None if scalar or kind else read_binary(values, gradient)
     kind, binary = told or (kind, None)
+    if not kind and output.function == "sigmoid" and _takes_for_logits(values, gradient):
+        kind = "binary"
     follows, centre = _follows(values, gradient) if columns == 1 and rows >= ENOUGH else (False, None)
     several = values.dim() == 2 and columns > 1
     picks, pushes, log_probabilities = _likelihood(values, gradient) if several else (False, False, False)
@@ -120,11 +123,28 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
         picks=picks,
         pushes=pushes,
         log_probabilities=log_probabilities,
-        moments=() if scalar or kind or binary or picks else _moments(values, gradient),
+        moments=() if scalar or kind or binary or picks else _moments(values, gradient, _is_image_of(output)),
         binary=binary,
         value=float(values) if scalar else None,
         axes=values.dim(),
     )
+
+
+def _takes_for_logits(values: Tensor, gradient: Tensor) -> bool:
+    """Whether a binary cross-entropy of soft targets takes probabilities for logits.
+
+    Of logits z the targets are y = sigmoid(z) - g / c, of probabilities y = z - z (1 - z) g / c: these are within 0 and 1 for the loss
+    that it is, with c 1 / N, 1 over all outputs or 1.
+    """
+    z, g = (t.detach().reshape(-1)[:ROWS].double().cpu() for t in (values, gradient))
+    if not bool(((z > 0) & (z < 1)).all()):
+        return False
+    for scale in (1 / values.numel(), 1 / len(values), 1.0):
+        as_logits, as_chances = torch.sigmoid(z) - g / scale, z - z * (1 - z) * g / scale
+        fits, other = (float(((y > -SUM) & (y < 1 + SUM)).double().mean()) for y in (as_logits, as_chances))
+        if fits == 1 and other < MOSTLY and float(as_logits.std()) > EQUAL:
+            return True
+    return False
 
 
 def _follows(values: Tensor, gradient: Tensor) -> tuple[bool, float | None]:
@@ -139,13 +159,23 @@ def _follows(values: Tensor, gradient: Tensor) -> tuple[bool, float | None]:
     return True, float(z.mean() - g.mean() * x.square().sum() / (x * y).sum())
 
 
-def _moments(values: Tensor, gradient: Tensor) -> tuple[Moments, ...]:
-    """Return means, variances and covariance of each column of outputs and gradients; empty where no squared error can be known by them."""
+def _is_image_of(output: Output) -> bool:
+    """Whether an output has as many values as the input, as that of an autoencoder has."""
+    return output.inputs is not None and output.inputs.numel() == output.values.numel()
+
+
+def _moments(values: Tensor, gradient: Tensor, pooled: bool) -> tuple[Moments, ...]:
+    """Return means, variances and covariance of outputs and gradients, of each column, or `pooled` over all.
+
+    Empty where no squared error can be known by them.
+    """
     rows = len(values) if values.dim() else 0
     columns = values.numel() // rows if rows else 0
-    if rows < ENOUGH or columns > MOST_COLUMNS:
+    if rows < ENOUGH or (columns > MOST_COLUMNS and not pooled):
         return ()
     z, g = (t.detach().reshape(rows, -1)[:ROWS].double().cpu() for t in (values, gradient))
+    if columns > MOST_COLUMNS:
+        z, g = z.reshape(-1, 1), g.reshape(-1, 1)
     sizes = g.abs()
     if float(sizes.std()) < EQUAL * float(sizes.mean()):
         return ()  # a gradient of one size is that of an absolute error

@@ -140,7 +140,8 @@ class Judge:
                 continue
             self._streak[check.code] = 0
             # What cannot be told any more, since nothing is finite now, has not passed away.
-            self._absent[check.code] = self._absent.get(check.code, 0) + (verdict.status == "passed")
+            fit = not (history.latest and history.latest[-1].bad)
+            self._absent[check.code] = self._absent.get(check.code, 0) + (verdict.status == "passed" and fit)
             if lasting is not None and self._absent[check.code] >= GONE:
                 self.findings.remove(lasting)
                 self.past.append(replace(lasting, ended=history.loop.step))

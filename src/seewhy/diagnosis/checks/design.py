@@ -12,7 +12,7 @@ from seewhy.diagnosis.records import History, LayerRecord
 
 EARLY, LATER = 5, 100
 SOME = 20
-TOO_LARGE, TOO_SMALL, TINY = 10.0, 1e-2, 1e-4
+TOO_LARGE, TOO_SMALL, TINY = 10.0, 1e-3, 1e-5
 """Deviation of the last layer's outputs at the first step, and of any layer's, beside that of the inputs; the least one where it is not
 known how the network learns."""
 
@@ -272,7 +272,7 @@ CHECKS = (
         "Weights that are too small shrink signals from layer to layer, and gradients on their way back. Nothing is "
         "left to learn from at the "
         "first layers. Depth makes it worse by a power.",
-        "Glorot & Bengio 2010; He et al. 2015; a hundredth of the size of the inputs",
+        "Glorot & Bengio 2010; He et al. 2015; a thousandth of the size of the inputs",
         (
             Remedy("take the usual initialisation of the activation", edit="model.init = 'default'"),
             Remedy("normalise", edit='model.norm = "batch"'),

@@ -79,6 +79,8 @@ def _unmoved(history: History) -> Verdict:
     rates = {record.lr for record in history.records}
     if last.lr is not None and last.lr < NO_RATE and (rates != {0.0} or len(history.records) < MANY):
         return skipped(f"the learning rate is {last.lr:g} at this step")
+    matrices = [p for p in held if p.matrix]
+    held = matrices or held
     still = [p.name for p in held if not p.moved]
     norms = [sum(p.gradient or 0.0 for p in record.parameters) for record in history.records]
     if norms[-1] < NOTHING * max(norms):

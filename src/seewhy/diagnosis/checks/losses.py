@@ -30,6 +30,7 @@ OUT_OF_REACH = 0.1
 """Share of outputs at 0 that are pushed further down, from which a ReLU at the end is in the way."""
 
 BOUNDED = ("relu", "sigmoid", "tanh", "hardtanh", "softplus", "elu", "threshold", "clamp", "clamp_min", "hardsigmoid")
+PROBABILITIES = ("sigmoid", "hardsigmoid", "softmax")
 NO_LOSS = "no gradient has arrived at an output"
 
 
@@ -70,34 +71,51 @@ def _no_logarithm(history: History) -> Verdict:
 
 
 def _activation(history: History) -> Verdict:
-    output = _of_kind(history, "cross-entropy")
     outputs = history.latest[-1].outputs
-    if output is None:
-        output = outputs[0] if len(outputs) == 1 and outputs[0].function == "relu" else None
-        if output is None or output.kind == "binary":
-            return (
-                inapplicable("the loss is no cross-entropy, and no ReLU makes the outputs")
-                if outputs
-                else skipped(NO_LOSS)
-            )
-        if output.below < OUT_OF_REACH or not history.alone:
-            return passed("targets are within what the last activation can give")
+    output = _of_kind(history, "cross-entropy") or _of_kind(history, "binary")
+    if output is not None:
+        if output.function not in BOUNDED or (output.kind == "binary" and output.function in PROBABILITIES):
+            return passed("the logits may take any value")
         return seen(
-            f"a ReLU makes the outputs, and {output.below:.0%} of them are at 0 and pulled below it, where it lets none go",
+            f"the logits come out of a {output.function}: the loss takes numbers of any sign and size",
             share=output.below,
         )
-    if output.function not in BOUNDED:
-        return passed("the logits may take any value")
-    return seen(
-        f"the logits come out of a {output.function}: the loss takes numbers of any sign and size", share=output.below
-    )
+    if len(outputs) != 1 or not history.alone:
+        return (
+            inapplicable("the loss is no cross-entropy, and there is no single output") if outputs else skipped(NO_LOSS)
+        )
+    if outputs[0].function == "relu" and outputs[0].below >= OUT_OF_REACH:
+        return seen(
+            f"a ReLU makes the outputs, and {outputs[0].below:.0%} of them are at 0 and pulled below it, where it lets none go",
+            share=outputs[0].below,
+        )
+    return _out_of_range(history, outputs[0].function)
+
+
+def _out_of_range(history: History, function: str) -> Verdict:
+    """Compare the targets of a squared error with what a bounded function can give."""
+    if function not in RANGES:
+        return passed("outputs may take the values of the targets")
+    found = regression_targets(history)
+    if found is None:
+        return skipped("the targets are not known")
+    low, high = RANGES[function]
+    for mean, std in found:
+        if not low <= mean <= high or std > SPREAD * (high - low):
+            return seen(
+                f"a {function} makes the outputs, between {low:g} and {high:g}; the targets have a mean of {mean:.3g} and a deviation "
+                f"of {std:.3g}",
+                mean=mean,
+                std=std,
+            )
+    return passed("the targets are within what the last function can give")
 
 
 def _sigmoid(history: History) -> Verdict:
     output = _of_kind(history, "binary")
     if output is None:
         return inapplicable("the loss is no binary cross-entropy of logits")
-    if output.function not in BOUNDED:
+    if output.function not in PROBABILITIES:
         return passed("the loss takes logits")
     return seen(
         f"a {output.function} makes the outputs, and the loss takes them for logits: it applies a sigmoid itself",
@@ -129,27 +147,6 @@ def _flipped(history: History) -> Verdict:
     if logits.scale > 0:
         return passed("the loss is minimised")
     return seen("the cross-entropy is maximised: its gradient arrives with the wrong sign", scale=logits.scale)
-
-
-def _out_of_range(history: History) -> Verdict:
-    output = history.latest[-1].outputs[0] if len(history.latest[-1].outputs) == 1 else None
-    bounds = RANGES.get(output.function) if output is not None else None
-    if output is None or bounds is None or not history.alone:
-        return inapplicable("no bounded function makes the only output")
-    found = regression_targets(history)
-    if found is None:
-        return skipped("the targets are not known")
-    low, high = bounds
-    for mean, std in found:
-        if not low <= mean <= high or std > SPREAD * (high - low):
-            return seen(
-                f"a {output.function} makes the outputs, between {low:g} and {high:g}; the targets have a mean of {mean:.3g} "
-                "and a deviation "
-                f"of {std:.3g}",
-                mean=mean,
-                std=std,
-            )
-    return passed("the targets are within what the last function can give")
 
 
 def _targets_unscaled(history: History) -> Verdict:
@@ -256,17 +253,6 @@ CHECKS = (
         "log-likelihood that is taken for a loss. Accuracy falls below chance, and the loss without bound.",
         "measured: the gradient at the logits is (q - p) / N instead of (p - q) / N",
         (Remedy("minimise the cross-entropy", "loss = F.cross_entropy(logits, labels)"),),
-    ),
-    Check(
-        "outputs_out_of_range",
-        _out_of_range,
-        "critical",
-        0,
-        "The last function lets outputs take values within a range, and the targets lie outside of it. The network can "
-        "only stick at the edge, "
-        "where the function is flat and passes no gradient.",
-        "an invariant: targets must be within the range of the last function",
-        (Remedy("leave the last activation out, or scale the targets into its range"),),
     ),
     Check(
         "shapes_broadcast",

@@ -24,12 +24,13 @@ OVERSHOOT = -1.0
 """Slope at a step's end divided by that at its start: below it, on a parabola, the step has climbed higher than where it came from."""
 
 OVERSHOTS = 4
-SILENT = 0.95
+SILENT, STILL = 0.95, 0.05
 SOME, EARLY = 20, 4
 LATER = 100
 DECAYED = 1e-2
 SHRINKS, SHRUNK = 0.8, 0.6
 CLIPPED = 2e-3
+WILD = 0.5
 TURNED = -0.3
 """Cosine of successive gradients; with small steps it is the noise of the batches."""
 
@@ -59,6 +60,14 @@ def _rate_too_high(history: History) -> Verdict:
         return passed("the loss has fallen far")
     values = [value for _, value in losses(history) if math.isfinite(value)]
     climbed = _climbed(history, shares)
+    if last.bad and update > WILD:
+        return seen(
+            f"a step changed a typical weight by {update:.0%} of its norm, and soon after nothing was finite",
+            certain=True,
+            at=step,
+            update=update,
+            lr=last.lr,
+        )
     bends = [record.overshoot for record in good[-6:] if record.overshoot is not None]
     over = statistics.median(bends) if len(bends) >= OVERSHOTS else 0.0
     evidence: dict[str, Any] = {"update": update, "lr": last.lr, "climbed": climbed, "overshoot": over or None}
@@ -130,7 +139,8 @@ def _rate_too_low(history: History) -> Verdict:
     recent = [record.lr for record in history.records[-4:] if record.lr is not None]
     if len(recent) > 1 and recent[-1] > 1.01 * recent[0]:
         return skipped("the learning rate is still rising")
-    if state in ("well", "learns") or update >= (TINY_UPDATE if state == "poor" else TINIER_UPDATE):
+    known = state == "poor" or (state == "unknown" and _stands_still(history))
+    if state in ("well", "learns") or update >= (TINY_UPDATE if known else TINIER_UPDATE):
         return passed("steps are large enough")
     peak = peak_rate(history) or last.lr
     if peak and last.lr and last.lr < DECAYED * peak:
@@ -148,6 +158,15 @@ def _rate_too_low(history: History) -> Verdict:
         update=update,
         lr=last.lr,
     )
+
+
+def _stands_still(history: History) -> bool:
+    """Whether the gradients at the outputs are as large as at the start."""
+    sizes = [max(o.gradient for o in record.outputs) for record in _finite(history) if record.outputs]
+    if len(sizes) < 6 or not history.alone:
+        return False
+    first, last = statistics.fmean(sizes[:3]), statistics.fmean(sizes[-3:])
+    return abs(last / first - 1) < STILL if first > 0 else False
 
 
 def _shrunk(history: History) -> tuple[float, float] | None:
@@ -281,6 +300,7 @@ CHECKS = (
         "rate for SGD. The loss falls too slowly to see.",
         "Pascanu et al. 2013, 1211.5063: choose the bound from the norms that are seen",
         (Remedy("clip at a norm that few steps exceed", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"),),
+        confirm=1,
         confidence=0.9,
     ),
     Check(
