@@ -11,12 +11,12 @@ from seewhy.diagnosis.checks.progress import poor, standing, updates
 from seewhy.diagnosis.records import History, LayerRecord
 
 EARLY, LATER = 5, 100
-SOME = 20
+SOME, SIGMOIDS = 20, 3
 TOO_LARGE, TOO_SMALL, TINY = 10.0, 1e-3, 1e-5
 """Deviation of the last layer's outputs at the first step, and of any layer's, beside that of the inputs; the least one where it is not
 known how the network learns."""
 
-NARROW = 3
+NARROW = 2
 FEW_ROWS = 3
 """Images from which on batch norm's statistics are of some use (Wu & He 2018: the error rises steeply below 4)."""
 
@@ -89,6 +89,8 @@ def _too_small(history: History) -> Verdict:
     told = [layer.spread or 0.0 for layer in hidden]
     if not told or told[0] > 0.1 * size:
         return passed("the first layer keeps the signal")
+    if sum(a.function == "sigmoid" for a in history.first[0].activations) >= SIGMOIDS:
+        return inapplicable("sigmoids shrink the signal, whatever the weights")
     if history.first[0].normalised:
         return inapplicable("norms bring signals back to their size")
     shrunk = [layer for layer, spread in zip(hidden, told, strict=True) if 0 < spread < bound]
@@ -127,7 +129,7 @@ def _narrow(history: History) -> Verdict:
         return inapplicable("the loss is no cross-entropy of three classes or more")
     hidden = [layer for layer in last.layers[:-1] if layer.units]
     least = min(hidden, key=lambda layer: layer.units, default=None)
-    if least is None or least.units > max(1, last.logits.classes // NARROW):
+    if least is None or NARROW * least.units >= last.logits.classes:
         return passed("no layer is much narrower than the number of classes")
     if last.step < LATER and not (last.step >= 2 * SOME and poor(history)):
         return skipped(f"fewer than {LATER} steps")
@@ -288,7 +290,7 @@ CHECKS = (
         "Everything that tells the classes apart must pass through the narrowest layer. With one or two units it can "
         "carry a position on a line "
         "or in a plane, hardly ten classes. More layers behind it cannot bring back what was lost.",
-        "information bottleneck; fewer units than a third of the classes",
+        "information bottleneck; fewer units than half of the classes",
         (Remedy("widen the layer", edit="model.width = 'default'"),),
         confidence=0.8,
     ),

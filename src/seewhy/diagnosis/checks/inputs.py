@@ -19,8 +19,10 @@ REPEATED, WIDE = 0.5, 32
 """Share of equal rows; rows of fewer numbers may be equal by chance."""
 
 SOON, LATE = 10, 100
+MANY_BATCHES, SMALLEST, LARGEST = 10, 8, 256
 LEAK, TYPICAL, EXACT = 0.97, 0.6, 0.9995
-"""Share of a column's variance between the classes; at most that of the columns' upper quartile, for where many columns tell the label it is
+"""Share of a column's variance between the classes; at most that of the columns' upper quartile, for where "
+"many columns tell the label it i"
 easy; and where only a column that follows from the label counts."""
 
 MANY = 100
@@ -187,6 +189,22 @@ def _unshuffled(history: History) -> Verdict:
     )
 
 
+def _same_batch(history: History) -> Verdict:
+    inputs = [record.inputs for record in history.records]
+    last, loop = inputs[-1], history.loop
+    if last is None or not history.alone or loop.closure:
+        return inapplicable("there are no batches of numbers of one network")
+    if len(inputs) < MANY_BATCHES or loop.step < LATE:
+        return skipped(f"fewer than {MANY_BATCHES} probes")
+    # A whole data set at each step is the same too, but hardly has a power of two of rows, and something else is evaluated.
+    size = last.rows
+    if any(one != last for one in inputs[-MANY_BATCHES:]) or size & (size - 1) or not SMALLEST <= size <= LARGEST:
+        return passed("batches differ")
+    if not loop.evaluations + loop.train_evaluations:
+        return skipped("every batch is the same, as where all data are taken at each step")
+    return seen(f"every step sees the same {size} images", rows=size)
+
+
 CHECKS = (
     Check(
         "inputs_constant",
@@ -220,6 +238,18 @@ CHECKS = (
         "Bottou 2012, Stochastic gradient descent tricks: shuffle the examples",
         (Remedy("shuffle the training data", "DataLoader(dataset, batch_size=64, shuffle=True)"),),
         confidence=0.9,
+    ),
+    Check(
+        "batches_repeat",
+        _same_batch,
+        "warning",
+        1,
+        "Each step is taken on the very same batch: the rest of the data is never seen. next(iter(loader)) within the "
+        "loop makes a new iterator "
+        "at each step, and without shuffling that begins with the same images. The training loss falls to 0, and validation does not move.",
+        "an invariant: successive batches differ",
+        (Remedy("go through the loader", "for images, labels in loader:"),),
+        confidence=0.8,
     ),
     Check(
         "inputs_unscaled",
