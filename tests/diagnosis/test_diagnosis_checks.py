@@ -53,6 +53,8 @@ def train(
     targets=lambda y: y,
     loss=F.cross_entropy,
     clear=True,
+    lose=False,
+    choose=lambda batch, y, number: batch,
     mode="train",
     evaluate=None,
     validate=None,
@@ -71,11 +73,13 @@ def train(
     generator = torch.Generator().manual_seed(1)
     with seewhy.watch(model, optimizer, tell=None) as why:
         for number in range(steps):
-            batch = torch.randint(rows, (size,), generator=generator)
+            batch = choose(torch.randint(rows, (size,), generator=generator), y, number)
             if clear:
                 optimizer.zero_grad()
             value = loss(model(inputs(x[batch])), targets(y[batch]))
             value.backward()
+            if lose:
+                optimizer.zero_grad()
             if clip:
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
             if step:
@@ -115,6 +119,19 @@ class Unused(nn.Module):
     def forward(self, x):
         x = self.body(x)
         return self.more(x) if self.use else x
+
+
+class Listed(nn.Module):
+    """A network of layers that are kept in a container."""
+
+    def __init__(self, container):
+        super().__init__()
+        self.layers, self.last = container(nn.Linear(FEATURES, FEATURES) for _ in range(2)), nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = F.relu(layer(x))
+        return self.last(x)
 
 
 class Ignoring(nn.Module):
@@ -206,6 +223,21 @@ def binary(z, y):
     return F.binary_cross_entropy_with_logits(z, F.one_hot(y, CLASSES).float())
 
 
+def one_class(batch, y, number):
+    """Return rows of one class, of the next one after three steps."""
+    rows = torch.where(y == number // 3 % CLASSES)[0]
+    return rows[batch % len(rows)]
+
+
+def single(*last):
+    """Return a network of one output a row."""
+    return mlp(nn.Linear(CLASSES, 1), *last, nn.Flatten(0))
+
+
+def likelihood(z, y):
+    return z.log_softmax(1).gather(1, y[:, None]).mean()
+
+
 def nll(z, y):
     return F.nll_loss(z, y)
 
@@ -246,6 +278,8 @@ def unbalanced(y):
 
 PAIRS = {
     "zero_grad_missing": ({"model": mlp, "clear": False}, {"model": mlp}),
+    "gradients_cleared_too_early": ({"model": mlp, "lose": True}, {"model": mlp}),
+    "parameters_not_registered": ({"model": lambda: Listed(list)}, {"model": lambda: Listed(nn.ModuleList)}),
     "parameters_not_in_optimizer": ({"model": mlp, "optimizer": with_new_head}, {"model": mlp}),
     "weights_do_not_move": (
         {"model": lambda: mlp().bfloat16(), "inputs": lambda x: x.bfloat16(), "optimizer": sgd(1e-5)},
@@ -265,6 +299,8 @@ PAIRS = {
         {"model": mlp, "inputs": lambda x: (x + 3) / 6, "optimizer": sgd(0.1)},
     ),
     "inputs_constant": ({"model": mlp, "inputs": lambda x: x[:1].expand_as(x)}, {"model": mlp}),
+    "labels_constant": ({"model": mlp, "targets": torch.zeros_like}, {"model": mlp}),
+    "batches_not_shuffled": ({"model": mlp, "choose": one_class, "steps": 200}, {"model": mlp, "steps": 200}),
     "outputs_ignore_inputs": ({"model": lambda: Ignoring(0.0)}, {"model": lambda: Ignoring(1.0)}),
     "dead_units": ({"model": lambda: Dead(-100.0), "steps": 300}, {"model": lambda: Dead(0.0), "steps": 300}),
     "saturated_units": (
@@ -291,9 +327,21 @@ PAIRS = {
         {"model": mlp, "loss": binary},
     ),
     "activation_before_loss": ({"model": lambda: mlp(nn.ReLU())}, {"model": mlp}),
+    "loss_sign_flipped": (
+        {"model": mlp, "loss": likelihood},
+        {"model": mlp, "loss": lambda z, y: -likelihood(z, y)},
+    ),
+    "outputs_out_of_range": (
+        {"model": lambda: single(nn.Sigmoid()), "loss": squares},
+        {"model": lambda: single(nn.Sigmoid()), "loss": squares, "targets": lambda y: y / (CLASSES - 1)},
+    ),
+    "targets_unscaled": (
+        {"model": single, "loss": squares, "targets": lambda y: 1000 * y},
+        {"model": single, "loss": squares},
+    ),
     "shapes_broadcast": (
         {"model": lambda: mlp(nn.Linear(CLASSES, 1)), "loss": squares},
-        {"model": lambda: mlp(nn.Linear(CLASSES, 1), nn.Flatten(0)), "loss": squares},
+        {"model": single, "loss": squares},
     ),
     "label_smoothing_too_large": ({"model": mlp, "loss": smoothed(0.9)}, {"model": mlp, "loss": smoothed(0.1)}),
     "label_leakage": ({"model": mlp, "inputs": leaky}, {"model": mlp}),
