@@ -126,7 +126,10 @@ class Listed(nn.Module):
 
     def __init__(self, container):
         super().__init__()
-        self.layers, self.last = container(nn.Linear(FEATURES, FEATURES) for _ in range(2)), nn.Linear(FEATURES, CLASSES)
+        self.layers, self.last = (
+            container(nn.Linear(FEATURES, FEATURES) for _ in range(2)),
+            nn.Linear(FEATURES, CLASSES),
+        )
 
     def forward(self, x):
         for layer in self.layers:
@@ -224,8 +227,8 @@ def binary(z, y):
 
 
 def one_class(batch, y, number):
-    """Return rows of one class, of the next one after three steps."""
-    rows = torch.where(y == number // 3 % CLASSES)[0]
+    """Return rows of one class, at the next step those of the next one."""
+    rows = torch.where(y == number % CLASSES)[0]
     return rows[batch % len(rows)]
 
 
@@ -300,7 +303,10 @@ PAIRS = {
     ),
     "inputs_constant": ({"model": mlp, "inputs": lambda x: x[:1].expand_as(x)}, {"model": mlp}),
     "labels_constant": ({"model": mlp, "targets": torch.zeros_like}, {"model": mlp}),
-    "batches_not_shuffled": ({"model": mlp, "choose": one_class, "steps": 200}, {"model": mlp, "steps": 200}),
+    "batches_not_shuffled": (
+        {"model": mlp, "optimizer": sgd(0.1), "choose": one_class, "steps": 200},
+        {"model": mlp, "optimizer": sgd(0.1), "steps": 200},
+    ),
     "outputs_ignore_inputs": ({"model": lambda: Ignoring(0.0)}, {"model": lambda: Ignoring(1.0)}),
     "dead_units": ({"model": lambda: Dead(-100.0), "steps": 300}, {"model": lambda: Dead(0.0), "steps": 300}),
     "saturated_units": (
