@@ -159,7 +159,7 @@ def _one_label(history: History) -> Verdict:
     found = [logits for _, logits in known(history)]
     if not found or found[0].classes < 2:
         return inapplicable("the loss is no cross-entropy of classes")
-    if len(found) < 6 or len(found) < 0.7 * len(history.records):
+    if history.loop.step < LATE / 2 or len(found) < 0.7 * len(history.records):
         return skipped("too few batches whose labels are known")
     labels = [
         sum(column)

@@ -78,6 +78,8 @@ def squared(history: History) -> tuple[str, list[float]] | None:
         return None
     if len({len(output.moments) for output in outputs}) > 1:
         return None
+    if not all(sum(var_z for _, _, var_z, _, _ in output.moments) > 0 for output in outputs[-WINDOW:]):
+        return None  # outputs that are all the same fit any targets
     for name, scale in REDUCTIONS.items():
         targets = [_targets(output, scale(output.rows, output.columns)) for output in outputs]
         if all(_steady([target[column] for target in targets]) for column in range(len(targets[0]))):
