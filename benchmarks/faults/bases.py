@@ -130,6 +130,3 @@ BASES: dict[str, Callable[[int], Setup]] = {
     ),
     "regression": regression,
 }
-
-HALVES = {name: ("dev", "held-out")[place % 2] for place, name in enumerate(sorted(BASES))}
-"""Thresholds may be tuned on the first half of the architectures only: every other one in the order of their names."""

@@ -1,6 +1,6 @@
 """Apply the rules of the day to the records that `run.py --records DIR` kept, without training, and print the same tables.
 
-    python benchmarks/faults/rejudge.py DIR [--rules seewhy|sagemaker|autotrainer|umlaut ...] [--set dev|held-out|unseen] [--only NAME ...]
+    python benchmarks/faults/rejudge.py DIR [--rules seewhy|sagemaker|autotrainer|umlaut ...] [--set dev|unseen] [--only NAME ...]
 
 `--rules` are seewhy's checks, or the published rules of others as functions over the same records (`published_rules`).
 """

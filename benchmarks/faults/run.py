@@ -1,6 +1,6 @@
 """What `seewhy.watch` finds in training programs that somebody else wrote: with planted faults, and healthy.
 
-    python benchmarks/faults/run.py [--seeds 0 1] [--only NAME ...] [--set dev|held-out|unseen] [--jobs 2] [--records DIR] [--out results.json]
+    python benchmarks/faults/run.py [--seeds 0 1] [--only NAME ...] [--set dev|unseen] [--jobs 2] [--records DIR] [--out results.json]
 
 A program (`programs`) is an architecture with data, an optimiser and a style of loop, and a fault or a healthy oddity in it. Each runs for some
 hundred steps under `seewhy.watch`, and what was found is compared with the fault's causes. A fault hurts if the final metric is at least

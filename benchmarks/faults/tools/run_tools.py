@@ -1,6 +1,6 @@
 """Run the same programs under other tools, in an environment of their own, and print the same table.
 
-    python benchmarks/faults/tools/run_tools.py ENVIRONMENT [--set dev|held-out|unseen] [--tools NAME ...] [--only NAME ...] [--out DIR]
+    python benchmarks/faults/tools/run_tools.py ENVIRONMENT [--set dev|unseen] [--tools NAME ...] [--only NAME ...] [--out DIR]
 
 ENVIRONMENT is made if it is not there: the tools come from PyPI (`requirements.txt`), torch and the rest from the environment that runs this.
 One seed, one thread, one process; what a tool crashes on counts as an error that finds nothing.
