@@ -302,6 +302,10 @@ PAIRS = {
         {"model": mlp, "optimizer": sgd(0.1), "choose": one_class, "steps": 200},
         {"model": mlp, "optimizer": sgd(0.1), "steps": 200},
     ),
+    "batches_repeat": (
+        {"model": normed, "choose": lambda *_: torch.arange(64), "evaluate": "eval", "steps": 200},
+        {"model": normed, "evaluate": "eval", "steps": 200},
+    ),
     "outputs_ignore_inputs": ({"model": lambda: Ignoring(0.0)}, {"model": lambda: Ignoring(1.0)}),
     "dead_units": ({"model": lambda: Dead(-100.0), "steps": 300}, {"model": lambda: Dead(0.0), "steps": 300}),
     "saturated_units": (
