@@ -11,7 +11,7 @@ from pathlib import Path
 from results import Result
 
 from seewhy.core.files import write_atomic
-from seewhy.diagnosis.records import Entry, LoopRecord, Told
+from seewhy.diagnosis.history import Entry, LoopRecord, Told
 from seewhy.diagnosis.watcher import Watch
 
 ENDING = ".jsonl.gz"

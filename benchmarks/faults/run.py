@@ -31,7 +31,7 @@ from results import Result, found, report
 
 import seewhy
 from seewhy.core.findings import Finding
-from seewhy.diagnosis.records import Entry
+from seewhy.diagnosis.history import Entry
 
 
 def run(name: str, seed: int, records: Path | None = None) -> Result:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 import seewhy
 from seewhy.diagnosis import rejudge
-from seewhy.diagnosis.records import Entry
+from seewhy.diagnosis.history import Entry
 
 
 def watched(*, steps=120, clears=True, takes=True):

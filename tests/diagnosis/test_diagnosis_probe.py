@@ -114,7 +114,7 @@ def test_a_layer_is_dead_only_after_enough_examples(units, enough):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, 2))
     nn.init.constant_(model[0].bias[:units], -100.0)
-    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-2)
     with seewhy.watch(model, optimizer, tell=None) as why:
         for step in range(1, 180):
             optimizer.zero_grad()
@@ -127,7 +127,8 @@ def test_a_layer_is_dead_only_after_enough_examples(units, enough):
 
 
 def test_memory_does_not_grow_with_the_steps():
-    from seewhy.diagnosis.records import FIRST, LAST, History, ProbeRecord
+    from seewhy.diagnosis.history import FIRST, LAST, History
+    from seewhy.diagnosis.records import ProbeRecord
 
     history = History("model")
     for step in range(1, 1000):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import seewhy
-from seewhy.diagnosis.records import Entry, plain
+from seewhy.diagnosis.history import Entry, plain
 
 STEPS = 60
 

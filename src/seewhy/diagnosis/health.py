@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from seewhy.core.findings import CheckOutcome, Finding
-from seewhy.diagnosis.records import ActivationRecord, Entry, ParameterRecord, ProbeRecord
+from seewhy.diagnosis.history import Entry
+from seewhy.diagnosis.records import ActivationRecord, ParameterRecord, ProbeRecord
 from seewhy.diagnosis.series import MEASURES, Points, Told, finding_plot, losses
 from seewhy.reporting.records import Health, LinePlot, NetworkHealth
 

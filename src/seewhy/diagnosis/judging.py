@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.diagnosis.checks import CHECKS, Judge, outcomes, ranked
-from seewhy.diagnosis.records import Entry, History, LoopRecord, Told
+from seewhy.diagnosis.history import Entry, History, LoopRecord, Told
 
 
 @dataclass(frozen=True)

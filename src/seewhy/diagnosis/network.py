@@ -17,7 +17,9 @@ from torch.optim import Optimizer
 
 from seewhy.diagnosis import outputs
 from seewhy.diagnosis.checks import CHECKS, Judge
+from seewhy.diagnosis.history import Entry, History, LoopRecord
 from seewhy.diagnosis.hooks import Owner
+from seewhy.diagnosis.memory import UnitMemory
 from seewhy.diagnosis.parameters import (
     agreements,
     gradient_norms,
@@ -26,8 +28,8 @@ from seewhy.diagnosis.parameters import (
     sample,
     untouched,
 )
-from seewhy.diagnosis.probe import Probe, UnitMemory
-from seewhy.diagnosis.records import Entry, History, LoopRecord, ProbeRecord
+from seewhy.diagnosis.probe import Probe
+from seewhy.diagnosis.records import ProbeRecord
 from seewhy.nn.dropout import Dropout
 
 DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)

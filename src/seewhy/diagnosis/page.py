@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
 from seewhy.core.files import naming, user_path, write_text
+from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.diagnosis.health import health_of
+from seewhy.diagnosis.history import History
 from seewhy.reporting.records import Health
-
-if TYPE_CHECKING:
-    from seewhy.diagnosis.watcher import Watch
 
 OURS = '<meta name="generator" content="seewhy">'
 """By which a page is known as one that may be written again."""
@@ -22,7 +21,30 @@ HEAD = 2048
 """Bytes at whose beginning that stands."""
 
 
-def write_page(why: Watch, path: str | Path, *, title: str = "") -> Path:
+class Watched(Protocol):
+    """What a page shows of a watch."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The names of the networks."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What lasts."""
+
+    @property
+    def past(self) -> list[Finding]:
+        """What has passed away."""
+
+    @property
+    def checks(self) -> list[CheckOutcome]:
+        """How each check ended."""
+
+    def history(self, network: str = "model") -> History:
+        """Return the records of a network."""
+
+
+def write_page(why: Watched, path: str | Path, *, title: str = "") -> Path:
     """Write one page with the findings, the networks' health and the learning; it opens offline.
 
     Args:
@@ -55,7 +77,7 @@ def _is_ours(file: Path) -> bool:
         return OURS.encode() in handle.read(HEAD)
 
 
-def health_of_watch(why: Watch) -> Health:
+def health_of_watch(why: Watched) -> Health:
     """Return what a page draws of a watch."""
     histories = {name: why.history(name) for name in why.networks}
     told = {name: list(points) for history in histories.values() for name, points in history.observed.items()}
@@ -69,7 +91,7 @@ def health_of_watch(why: Watch) -> Health:
     )
 
 
-def notebook_html(why: Watch) -> str:
+def notebook_html(why: Watched) -> str:
     """Return the findings as a short list for a notebook, without a script."""
     found = why.findings
     if not found:

@@ -31,11 +31,11 @@ from seewhy.core.errors import InputError
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.diagnosis.checks import CHECKS, outcomes, ranked
 from seewhy.diagnosis.checks.loop import WITHOUT_STEP
+from seewhy.diagnosis.history import Entry, History
 from seewhy.diagnosis.hooks import Hook
 from seewhy.diagnosis.network import Network, is_graded, live, optimizers_of, tensors_of
 from seewhy.diagnosis.outputs import seen
 from seewhy.diagnosis.page import notebook_html, write_page
-from seewhy.diagnosis.records import Entry, History
 
 CAREFUL = 60
 """Steps at whose every backward pass the gradients' state is looked at."""

@@ -12,7 +12,7 @@ from seewhy.core.errors import InputError
 from seewhy.core.files import write_text
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.diagnosis.health import health_of_entries
-from seewhy.diagnosis.records import Entry
+from seewhy.diagnosis.history import Entry
 from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, Health, ReportRecord
 from seewhy.runs.augmented import read_augmented

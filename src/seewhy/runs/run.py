@@ -18,7 +18,7 @@ from seewhy.core.files import user_path
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.core.tensors import load_tensors
 from seewhy.data import ImageSource
-from seewhy.diagnosis.records import Entry
+from seewhy.diagnosis.history import Entry
 from seewhy.metrics import ClassificationMetrics, LikelihoodMetrics, SampleQuality, apply_temperature
 from seewhy.models.family import Evaluated, Trained, implementation_of, verb
 from seewhy.models.predictor import Predictor

@@ -22,7 +22,7 @@ from seewhy.core.files import naming, write_json
 from seewhy.core.findings import Finding
 from seewhy.core.json_lines import keep_lines, read_lines
 from seewhy.diagnosis import Watch
-from seewhy.diagnosis.records import Entry, plain
+from seewhy.diagnosis.history import Entry, plain
 from seewhy.training.event_log import read_events
 from seewhy.training.events import (
     Emit,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seewhy.core.findings import CheckOutcome, Finding, Remedy, Severity, Status
-from seewhy.diagnosis.records import History, peak_rate
+from seewhy.diagnosis.history import History, peak_rate
 
 GONE = 3
 """Probes in which what was found must have passed since it was last seen."""

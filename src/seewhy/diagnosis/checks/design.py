@@ -8,7 +8,8 @@ import statistics
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.progress import poor, standing, updates
-from seewhy.diagnosis.records import History, LayerRecord
+from seewhy.diagnosis.history import History
+from seewhy.diagnosis.records import LayerRecord
 
 EARLY, LATER = 5, 100
 SOME, SIGMOIDS = 20, 3

@@ -6,7 +6,8 @@ import statistics
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.records import History, ProbeRecord
+from seewhy.diagnosis.history import History
+from seewhy.diagnosis.records import ProbeRecord
 
 STEPS, SETTLED = 100, 150
 COLLAPSED = 0.04

@@ -7,7 +7,7 @@ import math
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.progress import known, standing
-from seewhy.diagnosis.records import History
+from seewhy.diagnosis.history import History
 
 LARGE, SMALL = 10.0, 0.02
 """Root mean square beyond which inputs count as unscaled: standardised ones have 1, pixels from 0 to 1 about 0.5."""

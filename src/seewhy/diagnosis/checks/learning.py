@@ -8,7 +8,7 @@ import statistics
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.progress import floor_of, known, losses, poor, shares_left, standing, typical_update
-from seewhy.diagnosis.records import History
+from seewhy.diagnosis.history import History
 
 SOON = 20
 STEPS = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.records import History
+from seewhy.diagnosis.history import History
 
 MOST, NOTHING, MANY = 0.9, 0.01, 10
 

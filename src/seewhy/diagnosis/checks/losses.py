@@ -8,7 +8,8 @@ import statistics
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.progress import learns, poor, regression_targets, squared, typical_update
-from seewhy.diagnosis.records import History, OutputRecord
+from seewhy.diagnosis.history import History
+from seewhy.diagnosis.records import OutputRecord
 
 SOME = 50
 SMALL_TARGET, LARGE_TARGET = 1e-3, 20.0

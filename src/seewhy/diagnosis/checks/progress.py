@@ -13,7 +13,8 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from seewhy.diagnosis.records import History, LogitsRecord, OutputRecord, ProbeRecord
+from seewhy.diagnosis.history import History
+from seewhy.diagnosis.records import LogitsRecord, OutputRecord, ProbeRecord
 
 Standing = Literal["well", "learns", "poor", "unknown"]
 

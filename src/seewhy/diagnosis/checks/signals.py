@@ -11,7 +11,7 @@ from itertools import pairwise
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.progress import known, learns, shares_left, standing
-from seewhy.diagnosis.records import History
+from seewhy.diagnosis.history import History
 
 BOUNDED = ("tanh", "sigmoid")
 SAMPLES, FEWER = 1000, 250

@@ -9,7 +9,8 @@ from typing import Any
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.progress import left, losses, poor, shares_left, standing, typical_update, updates
-from seewhy.diagnosis.records import History, ProbeRecord, peak_rate
+from seewhy.diagnosis.history import History, peak_rate
+from seewhy.diagnosis.records import ProbeRecord
 
 HUGE_UPDATE, LARGE_UPDATE, SMALL_UPDATE, TINY_UPDATE, TINIER_UPDATE = 0.2, 0.01, 1e-4, 6e-5, 1e-6
 """A step's change of a weight matrix as a share of its norm; healthy ones are about 1e-3, and below 0.13 in the benchmark's programs. The

@@ -13,7 +13,8 @@ from torch import Tensor
 from seewhy.core.findings import Finding, Remedy, Severity
 from seewhy.diagnosis.checks import CHECKS
 from seewhy.diagnosis.checks.base import Verdict, filled, skipped
-from seewhy.diagnosis.records import History, ProbeRecord
+from seewhy.diagnosis.history import History
+from seewhy.diagnosis.records import ProbeRecord
 from seewhy.diagnosis.trial.fitting import Fit, fit_batch
 from seewhy.diagnosis.trial.losses import Kind, kind_of
 from seewhy.diagnosis.trial.program import Program

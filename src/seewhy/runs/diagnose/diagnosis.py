@@ -11,7 +11,7 @@ from typing import Any
 
 from seewhy.core.errors import InputError
 from seewhy.core.findings import SEVERITIES, CheckOutcome, Finding, Severity
-from seewhy.diagnosis.records import plain
+from seewhy.diagnosis.history import plain
 from seewhy.runs.diagnose.baseline import Known, write_baseline
 from seewhy.runs.diagnose.sarif import sarif_log
 from seewhy.runs.run import Run

@@ -10,7 +10,7 @@ from typing import Any
 
 from seewhy.core.files import write_json
 from seewhy.core.findings import Finding
-from seewhy.diagnosis.records import plain
+from seewhy.diagnosis.history import plain
 from seewhy.runs.diagnose.diagnosis import read_diagnosis
 from seewhy.runs.diagnose.verdict import compare, format_comparison, format_values
 from seewhy.runs.folder import read_json

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from seewhy.core.findings import Finding, Remedy, Severity
 from seewhy.diagnosis.checks import CHECKS
-from seewhy.diagnosis.records import plain
+from seewhy.diagnosis.history import plain
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
