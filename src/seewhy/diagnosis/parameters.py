@@ -128,7 +128,7 @@ def parameter_records(
                 alike(p),
                 agreement.get(name),
                 p.numel(),
-                p.dim() > 1,
+                p.dim() > 1 and p.shape[0] > 1,  # a token or position that is added to all is none
             )
         )
     return tuple(records)

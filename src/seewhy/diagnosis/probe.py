@@ -57,6 +57,9 @@ ACTIVATIONS: dict[Callable[..., Any], str] = {
     F.elu: "elu",
     F.gelu: "gelu",
     F.silu: "silu",
+    F.relu6: "relu6",
+    F.selu: "selu",
+    F.hardswish: "hardswish",
 }
 """Activation functions whose derivative says what a unit can learn, by torch's functions."""
 
@@ -70,7 +73,17 @@ NOISE: frozenset[Callable[..., Any]] = frozenset((torch.randn_like, torch.randn,
 TIMES: frozenset[Callable[..., Any]] = frozenset((torch.mul, Tensor.mul, Tensor.mul_, Tensor.__mul__, Tensor.__rmul__))
 PLUS: frozenset[Callable[..., Any]] = frozenset((torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__radd__))
 
-SLOPES = {"relu": 1.0, "tanh": 1.0, "sigmoid": 0.25, "elu": 1.0, "gelu": 1.13, "silu": 1.1}
+SLOPES = {
+    "relu6": 1.0,
+    "selu": 1.758,
+    "hardswish": 1.5,
+    "relu": 1.0,
+    "tanh": 1.0,
+    "sigmoid": 0.25,
+    "elu": 1.0,
+    "gelu": 1.13,
+    "silu": 1.1,
+}
 """The largest derivative of each."""
 
 PASSES = 32

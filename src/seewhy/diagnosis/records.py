@@ -106,7 +106,7 @@ class ParameterRecord:
         agreement: mean over the units of |sum| / sum of |.| of a unit's weight gradients: 1 where all weights of a unit can only rise
             or fall together; None where there is no gradient or no matrix.
         size: entries.
-        matrix: whether it has two axes or more.
+        matrix: whether it has two axes or more, and units of its own along the first.
     """
 
     name: str

@@ -12,6 +12,9 @@ from seewhy.diagnosis.records import InputRecord
 EXAMPLES = 128
 ENTRIES = 1 << 15
 
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+"""Klambauer et al. 2017, 1706.02515."""
+
 FEW, COLUMNS = 32, 512
 """Examples and columns that are compared with one another."""
 
@@ -145,5 +148,11 @@ def slopes(function: str, x: Tensor) -> Tensor:
         return 1 - x.tanh().square()
     if function == "gelu":
         return (x / math.sqrt(2)).erf() / 2 + 0.5 + x * (-x.square() / 2).exp() / math.sqrt(2 * math.pi)
+    if function == "relu6":
+        return ((x > 0) & (x < 6)).to(x.dtype)
+    if function == "selu":
+        return SELU_SCALE * torch.where(x > 0, 1.0, SELU_ALPHA * x.clamp(max=0).exp())
+    if function == "hardswish":
+        return torch.where(x <= -3, 0.0, torch.where(x >= 3, 1.0, x / 3 + 0.5)).to(x.dtype)
     s = x.sigmoid()
     return s * (1 - s) if function == "sigmoid" else s * (1 + x * (1 - s))

@@ -11,7 +11,7 @@ from seewhy.diagnosis.checks.progress import poor, standing, updates
 from seewhy.diagnosis.history import History
 from seewhy.diagnosis.records import LayerRecord
 
-EARLY, LATER = 5, 100
+EARLY, LATER, MANY = 5, 100, 8
 SOME, SIGMOIDS = 20, 3
 TOO_LARGE, TOO_SMALL, TINY = 10.0, 1e-3, 1e-5
 """Deviation of the last layer's outputs at the first step, and of any layer's, beside that of the inputs; the least one where it is not
@@ -32,6 +32,14 @@ def _symmetric(history: History) -> Verdict:
     if last.step < EARLY or (not updates(last) and last.step < 2 * EARLY):
         return skipped(f"fewer than {EARLY} steps")
     alike = [p.name for p in last.parameters if p.alike]
+    began = [p for p in history.first[0].parameters if p.alike and p.weight > 0 and p.size >= 4 * MANY]
+    if not alike and history.first[0].step == 1 and len(began) > 1 and standing(history) not in ("well", "unknown"):
+        # Rounding has set them apart since, which is no initialisation.
+        return seen(
+            f"all units of {began[0].name} began with the same weights, and so did those of {len(began) - 1} matrices more",
+            [p.name for p in began],
+            weights=len(began),
+        )
     if not alike:
         return passed("units of a layer have weights of their own")
     zero = all(p.weight == 0 for p in last.parameters if p.alike)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.progress import floor_of, known, losses, poor, shares_left, standing, typical_update
+from seewhy.diagnosis.checks.progress import known, losses, poor, shares_left, standing, typical_update
 from seewhy.diagnosis.history import History
 
 SOON = 20
@@ -46,7 +45,7 @@ def _no_learning(history: History) -> Verdict:
     if history.loop.step < STEPS or len(shares) < 8:
         return skipped(f"fewer than {STEPS} steps")
     now = statistics.fmean(shares[-4:])
-    if now < _near_chance(history) or not poor(history):
+    if now < (NEAR_CHANCE if known(history) else NO_SIGNAL) or not poor(history):
         return passed("the loss has fallen")
     turns = [record.alignment for record in history.records if record.alignment is not None and record.step > BEGUN]
     alignment = statistics.median(turns) if len(turns) >= TURNS else None
@@ -61,16 +60,6 @@ def _no_learning(history: History) -> Verdict:
         alignment=alignment,
         update=statistics.median(typical) if typical else None,
     )
-
-
-def _near_chance(history: History) -> float:
-    """Return the share that is left to who knows only how frequent the classes are, a little less."""
-    recent = [logits for _, logits in known(history)[-4:]]
-    if not recent:
-        return NO_SIGNAL
-    floor = floor_of(recent[-1])
-    entropy = statistics.fmean(logits.entropy for logits in recent) - floor
-    return NEAR_CHANCE * min(1.0, entropy / max(math.log(recent[0].classes) - floor, 1e-9))
 
 
 def _majority(history: History) -> Verdict:

@@ -53,11 +53,27 @@ def floor_of(logits: LogitsRecord) -> float:
     return -(on * math.log(on) + (k - 1) * off * math.log(off)) if 0 < e < 1 else 0.0
 
 
-def left(record: ProbeRecord) -> float | None:
+def chance_of(history: History) -> float | None:
+    """Return the cross-entropy of who knows only how frequent the classes are, nats, over all batches; None where no labels are known.
+
+    A quarter of that of even classes at least: batches of one class each do not make a problem easy.
+    """
+    found = [logits for _, logits in known(history)]
+    found = [logits for logits in found if logits.classes == found[-1].classes]
+    if not found:
+        return None
+    counts = [sum(column) for column in zip(*(logits.labels for logits in found), strict=True)]
+    total, e, k = sum(counts), found[-1].smoothing, found[-1].classes
+    shares = [(1 - e) * n / total + e / k for n in counts]
+    entropy: float = -sum(q * math.log(q) for q in shares if q > 0)
+    return max(entropy, 0.25 * math.log(k))
+
+
+def left(record: ProbeRecord, chance: float | None) -> float | None:
     """Return which share of the way from chance to the floor a loss has left, above 1 if it is worse; None where that is not known."""
     logits = record.logits
-    if logits is not None:
-        floor, chance = floor_of(logits), math.log(logits.classes)
+    if logits is not None and chance is not None:
+        floor = floor_of(logits)
         return (logits.loss - floor) / max(chance - floor, 1e-9)
     for output in record.outputs:
         if output.binary is not None and 0.02 < output.binary.positive < 0.98:
@@ -144,7 +160,8 @@ def _median(values: list[float]) -> float:
 
 def shares_left(history: History) -> list[float]:
     """Return which share of the way from chance to the least possible loss is left, by probe; empty where that is not known."""
-    shares = [share for record in history.records if (share := left(record)) is not None and math.isfinite(share)]
+    chance = chance_of(history)
+    shares = [s for record in history.records if (s := left(record, chance)) is not None and math.isfinite(s)]
     if shares:
         return shares
     regression = squared(history)

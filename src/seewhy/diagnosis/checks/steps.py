@@ -8,7 +8,7 @@ from typing import Any
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.progress import left, losses, poor, shares_left, standing, typical_update, updates
+from seewhy.diagnosis.checks.progress import losses, poor, shares_left, standing, typical_update, updates
 from seewhy.diagnosis.history import History, peak_rate
 from seewhy.diagnosis.records import ProbeRecord
 
@@ -222,16 +222,16 @@ def _clipped(history: History) -> Verdict:
         return skipped("fewer than five probes with gradients")
     if max(norms) > (1 + CLIPPED) * min(norms):
         return passed("gradients are not clipped at every step")
-    update = updates(history.latest[-1])
+    last = history.latest[-1]
     limit = SMALL_UPDATE if poor(history) else TINY_UPDATE
-    if not update or update[-1] > limit or standing(history) in ("well", "learns"):
+    if not updates(last) or (update := updates(last)[-1]) > limit or standing(history) in ("well", "learns"):
         return passed("gradients are clipped at every step, and steps are large enough")
     return seen(
         f"the gradient's norm is {norms[-1]:.3g} at every step: it is always clipped, to so little that a step changes "
         "no weight by more than "
-        f"{update[-1]:.0e} of its norm",
+        f"{update:.0e} of its norm",
         norm=norms[-1],
-        update=update[-1],
+        update=update,
     )
 
 
@@ -244,7 +244,7 @@ def _oscillates(history: History) -> Verdict:
     moved = [update for record in history.records[-8:] if (update := typical_update(record)) is not None]
     if statistics.median(turns) > TURNED or not moved or statistics.median(moved) < LARGE_UPDATE or not poor(history):
         return passed("successive gradients do not undo one another")
-    shares = [share for record in history.records[-8:] if (share := left(record)) is not None]
+    shares = shares_left(history)
     return seen(
         f"each gradient points back along the one before: the cosine of two successive ones is {statistics.median(turns):.2f}",
         cosine=statistics.median(turns),
