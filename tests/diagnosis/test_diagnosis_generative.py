@@ -63,7 +63,7 @@ def train_gan(g_rate, d_rate, make=lambda made: made):
     opt_g, opt_d = torch.optim.Adam(G.parameters(), g_rate), torch.optim.Adam(D.parameters(), d_rate)
     ones, zeros = torch.ones(ROWS, 1), torch.zeros(ROWS, 1)
     with seewhy.watch(G, opt_g, tell=None, discriminator=D, d_optimizer=opt_d) as why:
-        for _ in range(320):
+        for _ in range(420):
             made = G(make(torch.randn(ROWS, LATENTS)))
             scores = D(torch.cat([x[torch.randint(len(x), (ROWS,))], made.detach()]))
             opt_d.zero_grad()

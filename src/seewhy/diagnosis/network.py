@@ -36,7 +36,7 @@ DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)
 DEEP = (1, 10, 56, 170)
 """Of these, the steps at which also what takes long is measured."""
 
-GROWTH = 1.3
+GROWTH = 1.5
 """A probe comes at least when there were so many times as many steps as at the one before."""
 
 EVERY = 50
@@ -46,7 +46,7 @@ SECONDS = 60.0
 LAYERS = 8
 """Names that are kept where something is said of layers."""
 
-SHARE = 0.02
+SHARE = 0.01
 """Of the time, which probes may take after the dense ones."""
 
 
@@ -113,7 +113,10 @@ class Network:
 
     def remember_gradients(self, *, needed: bool) -> None:
         """Keep some entries of what a step leaves of the gradients that `zero_grad` clears, if the next step looks at them."""
-        held = self.held() if needed else set()
+        if not needed:
+            self.left = {}
+            return
+        held = self.held()
         some = [(name, p) for name, p in self.parameters if id(p) in held]
         chosen = some[:: max(1, len(some) // 3)]
         self.left = {name: _some_of(p.grad) for name, p in chosen if p.grad is not None}
@@ -210,7 +213,7 @@ class Network:
         probe = self.probe
         assert probe is not None
         step = self.history.loop.step
-        logits, found = outputs.read(probe.outputs, diverse=probe.diverse)
+        logits, found = outputs.read(probe.outputs, diverse=probe.diverse, deep=probe.deep)
         parameters = parameter_records(self.parameters, self.held(), self.graded, self.agreement, self.before)
         bend, self.bend = self.bend, None
         lr = optimizer.param_groups[0].get("lr")

@@ -67,7 +67,7 @@ def is_broken(output: Output) -> bool:
     return bool((output.values.isnan() | (output.values == torch.inf)).any())
 
 
-def read(outputs: list[Output], *, diverse: bool) -> tuple[LogitsRecord | None, tuple[OutputRecord, ...]]:
+def read(outputs: list[Output], *, diverse: bool, deep: bool) -> tuple[LogitsRecord | None, tuple[OutputRecord, ...]]:
     """Return what the first cross-entropy's logits tell, and the record of every output with a gradient."""
     logits: LogitsRecord | None = None
     records = []
@@ -75,7 +75,7 @@ def read(outputs: list[Output], *, diverse: bool) -> tuple[LogitsRecord | None, 
         if not output.gradients or not output.values.numel() or not is_finite(output):
             continue
         gradient = output.gradients[0]
-        told = read_logits(output.values, gradient, output.inputs)
+        told = read_logits(output.values, gradient, output.inputs if deep else None)
         logits = logits or told
         records.append(output_record(output, gradient, "cross-entropy" if told else "", diverse=diverse))
     if len(records) > 1:  # of several outputs not all can be compared with targets

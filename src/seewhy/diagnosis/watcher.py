@@ -33,7 +33,7 @@ from seewhy.diagnosis.checks import CHECKS, outcomes, ranked
 from seewhy.diagnosis.checks.loop import WITHOUT_STEP
 from seewhy.diagnosis.history import Entry, History
 from seewhy.diagnosis.hooks import Hook
-from seewhy.diagnosis.network import Network, is_graded, live, optimizers_of, tensors_of
+from seewhy.diagnosis.network import DENSE, Network, is_graded, live, optimizers_of, tensors_of
 from seewhy.diagnosis.outputs import seen
 from seewhy.diagnosis.page import notebook_html, write_page
 
@@ -320,6 +320,8 @@ class Watch:
             else:
                 loop.train_steps += 1
                 loop.eval_run = 0
+            if network.probe is None and not network.handles and loop.step % COUNT and loop.step > DENSE[-1]:
+                continue  # most steps of a long loop end here
             if network.probe is not None:
                 self._probed(network, optimizer)
             elif loop.step % COUNT == 0:

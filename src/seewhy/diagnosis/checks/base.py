@@ -112,6 +112,7 @@ class Judge:
 
     def __init__(self, checks: Sequence[Check]) -> None:
         self.checks = tuple(checks)
+        self.counted = tuple(check for check in checks if check.counted)
         self.findings: list[Finding] = []
         self.past: list[Finding] = []
         self.verdicts: dict[str, Verdict] = {}
@@ -124,9 +125,7 @@ class Judge:
         What is a consequence of a cause that is known is kept, and not returned.
         """
         new = []
-        for check in self.checks:
-            if counted and not check.counted:
-                continue
+        for check in self.counted if counted else self.checks:
             if not check.counted and not history.latest:
                 continue
             verdict = check.judge(history)

@@ -95,7 +95,7 @@ def _one_signed(history: History) -> Verdict:
 
 
 def _leak(history: History) -> Verdict:
-    found = [logits.leak for _, logits in known(history)[-4:] if logits.leak is not None]
+    found = [logits.leak for _, logits in known(history) if logits.leak is not None][-4:]
     if not found:
         return inapplicable("there are no class labels, or fewer than three rows a class")
     if len(found) < 3:
