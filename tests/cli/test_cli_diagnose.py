@@ -72,11 +72,11 @@ def test_it_fails_on_what_it_is_told_to_fail_on(ill, tmp_path, capsys):
 
 
 def test_training_fails_on_what_it_is_told_to_fail_on_after_it_is_written(tmp_path, capsys):
-    words = ["train", "digits", *WILD]
+    words = ["train", "digits", *WILD, "--dropout", "0.95"]
     assert command([*words, "--out", str(tmp_path / "a"), "--fail-on", "note"]) == 3
     assert (tmp_path / "a" / "report.html").is_file()
     assert "test accuracy" in capsys.readouterr().out
-    assert command([*words, "--out", str(tmp_path / "b"), "--lr", "0.05", "--fail-on", "note"]) == 0
+    assert command([*words, "--out", str(tmp_path / "b"), "--lr", "0.05", "--dropout", "0", "--fail-on", "note"]) == 0
     assert command([*words, "--out", str(tmp_path / "c"), "--fail-on", "note", "--dry-run"]) == 0
 
 

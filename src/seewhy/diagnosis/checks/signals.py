@@ -42,23 +42,31 @@ def _not_finite(history: History) -> Verdict:
     return seen(f"{last.bad} is not finite (NaN or infinite)", (last.bad,), step=last.step, lr=last.lr)
 
 
-def _initial_loss(history: History) -> Verdict:
+def first_loss(history: History) -> Verdict:
+    """Judge the first loss by itself, whatever became of it."""
     first = [logits for step, logits in known(history) if step == 1]
     if not first:
         return inapplicable("the loss of the first step is not known")
-    if history.loop.step < SOON:
-        return skipped(f"fewer than {SOON} steps")
     loss, chance = first[0].loss, math.log(first[0].classes)
     if loss < 2 * chance + 1:
         return passed(f"the first loss is {loss:.2f}, near ln {first[0].classes}")
-    shares = shares_left(history)
-    if learns(history) or (len(shares) > 4 and min(shares[-2:]) < FALLS * shares[0]):
-        return passed("the first loss was high, but it falls")
     return seen(
         f"the first loss is {loss:.3g}, where a network that knows nothing has ln {first[0].classes} = {chance:.2f}",
         loss=loss,
         chance=chance,
     )
+
+
+def _initial_loss(history: History) -> Verdict:
+    verdict = first_loss(history)
+    if verdict.status != "found":
+        return verdict
+    if history.loop.step < SOON:
+        return skipped(f"fewer than {SOON} steps")
+    shares = shares_left(history)
+    if learns(history) or (len(shares) > 4 and min(shares[-2:]) < FALLS * shares[0]):
+        return passed("the first loss was high, but it falls")
+    return verdict
 
 
 def _dead(history: History) -> Verdict:

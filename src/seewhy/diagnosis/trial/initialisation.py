@@ -7,7 +7,7 @@ from torch import nn
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.signals import DEAD_SHARE, DEAD_SHARE_UNKNOWN, VANISHED
+from seewhy.diagnosis.checks.signals import DEAD_SHARE, DEAD_SHARE_UNKNOWN, VANISHED, first_loss
 from seewhy.diagnosis.trial.program import Trial
 from seewhy.diagnosis.trial.rules import Evidence, Rule, watched
 
@@ -34,7 +34,7 @@ def _initial_loss(evidence: Evidence) -> Verdict:
     if kind.chance is None:
         return inapplicable("the loss is none of which the level of guessing is known")
     if kind.name == "cross-entropy" and evidence.history is not None:
-        return _classifier.judge(evidence)
+        return first_loss(evidence.history)
     assert kind.guessing is not None
     what = f"{kind.name} is {kind.value:.3g} at the start, where the best constant has {kind.guessing:.3g}"
     regression = kind.name == "mean squared error"
@@ -132,8 +132,6 @@ def _equal_rows(trial: Trial) -> list[str]:
             found.append(name or "the model")
     return found
 
-
-_classifier = watched("initial_loss_too_high")
 
 RULES = (
     watched("not_finite", computable=False),
