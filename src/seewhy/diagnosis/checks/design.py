@@ -22,7 +22,6 @@ FEW_ROWS = 3
 """Images from which on batch norm's statistics are of some use (Wu & He 2018: the error rises steeply below 4)."""
 
 DROPPED, MUCH_DROPPED = 0.7, 0.9
-CLEAR = 2 / 3
 
 
 def _symmetric(history: History) -> Verdict:
