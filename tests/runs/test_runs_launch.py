@@ -8,6 +8,7 @@ import pytest
 
 from seewhy.core.errors import InputError, RunError
 from seewhy.runs import launch as module
+from seewhy.runs import server
 from seewhy.runs.launch import Job, launch
 
 PROGRAM = """#!/bin/sh
@@ -35,6 +36,7 @@ def program(tmp_path, monkeypatch):
     path.write_text(PROGRAM)
     path.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(path))
+    monkeypatch.setattr(server, "FORKS", False)  # forks are tested by themselves
     monkeypatch.setattr(module, "POLL", 0.02)
 
 

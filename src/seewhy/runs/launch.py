@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seewhy.core.errors import InputError, RunError
-from seewhy.runs.stopping import LAUNCHER, Stop
+from seewhy.core.files import naming
+from seewhy.runs.server import Process, start_process, warm
+from seewhy.runs.stopping import Stop
+from seewhy.spec import Request
 from seewhy.spec.initial import SPEC
 
 POLL = 0.1
@@ -55,6 +55,25 @@ class Job:
             return False
 
 
+def ask(request: Request, job: Job) -> None:
+    """Write what is asked of a run, or refuse to go on where something else was asked of it.
+
+    Raises:
+        InputError: the file is there already and asks for something else; another number of threads is nothing else.
+    """
+    with naming(job.request.parent):
+        job.request.parent.mkdir(parents=True, exist_ok=True)
+    if not job.request.exists():
+        request.save(job.request)
+        return
+    threads = request.get("train.threads")
+    if Request.from_toml(job.request).with_changes({"train.threads": threads}) != request:
+        raise InputError(
+            f"{job.request}: asks for something else than would be asked now, as another version may have; "
+            f"move {job.request.parent.parent} away to start anew"
+        )
+
+
 def launch(
     jobs: Sequence[Job],
     *,
@@ -77,8 +96,19 @@ def launch(
         InputError: a run refuses its request; names it and says why, in its own words.
         RunError: a run failed; the others have saved and can go on.
     """
+    with warm():
+        _launch(jobs, at_once, stop, ended, failed)
+
+
+def _launch(
+    jobs: Sequence[Job],
+    at_once: int,
+    stop: Stop,
+    ended: Callable[[Job], None],
+    failed: Callable[[Job, RunError], None] | None,
+) -> None:
     waiting = deque(job for job in jobs if not job.ended)
-    running: list[tuple[Job, subprocess.Popen[bytes]]] = []
+    running: list[tuple[Job, Process]] = []
     try:
         while (waiting or running) and not stop():
             while waiting and len(running) < at_once:
@@ -87,7 +117,7 @@ def launch(
             time.sleep(POLL)
             for pair in [pair for pair in running if pair[1].poll() is not None]:
                 running.remove(pair)
-                job, code = pair[0], pair[1].returncode
+                job, code = pair[0], pair[1].wait()
                 told = last_words(job) if code == 1 else ""
                 if failed is not None and told.startswith(SAID):  # a crash is nobody's result
                     failed(job, RunError(told.removeprefix(SAID)))
@@ -103,17 +133,13 @@ def launch(
             process.wait()
 
 
-def _start(job: Job) -> subprocess.Popen[bytes]:
+def _start(job: Job) -> Process:
     """Start a run's process, or let it go on; a session of its own keeps Ctrl-C to the parent, which hands it on once."""
     begun = (job.folder / SPEC).is_file()
     if not begun and job.folder.exists():  # killed while its folder was made, before its specification was there
         shutil.rmtree(job.folder)
     what = ["--resume", str(job.folder)] if begun else ["--spec", str(job.request), "--out", str(job.folder)]
-    # -P: a file of the working folder that is called like a module of Python's own is not imported in its place.
-    command = [sys.executable, "-P", "-m", "seewhy", "train", *what, *([] if job.watch else ["--no-watch"])]
-    environment = {**os.environ, LAUNCHER: str(os.getpid())}
-    with open(job.log, "ab") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environment)
+    return start_process(["train", *what, *([] if job.watch else ["--no-watch"])], job.log)
 
 
 def _failure(job: Job, code: int) -> RunError | InputError:

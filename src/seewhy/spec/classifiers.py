@@ -323,6 +323,7 @@ FAMILY = Family(
     ensemble=True,
     optimizers=("muon", "adamw"),
     metric=Metric("accuracy", higher=True),
+    figures=(Metric("log_loss", higher=False, unit="nats"), Metric("ece", higher=False)),
     models=(
         Model(
             name="mlp",

@@ -92,6 +92,7 @@ class Family:
         closures: whether optimisers that evaluate the loss themselves can train it.
         optimizers: those that the defaults choose among.
         metric: by which its runs are compared on validation data; None where there is none.
+        figures: further figures of a split's results by which runs can be compared.
     """
 
     name: str
@@ -107,6 +108,12 @@ class Family:
     closures: bool = True
     optimizers: tuple[str, ...] = ("adam",)
     metric: Metric | None = None
+    figures: tuple[Metric, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All by which its runs can be compared, the usual one first."""
+        return (*([self.metric] if self.metric is not None else []), *self.figures)
 
     def model(self, name: str) -> Model:
         """Return its model called `name`."""

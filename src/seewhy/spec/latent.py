@@ -102,6 +102,7 @@ FAMILY = Family(
     labels="optional",
     closures=False,
     metric=Metric("nats", higher=False, unit="nats per image"),
+    figures=(Metric("bits_per_dimension", higher=False, unit="bits"),),
     models=(
         Model(
             name="autoencoder",

@@ -21,7 +21,7 @@ from seewhy.runs.diagnose.control import changed_spec, edited, random_edit, sett
 from seewhy.runs.diagnose.diagnosis import read_diagnosis
 from seewhy.runs.diagnose.outcome import Outcome, Variant, measured
 from seewhy.runs.folder import only_writer
-from seewhy.runs.launch import Job, launch
+from seewhy.runs.launch import Job, ask, launch
 from seewhy.runs.run import Run
 from seewhy.runs.stopping import Stop, stop_requests
 from seewhy.spec import Metric, Request
@@ -206,7 +206,7 @@ def try_remedy(
     with only_writer(trial.folder):
         for variant in trial.variants:
             for seed in trial.seeds:
-                _ask(trial.request(variant, seed), trial.job(variant, seed))
+                ask(trial.request(variant, seed), trial.job(variant, seed))
         jobs, failures = trial.jobs(), dict[Path, str]()
 
         def failed(job: Job, error: RunError) -> None:
@@ -229,21 +229,6 @@ def try_remedy(
         outcome = Outcome(trial.run.folder, trial.finding, trial.metric, trial.seeds, results, trial.folder)
         outcome.save()
     return outcome
-
-
-def _ask(request: Request, job: Job) -> None:
-    """Write what is asked of a run, or refuse to go on where something else was asked of it."""
-    with naming(job.request.parent):
-        job.request.parent.mkdir(exist_ok=True)
-    if not job.request.exists():
-        request.save(job.request)
-        return
-    threads = request.get("train.threads")  # another number of jobs is no other plan
-    if Request.from_toml(job.request).with_changes({"train.threads": threads}) != request:
-        raise InputError(
-            f"{job.request}: asks for something else than this trial would, such as another version's remedy; "
-            f"move {job.request.parent.parent} away to start anew"
-        )
 
 
 def _on_processors(base: Request, run: Run, jobs: int | None) -> Request:

@@ -1,0 +1,208 @@
+"""Working on a study: slots that train one run after another until none is left.
+
+A slot takes the first open run whose lock nobody holds, trains it as a process of its own (`seewhy train`, which goes on where it stopped), and
+looks again. All that slots share is the folder, so that any number of them, in one process or on several machines, do no run twice and lose
+none: a lock ends with the process that holds it, and whoever comes next goes on from the run's checkpoint. joblib spreads the slots: threads
+here, tasks on a Dask or Ray cluster, which start anew elsewhere when a worker is lost.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from seewhy.comparison.progress import Progress
+from seewhy.comparison.study import Cell, Study
+from seewhy.core.errors import InputError, RunError, unknown_name
+from seewhy.core.files import naming, write_json
+from seewhy.runs.folder import read_json
+from seewhy.runs.launch import ask, launch
+from seewhy.runs.server import warm
+from seewhy.runs.stopping import Stop, stop_requests
+
+Engine = Literal["local", "dask", "ray"]
+ENGINES: tuple[Engine, ...] = ("local", "dask", "ray")
+
+IDLE_SECONDS = 0.5
+"""Between looks of a slot that has nothing to do while others train."""
+
+LOOK_SECONDS = 1.0
+"""Between looks of whoever shows how far a study is."""
+
+FRUITLESS = 3
+"""Times that slots are spread again after an engine has failed without a run having ended in between."""
+
+
+def work(
+    study: Study,
+    *,
+    at_once: int,
+    engine: Engine = "local",
+    address: str | None = None,
+    stop: Stop | None = None,
+    told: Callable[[Progress], None] = lambda _: None,
+) -> None:
+    """Train what has not ended, until nothing is left; others may be at the same study.
+
+    Args:
+        study: to work on.
+        at_once: slots, on a cluster at most as many as it has workers.
+        engine: "local" for processes of this machine, "dask" or "ray" for a cluster.
+        address: of the cluster; None for what the engine finds or starts by itself.
+        stop: asked between looks; True lets the running ones save and ends.
+        told: called every second with how far the study is.
+
+    Raises:
+        InputError: a run refuses its request, the images have changed, or the engine is not installed.
+        RunError: the engine has failed again and again.
+        KeyboardInterrupt: Ctrl-C; the runs have saved, and the same command goes on.
+    """
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    token = study.folder / f".stop-{uuid.uuid4().hex}"
+    failures: list[BaseException] = []
+
+    def spread() -> None:
+        try:
+            _spread(study.folder.resolve(), token.name, at_once, engine, address)
+        except BaseException as error:  # noqa: BLE001  told in the caller's thread
+            failures.append(error)
+
+    progress = Progress(study)
+    thread = threading.Thread(target=spread, name="seewhy-study", daemon=True)
+    try:
+        with stop_requests(stop) as asked:
+            thread.start()
+            while thread.is_alive():
+                thread.join(LOOK_SECONDS)
+                if asked() and not token.exists():
+                    token.touch()
+                told(progress)
+            stopped = asked() and not progress.complete
+    finally:
+        with suppress(OSError):
+            if thread.is_alive():
+                token.touch()
+                thread.join()
+            token.unlink(missing_ok=True)
+    if failures:
+        raise failures[0]
+    if stopped:
+        message = f"stopped; go on with: seewhy compare --resume {study.folder}"
+        raise KeyboardInterrupt(message) if asked.signal is not None else RunError(message)
+
+
+def _spread(folder: Path, token: str, at_once: int, engine: Engine, address: str | None) -> None:
+    """Spread slots until the study is complete or stopped; again where the engine has lost some for good."""
+    from joblib import Parallel, delayed
+
+    fruitless, progress = 0, Progress(Study(folder))
+    with _engine(engine, address) as backend:
+        while True:
+            before = len(progress.waiting())
+            try:
+                Parallel(n_jobs=at_once, **backend)(delayed(work_slot)(str(folder), token) for _ in range(at_once))
+            except (InputError, KeyboardInterrupt):
+                raise
+            except Exception as error:
+                left = len(progress.waiting())
+                fruitless = fruitless + 1 if left == before else 0
+                if fruitless == FRUITLESS:
+                    raise RunError(
+                        f"{engine} has failed {FRUITLESS} times ({type(error).__name__}: {error})"
+                    ) from error
+                continue
+            if (folder / token).exists() or progress.complete:
+                return
+
+
+@contextmanager
+def _engine(engine: Engine, address: str | None) -> Iterator[dict[str, Any]]:
+    """Yield what joblib must be told of an engine, connected."""
+    if engine == "local":
+        yield {"backend": "threading"}
+        return
+    try:
+        if engine == "dask":
+            from distributed import Client
+
+            with Client(address) as client:
+                yield {"backend": "dask"}
+                del client
+        else:
+            import ray
+            from ray.util.joblib import register_ray
+
+            register_ray()
+            if not ray.is_initialized():
+                ray.init(address=address, log_to_driver=False)
+            yield {"backend": "ray"}
+    except ImportError as error:
+        raise InputError(f"engine: {engine} is not installed ({error}); pip install 'seewhy[{engine}]'") from None
+
+
+def work_slot(folder: str, token: str) -> int:
+    """Train one open run after another until none is left or a stop is asked for; returns how many."""
+    with warm():
+        return _work_slot(Study(folder), token)
+
+
+def _work_slot(study: Study, token: str) -> int:
+    progress, trained, stop = Progress(study), 0, study.folder / token
+    while not stop.exists():
+        waiting = progress.waiting()
+        if not waiting:
+            if not study.changed():
+                return trained
+            continue
+        for cell in waiting:
+            with _held(study, cell) as mine:
+                if mine and progress.ended(cell) is None:
+                    train_cell(study, cell, progress, stop.exists)
+                    trained += progress.ended(cell) is not None
+                    break
+        else:
+            time.sleep(IDLE_SECONDS)
+    return trained
+
+
+@contextmanager
+def _held(study: Study, cell: Cell) -> Iterator[bool]:
+    """Hold a run for this slot; yields False where another has it."""
+    path = study.lock(cell)
+    with naming(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def train_cell(study: Study, cell: Cell, progress: Progress, stop: Stop) -> None:
+    """Train one run, or let it go on; a failure is written down with its reason and tried again, `ATTEMPTS` times in all."""
+    job = study.job(cell)
+    ask(progress.request(cell), job)
+    failure = study.failure(cell)
+
+    def failed(reason: str) -> None:
+        attempts = read_json(failure.parent, failure.name).get("attempts", 0)
+        write_json(failure, {"attempts": attempts + 1, "reason": reason})
+
+    try:
+        launch([job], at_once=1, stop=stop, failed=lambda _, error: failed(str(error)))
+    except (RunError, InputError) as error:
+        if not stop():
+            failed(str(error))

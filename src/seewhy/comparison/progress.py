@@ -1,0 +1,167 @@
+"""How far a study is: what has ended, what was decided by it, and which runs are open, all read from the folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from seewhy.comparison import tuning
+from seewhy.comparison.design import Variant
+from seewhy.comparison.study import Cell, Study
+from seewhy.core.errors import InputError
+from seewhy.runs.folder import read_data, read_json
+from seewhy.spec import Request
+
+ATTEMPTS = 2
+"""Times that a run is tried before it counts as failed."""
+
+SCREENING_SEEDS = 2
+"""Runs of each variant by which the worse half is dropped."""
+
+SURVIVORS = 2
+"""Variants that are never dropped."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run has ended.
+
+    Attributes:
+        results: its figures by split; {} where it could not go on.
+        reason: why it could not go on; "" for a run with results.
+    """
+
+    results: dict[str, Any]
+    reason: str = ""
+
+
+class Progress:
+    """Reads a study's runs; what has ended is read once.
+
+    Args:
+        study: whose.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._ended: dict[Path, Ended] = {}
+
+    def ended(self, cell: Cell) -> Ended | None:
+        """Return how a run has ended, None while it is open.
+
+        Raises:
+            InputError: it was trained on other images than the study's, or a file is damaged.
+        """
+        job = self.study.job(cell)
+        known = self._ended.get(job.folder)
+        if known is not None:
+            return known
+        if job.ended:
+            if read_data(job.folder).values["fingerprint"] != self.study.design.fingerprint:
+                raise InputError(
+                    f"{job.folder}: was trained on other images than the study: those of {self.study.design.base.source} have changed; "
+                    "restore them and remove this run, or start a new study"
+                )
+            found = Ended(read_json(job.folder, "results.json"))
+        else:
+            failure = self.study.failure(cell)
+            told = read_json(failure.parent, failure.name)
+            if told.get("attempts", 0) < ATTEMPTS:
+                return None
+            found = Ended({}, str(told.get("reason", "")))
+        self._ended[job.folder] = found
+        return found
+
+    def validation(self, cell: Cell) -> float | None:
+        """Return an ended run's metric of validation, by which rates and survivors are chosen; None if it could not go on."""
+        ended, metric = self.ended(cell), self.study.design.metric.name
+        assert ended is not None
+        results = ended.results.get("val", {})
+        value = results.get(metric)
+        return float(value) if value is not None and math.isfinite(value) else None
+
+    def tuning_cells(self, variant: Variant) -> list[Cell]:
+        """Return the runs by which a variant's rate is chosen; [] where it has none to tune."""
+        design = self.study.design
+        centre = design.rates.get(variant.name)
+        if design.tune == "none" or centre is None:
+            return []
+        seed = tuning.SEED_OFFSET + design.seeds[0]
+        return [Cell("tuning", variant, seed, rate) for rate in tuning.grid(centre)]
+
+    def scores(self, variant: Variant) -> dict[float, float | None]:
+        """Return the validation metric of a variant's tuning runs that have ended, by rate."""
+        cells = [cell for cell in self.tuning_cells(variant) if self.ended(cell) is not None]
+        return {cell.rate: self.validation(cell) for cell in cells if cell.rate is not None}
+
+    def rate(self, variant: Variant) -> float | None:
+        """Return the rate that was chosen for a variant; None where it keeps its own."""
+        centre = self.study.design.rates.get(variant.name)
+        if not self.tuning_cells(variant) or centre is None:
+            return None
+        return tuning.best_rate(self.scores(variant), centre, higher=self.study.design.metric.higher)
+
+    def tuned(self, variant: Variant) -> bool:
+        """Whether a variant's rate stands."""
+        return all(self.ended(cell) is not None for cell in self.tuning_cells(variant))
+
+    def screening(self) -> tuple[tuple[Variant, ...], list[Cell]]:
+        """Return the variants that go on, and the runs that are still to decide which do."""
+        design = self.study.design
+        alive = list(design.variants)
+        seed = tuning.SEED_OFFSET + design.seeds[0] + 1
+        while design.halving and len(alive) > SURVIVORS:
+            seeds = range(seed, seed + SCREENING_SEEDS)
+            cells = [Cell("screening", variant, each, None) for each in seeds for variant in alive]
+            waiting = [cell for cell in cells if self.ended(cell) is None]
+            if waiting:
+                return tuple(alive), waiting
+            alive = self._better_half(alive, seeds)
+            seed += SCREENING_SEEDS
+        return tuple(alive), []
+
+    def _better_half(self, alive: Sequence[Variant], seeds: range) -> list[Variant]:
+        """Return the better half by mean validation metric, a failed run the worst; the reference always goes on."""
+        design = self.study.design
+        sign = 1.0 if design.metric.higher else -1.0
+
+        def score(variant: Variant) -> float:
+            values = [self.validation(Cell("screening", variant, seed)) for seed in seeds]
+            return -math.inf if None in values else sign * fmean(value for value in values if value is not None)
+
+        kept = sorted(alive, key=score, reverse=True)[: max(SURVIVORS, -(-len(alive) // 2))]
+        return [each for each in alive if each in kept or each.name == design.reference]
+
+    def request(self, cell: Cell) -> Request:
+        """Return what is asked of one run; of a judged one its variant's rate must stand."""
+        asked = cell.variant.applied(self.study.design.base)
+        changes: dict[str, Any] = {"train.seed": cell.seed}
+        if cell.kind == "tuning":
+            changes["optim.lr"] = cell.rate
+            epochs, minutes = asked.get("train.epochs"), asked.get("train.minutes")
+            changes |= {"train.epochs": tuning.short(epochs)} if epochs else {"train.minutes": minutes * tuning.SHARE}
+        elif (rate := self.rate(cell.variant)) is not None:
+            changes["optim.lr"] = rate
+        return asked.with_changes(changes)
+
+    def waiting(self) -> list[Cell]:
+        """Return the runs that can be trained now, in order."""
+        design = self.study.design
+        cells = [cell for variant in design.variants for cell in self.tuning_cells(variant)]
+        found = [cell for cell in cells if self.ended(cell) is None]
+        alive, screening = self.screening() if not found or not design.halving else ((), [])
+        if design.halving and (found or screening):
+            return found + [cell for cell in screening if self.tuned(cell.variant)]
+        if not design.halving:
+            alive = design.variants
+        ready = {variant.name for variant in alive if self.tuned(variant)}
+        return found + [cell for cell in self.study.cells() if cell.variant.name in ready and self.ended(cell) is None]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run has ended."""
+        return not self.waiting()
