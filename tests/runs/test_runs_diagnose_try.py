@@ -14,6 +14,7 @@ from seewhy import api
 from seewhy.core.errors import InputError, RunError
 from seewhy.core.findings import Remedy
 from seewhy.runs import launch as launching
+from seewhy.runs import server
 from seewhy.runs.diagnose.control import random_edit, settled
 from seewhy.runs.diagnose.verdict import compare, format_comparison
 from seewhy.spec import Metric, Request, parse_edit
@@ -60,6 +61,7 @@ def program(ill, tmp_path, monkeypatch):
     path.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(path))
     monkeypatch.setattr(launching, "POLL", 0.02)
+    monkeypatch.setattr(server, "FORKS", False)
     return lambda **reached: plan.write_text(json.dumps({name.replace("_", "-"): v for name, v in reached.items()}))
 
 

@@ -150,5 +150,8 @@ def _failure(job: Job, code: int) -> RunError | InputError:
 
 def last_words(job: Job) -> str:
     """Return the last line that a run has written."""
-    lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    try:
+        lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except FileNotFoundError:
+        lines = []
     return lines[-1] if lines else "it said nothing"

@@ -44,6 +44,9 @@ PRELOADED = (
 
 FORKS = sys.platform == "linux"
 
+ASKING = (signal.SIGTERM,)
+"""Signals by which a run is asked to stop."""
+
 LOOK_SECONDS = 0.02
 """Between looks of the server at its children."""
 
@@ -237,9 +240,11 @@ def serve() -> None:
 
 
 def _fork(job: Mapping[str, Any], children: dict[int, int]) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)  # one that comes before the fork has its own way with it must not be lost
     pid = os.fork()
     if pid == 0:
         _become(job["arguments"], job["log"])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
     children[pid] = job["run"]
     _tell({"run": job["run"], "pid": pid})
 
@@ -262,6 +267,7 @@ def _become(arguments: Sequence[str], log: str) -> None:
     try:
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
         os.environ[LAUNCHER] = str(os.getppid())
         nothing, file = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(nothing, 0)
