@@ -1,0 +1,1 @@
+"""Choices compared over seeds: planned, executed, judged."""
