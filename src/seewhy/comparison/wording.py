@@ -99,9 +99,11 @@ def _test(pair: PairComparison, tests: int) -> str:
 
 def _images(pair: PairComparison, sign: int) -> str:
     """Return the accuracy's interval over seeds and over test images, in points."""
-    if pair.images is None or pair.images.accuracy.over_both is None:
+    if pair.images is None:
         return ""
     accuracy = pair.images.accuracy
+    if accuracy.over_both is None:
+        return ""
     low, high = sorted(sign * 100 * end for end in accuracy.over_both.interval)
     return f"; accuracy over {accuracy.seeds} seeds and {accuracy.images} test images [{low:.2f}, {high:.2f}] points"
 

@@ -40,3 +40,8 @@ def boolean_array(name: str, values: ArrayLike, dimensions: int) -> NDArray[Any]
     if array.ndim != dimensions or not array.size:
         raise bad_value(name, array.shape, "(I), I at least 1" if dimensions == 1 else "(S, I), both at least 1")
     return array
+
+
+def without_spread(values: NDArray[Any]) -> bool:
+    """Return whether all values are equal but for rounding: differences of 1e-4 between shares near 1 are known to 1e-12 of themselves."""
+    return not values.max() - values.min() > 1e-9 * max(abs(values.max()), abs(values.min()))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seewhy.core.errors import bad_value
-from seewhy.metrics.array_input import finite_vector
+from seewhy.metrics.array_input import finite_vector, without_spread
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -55,7 +55,7 @@ def studentised_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[f
         raise bad_value("confidence", confidence, "within (0, 1)")
     n, mean, sd = len(x), float(x.mean()), float(x.std(ddof=1))
     scale = float(abs(x - mean).max())
-    if not sd > 1e-12 * float(abs(x).max()):
+    if without_spread(x):
         return -math.inf, math.inf  # equal values say nothing of how far others lie
     centred = (x - mean) / scale
     counts = _counts(n, 0)

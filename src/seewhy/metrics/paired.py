@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from seewhy.core.errors import bad_value
-from seewhy.metrics.array_input import finite_vector
+from seewhy.metrics.array_input import finite_vector, without_spread
 from seewhy.metrics.bootstrap import studentised_interval
 from seewhy.metrics.intervals import t_interval
 
@@ -73,8 +73,29 @@ def paired_difference(
 
     Args:
         differences: (n), n at least 2; one for each seed.
-        comparisons: made in the study, over which the p-values are adjusted afterwards (`holm`); "auto" leaves the flips room for it.
+        comparisons: see `paired_test`.
         alpha: 1 - confidence of the interval, and the level of the test.
+        test: see `paired_test`.
+
+    Raises:
+        InputError: differences are not (n) finite numbers; comparisons is below 1; alpha is not within (0, 1); the test is not known.
+    """
+    d = finite_vector("differences", differences, 2)
+    p_value, name = paired_test(d, comparisons=comparisons, alpha=alpha, test=test)
+    interval = sign_flip_interval(d, 1 - alpha) if name == "sign-flip" else t_interval(d, 1 - alpha)
+    bootstrap = studentised_interval(d, 1 - alpha)
+    return PairedDifference(len(d), float(d.mean()), float(d.std(ddof=1)), interval, bootstrap, p_value, name)
+
+
+def paired_test(
+    differences: ArrayLike, *, comparisons: int = 1, alpha: float = 0.05, test: Test = "auto"
+) -> tuple[float, str]:
+    """Return the two-sided p-value of a mean difference of 0, and the test that was used.
+
+    Args:
+        differences: (n), n at least 2; one for each seed.
+        comparisons: made in the study, over which the p-values are adjusted afterwards (`holm`); "auto" leaves the flips room for it.
+        alpha: the level of the test.
         test: "auto" is "sign-flip" where `flips_have_room`, else "t"; "t" falls back to "sign-flip" where all differences are equal, since
             nothing is known of their spread then.
 
@@ -82,24 +103,13 @@ def paired_difference(
         InputError: differences are not (n) finite numbers; comparisons is below 1; alpha is not within (0, 1); the test is not known.
     """
     d = finite_vector("differences", differences, 2)
-    if test not in ("auto", "sign-flip", "t", "wilcoxon"):
-        raise bad_value("test", test, "auto, sign-flip, t or wilcoxon")
-    chosen = test
-    if test == "auto":
-        chosen = "sign-flip" if flips_have_room(len(d), comparisons, alpha) else "t"
-    if chosen == "t" and not d.std() > 1e-12 * abs(d).max():
-        chosen = "sign-flip"
-    p_value = {"sign-flip": sign_flip_test, "t": paired_t_test, "wilcoxon": wilcoxon_test}[chosen](d)
-    interval = sign_flip_interval(d, 1 - alpha) if chosen == "sign-flip" else t_interval(d, 1 - alpha)
-    return PairedDifference(
-        len(d),
-        float(d.mean()),
-        float(d.std(ddof=1)),
-        interval,
-        studentised_interval(d, 1 - alpha),
-        p_value,
-        chosen,
-    )
+    if test not in ("auto", *_TESTS):
+        raise bad_value("test", test, f"auto, {', '.join(_TESTS)}")
+    room = flips_have_room(len(d), comparisons, alpha)
+    name = test if test != "auto" else "sign-flip" if room else "t"
+    if name == "t" and without_spread(d):
+        name = "sign-flip"
+    return _TESTS[name](d), name
 
 
 def flips_have_room(n: int, comparisons: int = 1, alpha: float = 0.05) -> bool:
@@ -180,9 +190,9 @@ def paired_t_test(differences: ArrayLike) -> float:
     from scipy.special import stdtr
 
     d = finite_vector("differences", differences, 2)
-    sd = float(d.std(ddof=1))
-    if not sd > 0:
+    if without_spread(d):
         raise bad_value("differences", float(d[0]), "not all equal", "sign_flip_test needs no spread")
+    sd = float(d.std(ddof=1))
     return float(2 * stdtr(len(d) - 1, -abs(float(d.mean())) * math.sqrt(len(d)) / sd))
 
 
@@ -198,6 +208,9 @@ def wilcoxon_test(differences: ArrayLike) -> float:
 
     d = finite_vector("differences", differences, 1)
     return float(wilcoxon(d, zero_method="zsplit").pvalue) if d.any() else 1.0
+
+
+_TESTS = {"sign-flip": sign_flip_test, "t": paired_t_test, "wilcoxon": wilcoxon_test}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
