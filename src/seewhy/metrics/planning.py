@@ -57,7 +57,7 @@ def _power(n: int, effect: float, alpha: float) -> float:
 
     critical = float(stdtrit(n - 1, 1 - alpha / 2))
     shift = effect * math.sqrt(n)
-    if shift > 10 * critical and shift > 100:  # T falls short only where s is ten times sigma; SciPy's may be NaN there
+    if shift > 10 * max(critical, 1.0):  # T falls short only where s is nine times sigma; SciPy's may be NaN there
         return 1.0
     wrong_side = (
         float(nctdtr(n - 1, shift, -critical)) if shift < 5 else 0.0
