@@ -1,8 +1,14 @@
-"""Figures from arrays: classification, calibration, ensembles, likelihood, weight sparsity, and the quality of generated images.
+"""Figures from arrays: classification, calibration, ensembles, likelihood, weight sparsity, the quality of generated images, and the
+statistics of comparisons over seeds.
 
 Nothing here knows about networks or data sets: arrays go in, numbers with their counts and intervals come out.
 """
 
+from seewhy.metrics.bootstrap import (
+    ProbabilityOfImprovement,
+    probability_of_improvement,
+    studentised_interval,
+)
 from seewhy.metrics.calibration import (
     apply_temperature,
     brier_score,
@@ -18,9 +24,37 @@ from seewhy.metrics.classification import (
     mutual_information,
     top_accuracy,
 )
+from seewhy.metrics.correctness import (
+    CorrectnessDifference,
+    McNemar,
+    Source,
+    correctness_difference,
+    mcnemar,
+)
 from seewhy.metrics.ensembles import by_number, ensemble_metrics
 from seewhy.metrics.intervals import mean_interval, t_interval, wilson_interval
+from seewhy.metrics.learning_curves import (
+    MeanCurve,
+    area_under_curve,
+    mean_curve,
+    time_to_target,
+)
 from seewhy.metrics.likelihood import LikelihoodMetrics, likelihood_metrics
+from seewhy.metrics.paired import (
+    PairedDifference,
+    flips_have_room,
+    holm,
+    paired_difference,
+    paired_t_test,
+    paired_test,
+    sign_flip_interval,
+    sign_flip_test,
+    wilcoxon_test,
+)
+from seewhy.metrics.planning import (
+    power,
+    seeds_needed,
+)
 from seewhy.metrics.sample_quality import (
     BinCoverage,
     ClassCoverage,
@@ -54,46 +88,69 @@ __all__ = [
     "BinCoverage",
     "ClassCoverage",
     "ClassificationMetrics",
+    "CorrectnessDifference",
     "DensityCoverage",
     "FeatureExtractor",
     "Features",
     "FrechetDistance",
     "KernelDistance",
     "LikelihoodMetrics",
+    "McNemar",
+    "MeanCurve",
     "Memorisation",
+    "PairedDifference",
     "ParzenLikelihood",
     "PrecisionRecall",
+    "ProbabilityOfImprovement",
     "SampleQuality",
     "Similarity",
+    "Source",
     "apply_temperature",
+    "area_under_curve",
     "bin_coverage",
     "brier_score",
     "by_number",
     "calibration_bins",
     "class_coverage",
     "classification_metrics",
+    "correctness_difference",
     "density_coverage",
     "ensemble_metrics",
     "entropy",
     "expected_calibration_error",
     "fit_temperature",
+    "flips_have_room",
     "format_sample_quality",
     "format_sparsity",
     "frechet_distance",
+    "holm",
     "kernel_distance",
     "kmeans_centres",
     "likelihood_metrics",
     "log_loss",
+    "mcnemar",
+    "mean_curve",
     "mean_interval",
     "measure_sample_quality",
     "memorisation",
     "mutual_information",
     "nearest_neighbours",
+    "paired_difference",
+    "paired_t_test",
+    "paired_test",
     "parzen_likelihood",
     "pixel_features",
+    "power",
     "precision_recall",
+    "probability_of_improvement",
+    "seeds_needed",
+    "sign_flip_interval",
+    "sign_flip_test",
+    "studentised_interval",
     "t_interval",
+    "time_to_target",
     "top_accuracy",
     "weight_sparsity",
+    "wilcoxon_test",
     "wilson_interval",
 ]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from seewhy.core.errors import bad_value
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Z95 = 1.959964
 """The 97.5% quantile of the standard normal distribution: two-sided 95% intervals."""
@@ -54,7 +58,7 @@ def mean_interval(values: Tensor, z: float = Z95) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def t_interval(values: Tensor, confidence: float = 0.95) -> tuple[float, float]:
+def t_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
     """Return Student's interval of a mean, mean +- t s / sqrt(n), which keeps its coverage for a handful of normal values.
 
     t is the (1 + confidence) / 2 quantile of Student's distribution with n - 1 degrees of freedom (Student 1908): 4.3 for n = 3 at 95%. Of
@@ -67,13 +71,14 @@ def t_interval(values: Tensor, confidence: float = 0.95) -> tuple[float, float]:
     Raises:
         InputError: the values are not (n), or there are fewer than two; confidence is not within (0, 1).
     """
+    import numpy as np
     from scipy.special import stdtrit  # a tenth of a second that nothing else here has use for
 
-    if values.dim() != 1 or len(values) < 2:
-        raise bad_value("values", tuple(values.shape), "(n), n at least 2")
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or len(x) < 2:
+        raise bad_value("values", x.shape, "(n), n at least 2")
     if not 0 < confidence < 1:
         raise bad_value("confidence", confidence, "within (0, 1)")
-    values = values.double()
-    n, mean = len(values), values.mean().item()
-    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * values.std(correction=1).item() / math.sqrt(n)
+    n, mean = len(x), float(x.mean())
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * float(x.std(ddof=1)) / math.sqrt(n)
     return mean - half, mean + half

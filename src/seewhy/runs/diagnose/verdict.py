@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-import torch
-
 from seewhy.metrics import t_interval
 from seewhy.spec import Metric
 
@@ -55,7 +53,7 @@ def compare(original: Sequence[float | None], changed: Sequence[float | None], m
     sign = 1.0 if metric.higher else -1.0
     pairs = [(a, b) for a, b in zip(original, changed, strict=True) if a is not None and b is not None]
     gains = [sign * (b - a) for a, b in pairs]
-    interval = t_interval(torch.tensor(gains, dtype=torch.float64)) if len(gains) > 1 else None
+    interval = t_interval(gains) if len(gains) > 1 else None
     failed, original_failed = changed.count(None), original.count(None)
     verdict = _verdict(interval, len(gains), len(original), failed, original_failed)
     return Comparison(len(gains), fmean(gains) if gains else None, interval, failed, original_failed, verdict)
