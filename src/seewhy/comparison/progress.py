@@ -109,20 +109,31 @@ class Progress:
         """Whether a variant's rate stands."""
         return all(self.ended(cell) is not None for cell in self.tuning_cells(variant))
 
+    def rounds(self) -> list[list[Cell]]:
+        """Return the runs of each round of screening, as far as is known who takes part."""
+        return self._screen()[1]
+
     def screening(self) -> tuple[tuple[Variant, ...], list[Cell]]:
         """Return the variants that go on, and the runs that are still to decide which do."""
+        alive, rounds = self._screen()
+        last = rounds[-1] if rounds else []
+        return tuple(alive), [cell for cell in last if self.ended(cell) is None]
+
+    def _screen(self) -> tuple[list[Variant], list[list[Cell]]]:
         design = self.study.design
-        alive = list(design.variants)
+        alive, rounds = list(design.variants), list[list[Cell]]()
         seed = tuning.SEED_OFFSET + design.seeds[0] + 1
         while design.halving and len(alive) > SURVIVORS:
             seeds = range(seed, seed + SCREENING_SEEDS)
-            cells = [Cell("screening", variant, each, None) for each in seeds for variant in alive]
-            waiting = [cell for cell in cells if self.ended(cell) is None]
-            if waiting:
-                return tuple(alive), waiting
-            alive = self._better_half(alive, seeds)
+            rounds.append([Cell("screening", variant, each) for each in seeds for variant in alive])
+            if any(self.ended(cell) is None for cell in rounds[-1]):
+                break
+            better = self._better_half(alive, seeds)
+            if len(better) == len(alive):
+                break
+            alive = better
             seed += SCREENING_SEEDS
-        return tuple(alive), []
+        return alive, rounds
 
     def _better_half(self, alive: Sequence[Variant], seeds: range) -> list[Variant]:
         """Return the better half by mean validation metric, a failed run the worst; the reference always goes on."""

@@ -240,7 +240,9 @@ def serve() -> None:
 
 
 def _fork(job: Mapping[str, Any], children: dict[int, int]) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)  # one that comes before the fork has its own way with it must not be lost
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, ASKING
+    )  # one that comes before the fork has its own way with it must not be lost
     pid = os.fork()
     if pid == 0:
         _become(job["arguments"], job["log"])
