@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seewhy import data, metrics, models, nn, optim, spec
-    from seewhy.api import check, diagnose, resume, train
+    from seewhy.api import check, compare, diagnose, resume, resume_study, train
+    from seewhy.comparison.study import Study
     from seewhy.core.errors import InputError, RunError
     from seewhy.core.findings import Finding
     from seewhy.diagnosis import sanity, watch
@@ -25,7 +26,9 @@ __all__ = [
     "Run",
     "RunError",
     "RunSpec",
+    "Study",
     "check",
+    "compare",
     "data",
     "diagnose",
     "metrics",
@@ -33,6 +36,7 @@ __all__ = [
     "nn",
     "optim",
     "resume",
+    "resume_study",
     "sanity",
     "spec",
     "train",
@@ -46,9 +50,12 @@ _HOMES = {
     "Run": "seewhy.runs.run",
     "RunError": "seewhy.core.errors",
     "RunSpec": "seewhy.spec",
+    "Study": "seewhy.comparison.study",
     "check": "seewhy.api",
+    "compare": "seewhy.api",
     "diagnose": "seewhy.api",
     "resume": "seewhy.api",
+    "resume_study": "seewhy.api",
     "sanity": "seewhy.diagnosis",
     "train": "seewhy.api",
     "watch": "seewhy.diagnosis",

@@ -9,12 +9,19 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from seewhy import data as seewhy_data
+from seewhy.comparison.create import create_study, extended_design, place_of, usual_jobs
+from seewhy.comparison.design import Layout, design_variants
+from seewhy.comparison.execute import Engine
+from seewhy.comparison.folder import Tune
+from seewhy.comparison.planning import Asked
+from seewhy.comparison.progress import Progress
+from seewhy.comparison.study import Study
 from seewhy.core.errors import InputError
 from seewhy.core.files import user_path
 from seewhy.data import Audit, ImageSource
@@ -25,13 +32,27 @@ from seewhy.runs.diagnose.diagnosis import Diagnosis, read_diagnosis
 from seewhy.runs.diagnose.trial import plan_trial, try_remedy
 from seewhy.runs.run import Run
 from seewhy.runs.stopping import Stop
-from seewhy.spec import Request, build_request
+from seewhy.spec import Request, build_request, format_edit
 from seewhy.spec.initial import SPEC
+from seewhy.spec.tree import leaves
 from seewhy.training.build import data_options
 from seewhy.training.events import Observer, emitter
 from seewhy.training.fabric import is_main_process
 
-__all__ = ["Diagnosis", "Run", "check", "diagnose", "plan_trial", "resume", "start", "train", "try_remedy"]
+__all__ = [
+    "Diagnosis",
+    "Run",
+    "Study",
+    "check",
+    "compare",
+    "diagnose",
+    "plan_trial",
+    "resume",
+    "resume_study",
+    "start",
+    "train",
+    "try_remedy",
+]
 
 
 def train(
@@ -228,6 +249,116 @@ def diagnose(
     else:
         found = diagnose_request(build_request(_kept(source), _place(spec), _plain(options)), emitter(tuple(observers)))
     return found.beside(known)
+
+
+def compare(
+    source: ImageSource | None = None,
+    *,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    variants: Mapping[str, str | Mapping[str, Any]] | None = None,
+    seeds: int = 5,
+    design: Layout = "product",
+    metric: str | None = None,
+    reference: str | None = None,
+    tune: Tune = "lr",
+    halving: bool = False,
+    budget: float | None = None,
+    jobs: int | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    out: str | Path | None = None,
+    spec: str | Path | Run | None = None,
+    observers: Sequence[Observer] = (),
+    told: Callable[[Progress], None] = lambda _: None,
+    stop: Stop | None = None,
+    **options: Any,
+) -> Study:
+    """Compare choices over seeds, and return the study: which is better on these images, and how sure that is.
+
+    >>> study = seewhy.compare("photos/", vary={"activation": ["relu", "elu"]}, seeds=10)     # doctest: +SKIP
+    >>> print(study.verdict().sentence())     # doctest: +SKIP
+
+    Args:
+        source: as in `train`.
+        vary: the values of each factor, by field: `{"activation": ["relu", "elu"], "optim.lr": [0.1, 0.01]}`.
+        variants: named edits of the base, as text or dictionaries: `{"wide": "model.width = 64", "augmented": {"flip": "random"}}`.
+        seeds: runs of each variant; no verdict is given below 5. Split, order of the data and first weights are the same for the same seed.
+        design: "product" for every combination of the factors, "one-at-a-time" for single changes of the base.
+        metric: by which runs are judged, on test images where there are some; None for the usual one.
+        reference: the variant with which all others are compared; None: the base where there is one, else all pairs.
+        tune: "lr" chooses each variant's learning rate from as many short runs on validation images first; "none" keeps the defaults.
+        halving: drop the worse half of the variants after two seeds of their own, again and again.
+        budget: minutes for the whole study, from which the length of the runs follows; None for the runs' own budget.
+        jobs: runs at the same time; None for one a processor core, one on a GPU.
+        engine: "local", or "dask" or "ray" for a cluster (extras), with its `address`.
+        address: see engine.
+        out: the study's folder, which must not exist; None makes a name under `studies/`.
+        spec: a TOML file or a run to start from, as in `train`.
+        observers: callables that are given the progress of decoding.
+        told: called every second with how far the study is.
+        stop: asked between looks; True lets the running runs save, and ends.
+        options: of the base, as in `train`.
+
+    Raises:
+        InputError: an option, a variant or the data are wrong; nothing has been written.
+        RunError, KeyboardInterrupt: the study was stopped; `resume_study` goes on.
+    """
+    base = build_request(_kept(source), _place(spec), _plain(options))
+    chosen = design_variants(vary or {}, _edits(variants), base, design)
+    at_once = jobs if jobs is not None else usual_jobs(base)
+    asked = Asked(base, chosen, seeds, metric, reference, tune, halving, budget, at_once)
+    study = create_study(asked, place_of(out, base), emitter(tuple(observers)))
+    study.work(at_once=at_once, engine=engine, address=address, stop=stop, told=told)
+    return study
+
+
+def resume_study(
+    folder: str | Path | Study,
+    *,
+    seeds: int | None = None,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    variants: Mapping[str, str | Mapping[str, Any]] | None = None,
+    design: Layout = "product",
+    jobs: int | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    observers: Sequence[Observer] = (),
+    told: Callable[[Progress], None] = lambda _: None,
+    stop: Stop | None = None,
+) -> Study:
+    """Go on with a study where it stopped, with more seeds or variants where they are asked for; what has ended is kept.
+
+    Args:
+        folder: of the study.
+        seeds: how many there are to be in all.
+        vary, variants, design: further variants, as in `compare`.
+        jobs, engine, address, observers, told, stop: as in `compare`.
+
+    Raises:
+        InputError: the folder is no study, its images have changed, or what is asked for is wrong.
+    """
+    study = folder if isinstance(folder, Study) else Study(user_path(folder, "folder"))
+    at_once = jobs if jobs is not None else usual_jobs(study.design.base)
+    wanted = extended_design(
+        study,
+        emitter(tuple(observers)),
+        seeds=seeds,
+        vary=vary,
+        variants=_edits(variants),
+        layout=design,
+        at_once=at_once,
+    )
+    if wanted != study.design:
+        study.extend(wanted)
+    study.work(at_once=at_once, engine=engine, address=address, stop=stop, told=told)
+    return study
+
+
+def _edits(variants: Mapping[str, str | Mapping[str, Any]] | None) -> dict[str, str]:
+    """Return named edits as text."""
+    return {
+        name: edit if isinstance(edit, str) else format_edit(leaves(edit)) for name, edit in (variants or {}).items()
+    }
 
 
 def is_run(source: object) -> bool:

@@ -21,8 +21,8 @@ from seewhy.spec.toml import format_value
 BASE = "base"
 """The request itself, beside which single changes and named variants are compared."""
 
-Design = Literal["product", "one-at-a-time"]
-DESIGNS: tuple[Design, ...] = ("product", "one-at-a-time")
+Layout = Literal["product", "one-at-a-time"]
+LAYOUTS: tuple[Layout, ...] = ("product", "one-at-a-time")
 
 RESERVED = ("train.seed", "data.split_seed")
 """What pairs the runs of a study, and so cannot differ between variants."""
@@ -111,7 +111,12 @@ def parse_variant(text: str) -> tuple[str, str]:
 
 
 def design_variants(
-    vary: Mapping[str, Sequence[Any]], variants: Mapping[str, str], base: Request, design: Design = "product"
+    vary: Mapping[str, Sequence[Any]],
+    variants: Mapping[str, str],
+    base: Request,
+    design: Layout = "product",
+    *,
+    least: int = 2,
 ) -> tuple[Variant, ...]:
     """Return the variants of a study, the base first where it is one of them.
 
@@ -120,12 +125,13 @@ def design_variants(
         variants: named edits.
         base: what they edit.
         design: "product" crosses the factors; "one-at-a-time" changes one of them from the base.
+        least: variants that there must be.
 
     Raises:
         InputError: there is nothing to compare, a field is unknown or a value wrong, or two variants are the same; every variant is checked.
     """
-    if design not in DESIGNS:
-        raise bad_value("design", design, " or ".join(map(repr, DESIGNS)))
+    if design not in LAYOUTS:
+        raise bad_value("design", design, " or ".join(map(repr, LAYOUTS)))
     for name, values in vary.items():
         if isinstance(values, (str, bytes)) or not isinstance(values, Sequence) or not len(values):
             raise bad_value(f"vary: {name}", values, "a list of values")
@@ -138,7 +144,7 @@ def design_variants(
     found += [Variant(name, format_edit(_parsed(name, edit)) if edit else "") for name, edit in variants.items()]
     if variants or design != "product":
         found = [Variant(BASE, ""), *(each for each in found if not _same(each, base))]
-    return _checked(found, base)
+    return _checked(found, base, least)
 
 
 @dataclass(frozen=True)
@@ -178,7 +184,7 @@ def _same(variant: Variant, base: Request) -> bool:
     return bool(variant.edit) and variant.applied(base) == base
 
 
-def _checked(variants: list[Variant], base: Request) -> tuple[Variant, ...]:
+def _checked(variants: list[Variant], base: Request, least: int) -> tuple[Variant, ...]:
     """Refuse what cannot be compared; every variant is looked at before any run begins."""
     problems: list[str] = []
     asked: dict[int, Request] = {}
@@ -202,7 +208,7 @@ def _checked(variants: list[Variant], base: Request) -> tuple[Variant, ...]:
             problems.append(f"variants {variants[a].name!r} and {variants[b].name!r} ask for the same; leave one out")
     if problems:
         raise InputError("\n".join(problems))
-    if len(variants) < 2:
+    if len(variants) < least:
         raise InputError("nothing to compare: give --vary with two values or more, or --variant")
     if len(variants) > MAX_VARIANTS:
         raise InputError(

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from seewhy.comparison.folder import Cell, StudyFolder
 from seewhy.comparison.progress import Progress
-from seewhy.comparison.study import Cell, Study
 from seewhy.core.errors import InputError, RunError, unknown_name
 from seewhy.core.files import naming, write_json
 from seewhy.runs.folder import read_json
@@ -41,7 +41,7 @@ FRUITLESS = 3
 
 
 def work(
-    study: Study,
+    study: StudyFolder,
     *,
     at_once: int,
     engine: Engine = "local",
@@ -103,7 +103,7 @@ def _spread(folder: Path, token: str, at_once: int, engine: Engine, address: str
     """Spread slots until the study is complete or stopped; again where the engine has lost some for good."""
     from joblib import Parallel, delayed
 
-    fruitless, progress = 0, Progress(Study(folder))
+    fruitless, progress = 0, Progress(StudyFolder(folder))
     with _engine(engine, address) as backend:
         while True:
             before = len(progress.waiting())
@@ -151,10 +151,10 @@ def _engine(engine: Engine, address: str | None) -> Iterator[dict[str, Any]]:
 def work_slot(folder: str, token: str) -> int:
     """Train one open run after another until none is left or a stop is asked for; returns how many."""
     with warm():
-        return _work_slot(Study(folder), token)
+        return _work_slot(StudyFolder(folder), token)
 
 
-def _work_slot(study: Study, token: str) -> int:
+def _work_slot(study: StudyFolder, token: str) -> int:
     progress, trained, stop = Progress(study), 0, study.folder / token
     while not stop.exists():
         waiting = progress.waiting()
@@ -174,7 +174,7 @@ def _work_slot(study: Study, token: str) -> int:
 
 
 @contextmanager
-def _held(study: Study, cell: Cell) -> Iterator[bool]:
+def _held(study: StudyFolder, cell: Cell) -> Iterator[bool]:
     """Hold a run for this slot; yields False where another has it."""
     path = study.lock(cell)
     with naming(path.parent):
@@ -191,7 +191,7 @@ def _held(study: Study, cell: Cell) -> Iterator[bool]:
         lock.release()
 
 
-def train_cell(study: Study, cell: Cell, progress: Progress, stop: Stop) -> None:
+def train_cell(study: StudyFolder, cell: Cell, progress: Progress, stop: Stop) -> None:
     """Train one run, or let it go on; a failure is written down with its reason and tried again, `ATTEMPTS` times in all."""
     job = study.job(cell)
     ask(progress.request(cell), job)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from seewhy.comparison.design import BASE, Variant
-from seewhy.comparison.study import TUNES, Design, Tune
+from seewhy.comparison.folder import TUNES, Design, Tune
 from seewhy.comparison.tuning import FACTORS, SHARE
 from seewhy.core.errors import InputError, RunError, bad_value, unknown_name
 from seewhy.spec import Metric, Request, estimate_seconds, resolve
@@ -38,6 +38,7 @@ class Asked:
         halving: whether hopeless variants are dropped early.
         minutes: the budget of the whole study; None for that of the base's runs.
         at_once: runs at the same time on this machine.
+        command: that asks for it.
     """
 
     base: Request
@@ -49,6 +50,7 @@ class Asked:
     halving: bool = False
     minutes: float | None = None
     at_once: int = 1
+    command: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.seeds, int) or self.seeds < 1:
@@ -101,6 +103,7 @@ def plan_study(asked: Asked, emit: Emit) -> Design:
         tune=asked.tune,
         halving=asked.halving,
         fingerprint=first.dataset.fingerprint,
+        command=asked.command,
         run_seconds={each.name: run_seconds(prepared[each.name], each.applied(base)) for each in variants},
         rates=rates,
     )
@@ -235,18 +238,3 @@ def plan_lines(design: Design, *, at_once: int, done: int = 0) -> Iterator[tuple
     ended = f", of which {done} have ended" if done else ""
     seconds = (total + tuning) / min(at_once, max(1, runs)) * (1 - done / max(1, runs))
     yield "cost", f"{runs} runs{more}, {at_once} at a time{ended}; about {format_duration(seconds)}"
-
-
-def extended(design: Design, asked: Asked, emit: Emit) -> Design:
-    """Return a design with more seeds or variants; what it has stays.
-
-    Raises:
-        InputError: fewer seeds or other options are asked for than the study has, or the images have changed.
-    """
-    new = plan_study(replace(asked, base=design.base, minutes=None), emit)
-    if new.fingerprint != design.fingerprint:
-        raise InputError(
-            f"{design.base.source}: the images have changed since the study was made, so that its runs cannot be compared; restore them"
-        )
-    seeds = max(new.seeds, design.seeds, key=len)
-    return replace(design, variants=new.variants, seeds=seeds, run_seconds=new.run_seconds)

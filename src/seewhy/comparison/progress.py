@@ -11,7 +11,7 @@ from typing import Any
 
 from seewhy.comparison import tuning
 from seewhy.comparison.design import Variant
-from seewhy.comparison.study import Cell, Study
+from seewhy.comparison.folder import Cell, StudyFolder
 from seewhy.core.errors import InputError
 from seewhy.runs.folder import read_data, read_json
 from seewhy.spec import Request
@@ -46,7 +46,7 @@ class Progress:
         study: whose.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: StudyFolder) -> None:
         self.study = study
         self._ended: dict[Path, Ended] = {}
 
@@ -171,6 +171,13 @@ class Progress:
             alive = design.variants
         ready = {variant.name for variant in alive if self.tuned(variant)}
         return found + [cell for cell in self.study.cells() if cell.variant.name in ready and self.ended(cell) is None]
+
+    def all_cells(self) -> list[Cell]:
+        """Return every run that there is to train, as far as is known which: tuning, screening, judged."""
+        alive, rounds = self._screen()
+        tuning_runs = [cell for variant in self.study.design.variants for cell in self.tuning_cells(variant)]
+        judged = [cell for cell in self.study.cells() if cell.variant in alive]
+        return [*tuning_runs, *(cell for cells in rounds for cell in cells), *judged]
 
     @property
     def complete(self) -> bool:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.comparison.design import Variant
+from seewhy.comparison.folder import Cell, Kind, StudyFolder
 from seewhy.comparison.progress import Progress
-from seewhy.comparison.study import Cell, Kind, Study
-from seewhy.comparison.verdict import Series, Verdict, judge
+from seewhy.comparison.verdict import Series, VariantSummary, Verdict, judge
 from seewhy.core.errors import InputError
 from seewhy.core.files import write_json, write_text
 from seewhy.metrics import area_under_curve, time_to_target
 from seewhy.runs.folder import read_findings, read_metrics
+from seewhy.spec import Metric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -140,7 +141,7 @@ class Outcome:
         complete: whether every run has ended.
     """
 
-    study: Study
+    study: StudyFolder
     rows: tuple[RunRow, ...]
     figures: tuple[VariantFigures, ...]
     target: float | None
@@ -158,10 +159,37 @@ class Outcome:
             "verdict": self.verdict.to_json() if self.verdict is not None else None,
         }
 
+    def table(self) -> str:
+        """Return the variants as a table for a terminal."""
+        judged = {each.name: each for each in self.verdict.variants} if self.verdict is not None else {}
+        metric = self.study.design.metric
+        rows = [("variant", metric.name, "n", "failed", "rate", "seconds")]
+        for each in self.figures:
+            one = judged.get(each.variant.name)
+            shown = "none ended" if one is None or one.mean is None else format_mean(one, metric)
+            rate = "" if each.rate is None else f"{each.rate:g}{' (edge)' * each.edge}"
+            seconds = "" if each.seconds is None else f"{each.seconds:.1f}"
+            name = f"{each.variant.name} (dropped)" if each.dropped else each.variant.name
+            rows.append((name, shown, str(one.n if one is not None else 0), str(each.failed or ""), rate, seconds))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
+
     def save(self) -> None:
         """Write results.json and results.csv."""
         write_json(self.study.folder / "results.json", self.to_json())
         write_text(self.study.folder / "results.csv", to_csv(self.rows))
+
+
+def format_mean(summary: VariantSummary, metric: Metric) -> str:
+    """Return a variant's mean with its interval: "97.3% [96.9, 97.7]"."""
+    assert summary.mean is not None
+    factor, digits, sign = (1, 3, "") if metric.unit else (100, 2, "%")
+    within = ""
+    if summary.interval is not None:
+        within = f" [{', '.join(f'{factor * end:.{digits}f}' for end in summary.interval)}]"
+    return f"{factor * summary.mean:.{digits}f}{sign}{within}"
 
 
 def to_csv(rows: Sequence[RunRow]) -> str:
@@ -173,7 +201,7 @@ def to_csv(rows: Sequence[RunRow]) -> str:
     return text.getvalue()
 
 
-def read_outcome(study: Study, progress: Progress | None = None) -> Outcome:
+def read_outcome(study: StudyFolder, progress: Progress | None = None) -> Outcome:
     """Read what the runs have reached, and judge.
 
     Raises:
@@ -190,7 +218,7 @@ def read_outcome(study: Study, progress: Progress | None = None) -> Outcome:
     return Outcome(study, rows, figures, target, _verdict(study, rows, alive), progress.complete)
 
 
-def _row(study: Study, progress: Progress, cell: Cell) -> RunRow:
+def _row(study: StudyFolder, progress: Progress, cell: Cell) -> RunRow:
     ended, folder = progress.ended(cell), study.job(cell).folder
     value, curve, last = None, Curve((), (), ()), dict[str, float]()
     findings: tuple[str, ...] = ()
@@ -235,7 +263,7 @@ def _curve(metrics: Sequence[Mapping[str, float]], name: str) -> Curve:
     )
 
 
-def _target(rows: Sequence[RunRow], study: Study) -> float | None:
+def _target(rows: Sequence[RunRow], study: StudyFolder) -> float | None:
     """Return the level that every variant reaches at its end on average: the worst of the means."""
     ends: dict[str, list[float]] = {}
     for row in rows:
@@ -282,7 +310,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _verdict(study: Study, rows: Sequence[RunRow], alive: set[str]) -> Verdict | None:
+def _verdict(study: StudyFolder, rows: Sequence[RunRow], alive: set[str]) -> Verdict | None:
     """Judge over the seeds at which every variant that goes on has ended or failed; screening seeds come first, and are in no test."""
     design = study.design
     judged = {(row.variant, row.seed): row for row in rows if row.kind == "runs"}
