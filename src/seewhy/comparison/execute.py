@@ -8,13 +8,14 @@ here, tasks on a Dask or Ray cluster, which start anew elsewhere when a worker i
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
@@ -101,14 +102,14 @@ def work(
 
 def _spread(folder: Path, token: str, at_once: int, engine: Engine, address: str | None) -> None:
     """Spread slots until the study is complete or stopped; again where the engine has lost some for good."""
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, parallel_config
 
     fruitless, progress = 0, Progress(StudyFolder(folder))
-    with _engine(engine, address) as backend:
+    with _connected(engine, address, at_once), parallel_config(backend={"local": "threading"}.get(engine, engine)):
         while True:
             before = len(progress.waiting())
             try:
-                Parallel(n_jobs=at_once, **backend)(delayed(work_slot)(str(folder), token) for _ in range(at_once))
+                Parallel(n_jobs=at_once)(delayed(work_slot)(str(folder), token) for _ in range(at_once))
             except (InputError, KeyboardInterrupt):
                 raise
             except Exception as error:
@@ -124,26 +125,32 @@ def _spread(folder: Path, token: str, at_once: int, engine: Engine, address: str
 
 
 @contextmanager
-def _engine(engine: Engine, address: str | None) -> Iterator[dict[str, Any]]:
-    """Yield what joblib must be told of an engine, connected."""
-    if engine == "local":
-        yield {"backend": "threading"}
-        return
+def _connected(engine: Engine, address: str | None, at_once: int) -> Iterator[None]:
+    """Be connected with a cluster: the one at an address, one that the engine finds, or one of its own on this machine, which ends with this."""
     try:
         if engine == "dask":
+            import dask
             from distributed import Client
 
-            with Client(address) as client:
-                yield {"backend": "dask"}
-                del client
-        else:
+            own = address is None and not dask.config.get("scheduler-address", None)
+            local = {"n_workers": at_once, "threads_per_worker": 1, "dashboard_address": None} if own else {}
+            with Client(address, **local):
+                yield
+        elif engine == "ray":
             import ray
             from ray.util.joblib import register_ray
 
             register_ray()
-            if not ray.is_initialized():
-                ray.init(address=address, log_to_driver=False)
-            yield {"backend": "ray"}
+            own = not ray.is_initialized()
+            if own:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            try:
+                yield
+            finally:
+                if own:
+                    ray.shutdown()
+        else:
+            yield
     except ImportError as error:
         raise InputError(f"engine: {engine} is not installed ({error}); pip install 'seewhy[{engine}]'") from None
 
