@@ -134,13 +134,13 @@ def _connected(engine: Engine, address: str | None, at_once: int) -> Iterator[No
 
             own = address is None and not dask.config.get("scheduler-address", None)
             local = {"n_workers": at_once, "threads_per_worker": 1, "dashboard_address": None} if own else {}
-            with Client(address, **local):
+            with Client(address, **local):  # type: ignore[no-untyped-call]
                 yield
         elif engine == "ray":
             import ray
             from ray.util.joblib import register_ray
 
-            register_ray()
+            register_ray()  # type: ignore[no-untyped-call]
             own = not ray.is_initialized()
             if own:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
