@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -33,6 +33,7 @@ def test_the_sign_flip_test_is_scipys_permutation_test(n):
     assert sign_flip_test(d) == pytest.approx(expected.pvalue, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(numbers)
 def test_the_sign_flip_test_counts_every_pattern(d):
     observed = abs(sum(d)) - 1e-9 * sum(map(abs, d))
@@ -49,6 +50,7 @@ def test_sampled_flips_agree_with_the_t_test_and_repeat():
     assert sign_flip_test(np.full(40, 1.0)) == 1 / 20_000
 
 
+@settings(deadline=None)
 @given(numbers.filter(lambda d: len(d) >= 6), st.floats(-50, 50))
 def test_the_sign_flip_interval_holds_what_the_test_does_not_reject(d, effect):
     low, high = sign_flip_interval(d)
@@ -118,6 +120,7 @@ def test_holm_is_the_closed_form():
     assert holm([]) == []
 
 
+@settings(deadline=None)
 @given(p_lists, st.floats(0.001, 0.5))
 def test_holm_rejects_what_stepping_down_rejects(p, alpha):
     order = np.argsort(p, kind="stable")
