@@ -20,7 +20,6 @@ from scipy.special import ndtr, stdtrit
 from seewhy.metrics import (
     flips_have_room,
     holm,
-    paired_t_test,
     paired_test,
     power,
     probability_of_improvement,
@@ -47,7 +46,7 @@ KINDS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
     "skewed (gamma, skew 1)": lambda rng, shape: rng.gamma(4, 1, shape) - 4,
     "very skewed (exponential)": lambda rng, shape: rng.exponential(1, shape) - 1,
     "heavy tails (t, 3 d.f.)": lambda rng, shape: rng.standard_t(3, shape),
-    "rounded (sd 1.04 steps)": lambda rng, shape: np.round(rng.standard_normal(shape)),
+    "rounded (sd 1.04 steps)": lambda rng, shape: np.round(rng.standard_normal(shape) + 0.3) - 0.3,
     "one in ten collapses": collapsing,
 }
 
@@ -98,14 +97,10 @@ def print_coverage(studies: int) -> None:
             print(f"| {kind} | {n} | " + " | ".join(cells) + " |", flush=True)
 
 
-def flips_only(d: Array, comparisons: int) -> float:
-    return paired_test(d, comparisons=comparisons, test="sign-flip")[0]
-
-
 TESTS: dict[str, Callable[[Array, int], float]] = {
-    "t, uncorrected": lambda d, _: paired_t_test(d) if np.ptp(d) > 0 else 1.0,
-    "t": lambda d, _: paired_t_test(d) if np.ptp(d) > 0 else 1.0,
-    "sign-flip": flips_only,
+    "t, uncorrected": lambda d, _: paired_test(d, test="t")[0],
+    "t": lambda d, _: paired_test(d, test="t")[0],
+    "sign-flip": lambda d, _: paired_test(d, test="sign-flip")[0],
     "**stated**": lambda d, comparisons: paired_test(d, comparisons=comparisons)[0],
 }
 
@@ -132,6 +127,19 @@ def print_false_verdicts(studies: int) -> None:
                         wrong[name] += min(p if "uncorrected" in name else holm(p)) <= 0.05
                 cells = " | ".join(f"{100 * count / studies:.1f}" for count in wrong.values())
                 print(f"| {kind} | {'5 with the base' if base else '15 pairs'} | {n} | {cells} |", flush=True)
+
+
+def print_room(studies: int) -> None:
+    print(
+        "\nPower of the flips beside the t test's, %, at the first step of Holm's procedure over 15 pairs; normal differences\n"
+    )
+    print("| seeds | sign patterns in a tail | t | sign-flip |\n|---|---|---|---|")
+    alpha = 0.05 / 15
+    for n in (10, 11, 12, 13, 14):
+        effect = next(e for e in np.arange(1, 3, 0.001) if power(n, e, 1.0, alpha) >= 0.8)
+        d = np.random.default_rng([5, n]).standard_normal((studies, n)) + effect
+        found = [100 * np.mean([paired_test(row, test=test)[0] <= alpha for row in d]) for test in ("t", "sign-flip")]
+        print(f"| {n} | {alpha * 2 ** (n - 1):.1f} | {found[0]:.0f} | {found[1]:.0f} |", flush=True)
 
 
 def print_power(studies: int) -> None:
@@ -172,6 +180,7 @@ def main() -> None:
     print(f"{studies} simulated studies a cell (a quarter at 20 seeds).")
     print_coverage(studies)
     print_false_verdicts(studies // 2)
+    print_room(studies // 2)
     print_power(studies // 2)
     print_improvement(studies // 2)
 

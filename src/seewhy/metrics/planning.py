@@ -57,12 +57,11 @@ def _power(n: int, effect: float, alpha: float) -> float:
 
     critical = float(stdtrit(n - 1, 1 - alpha / 2))
     shift = effect * math.sqrt(n)
-    if shift > 10 * max(critical, 1.0):  # T falls short only where s is nine times sigma; SciPy's may be NaN there
+    if shift > 8 * max(critical, 1.0):  # T falls short only where s is seven times sigma; SciPy's may be NaN there
         return 1.0
-    wrong_side = (
-        float(nctdtr(n - 1, shift, -critical)) if shift < 5 else 0.0
-    )  # below 1e-7 from there, and SciPy's may be NaN
-    return float(1 - nctdtr(n - 1, shift, critical)) + wrong_side
+    wrong_side = float(nctdtr(n - 1, shift, -critical))
+    found = 1 - float(nctdtr(n - 1, shift, critical))
+    return found if math.isnan(wrong_side) else found + wrong_side  # NaN where it is nearly nothing, below 1e-7
 
 
 def _validate(mean: float, sd: float, alpha: float) -> None:
