@@ -233,9 +233,9 @@ class Probe(TorchFunctionMode):
         elif x.dim() == 3:  # (N, T, D): the units are last
             rows = rows[:, :: max(1, x.shape[1] // POSITIONS)].movedim(-1, 1)
         rows = rows.float()
-        size = slopes(function, rows).abs().transpose(0, 1).flatten(1) / SLOPES[function]
+        size = slopes(function, rows).abs_().transpose(0, 1).flatten(1).div_(SLOPES[function])
         active = (size >= DEAD).any(1).cpu()
-        saturated = float(((size < SATURATED).float().mean(1) >= SATURATED_SHARE).float().mean())
+        saturated = float(((size < SATURATED).sum(1) >= SATURATED_SHARE * size.shape[1]).float().mean())
         name = self._name(f"({function})")
         silent, samples = self.memory.update(name, active, size.shape[1])
         mean, std = moments(rows)

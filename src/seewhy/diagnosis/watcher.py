@@ -339,15 +339,12 @@ class Watch:
         """A probed step has been taken: record and judge it."""
         start = time.perf_counter()
         assert network.probe is not None
-        if network.history.loop.closure:
-            network.measure_gradients()
-        else:
-            network.after_step()
+        network.after_step(closure=network.history.loop.closure)
         record = network.record(optimizer)
         network.history.add(record)
         network.choose_pass()
         network.probe.forget()
-        network.probe = network.before = None
+        network.probe = network.before = network.after = None
         if self._record is not None and _speaks():
             self._record(network.entry(record))
         self._judge(network)
