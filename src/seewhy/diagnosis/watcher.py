@@ -43,7 +43,7 @@ CAREFUL = 60
 OUTPUTS = 32
 """Outputs whose gradients are waited for, at most."""
 
-COUNT = 10
+COUNT = 20
 """Steps between looks at what is counted at every step."""
 
 
