@@ -133,6 +133,15 @@ class Network:
         )
         self.stale.append(bool(alike) and any(bool(some.any()) for some in now.values()))
 
+    @property
+    def only_counts(self) -> bool:
+        """Whether nothing but the number of a step that is not probed matters: its modes do not, nor which optimiser takes it."""
+        return not self.history.loop.mode_matters and len(self.optimizers) == 1
+
+    def rests(self) -> bool:
+        """Whether nothing is measured now, nor at the next step."""
+        return self.probe is None and not self.handles and self.history.loop.step > DENSE[-1]
+
     def is_due(self) -> bool:
         """Whether the next step is probed."""
         coming = self.history.loop.step + 1
@@ -218,7 +227,9 @@ class Network:
         assert probe is not None
         step = self.history.loop.step
         logits, found = outputs.read(probe.outputs, diverse=probe.diverse, deep=probe.deep)
-        parameters = parameter_records(self.parameters, self.held(), self.graded, self.agreement, self.before, self.after)
+        parameters = parameter_records(
+            self.parameters, self.held(), self.graded, self.agreement, self.before, self.after
+        )
         bend, self.bend = self.bend, None
         lr = optimizer.param_groups[0].get("lr")
         return ProbeRecord(

@@ -79,10 +79,8 @@ def alike(p: Tensor) -> bool:
     if p.dim() < 2 or p.shape[0] < 2 or p[0].numel() < 2 or p.is_complex():
         return False
     some = p.detach()[:UNITS].flatten(1)[:, :WEIGHTS].float()
-    for rows in (some[:2], some):  # two tell of nearly all matrices that not all are alike
-        if not bool((rows[1:] - rows[0]).abs().amax() <= ALIKE * rows.abs().amax()):
-            return False
-    return True
+    few_first = (some[:2], some)  # two tell of nearly all matrices that not all are alike
+    return all(bool((rows[1:] - rows[0]).abs().amax() <= ALIKE * rows.abs().amax()) for rows in few_first)
 
 
 @torch.no_grad()

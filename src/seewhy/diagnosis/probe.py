@@ -8,6 +8,7 @@ gone after the pass, say whose call it is. Steps that are not probed cost nothin
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -137,6 +138,7 @@ class Probe(TorchFunctionMode):
         self._calls: dict[str, int] = {}
         self._handles: list[Any] = []
         self.sees = self.blind = self.inside = False
+        self.took = 0.0  # by what is measured within the pass
         self.tensor_handles: list[Any] = []
 
     def pass_begins(self, values: tuple[object, ...]) -> None:
@@ -203,7 +205,7 @@ class Probe(TorchFunctionMode):
     def _guarded(self, see: Callable[..., None], *args: Any) -> None:
         if not self.sees or self.blind or unseen():
             return
-        self.inside = True
+        self.inside, start = True, time.perf_counter()
         try:
             # Whoever recomputes this pass must not find what measuring has saved.
             with saved_tensors_hooks(_same, _same):
@@ -214,6 +216,7 @@ class Probe(TorchFunctionMode):
                 owner.failed()
         finally:
             self.inside = False
+            self.took += time.perf_counter() - start
 
     def _name(self, what: str = "") -> str:
         path = self._stack[-1] if self._stack else ""

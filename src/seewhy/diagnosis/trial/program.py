@@ -24,11 +24,11 @@ from torch.optim import SGD, Optimizer
 
 from seewhy.core.errors import InputError
 from seewhy.core.seeding import rng, seed_global
+from seewhy.diagnosis.begin import watch
 from seewhy.diagnosis.history import History
 from seewhy.diagnosis.logits import read_logits
 from seewhy.diagnosis.records import LogitsRecord
 from seewhy.diagnosis.trial.structures import Rows, fresh, leaves, rows_of
-from seewhy.diagnosis.watcher import watch
 
 Loss = Callable[..., Tensor]
 Factory = Callable[[Iterable[nn.Parameter]], Optimizer]
