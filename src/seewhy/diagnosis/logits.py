@@ -186,13 +186,13 @@ def _scales(p: Tensor, g: Tensor) -> Iterator[float]:
     yield 1.0
     yield -1 / len(g)
     yield -1.0
-    off = torch.ones_like(g, dtype=torch.bool).scatter_(1, g.argmin(1)[:, None], value=False)
-    x, y = p[off], g[off]
-    spread = (x - x.mean()).square().sum()
-    if spread > 0:
-        slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread)
+    for sign in (1, -1):
+        off = torch.ones_like(g, dtype=torch.bool).scatter_(1, (sign * g).argmin(1)[:, None], value=False)
+        x, y = p[off], sign * g[off]
+        spread = (x - x.mean()).square().sum()
+        slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread) if spread > 0 else 0.0
         if slope > 0 and math.isfinite(slope):
-            yield slope
+            yield sign * slope
 
 
 def _targets(p: Tensor, g: Tensor, scale: float, tolerance: float) -> tuple[Tensor, float, float] | None:
