@@ -311,7 +311,10 @@ class Probe(TorchFunctionMode):
         if not isinstance(y, Tensor) or not y.is_floating_point() or not y.numel():
             return
         name = self._name()
-        if any(isinstance(arg, nn.Parameter) and arg.requires_grad and id(arg) not in self._known for arg in args):
+        every = [
+            one for arg in args for one in (arg if isinstance(arg, (list, tuple)) else (arg,))
+        ]  # an LSTM's in a list
+        if any(isinstance(one, nn.Parameter) and one.requires_grad and id(one) not in self._known for one in every):
             self.unregistered.append(name)
         if func in RECURRENT or func is ATTENTION:
             self._see_order(func, args, name)
