@@ -372,7 +372,7 @@ def tensors_of(output: Any) -> Iterator[Tensor]:
     elif isinstance(output, (list, tuple)):
         for value in output:
             yield from tensors_of(value)
-    elif is_dataclass(output):
+    elif is_dataclass(output) and not isinstance(output, type):
         for item in fields(output):
             yield from tensors_of(getattr(output, item.name))
 
