@@ -48,6 +48,16 @@ def test_accumulation_and_a_scaler_only_change_the_scale():
     assert read.loss == pytest.approx(loss.item(), rel=1e-3)
 
 
+@pytest.mark.parametrize("factor", [-1.0, -2.0, -0.5, -0.37])
+def test_a_sign_too_many_is_read_whatever_the_loss_is_multiplied_by(factor):
+    z, y = outputs(16, 5), labels(5, 16)
+    loss = F.cross_entropy(z, y)
+    read = read_logits(z, gradient(z, factor * loss))
+    assert read.scale == pytest.approx(factor / 16, rel=1e-3)
+    assert read.loss == pytest.approx(loss.item(), rel=1e-3)
+    assert read.labels == tuple(torch.bincount(y, minlength=5).tolist())
+
+
 def test_half_precision_is_read_too():
     z, y = outputs(64, 10, dtype=torch.bfloat16), labels(10, 64)
     loss = F.cross_entropy(z, y)

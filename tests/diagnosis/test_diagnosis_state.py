@@ -89,3 +89,22 @@ def test_gradients_that_are_computed_many_at_once_are_not_looked_at(recwarn):
     assert not recwarn.list
     assert [entry.record.step for entry in entries] == [1, 2, 3]
     assert entries[0].record.logits is not None
+
+
+@pytest.mark.parametrize(
+    "look", [str, lambda why: why.history(), lambda why: why.state(), lambda why: why.observe(loss=1.0)]
+)
+def test_steps_that_are_only_counted_are_known_to_whoever_looks(look):
+    model = nn.Linear(8, 4)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    why = seewhy.watch(model, optimizer, tell=None)
+    for step in range(1, 214):
+        optimizer.zero_grad()
+        F.cross_entropy(model(torch.randn(16, 8)), torch.randint(4, (16,))).backward()
+        optimizer.step()
+        if step in (203, 211):
+            look(why)
+            loop = why._networks["model"].history.loop
+            assert (loop.step, loop.train_steps) == (step, step)
+    why.close()
+    assert why.history().loop.step == 213

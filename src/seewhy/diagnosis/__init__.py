@@ -5,8 +5,9 @@ them. Nothing of the loop is patched, no attribute is added to anybody's module,
 `sanity(model, batch, loss)` tries a program on one batch before it is trained (`trial`).
 """
 
+from seewhy.diagnosis.begin import watch
 from seewhy.diagnosis.judging import Judged, rejudge
 from seewhy.diagnosis.trial import Sanity, sanity
-from seewhy.diagnosis.watcher import Watch, watch
+from seewhy.diagnosis.watcher import Watch
 
 __all__ = ["Judged", "Sanity", "Watch", "rejudge", "sanity", "watch"]

@@ -117,6 +117,7 @@ class History:
         latest: the last ones.
         observed: what the user told, by name: (step, value) pairs.
         rivals: the other networks of the same loop.
+        derived: what was computed from records and told values, until there are new ones.
     """
 
     network: str
@@ -126,15 +127,18 @@ class History:
     latest: deque[ProbeRecord] = field(default_factory=lambda: deque(maxlen=LAST))
     observed: dict[str, deque[tuple[int, float]]] = field(default_factory=dict)
     rivals: list[History] = field(default_factory=list, repr=False)
+    derived: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def add(self, record: ProbeRecord) -> None:
         """Keep a record."""
+        self.derived.clear()
         if len(self.first) < FIRST:
             self.first.append(record)
         self.latest.append(record)
 
     def tell(self, name: str, step: int, value: float) -> None:
         """Keep what the user tells."""
+        self.derived.clear()
         self.observed.setdefault(name, deque(maxlen=TOLD)).append((step, value))
 
     @property

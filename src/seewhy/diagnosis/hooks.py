@@ -71,3 +71,39 @@ class Hook:
 
     def __deepcopy__(self, memo: Any) -> Any:
         return contextlib.nullcontext().__exit__
+
+
+class Countdown:
+    """Hands on to a hook what comes after some calls that are only counted.
+
+    Args:
+        hook: called then.
+    """
+
+    __slots__ = ("__weakref__", "_granted", "_hook", "_idle")
+
+    def __init__(self, hook: Hook) -> None:
+        self._hook = hook
+        self._granted = self._idle = 0
+
+    def __call__(self, *args: Any) -> None:
+        """Count, or hand on."""
+        if self._idle and not torch.compiler.is_compiling():
+            self._idle -= 1
+        else:
+            self._hook(*args)
+
+    def grant(self, calls: int) -> None:
+        """Only count the next calls."""
+        self._granted = self._idle = calls
+
+    def taken(self) -> int:
+        """Return how many were counted since this was asked, or granted, last."""
+        taken, self._granted = self._granted - self._idle, self._idle
+        return taken
+
+    def __reduce__(self) -> Any:
+        return self._hook.__reduce__()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self._hook.__deepcopy__(memo)

@@ -56,10 +56,10 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
     rows = _rows(outputs, gradient)
     if rows is None:
         return None
-    z, g = rows
-    if _squared_probabilities(z, g):
+    z, g, p = rows
+    simplex = bool((z >= 0).all() & ((z.sum(1) - 1).abs() < SIMPLEX).all())
+    if simplex and _squared_probabilities(z, g):
         return None
-    p = torch.softmax(z, 1)
     half = min(torch.finfo(outputs.dtype).bits, torch.finfo(gradient.dtype).bits) < 32
     tolerance = HALF_FIT if half else FIT
     fitted = next((fit for scale in _scales(p, g) if (fit := _targets(p, g, scale, tolerance)) is not None), None)
@@ -69,28 +69,29 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
     z = p if twice else z
     labels, smoothing, slope = fitted
     classes = z.shape[1]
-    counts = torch.bincount(labels, minlength=classes)
-    shares = counts[counts > 0].double() / len(labels)
+    counts = torch.bincount(labels, minlength=classes).tolist()
+    shares = [count / len(labels) for count in counts if count]
     log_p = torch.log_softmax(z, 1)
-    on_labels = log_p.gather(1, labels[:, None]).mean()
-    loss = float(-(1 - smoothing) * on_labels - smoothing * log_p.mean())
     predicted = z.argmax(1)
     right = predicted == labels
+    sure_wrong = (p.amax(1) > VERY) & ~right
+    means = [log_p.gather(1, labels[:, None]).mean(), log_p.mean(), right.double().mean(), sure_wrong.double().mean()]
+    on_label, anywhere, accuracy, wrong = torch.stack(means).tolist()
     whole = inputs is not None and len(inputs) == len(z) == len(outputs)  # each row of the outputs is of one input
     return LogitsRecord(
         rows=len(z),
         classes=classes,
-        loss=loss,
-        entropy=float(-(shares * shares.log()).sum()),
-        accuracy=float(right.float().mean()),
+        loss=-(1 - smoothing) * on_label - smoothing * anywhere,
+        entropy=-sum(share * math.log(share) for share in shares),
+        accuracy=accuracy,
         smoothing=smoothing,
         scale=slope,
-        labels=tuple(counts.tolist()),
+        labels=tuple(counts),
         predicted=tuple(torch.bincount(predicted, minlength=classes).tolist()),
-        probabilities=twice or bool(((z >= 0).all()) & ((z.sum(1) - 1).abs() < SIMPLEX).all()),
+        probabilities=twice or simplex,
         rows_differ=bool((z - z[0]).abs().max() > 1e-6 * z.abs().max()),
         right=tuple(torch.bincount(labels[right], minlength=classes).tolist()),
-        sure_wrong=float(((p.amax(1) > VERY) & ~right).float().mean()),
+        sure_wrong=wrong,
         leak=label_leak(inputs, labels) if whole and inputs is not None else None,
     )
 
@@ -185,25 +186,27 @@ def _scales(p: Tensor, g: Tensor) -> Iterator[float]:
     yield 1.0
     yield -1 / len(g)
     yield -1.0
-    off = torch.ones_like(g, dtype=torch.bool).scatter_(1, g.argmin(1)[:, None], value=False)
-    x, y = p[off], g[off]
-    spread = (x - x.mean()).square().sum()
-    if spread > 0:
-        slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread)
+    for sign in (1, -1):
+        off = torch.ones_like(g, dtype=torch.bool).scatter_(1, (sign * g).argmin(1)[:, None], value=False)
+        x, y = p[off], sign * g[off]
+        spread = (x - x.mean()).square().sum()
+        slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread) if spread > 0 else 0.0
         if slope > 0 and math.isfinite(slope):
-            yield slope
+            yield sign * slope
 
 
 def _targets(p: Tensor, g: Tensor, scale: float, tolerance: float) -> tuple[Tensor, float, float] | None:
     """Return labels (N), smoothing and scale if q = p - g / scale are smoothed hard labels; None if they are not."""
     q = p - g / scale
-    labels = q.argmax(1)
-    on_label = torch.zeros_like(q, dtype=torch.bool).scatter_(1, labels[:, None], value=True)
-    uniform = q[~on_label].mean()
-    off = (q[~on_label] - uniform).abs().max()
-    smoothing = float(uniform) * p.shape[1]
-    on = (q[on_label] - (1 - smoothing + uniform)).abs().max()
-    if not (off < tolerance and on < tolerance and -tolerance < smoothing < 0.995):
+    on_label, labels = q.max(1)
+    rows, classes = q.shape
+    uniform = float(q.sum() - on_label.sum()) / (rows * (classes - 1))
+    smoothing = uniform * classes
+    if not -tolerance < smoothing < 0.995:
+        return None
+    off = float((q.scatter(1, labels[:, None], uniform) - uniform).abs().max())
+    on = float((on_label - (1 - smoothing + uniform)).abs().max())
+    if not (off < tolerance and on < tolerance):
         return None
     if smoothing > HALF and float((p - q).abs().max()) < 10 * tolerance:
         return None  # probabilities that are nearly alike, and hardly a gradient: of any loss
@@ -211,9 +214,7 @@ def _targets(p: Tensor, g: Tensor, scale: float, tolerance: float) -> tuple[Tens
 
 
 def _squared_probabilities(z: Tensor, g: Tensor) -> bool:
-    """Whether outputs are probabilities whose squared error is taken (Brier): g = c (z - y) with one label y a row."""
-    if not bool(((z >= 0).all()) & ((z.sum(1) - 1).abs() < SIMPLEX).all()):
-        return False
+    """Whether of outputs that are probabilities the squared error is taken (Brier): g = c (z - y) with one label y a row."""
     y = torch.nn.functional.one_hot(g.argmin(1), z.shape[1])
     c = float((g * (z - y)).sum() / (z - y).square().sum().clamp_min(1e-30))
     return c > 0 and float((g - c * (z - y)).abs().max()) <= 1e-3 * float(g.abs().max())
@@ -234,12 +235,15 @@ def _softmax_twice(p: Tensor, g: Tensor, tolerance: float) -> tuple[Tensor, floa
     return labels, 0.0, scale
 
 
-def _rows(outputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return outputs and gradient as (rows, K), float64; along the classes' axis the gradient sums to 0. Rows without any are left out."""
+def _rows(outputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return outputs, gradient and softmax as (rows, K), float64; along the classes' axis the gradient sums to 0.
+
+    Rows without any are left out.
+    """
     if outputs.dim() < 2 or not outputs.is_floating_point() or outputs.shape != gradient.shape:
         return None
-    size = gradient.abs().double().sum()
-    if not size > 0 or not bool(torch.isfinite(size)):
+    size = float(gradient.detach().abs().sum(dtype=torch.float64))
+    if not 0 < size < math.inf:
         return None
     for axis in dict.fromkeys((1, outputs.dim() - 1)):
         classes = outputs.shape[axis]
@@ -248,14 +252,15 @@ def _rows(outputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor] | None:
         z, g = (t.detach().movedim(axis, -1).reshape(-1, classes) for t in (outputs, gradient))
         stride = max(1, len(z) // ROWS)
         z, g = z[::stride].double().cpu(), g[::stride].double().cpu()
-        if bool(
-            ((z.exp().sum(1) - 1).abs() < SIMPLEX).all()
-        ):  # logarithms of probabilities: the gradient before log_softmax
-            g = g - z.exp() * g.sum(1, keepdim=True)
-        used = (g.abs().sum(1) > 0) | (torch.softmax(z, 1).amax(1) > SURE)
-        z, g = z[used], g[used]
+        p = torch.softmax(z, 1)
+        chances = z.exp()
+        if bool(((chances.sum(1) - 1).abs() < SIMPLEX).all()):  # logarithms: the gradient before log_softmax
+            g = g - chances * g.sum(1, keepdim=True)
         sizes = g.abs().sum(1)
+        used = (sizes > 0) | (p.amax(1) > SURE)
+        if not bool(used.all()):
+            z, g, p, sizes = z[used], g[used], p[used], sizes[used]
         # bfloat16 rounds each term to 1 in 256; of rows that are sure and right only rounding is left
         if len(z) > 1 and bool((g.sum(1).abs() <= 1e-2 * sizes + 1e-6 * sizes.max()).all()):
-            return z, g
+            return z, g, p
     return None

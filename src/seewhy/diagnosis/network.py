@@ -65,6 +65,7 @@ class Network:
         self.passed = self.skip = 0
         self.stale: list[bool] = []
         self.before: Tensor | None = None
+        self.after: Tensor | None = None
         self.graded: dict[str, float] = {}
         self.agreement: dict[str, float] = {}
         self.path: tuple[Tensor, Tensor] | None = None
@@ -132,6 +133,15 @@ class Network:
         )
         self.stale.append(bool(alike) and any(bool(some.any()) for some in now.values()))
 
+    @property
+    def only_counts(self) -> bool:
+        """Whether nothing but the number of a step that is not probed matters: its modes do not, nor which optimiser takes it."""
+        return not self.history.loop.mode_matters and len(self.optimizers) == 1
+
+    def rests(self) -> bool:
+        """Whether nothing is measured now, nor at the next step."""
+        return self.probe is None and not self.handles and self.history.loop.step > DENSE[-1]
+
     def is_due(self) -> bool:
         """Whether the next step is probed."""
         coming = self.history.loop.step + 1
@@ -187,13 +197,16 @@ class Network:
         self.graded = gradient_norms(self.parameters)
         self.agreement = agreements(self.parameters)
 
-    def after_step(self) -> None:
-        """Keep the way that a probed step went, to be compared with the gradient at its end."""
+    def after_step(self, *, closure: bool) -> None:
+        """Measure what a probed step left, and keep the way that it went, to be compared with the gradient at its end."""
+        self.after, self.path = sample(self.parameters), None
+        if closure:
+            self.measure_gradients()
+            return
         gradient = gradient_sample(self.parameters)
-        after = sample(self.parameters)
-        self.path = None
-        if self.before is not None and after is not None and gradient is not None and len(after) == len(self.before):
-            self.path = (after - self.before, gradient)
+        if self.before is None or self.after is None or gradient is None or len(self.after) != len(self.before):
+            return
+        self.path = (self.after - self.before, gradient)
 
     def look_back(self) -> None:
         """Compare the gradient at the end of the last probe's step with the one at its start."""
@@ -214,7 +227,9 @@ class Network:
         assert probe is not None
         step = self.history.loop.step
         logits, found = outputs.read(probe.outputs, diverse=probe.diverse, deep=probe.deep)
-        parameters = parameter_records(self.parameters, self.held(), self.graded, self.agreement, self.before)
+        parameters = parameter_records(
+            self.parameters, self.held(), self.graded, self.agreement, self.before, self.after
+        )
         bend, self.bend = self.bend, None
         lr = optimizer.param_groups[0].get("lr")
         return ProbeRecord(
@@ -357,7 +372,7 @@ def tensors_of(output: Any) -> Iterator[Tensor]:
     elif isinstance(output, (list, tuple)):
         for value in output:
             yield from tensors_of(value)
-    elif is_dataclass(output):
+    elif is_dataclass(output) and not isinstance(output, type):
         for item in fields(output):
             yield from tensors_of(getattr(output, item.name))
 

@@ -1,4 +1,4 @@
-"""What a watch has found, as a page and in a notebook."""
+"""What a watch has found, as text, as a page and in a notebook."""
 
 from __future__ import annotations
 
@@ -98,3 +98,24 @@ def notebook_html(why: Watched) -> str:
         return f"<p>{escape(escaped(str(why)))}</p>"
     items = "".join(f"<li>{finding._repr_html_()}</li>" for finding in found)
     return f'<ul style="padding-left:1.2em;max-width:72em">{items}</ul>'
+
+
+def as_text(why: Watched) -> str:
+    """Return the findings, a line each, with what to do about the first; of none what was seen."""
+    histories = [why.history(name) for name in why.networks]
+    steps = max(history.loop.step for history in histories)
+    found, checks = why.findings, why.checks
+    if not steps and not found:
+        return "no step was seen: the loop has not begun, or it steps another optimiser than the one that is watched"
+    if steps and not found and not any(history.latest for history in histories):
+        return (
+            f"no forward pass was seen in {steps:,} steps, only how the loop treats gradients: call the watched module itself, "
+            "model(x), not its parts or model.forward(x); what torch.compile has made is not looked into"
+        )
+    passed = sum(check.status == "passed" for check in checks)
+    if not found:
+        return f"nothing wrong was found in {steps:,} steps; {passed} of {len(checks)} checks passed"
+    lines = [str(finding) for finding in found]
+    for finding in found[:1]:
+        lines += [f"    {finding.explanation}", *(f"    - {remedy.text}" for remedy in finding.remedies)]
+    return "\n".join(lines)

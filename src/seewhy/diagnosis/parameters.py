@@ -67,8 +67,9 @@ def agreements(parameters: Named) -> dict[str, float]:
             continue
         grad = p.grad[:UNITS].flatten(1)[:, :WEIGHTS].float()
         size = grad.abs().sum(1)
-        if bool((size > 0).any()):
-            found[name] = float((grad.sum(1).abs() / size)[size > 0].mean())
+        agreement = grad.sum(1).abs_() / size  # NaN where there is no gradient
+        if (mean := float(agreement.nanmean())) == mean:
+            found[name] = mean
     return found
 
 
@@ -78,12 +79,18 @@ def alike(p: Tensor) -> bool:
     if p.dim() < 2 or p.shape[0] < 2 or p[0].numel() < 2 or p.is_complex():
         return False
     some = p.detach()[:UNITS].flatten(1)[:, :WEIGHTS].float()
-    return bool((some - some[0]).abs().max() <= ALIKE * some.abs().max())
+    few_first = (some[:2], some)  # two tell of nearly all matrices that not all are alike
+    return all(bool((rows[1:] - rows[0]).abs().amax() <= ALIKE * rows.abs().amax()) for rows in few_first)
 
 
 @torch.no_grad()
 def parameter_records(
-    parameters: Named, held: set[int], graded: dict[str, float], agreement: dict[str, float], before: Tensor | None
+    parameters: Named,
+    held: set[int],
+    graded: dict[str, float],
+    agreement: dict[str, float],
+    before: Tensor | None,
+    after: Tensor | None,
 ) -> tuple[ParameterRecord, ...]:
     """Return the records of all parameters after a step.
 
@@ -93,26 +100,25 @@ def parameter_records(
         graded: norms of their gradients, by name.
         agreement: of the signs of a unit's gradients, by name.
         before: their `sample` before the step; None without a step.
+        after: their `sample` after it; None where there is none.
     """
-    after = sample(parameters)
     if after is None:
         return ()
     sizes = [len(entries(p)) for _, p in parameters]
-    parts = torch.split(after, sizes)
-    table = [torch.stack([part.norm() for part in parts])]
+    vectors = [after]
     if before is not None and len(before) == len(after):
-        old = torch.split(before.to(after.device), sizes)
-        change = [new - was for new, was in zip(parts, old, strict=True)]
-        table.append(torch.stack([part.norm() for part in change]))
-        table.append(torch.stack([-(part * was).sum() for part, was in zip(change, old, strict=True)]))
-        table.append(torch.stack([part.norm() for part in old]))
+        old = before.to(after.device)
+        vectors += [after - old, old]
+    table = [torch.stack(torch._foreach_norm(torch.split(vector, sizes))) for vector in vectors]
+    if len(vectors) > 1:
+        table.append(torch.stack([-part.sum() for part in torch.split(vectors[1] * old, sizes)]))
     columns = torch.stack(table).tolist()
     weights = columns[0]
     records = []
     for place, (name, p) in enumerate(parameters):
         moved = shrinks = update = None
         if len(columns) > 1:
-            change_, product, was_ = (column[place] for column in columns[1:])
+            change_, was_, product = (column[place] for column in columns[1:])
             moved = change_ > 0
             update = change_ / weights[place] if weights[place] else math.inf if moved else 0.0
             shrinks = product / (change_ * was_) if change_ * was_ > 0 else 0.0

@@ -8,6 +8,7 @@ gone after the pass, say whose call it is. Steps that are not probed cost nothin
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -137,6 +138,7 @@ class Probe(TorchFunctionMode):
         self._calls: dict[str, int] = {}
         self._handles: list[Any] = []
         self.sees = self.blind = self.inside = False
+        self.took = 0.0  # by what is measured within the pass
         self.tensor_handles: list[Any] = []
 
     def pass_begins(self, values: tuple[object, ...]) -> None:
@@ -203,7 +205,7 @@ class Probe(TorchFunctionMode):
     def _guarded(self, see: Callable[..., None], *args: Any) -> None:
         if not self.sees or self.blind or unseen():
             return
-        self.inside = True
+        self.inside, start = True, time.perf_counter()
         try:
             # Whoever recomputes this pass must not find what measuring has saved.
             with saved_tensors_hooks(_same, _same):
@@ -214,6 +216,7 @@ class Probe(TorchFunctionMode):
                 owner.failed()
         finally:
             self.inside = False
+            self.took += time.perf_counter() - start
 
     def _name(self, what: str = "") -> str:
         path = self._stack[-1] if self._stack else ""
@@ -233,9 +236,9 @@ class Probe(TorchFunctionMode):
         elif x.dim() == 3:  # (N, T, D): the units are last
             rows = rows[:, :: max(1, x.shape[1] // POSITIONS)].movedim(-1, 1)
         rows = rows.float()
-        size = slopes(function, rows).abs().transpose(0, 1).flatten(1) / SLOPES[function]
+        size = slopes(function, rows).abs_().transpose(0, 1).flatten(1).div_(SLOPES[function])
         active = (size >= DEAD).any(1).cpu()
-        saturated = float(((size < SATURATED).float().mean(1) >= SATURATED_SHARE).float().mean())
+        saturated = float(((size < SATURATED).sum(1) >= SATURATED_SHARE * size.shape[1]).float().mean())
         name = self._name(f"({function})")
         silent, samples = self.memory.update(name, active, size.shape[1])
         mean, std = moments(rows)
@@ -308,7 +311,10 @@ class Probe(TorchFunctionMode):
         if not isinstance(y, Tensor) or not y.is_floating_point() or not y.numel():
             return
         name = self._name()
-        if any(isinstance(arg, nn.Parameter) and arg.requires_grad and id(arg) not in self._known for arg in args):
+        every = [
+            one for arg in args for one in (arg if isinstance(arg, (list, tuple)) else (arg,))
+        ]  # an LSTM's in a list
+        if any(isinstance(one, nn.Parameter) and one.requires_grad and id(one) not in self._known for one in every):
             self.unregistered.append(name)
         if func in RECURRENT or func is ATTENTION:
             self._see_order(func, args, name)

@@ -35,12 +35,22 @@ def sampled(x: Tensor) -> Tensor:
     return flat[:: max(1, flat.numel() // ENTRIES)]
 
 
+def mean_and_std(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation along axes.
+
+    In two passes, from the first value on, of which equal values deviate by exactly 0: several times as fast as `torch.std_mean`.
+    """
+    first = x[tuple(slice(1) if axis in axes else slice(None) for axis in range(x.dim()))]
+    moved = x - first
+    mean = moved.mean(axes, keepdim=True)
+    return (mean + first).squeeze(axes), (moved - mean).square_().mean(axes).sqrt_()
+
+
 @torch.no_grad()
 def moments(x: Tensor) -> tuple[float, float]:
     """Return mean and standard deviation of a sample of a tensor's values."""
-    values = sampled(x).float()
-    std, mean = torch.std_mean(values, correction=0)
-    return float(mean), float(std)
+    mean, std = torch.stack(mean_and_std(sampled(x).float(), (0,))).tolist()
+    return mean, std
 
 
 @torch.no_grad()
@@ -59,19 +69,19 @@ def rank_and_similarity(x: Tensor) -> tuple[float | None, float | None]:
     rows = rows_of(x)
     if len(rows) < 3 or rows.shape[1] < 2:
         return None, None
-    gram = rows @ rows.T
-    if not bool(torch.isfinite(gram).all()):
+    gram = (rows @ rows.T).double().cpu()
+    squares = gram.diagonal()
+    if not math.isfinite(float(squares.sum())):  # no product is larger
         return None, None
-    sizes = torch.linalg.eigvalsh(gram.double().cpu()).clamp_min(0).sqrt()
-    total = float(sizes.sum())
+    sizes = [math.sqrt(max(0.0, value)) for value in torch.linalg.eigvalsh(gram).tolist()]
+    total = sum(sizes)
     if total == 0:
         return None, None
-    shares = sizes[sizes > 1e-6 * sizes[-1]] / total
-    rank = math.exp(-float((shares * shares.log()).sum())) / min(rows.shape)
-    norms = gram.diagonal().clamp_min(1e-30).sqrt()
-    cosines = gram / norms[:, None] / norms
-    n = len(rows)
-    return rank, float((cosines.sum() - cosines.diagonal().sum()) / (n * (n - 1)))
+    shares = [size / total for size in sizes if size > 1e-6 * sizes[-1]]
+    rank = math.exp(-sum(share * math.log(share) for share in shares)) / min(rows.shape)
+    inverse = squares.clamp_min(1e-30).rsqrt()
+    n, itself = len(rows), squares.clamp(max=1e-30).sum() / 1e-30
+    return rank, float((inverse @ gram @ inverse - itself) / (n * (n - 1)))
 
 
 @torch.no_grad()
@@ -79,7 +89,7 @@ def spread_of(x: Tensor) -> float | None:
     """Return the deviation of a batch's rows, the root mean square over their columns; None where there are fewer than two."""
     if x.dim() < 2 or len(x) < 2:
         return None
-    return float(rows_of(x).var(0, correction=0).mean().sqrt())
+    return float(mean_and_std(rows_of(x), (0,))[1].square_().mean().sqrt_())
 
 
 @torch.no_grad()
@@ -111,18 +121,17 @@ def input_record(value: object, *, diverse: bool = False) -> InputRecord | None:
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.dim() < 2 or not value.numel():
         return None
     x = value.detach()[:EXAMPLES].float()
-    if x.dim() == 4:
-        std, mean = torch.std_mean(x, (0, 2, 3), correction=0)
-    else:
-        std, mean = (part[None] for part in torch.std_mean(x, correction=0))
+    axes = (0, 2, 3) if x.dim() == 4 else tuple(range(x.dim()))
+    mean, std = (part.reshape(-1) for part in mean_and_std(x, axes))
+    low, high = torch.stack(x.aminmax()).tolist()
     spread, nearest = diversity(value) if diverse else (0.0, 0.0)
     return InputRecord(
         rows=len(value),
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
-        low=float(x.min()),
-        high=float(x.max()),
-        rows_differ=len(x) > 1 and bool((x[1:] != x[:-1]).any()),
+        low=low,
+        high=high,
+        rows_differ=len(x) > 1 and not torch.equal(x[1:], x[:-1]),
         duplicates=_duplicates(x),
         spread=spread,
         nearest=nearest,

@@ -15,7 +15,6 @@ An error within a hook never reaches the loop: watching ends there, with one war
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 import warnings
@@ -27,15 +26,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from seewhy.core.errors import InputError
 from seewhy.core.findings import CheckOutcome, Finding
-from seewhy.diagnosis.checks import CHECKS, outcomes, ranked
+from seewhy.diagnosis.checks import outcomes, ranked
 from seewhy.diagnosis.checks.loop import WITHOUT_STEP
 from seewhy.diagnosis.history import Entry, History
-from seewhy.diagnosis.hooks import Hook
-from seewhy.diagnosis.network import DENSE, Network, is_graded, live, optimizers_of, tensors_of
+from seewhy.diagnosis.hooks import Countdown, Hook
+from seewhy.diagnosis.network import Network, is_graded, live, optimizers_of, tensors_of
 from seewhy.diagnosis.outputs import seen
-from seewhy.diagnosis.page import notebook_html, write_page
+from seewhy.diagnosis.page import as_text, notebook_html, write_page
 
 CAREFUL = 60
 """Steps at whose every backward pass the gradients' state is looked at."""
@@ -43,13 +41,8 @@ CAREFUL = 60
 OUTPUTS = 32
 """Outputs whose gradients are waited for, at most."""
 
-COUNT = 10
-"""Steps between looks at what is counted at every step."""
-
-
-def print_finding(finding: Finding) -> None:
-    """Print a finding on stderr."""
-    print(f"seewhy  {finding}", file=sys.stderr)
+COUNT = 25
+"""Steps between looks at what is counted at every step, and at whether a probe is due: a divisor of `EVERY`. Those between are only counted."""
 
 
 class Watch:
@@ -89,8 +82,10 @@ class Watch:
                 hook = Hook(self, Watch._entered, network)
                 self._handles.append(network.module.register_forward_pre_hook(hook))
             self._arm(network)
+        self._countdowns: dict[int, Countdown] = {}
         for optimizer in optimizers.values():
-            self._handles.append(optimizer.register_step_post_hook(Hook(self, Watch._stepped)))
+            self._countdowns[id(optimizer)] = countdown = Countdown(Hook(self, Watch._stepped))
+            self._handles.append(optimizer.register_step_post_hook(countdown))
 
     # What the user sees.
 
@@ -115,6 +110,7 @@ class Watch:
                 network.probe = None
             network.forget()
             network.disarm()
+        self._catch_up()
         handles, self._handles = self.__dict__.get("_handles", []), []
         for handle in handles:
             handle.remove()
@@ -128,6 +124,7 @@ class Watch:
 
     def observe(self, **values: float | Tensor) -> None:
         """Tell what the hooks cannot see, such as `loss`, `val_loss`, `val_accuracy`; welcome, and never needed."""
+        self._catch_up()
         for name, value in values.items():
             number = float(value.detach() if isinstance(value, Tensor) else value)
             for network in self._networks.values():
@@ -138,6 +135,7 @@ class Watch:
 
     def state(self) -> dict[str, Any]:
         """Return what goes into no entry, by network, as tensors and plain values: with the entries it lets another watch go on exactly."""
+        self._catch_up()
         return {name: network.state() for name, network in self._networks.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -169,6 +167,7 @@ class Watch:
 
     def history(self, network: str = "model") -> History:
         """Return the records of a network."""
+        self._catch_up()
         return self._networks[network].history
 
     def report(self, path: str | Path = "why.html", *, title: str = "") -> Path:
@@ -179,24 +178,7 @@ class Watch:
         return notebook_html(self)
 
     def __str__(self) -> str:
-        steps = max(network.history.loop.step for network in self._networks.values())
-        found = self.findings
-        if not steps and not found:
-            return (
-                "no step was seen: the loop has not begun, or it steps another optimiser than the one that is watched"
-            )
-        if steps and not found and not any(network.history.latest for network in self._networks.values()):
-            return (
-                f"no forward pass was seen in {steps:,} steps, only how the loop treats gradients: call the watched module itself, "
-                "model(x), not its parts or model.forward(x); what torch.compile has made is not looked into"
-            )
-        passed = sum(check.status == "passed" for check in self.checks)
-        if not found:
-            return f"nothing wrong was found in {steps:,} steps; {passed} of {len(CHECKS)} checks passed"
-        lines = [str(finding) for finding in found]
-        for finding in found[:1]:
-            lines += [f"    {finding.explanation}", *(f"    - {remedy.text}" for remedy in finding.remedies)]
-        return "\n".join(lines)
+        return as_text(self)
 
     # Hooks.
 
@@ -309,8 +291,18 @@ class Watch:
             network.before_step(closure=closure)
         network.cost += time.perf_counter() - start
 
+    def _catch_up(self) -> None:
+        """Take over the steps that were only counted."""
+        for key, countdown in self.__dict__.get("_countdowns", {}).items():
+            taken = countdown.taken()
+            for network in self._stepping_with[key]:
+                network.history.loop.step += taken
+                network.history.loop.train_steps += taken
+
     def _stepped(self, optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-        for network in self._stepping_with[id(optimizer)]:
+        self._catch_up()
+        networks = self._stepping_with[id(optimizer)]
+        for network in networks:
             loop = network.history.loop
             loop.step += 1
             loop.backwards = network.passed = 0
@@ -320,8 +312,8 @@ class Watch:
             else:
                 loop.train_steps += 1
                 loop.eval_run = 0
-            if network.probe is None and not network.handles and loop.step % COUNT and loop.step > DENSE[-1]:
-                continue  # most steps of a long loop end here
+            if network.rests() and loop.step % COUNT:
+                continue
             if network.probe is not None:
                 self._probed(network, optimizer)
             elif loop.step % COUNT == 0:
@@ -334,20 +326,21 @@ class Watch:
                 self._arm(network)
             elif not needed and network.handles:
                 network.disarm()
+        if all(network.rests() and network.only_counts for network in networks):
+            looks = [COUNT - 1 - network.history.loop.step % COUNT for network in networks]
+            self._countdowns[id(optimizer)].grant(min(looks, default=0))
 
     def _probed(self, network: Network, optimizer: Optimizer) -> None:
         """A probed step has been taken: record and judge it."""
         start = time.perf_counter()
         assert network.probe is not None
-        if network.history.loop.closure:
-            network.measure_gradients()
-        else:
-            network.after_step()
+        network.after_step(closure=network.history.loop.closure)
         record = network.record(optimizer)
         network.history.add(record)
         network.choose_pass()
+        network.cost += network.probe.took
         network.probe.forget()
-        network.probe = network.before = None
+        network.probe = network.before = network.after = None
         if self._record is not None and _speaks():
             self._record(network.entry(record))
         self._judge(network)
@@ -368,47 +361,3 @@ def _speaks() -> bool:
     """Whether this process tells: of several that train together the first one."""
     distributed = torch.distributed
     return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
-
-
-def watch(
-    model: nn.Module,
-    optimizer: Optimizer,
-    *,
-    tell: Callable[[Finding], None] | None = print_finding,
-    record: Callable[[Entry], None] | None = None,
-    start: Iterable[Entry] = (),
-    **more: nn.Module | Optimizer,
-) -> Watch:
-    """Watch a training loop, and say what is wrong with it.
-
-    Args:
-        model: any module; its forward pass, called as `model(...)`, is what is seen.
-        optimizer: of its parameters; any of torch's kind, also with closures.
-        tell: called with each finding as it is confirmed; by default it is printed on stderr, None is silent.
-        record: called with what each probe has measured, to be kept.
-        start: what an earlier part of the same loop has recorded, which goes on here; what it has told is not told again.
-        more: further networks and optimisers of the same loop, by name, such as `discriminator=D, d_optimizer=opt_d`.
-
-    Returns:
-        a `Watch`, to be closed, or used as a context. `print(why)` says what was found.
-
-    Raises:
-        InputError: one of them is no module or no optimiser.
-    """
-    modules = {"model": model} | {name: value for name, value in more.items() if isinstance(value, nn.Module)}
-    optimizers = {"optimizer": optimizer} | {
-        name: value for name, value in more.items() if isinstance(value, Optimizer)
-    }
-    for name, value in {"model": model, "optimizer": optimizer, **more}.items():
-        if not isinstance(
-            value, Optimizer if name == "optimizer" else nn.Module if name == "model" else (nn.Module, Optimizer)
-        ):
-            kind = (
-                "a torch optimiser"
-                if name == "optimizer"
-                else "a module"
-                if name == "model"
-                else "a module or a torch optimiser"
-            )
-            raise InputError(f"watch: {name}: must be {kind}, got {type(value).__name__}")
-    return Watch(modules, optimizers, tell=tell, record=record, start=start)

@@ -5,8 +5,9 @@ The order is that of causes: within one depth, what stands earlier explains what
 
 from seewhy.diagnosis.checks import design, generative, inputs, learning, loop, losses, signals, steps
 from seewhy.diagnosis.checks.base import Check, Judge, Verdict, outcomes, ranked
+from seewhy.diagnosis.history import History
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[Check[History], ...] = (
     *loop.CHECKS,
     *losses.CHECKS,
     *inputs.CHECKS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from seewhy.core.findings import CheckOutcome, Finding, Remedy, Severity, Status
 from seewhy.diagnosis.history import History, peak_rate
@@ -64,9 +64,12 @@ def skipped(reason: str) -> Verdict:
     return Verdict("skipped", reason)
 
 
+Evidence = TypeVar("Evidence")
+
+
 @dataclass(frozen=True)
-class Check:
-    """One rule.
+class Check(Generic[Evidence]):
+    """One rule, of a watched loop by its `History`, or of a program that is tried before training.
 
     Attributes:
         code: of its findings.
@@ -79,10 +82,12 @@ class Check:
         confirm: probes one after the other in which it must be seen.
         counted: whether it looks only at what is counted at every step, so that it need not wait for a probe.
         confidence: how often such evidence is right, from 0 to 1.
+        seconds: that must be left for it to begin, before training.
+        computable: whether it needs a first loss that can be computed, and is finite, before training.
     """
 
     code: str
-    judge: Callable[[History], Verdict]
+    judge: Callable[[Evidence], Verdict]
     severity: Severity
     depth: int
     explanation: str
@@ -91,6 +96,25 @@ class Check:
     confirm: int = 2
     counted: bool = False
     confidence: float = 1.0
+    seconds: float = 0.0
+    computable: bool = True
+
+    def finding(self, verdict: Verdict, *, step: int = 0, network: str = "model", lr: float | None = None) -> Finding:
+        """Return what a verdict has found; before the first step by default."""
+        return Finding(
+            code=self.code,
+            title=verdict.title,
+            severity=verdict.severity or self.severity,
+            step=step,
+            network=network,
+            layers=verdict.layers,
+            evidence=verdict.evidence,
+            explanation=self.explanation,
+            source=self.source,
+            depth=self.depth,
+            remedies=tuple(filled(remedy, lr) for remedy in self.remedies),
+            confidence=self.confidence,
+        )
 
 
 def filled(remedy: Remedy, lr: float | None) -> Remedy:
@@ -110,7 +134,7 @@ class Judge:
         past: those that have passed away.
     """
 
-    def __init__(self, checks: Sequence[Check]) -> None:
+    def __init__(self, checks: Sequence[Check[History]]) -> None:
         self.checks = tuple(checks)
         self.counted = tuple(check for check in checks if check.counted)
         self.findings: list[Finding] = []
@@ -135,7 +159,9 @@ class Judge:
                 self._streak[check.code] = self._streak.get(check.code, 0) + 1
                 self._absent[check.code] = 0
                 if lasting is None and (verdict.certain or self._streak[check.code] >= check.confirm):
-                    new.append(self._finding(check, verdict, history))
+                    new.append(
+                        check.finding(verdict, step=history.loop.step, network=history.network, lr=peak_rate(history))
+                    )
                 continue
             self._streak[check.code] = 0
             # What cannot be told any more, since nothing is finite now, has not passed away.
@@ -154,23 +180,7 @@ class Judge:
         deepest = max(CAUSE, min(depths)) if depths else max((finding.depth for finding in self.findings), default=0)
         return [finding for finding in self.findings if finding.depth <= deepest]
 
-    def _finding(self, check: Check, verdict: Verdict, history: History) -> Finding:
-        return Finding(
-            code=check.code,
-            title=verdict.title,
-            severity=verdict.severity or check.severity,
-            step=history.loop.step,
-            network=history.network,
-            layers=verdict.layers,
-            evidence=verdict.evidence,
-            explanation=check.explanation,
-            source=check.source,
-            depth=check.depth,
-            remedies=tuple(filled(remedy, peak_rate(history)) for remedy in check.remedies),
-            confidence=check.confidence,
-        )
-
-    def outcome(self, check: Check) -> CheckOutcome:
+    def outcome(self, check: Check[History]) -> CheckOutcome:
         """Return how a check stands: found only once it is confirmed."""
         verdict = self.verdicts.get(check.code)
         if any(finding.code == check.code for finding in self.findings):

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from functools import wraps
+from typing import Literal, TypeVar
 
 from seewhy.diagnosis.history import History
 from seewhy.diagnosis.records import LogitsRecord, OutputRecord, ProbeRecord
+
+T = TypeVar("T")
 
 Standing = Literal["well", "learns", "poor", "unknown"]
 
@@ -31,6 +34,19 @@ STEADY = 2.0
 
 HALF = 0.6
 """What is left from which a loss need not fall any more."""
+
+
+def remembered(compute: Callable[[History], T]) -> Callable[[History], T]:
+    """Return a function of a history that computes once for all checks, until there is a new record."""
+
+    @wraps(compute)
+    def once(history: History) -> T:
+        if compute.__name__ not in history.derived:
+            history.derived[compute.__name__] = compute(history)
+        value: T = history.derived[compute.__name__]
+        return value
+
+    return once
 
 
 def known(history: History) -> list[tuple[int, LogitsRecord]]:
@@ -158,6 +174,7 @@ def _median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
+@remembered
 def shares_left(history: History) -> list[float]:
     """Return which share of the way from chance to the least possible loss is left, by probe; empty where that is not known."""
     chance = chance_of(history)
@@ -172,6 +189,7 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
+@remembered
 def standing(history: History) -> Standing:
     """Say how learning stands: well, it learns, poor, or unknown."""
     if not history.alone:

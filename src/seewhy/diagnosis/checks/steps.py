@@ -47,16 +47,8 @@ def _rate_too_high(history: History) -> Verdict:
         return skipped("fewer than two updates were measured")
     step, update = max(updated, key=lambda pair: pair[1])
     if not history.alone:
-        if update < 0.5:
-            return passed("steps are small enough for the weights they change")
-        return seen(
-            f"a step changes a typical weight by {update:.0%} of its norm",
-            at=step,
-            update=update,
-            lr=history.latest[-1].lr,
-        )
-    state, last = standing(history), history.latest[-1]
-    shares = shares_left(history)
+        return _rate_of_a_rival(history, step, update)
+    state, last, shares = standing(history), history.latest[-1], shares_left(history)
     if shares and sum(shares[-3:]) / len(shares[-3:]) < LOW and not last.bad:
         return passed("the loss has fallen far")
     values = [value for _, value in losses(history) if math.isfinite(value)]
@@ -73,11 +65,7 @@ def _rate_too_high(history: History) -> Verdict:
     over = statistics.median(bends) if len(bends) >= OVERSHOTS else 0.0
     evidence: dict[str, Any] = {"update": update, "lr": last.lr, "climbed": climbed, "overshoot": over or None}
     evidence |= {"loss": values[-1], "first_loss": values[0]} if values else {}
-    went = (
-        f", and the loss went from {values[0]:.3g} to {max(values):.3g} and is {values[-1]:.3g}"
-        if len(values) > 1
-        else ""
-    )
+    went = _course(values)
     title = f"a step changes a typical weight by {update:.0%} of its norm{went}"
     recent = max(value for _, value in updated[-4:])
     if update > HUGE_UPDATE and climbed > CLIMBED:
@@ -102,6 +90,20 @@ def _rate_too_high(history: History) -> Verdict:
     if state == "unknown" and update > HUGE_UPDATE:
         return skipped("steps are large; whether the network learns is not known")
     return passed("steps are small enough for the weights they change")
+
+
+def _rate_of_a_rival(history: History, step: int, update: float) -> Verdict:
+    """Judge the largest update of a network among several, whose losses say little."""
+    if update < WILD:
+        return passed("steps are small enough for the weights they change")
+    title = f"a step changes a typical weight by {update:.0%} of its norm"
+    return seen(title, at=step, update=update, lr=history.latest[-1].lr)
+
+
+def _course(values: list[float]) -> str:
+    if len(values) < 2:
+        return ""
+    return f", and the loss went from {values[0]:.3g} to {max(values):.3g} and is {values[-1]:.3g}"
 
 
 def _rebound(shares: list[float]) -> tuple[float, float] | None:

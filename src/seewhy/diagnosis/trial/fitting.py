@@ -1,4 +1,4 @@
-"""Fitting a handful of examples of the batch, on copies: whether the network can learn them by heart at all.
+"""Fitting a handful of examples of the batch, on copies: whether the network can memorise them at all.
 
 Dropout is off and batch norm takes the batch's statistics. Examples with equal inputs are taken once, so that unequal labels of equal inputs
 set no floor; label smoothing's floor is known from the gradient at the outputs.

@@ -15,9 +15,10 @@ from torch import Tensor
 from seewhy.core.findings import Remedy
 from seewhy.core.seeding import rng
 from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
+from seewhy.diagnosis.network import tensors_of
 from seewhy.diagnosis.trial.program import Program, Trial
 from seewhy.diagnosis.trial.rules import Evidence, Rule, watched
-from seewhy.diagnosis.trial.structures import Rows, fingerprints, leaves, mapped
+from seewhy.diagnosis.trial.structures import Rows, fingerprints, mapped
 
 TOLERANCE = 1e-3
 """Of the outputs' size: kernels for other sizes of a batch add in another order."""
@@ -46,7 +47,7 @@ def _outputs(trial: Trial, program: Program, call: Call, count: int) -> list[Ten
     assert program.rows is not None
     where = Rows(count, program.rows.axis, sure=True)
     with torch.no_grad():
-        found = leaves(trial.call(*call))
+        found = list(tensors_of(trial.call(*call)))
     floating = [(x, where.axis_of(x)) for x in found if x.is_floating_point()]
     return [x.movedim(axis, 0).float() for x, axis in floating if axis is not None]
 
@@ -105,13 +106,13 @@ def _distance(a: Tensor, b: Tensor) -> float:
 def _gradient_share(trial: Trial, args: Any, kwargs: Any, where: Rows, wanted: list[bool]) -> float | None:
     """Return how much of the gradient of row 0's outputs is at other rows' inputs; None where inputs have no gradient."""
     args, kwargs = mapped(lambda x: x.detach().clone().requires_grad_(x.is_floating_point()), (args, kwargs))
-    inputs = [x for x in leaves((args, kwargs)) if x.is_floating_point() and where.axis_of(x) is not None]
+    inputs = [x for x in tensors_of((args, kwargs)) if x.is_floating_point() and where.axis_of(x) is not None]
     if not inputs:
         return None
     trial._seeded(None)
     found = [
         x
-        for x in leaves(trial.model(*mapped(torch.clone, args), **mapped(torch.clone, kwargs)))
+        for x in tensors_of(trial.model(*mapped(torch.clone, args), **mapped(torch.clone, kwargs)))
         if x.is_floating_point()
     ]
     outputs = [x.movedim(axis, 0) for x in found if (axis := where.axis_of(x)) is not None]

@@ -11,9 +11,10 @@ from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.inputs import LARGE, SMALL
 from seewhy.diagnosis.checks.signals import SATURATED_SHARE
+from seewhy.diagnosis.network import tensors_of
 from seewhy.diagnosis.records import InputRecord
 from seewhy.diagnosis.trial.rules import Evidence, Rule, watched
-from seewhy.diagnosis.trial.structures import fingerprints, leaves, mapped
+from seewhy.diagnosis.trial.structures import fingerprints, mapped
 from seewhy.diagnosis.values import input_record
 
 CHANGED = 3.0
@@ -95,7 +96,7 @@ def _deviation(evidence: Evidence, *, standardised: bool) -> float:
     trial.fitting_mode()
     trial.fill_zeros()
     with torch.no_grad():
-        outputs = leaves(trial.call(mapped(standard, call.args), mapped(standard, dict(call.kwargs))))
+        outputs = list(tensors_of(trial.call(mapped(standard, call.args), mapped(standard, dict(call.kwargs)))))
     return max((float(x.float().std(0).mean()) for x in outputs if x.is_floating_point() and x.dim()), default=0.0)
 
 

@@ -137,7 +137,7 @@ RULES = (
         _fitted,
         "warning",
         3,
-        "Any network that can learn at all learns a handful of examples by heart within some steps. Where it does not at any of several "
+        "Any network that can learn at all memorises a handful of examples within some steps. Where it does not at any of several "
         "rates, the loss does not reach the weights, or what reaches the outputs has nothing of the inputs. Size of data and "
         "regularisation have no part in it.",
         "Karpathy 2019, A Recipe for Training Neural Networks (overfit one batch); judged against the loss of the best constant",
@@ -152,7 +152,7 @@ RULES = (
         _modes,
         "warning",
         1,
-        "On the examples that it has learned by heart the network is good in training mode and poor in evaluation mode. Batch norm's "
+        "On the examples that it has memorised the network is good in training mode and poor in evaluation mode. Batch norm's "
         "running statistics then do not follow, or something is done in one of the modes only. Validation will look like noise.",
         "TheDeepChecker (Ben Braiek & Khomh 2023, 2204.00694); a difference of half the loss of guessing",
         (

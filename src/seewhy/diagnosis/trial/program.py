@@ -24,11 +24,12 @@ from torch.optim import SGD, Optimizer
 
 from seewhy.core.errors import InputError
 from seewhy.core.seeding import rng, seed_global
+from seewhy.diagnosis.begin import watch
 from seewhy.diagnosis.history import History
 from seewhy.diagnosis.logits import read_logits
+from seewhy.diagnosis.network import tensors_of
 from seewhy.diagnosis.records import LogitsRecord
-from seewhy.diagnosis.trial.structures import Rows, fresh, leaves, rows_of
-from seewhy.diagnosis.watcher import watch
+from seewhy.diagnosis.trial.structures import Rows, fresh, rows_of
 
 Loss = Callable[..., Tensor]
 Factory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -67,7 +68,7 @@ class Pass:
     @property
     def scores(self) -> Tensor | None:
         """The first floating-point tensor of the outputs with two axes or more, else with one."""
-        floating = [x for x in leaves(self.outputs) if x.is_floating_point() and x.dim()]
+        floating = [x for x in tensors_of(self.outputs) if x.is_floating_point() and x.dim()]
         return next((x for x in floating if x.dim() > 1), floating[0] if floating else None)
 
 
@@ -283,7 +284,7 @@ def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def default_loss(outputs: Any, targets: Any, *, own: bool) -> Tensor:
     """Cross-entropy of (N, K, ...) with integer class labels; the mean squared error where the inputs are their own targets."""
-    found = [x for x in leaves(outputs) if x.is_floating_point()]
+    found = [x for x in tensors_of(outputs) if x.is_floating_point()]
     if len(found) != 1 or not isinstance(targets, Tensor):
         raise InputError(
             f"sanity: loss: needed where the model returns {len(found)} tensors and the targets are {type(targets).__name__}; "

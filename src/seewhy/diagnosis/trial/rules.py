@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from seewhy.core.findings import Finding, Remedy, Severity
 from seewhy.diagnosis.checks import CHECKS
-from seewhy.diagnosis.checks.base import Verdict, filled, skipped
+from seewhy.diagnosis.checks.base import Check, Verdict, skipped
 from seewhy.diagnosis.history import History
+from seewhy.diagnosis.network import tensors_of
 from seewhy.diagnosis.records import ProbeRecord
 from seewhy.diagnosis.trial.fitting import Fit, fit_batch
 from seewhy.diagnosis.trial.losses import Kind, kind_of
 from seewhy.diagnosis.trial.program import Program
-from seewhy.diagnosis.trial.structures import leaves
 
 
 class Evidence:
@@ -51,7 +49,7 @@ class Evidence:
     def inputs(self) -> list[Tensor]:
         """The tensors that the network is called with."""
         seen = self.program.forward
-        return leaves((seen.args, dict(seen.kwargs)))
+        return list(tensors_of((seen.args, dict(seen.kwargs))))
 
     @cached_property
     def labels(self) -> Tensor | None:
@@ -76,42 +74,8 @@ class Evidence:
         return all(bool(torch.isfinite(x).all()) for x in self.inputs if x.is_floating_point())
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One check.
-
-    Attributes:
-        code: of its finding, the same as the watcher's where the cause is the same.
-        judge: from the evidence to a verdict.
-        severity, depth, explanation, source, remedies: of its finding; see `checks.base.Check`.
-        seconds: that must be left for it to begin.
-        computable: whether it needs a first loss that can be computed, and is finite.
-    """
-
-    code: str
-    judge: Callable[[Evidence], Verdict]
-    severity: Severity
-    depth: int
-    explanation: str
-    source: str
-    remedies: tuple[Remedy, ...]
-    seconds: float = 0.0
-    computable: bool = True
-
-    def finding(self, verdict: Verdict) -> Finding:
-        """Return what a verdict has found; it is found before the first step."""
-        return Finding(
-            code=self.code,
-            title=verdict.title,
-            severity=verdict.severity or self.severity,
-            step=0,
-            layers=verdict.layers,
-            evidence=verdict.evidence,
-            explanation=self.explanation,
-            source=self.source,
-            depth=self.depth,
-            remedies=self.remedies,
-        )
+Rule = Check[Evidence]
+"""A check before training: its code is the watcher's where the cause is the same."""
 
 
 def watched(code: str, judge: Callable[[Evidence], Verdict] | None = None, *, computable: bool = True) -> Rule:
@@ -130,6 +94,6 @@ def watched(code: str, judge: Callable[[Evidence], Verdict] | None = None, *, co
         check.depth,
         check.explanation,
         check.source,
-        tuple(filled(remedy, None) for remedy in check.remedies),  # no rate is known before training
+        check.remedies,
         computable=computable,
     )

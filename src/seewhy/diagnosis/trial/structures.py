@@ -9,27 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
-def leaves(value: object) -> list[Tensor]:
-    """Return the tensors of a value, however nested, in order."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        parts: Any = value.values()
-    elif isinstance(value, (list, tuple)):
-        parts = value
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = [getattr(value, field.name) for field in dataclasses.fields(value)]
-    else:
-        return []
-    return [tensor for part in parts for tensor in leaves(part)]
+from seewhy.diagnosis.network import tensors_of
 
 
 def mapped(function: Callable[[Tensor], Tensor], value: Any) -> Any:
     """Return a value of the same structure, each of its tensors replaced; what holds none is returned as it is."""
     if isinstance(value, Tensor):
         return function(value)
-    if not leaves(value):
+    if not tensors_of(value):
         return value
     if isinstance(value, Mapping):
         return {key: mapped(function, part) for key, part in value.items()}
@@ -86,10 +73,10 @@ def rows_of(inputs: Any, targets: Any, *, time_first: bool) -> Rows | None:
         targets: None where they are not known.
         time_first: whether the network has layers that expect the examples along axis 1.
     """
-    first = next((x for x in leaves(inputs) if x.dim()), None)
+    first = next((x for x in tensors_of(inputs) if x.dim()), None)
     if first is None:
         return None
-    known = next((x for x in leaves(targets) if x.dim()), None) if targets is not None else None
+    known = next((x for x in tensors_of(targets) if x.dim()), None) if targets is not None else None
     wide = first.dim() > 1
     if known is not None and len(known) != len(first):
         if wide and first.shape[1] == len(known):
@@ -102,7 +89,7 @@ def rows_of(inputs: Any, targets: Any, *, time_first: bool) -> Rows | None:
 
 def fingerprints(rows: Rows, value: Any) -> list[bytes]:
     """Return for each example what is the same for equal ones only."""
-    parts = [x.detach().movedim(axis, 0).cpu() for x in leaves(value) if (axis := rows.axis_of(x)) is not None]
+    parts = [x.detach().movedim(axis, 0).cpu() for x in tensors_of(value) if (axis := rows.axis_of(x)) is not None]
     texts = [
         x.to(torch.float64) if x.is_floating_point() or x.is_complex() else x
         for x in map(torch.Tensor.contiguous, parts)
