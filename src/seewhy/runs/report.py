@@ -16,6 +16,7 @@ from seewhy.diagnosis.history import Entry
 from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, Health, ReportRecord
 from seewhy.runs.augmented import read_augmented
+from seewhy.runs.folder import read_findings
 from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.initial import SPEC
 
@@ -108,9 +109,15 @@ def record_of(run: RunFiles) -> ReportRecord:
         spec_toml=(run.folder / SPEC).read_text(encoding="utf-8"),
         environment=run.read_json("environment.json"),
         audit=run.data["audit"],
-        notes=[*notes, *family.notes],
+        notes=[*notes, *family.notes, *_findings_of_members(run.folder)],
         health=_health(run),
     )
+
+
+def _findings_of_members(folder: Path) -> list[str]:
+    """Return what watching has found in the members of an ensemble, which are runs of their own."""
+    members = sorted(path for path in (folder / "members").glob("*") if path.is_dir())
+    return [f"Member {member.name}: {finding}" for member in members for finding in read_findings(member).findings]
 
 
 def _health(run: RunFiles) -> Health | None:
