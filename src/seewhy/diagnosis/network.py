@@ -36,6 +36,9 @@ DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)
 DEEP = (1, 10, 56, 170)
 """Of these, the steps at which also what takes long is measured."""
 
+STRUCTURE = (1, 10)
+"""The steps at which the rows of the batch are followed through views."""
+
 GROWTH = 1.5
 """A probe comes at least when there were so many times as many steps as at the one before."""
 
@@ -146,7 +149,7 @@ class Network:
         """Begin a probe of the pass that comes."""
         coming = self.history.loop.step + 1
         deep = coming in DEEP or coming > DENSE[-1]
-        self.probe = Probe(owner, self.module, self.names, self.memory, diverse=not self.history.alone, deep=deep)
+        self.probe = Probe(owner, self.module, self.names, self.memory, diverse=not self.history.alone, deep=deep, structure=coming in STRUCTURE)
         return self.probe
 
     def skips(self) -> bool:
@@ -236,6 +239,7 @@ class Network:
             normalised=probe.normalised,
             batch_softmax=probe.batch_softmax,
             batch_sequence=probe.batch_sequence,
+            batch_mixed=probe.batch_mixed,
             unregistered=tuple(probe.unregistered[:LAYERS]),
             linear=probe.outputs[0].linear if probe.outputs else None,
             frozen=untouched(self.module) if step <= DENSE[2] else (),

@@ -260,6 +260,7 @@ class ProbeRecord:
         normalised: whether any norm was seen.
         batch_softmax: where a softmax over the batch was taken, "" if nowhere.
         batch_sequence: which recurrent or attentive layer takes the batch for its sequence, "" if none.
+        batch_mixed: where a length is taken along the batch, or a view puts values of several of its rows into one; "" if nowhere.
         linear: whether nothing but linear maps was found between inputs and outputs; None where it was not looked at.
         unregistered: layers that compute with parameters that the network does not hold, and that ask for gradients.
         frozen: names of frozen weight matrices that are still as torch draws them.
@@ -287,6 +288,7 @@ class ProbeRecord:
     normalised: bool = False
     batch_softmax: str = ""
     batch_sequence: str = ""
+    batch_mixed: str = ""
     linear: bool | None = None
     unregistered: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()

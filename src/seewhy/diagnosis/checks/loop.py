@@ -206,6 +206,20 @@ def _sequence_over_batch(history: History) -> Verdict:
     return passed("layers of sequences go along the sequence")
 
 
+def _batch_mixed(history: History) -> Verdict:
+    mixed = [record for record in history.records if record.batch_mixed]
+    if not mixed or not any(output.rows == mixed[0].given_rows and output.axes > 1 for output in mixed[0].outputs):
+        return passed("no view, and no length, was found to mix the images of a batch")
+    where = mixed[0].batch_mixed
+    return seen(
+        "a length is taken along the batch: what an image gives depends on the others"
+        if "length" in where
+        else "a change of shape puts values of other images of the batch into the row of one",
+        (where,),
+        rows=mixed[0].given_rows,
+    )
+
+
 def _cleared_early(history: History) -> Verdict:
     last = history.latest[-1]
     held = [p for p in last.parameters if p.held]
@@ -364,5 +378,20 @@ CHECKS = (
         "features) they run along the images of the batch, without an error. What is predicted of one image then depends on the others.",
         "an invariant: no output may depend on another row of the batch; torch.nn.LSTM, torch.nn.MultiheadAttention",
         (Remedy("say where the batch is", "batch_first=True"),),
+    ),
+    Check(
+        "batch_mixed",
+        _batch_mixed,
+        "warning",
+        0,
+        "What a network says of one image must not depend on which others are in the batch. view() and reshape() keep the order of the "
+        "numbers in memory: they do not exchange axes, and of a tensor whose first axis is not the batch they make rows that hold values of "
+        "many images. A normalisation along the first axis does the same by its divisor.",
+        "an invariant: no output may depend on another row of the batch",
+        (
+            Remedy("exchange axes before the shape is changed", "x.transpose(0, 1).reshape(batch, -1)"),
+            Remedy("normalise along the features", "F.normalize(x, dim=-1)"),
+        ),
+        confirm=1,
     ),
 )
