@@ -15,7 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.optim import Optimizer
 
-from seewhy.diagnosis import outputs
+from seewhy.diagnosis import evaluation, outputs
 from seewhy.diagnosis.checks import CHECKS, Judge
 from seewhy.diagnosis.history import Entry, History, LoopRecord
 from seewhy.diagnosis.hooks import Owner
@@ -28,8 +28,9 @@ from seewhy.diagnosis.parameters import (
     sample,
     untouched,
 )
-from seewhy.diagnosis.probe import Probe
+from seewhy.diagnosis.probe import Probe, leave_mode
 from seewhy.diagnosis.records import ProbeRecord
+from seewhy.diagnosis.values import likeness, rows_of
 from seewhy.nn.dropout import Dropout
 
 DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)
@@ -49,6 +50,12 @@ SECONDS = 60.0
 LAYERS = 8
 """Names that are kept where something is said of layers."""
 
+FORGET_DROPOUT = 5000
+"""Steps after which no evaluation is waited for any more."""
+
+SOME_ROWS, SOME_COLUMNS = 16, 64
+"""Of a batch, which are compared with those of the next one that is probed."""
+
 SHARE = 0.01
 """Of the time, which probes may take after the dense ones."""
 
@@ -62,6 +69,12 @@ class Network:
         self.history = History(name, alone=alone)
         self.history.loop.mode_matters = any(mode_matters(part) for part in module.modules())
         self.memory = UnitMemory()
+        self.drops_by_function = False
+        self.dropping: evaluation.LiveDropout | None = None
+        self.dropped_in: tuple[Any, ...] = ()
+        self.evaluations_seen = 0
+        self.given: Tensor | None = None
+        self.original: Any = None
         self.judge = Judge(CHECKS)
         self.probe: Probe | None = None
         self.due = True
@@ -91,6 +104,9 @@ class Network:
 
     def disarm(self) -> None:
         """Take away the hooks that only some steps need."""
+        if self.dropping is not None:
+            leave_mode(self.dropping)
+            self.dropping = None
         for handle in self.handles:
             handle.remove()
         self.handles = []
@@ -151,6 +167,34 @@ class Network:
         deep = coming in DEEP or coming > DENSE[-1]
         self.probe = Probe(owner, self.module, self.names, self.memory, diverse=not self.history.alone, deep=deep, structure=coming in STRUCTURE)
         return self.probe
+
+    def evaluation_begins(self, args: tuple[Any, ...]) -> None:
+        """Look at what a pass without gradients is given, as long as there were few; see whether it drops by a function in evaluation mode."""
+        loop = self.history.loop
+        if loop.step and loop.looked < evaluation.PASSES and (given := evaluation.given_moments(args)) is not None:
+            rows, mean, square = given
+            share = rows / (loop.looked_rows + rows)
+            loop.looked_mean += share * (mean - loop.looked_mean)
+            loop.looked_square += share * (square - loop.looked_square)
+            loop.looked_rows += rows
+            loop.looked += 1
+        if loop.step and self.drops_by_function and not self.module.training and self.dropping is None:
+            self.dropping = evaluation.LiveDropout()
+            self.dropping.__enter__()  # type: ignore[no-untyped-call]
+            self.dropped_in = args
+
+    def evaluation_ends(self) -> None:
+        """Note whether a pass without gradients has dropped."""
+        if self.dropping is None:
+            return
+        leave_mode(self.dropping)
+        loop = self.history.loop
+        if self.dropping.live:
+            loop.live_dropout += self.counts(self.dropped_in)
+        self.dropping, self.dropped_in = None, ()
+        self.evaluations_seen += 1
+        if self.evaluations_seen >= evaluation.PASSES:
+            self.drops_by_function = False
 
     def skips(self) -> bool:
         """Whether a pass is to be let go by, since a later one of the step alone gets a gradient."""
@@ -218,6 +262,9 @@ class Network:
         step = self.history.loop.step
         logits, found = outputs.read(probe.outputs, diverse=probe.diverse, deep=probe.deep)
         parameters = parameter_records(self.parameters, self.held(), self.graded, self.agreement, self.before)
+        repeats, remade = self.compare_given()
+        if probe.drops_by_function and self.evaluations_seen < evaluation.PASSES and step < FORGET_DROPOUT:
+            self.drops_by_function = True
         bend, self.bend = self.bend, None
         lr = optimizer.param_groups[0].get("lr")
         return ProbeRecord(
@@ -240,6 +287,9 @@ class Network:
             batch_softmax=probe.batch_softmax,
             batch_sequence=probe.batch_sequence,
             batch_mixed=probe.batch_mixed,
+            repeats=repeats,
+            remade=remade,
+            given_moments=probe.moments,
             unregistered=tuple(probe.unregistered[:LAYERS]),
             linear=probe.outputs[0].linear if probe.outputs else None,
             frozen=untouched(self.module) if step <= DENSE[2] else (),
@@ -247,6 +297,18 @@ class Network:
             alignment=None if bend is None else bend[0],
             overshoot=None if bend is None else bend[1],
         )
+
+    def compare_given(self) -> tuple[float | None, bool]:
+        """Return how far the batch is from that of the probe before (`values.likeness`), and whether it is another tensor."""
+        assert self.probe is not None
+        given, tensor = self.probe.given, self.probe.original() if self.probe.original else None
+        if given is None or given.dim() < 2:
+            return None, False
+        some = rows_of(given, SOME_ROWS, SOME_COLUMNS).clone()
+        like = None if self.given is None else likeness(self.given, some)
+        remade = tensor is None or self.original is None or self.original() is not tensor
+        self.given, self.original = some, self.probe.original
+        return like, remade
 
     def entry(self, record: ProbeRecord) -> Entry:
         """Return a line of the journal."""
@@ -274,6 +336,7 @@ class Network:
             "path": self.path,
             "bend": self.bend,
             "left": self.left,
+            "given": self.given,
             "skip": self.skip,
             "evaluated": (self.evaluated, self.again, self.evaluated_at),
             "memory": self.memory.state(),
@@ -293,6 +356,7 @@ class Network:
             self.path = way, gradient
         device = self.parameters[0][1].device if self.parameters else None
         self.left = {name: some.to(device) for name, some in state["left"].items()}
+        self.given = None if state["given"] is None else state["given"].to(device)
         self.skip = state["skip"]
         self.evaluated, self.again, self.evaluated_at = state["evaluated"]
         self.memory.restore(state["memory"])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 
+from seewhy.diagnosis.evaluation import DROPOUTS, is_dropout, is_live, pooled
 from seewhy.diagnosis.hooks import Hook, Owner, unseen
 from seewhy.diagnosis.memory import UnitMemory
 from seewhy.diagnosis.mixing import MOVES, NORMS, Rows
@@ -64,9 +65,6 @@ ACTIVATIONS: dict[Callable[..., Any], str] = {
 }
 """Activation functions whose derivative says what a unit can learn, by torch's functions."""
 
-DROPOUTS: frozenset[Callable[..., Any]] = frozenset(
-    (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
-)
 SOFTMAXES: frozenset[Callable[..., Any]] = frozenset(
     (F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax)
 )
@@ -123,10 +121,13 @@ class Probe(TorchFunctionMode):
         self.activations: list[ActivationRecord] = []
         self.inputs: InputRecord | None = None
         self.given: Tensor | None = None
+        self.original: weakref.ref[Tensor] | None = None
         self.seen: list[tuple[float, float]] = []
         self.outputs: list[Output] = []
         self.latent: LatentRecord | None = None
         self.dropout = 0.0
+        self.drops_by_function = False
+        self.moments: tuple[float, float] | None = None
         self.normalised = False
         self.normalised_rows: int | None = None
         self.batch_softmax = self.batch_sequence = self.batch_mixed = ""
@@ -151,7 +152,10 @@ class Probe(TorchFunctionMode):
             self.seen.append((record.spread, record.nearest))
         if self.inputs is None:
             self.inputs = record
-            self.given = next((value.detach() for value in values if isinstance(value, Tensor)), None)
+            self.moments = None if record is None else pooled(record)
+            tensor = next((value for value in values if isinstance(value, Tensor)), None)
+            self.given = None if tensor is None else tensor.detach()
+            self.original = None if tensor is None else weakref.ref(tensor)
 
     def begin(self) -> None:
         """Begin to see what is called."""
@@ -174,7 +178,7 @@ class Probe(TorchFunctionMode):
         """See nothing more of the forward pass; does nothing a second time."""
         if self.sees:
             self.sees = False
-            _leave_mode(self)
+            leave_mode(self)
         for handle in self._handles:
             handle.remove()
         self._handles, self._noise, self._scaled = [], [], []
@@ -256,8 +260,10 @@ class Probe(TorchFunctionMode):
 
     def _see_dropout(self, _: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         p = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
-        if kwargs.get("training", args[2] if len(args) > 2 else True):
+        if is_live(args, kwargs):
             self.dropout = max(self.dropout, float(p))
+            path = self._stack[-1] if self._stack else ""
+            self.drops_by_function = self.drops_by_function or not is_dropout(self.module.get_submodule(path))
 
     def _see_other_norm(self, *_: object) -> None:
         self.normalised = True
@@ -405,7 +411,7 @@ def _takes_fast_path(module: nn.Module) -> bool:
     )
 
 
-def _leave_mode(mode: TorchFunctionMode) -> None:
+def leave_mode(mode: TorchFunctionMode) -> None:
     """Take a mode off the stack, wherever it lies: an interrupted pass may have left others above it."""
     above: list[TorchFunctionMode] = []
     if not any(one is mode for one in _get_current_function_mode_stack()):  # type: ignore[no-untyped-call]

@@ -261,6 +261,9 @@ class ProbeRecord:
         batch_softmax: where a softmax over the batch was taken, "" if nowhere.
         batch_sequence: which recurrent or attentive layer takes the batch for its sequence, "" if none.
         batch_mixed: where a length is taken along the batch, or a view puts values of several of its rows into one; "" if nowhere.
+        repeats: how far the batch is from the one at the probe before: 0 for the same, 1 for another; None where that is not known.
+        remade: whether it is another tensor than that.
+        given_moments: mean and deviation of what the network was given, over all; None where that is no batch of floating-point values.
         linear: whether nothing but linear maps was found between inputs and outputs; None where it was not looked at.
         unregistered: layers that compute with parameters that the network does not hold, and that ask for gradients.
         frozen: names of frozen weight matrices that are still as torch draws them.
@@ -289,6 +292,9 @@ class ProbeRecord:
     batch_softmax: str = ""
     batch_sequence: str = ""
     batch_mixed: str = ""
+    repeats: float | None = None
+    remade: bool = False
+    given_moments: tuple[float, float] | None = None
     linear: bool | None = None
     unregistered: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()

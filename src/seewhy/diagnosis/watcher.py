@@ -224,6 +224,8 @@ class Watch:
         if torch.is_grad_enabled():
             network.eval_forward = not module.training and not live(module)
         elif loop.step:
+            if not network.handles:
+                network.evaluation_begins(args)
             if not live(module):
                 loop.evaluations += 1
             else:
@@ -236,6 +238,7 @@ class Watch:
             network.probe.forget()
             network.probe, network.due = None, True
         if not torch.is_grad_enabled():
+            network.evaluation_begins((*args, *kwargs.values()))
             return
         start = time.perf_counter()
         if network.probe is not None:
@@ -258,6 +261,7 @@ class Watch:
         probe = network.probe
         if probe is not None:
             probe.end()
+        network.evaluation_ends()
         if self._closing:
             self.close()
             return
@@ -328,7 +332,7 @@ class Watch:
                 self._judge(network, counted=True)
             network.forget()
             network.due = network.due or network.is_due()
-            needed = network.due or loop.step < CAREFUL or network.path is not None
+            needed = network.due or loop.step < CAREFUL or network.path is not None or network.drops_by_function
             network.remember_gradients(needed=needed)
             if needed and not network.handles:
                 self._arm(network)

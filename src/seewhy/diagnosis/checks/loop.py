@@ -162,6 +162,12 @@ def _eval_training(history: History) -> Verdict:
 
 def _train_evaluation(history: History) -> Verdict:
     loop = history.loop
+    if loop.live_dropout >= 2 and history.alone:
+        return seen(
+            f"dropout was live in {loop.live_dropout:,} evaluations though the network was in evaluation mode: F.dropout(x) drops always, "
+            "unless it is told training=self.training",
+            passes=loop.live_dropout,
+        )
     if not loop.mode_matters:
         return inapplicable("there is neither dropout nor batch norm")
     if not history.alone:
@@ -351,7 +357,10 @@ CHECKS = (
         "Evaluation must be in evaluation mode. In training mode dropout blurs the predictions, and batch norm both depends on the batch "
         "and learns from the validation data. The figures are wrong, usually too low, and differ from batch to batch.",
         TRAINCHECK,
-        (Remedy("switch the mode around evaluation", "model.eval(); ...; model.train()"),),
+        (
+            Remedy("switch the mode around evaluation", "model.eval(); ...; model.train()"),
+            Remedy("let dropout that a function makes follow the mode", "F.dropout(x, 0.5, training=self.training)"),
+        ),
         confirm=1,
         counted=True,
     ),
