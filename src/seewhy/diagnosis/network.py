@@ -50,6 +50,9 @@ SECONDS = 60.0
 LAYERS = 8
 """Names that are kept where something is said of layers."""
 
+IDLE = 1e-4
+"""Of the largest rate of an optimiser, that of a group which hardly moves beside the others."""
+
 FORGET_DROPOUT = 5000
 """Steps after which no evaluation is waited for any more."""
 
@@ -69,6 +72,7 @@ class Network:
         self.history = History(name, alone=alone)
         self.history.loop.mode_matters = any(mode_matters(part) for part in module.modules())
         self.memory = UnitMemory()
+        self.entered = self.apart = False
         self.drops_by_function = False
         self.dropping: evaluation.LiveDropout | None = None
         self.dropped_in: tuple[Any, ...] = ()
@@ -140,16 +144,21 @@ class Network:
         chosen = some[:: max(1, len(some) // 3)]
         self.left = {name: _some_of(p.grad) for name, p in chosen if p.grad is not None}
 
-    def look_for_stale(self) -> None:
-        """Note whether the gradients are those that the last step left: nobody has cleared them, nor added to them."""
-        if not self.left:
+    def look_for_stale(self, *, only: str = "") -> None:
+        """Note whether the gradients, or one of them, are those that the last step left: nobody has cleared them, nor added to them."""
+        left = [only] if only else list(self.left)
+        if not self.left or not all(name in self.left for name in left):
             return
-        now = {name: _some_of(p.grad) for name, p in self.parameters if name in self.left and p.grad is not None}
+        now = {name: _some_of(p.grad) for name, p in self.parameters if name in left and p.grad is not None}
         # At the first backward pass they are just those; at further ones of the same step something may have been added.
         alike = self.stale or all(
             some.shape == self.left[name].shape and torch.equal(some, self.left[name]) for name, some in now.items()
         )
         self.stale.append(bool(alike) and any(bool(some.any()) for some in now.values()))
+
+    def last_left(self) -> tuple[str, Tensor] | None:
+        """Return the last parameter whose gradient is remembered, which a backward pass reaches first."""
+        return next(((name, p) for name, p in reversed(self.parameters) if name in self.left), None)
 
     def is_due(self) -> bool:
         """Whether the next step is probed."""
@@ -290,6 +299,7 @@ class Network:
             repeats=repeats,
             remade=remade,
             given_moments=probe.moments,
+            idle=tuple(self.idle()[:LAYERS]),
             unregistered=tuple(probe.unregistered[:LAYERS]),
             linear=probe.outputs[0].linear if probe.outputs else None,
             frozen=untouched(self.module) if step <= DENSE[2] else (),
@@ -297,6 +307,16 @@ class Network:
             alignment=None if bend is None else bend[0],
             overshoot=None if bend is None else bend[1],
         )
+
+    def idle(self) -> list[str]:
+        """Return the parameters whose rate is `IDLE` of the largest of the same optimiser, or less."""
+        slow: set[int] = set()
+        for optimizer in self.optimizers:
+            rates = [float(group.get("lr") or 0) for group in optimizer.param_groups]
+            for rate, group in zip(rates, optimizer.param_groups, strict=True):
+                if rate <= IDLE * max(rates) and max(rates) > 0:
+                    slow |= {id(p) for p in group["params"]}
+        return [name for name, p in self.parameters if id(p) in slow]
 
     def compare_given(self) -> tuple[float | None, bool]:
         """Return how far the batch is from that of the probe before (`values.likeness`), and whether it is another tensor."""

@@ -264,6 +264,7 @@ class ProbeRecord:
         repeats: how far the batch is from the one at the probe before: 0 for the same, 1 for another; None where that is not known.
         remade: whether it is another tensor than that.
         given_moments: mean and deviation of what the network was given, over all; None where that is no batch of floating-point values.
+        idle: parameters in a group of the optimiser whose rate is nothing beside that of another group.
         linear: whether nothing but linear maps was found between inputs and outputs; None where it was not looked at.
         unregistered: layers that compute with parameters that the network does not hold, and that ask for gradients.
         frozen: names of frozen weight matrices that are still as torch draws them.
@@ -295,6 +296,7 @@ class ProbeRecord:
     repeats: float | None = None
     remade: bool = False
     given_moments: tuple[float, float] | None = None
+    idle: tuple[str, ...] = ()
     linear: bool | None = None
     unregistered: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()

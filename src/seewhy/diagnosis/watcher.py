@@ -185,7 +185,9 @@ class Watch:
             return (
                 "no step was seen: the loop has not begun, or it steps another optimiser than the one that is watched"
             )
-        if steps and not found and not any(network.history.latest for network in self._networks.values()):
+        if steps and not found and all(
+            network.apart or not network.history.latest for network in self._networks.values()
+        ):
             return (
                 f"no forward pass was seen in {steps:,} steps, only how the loop treats gradients: call the watched module itself, "
                 "model(x), not its parts or model.forward(x); what torch.compile has made is not looked into"
@@ -240,6 +242,7 @@ class Watch:
         if not torch.is_grad_enabled():
             network.evaluation_begins((*args, *kwargs.values()))
             return
+        network.entered = True
         start = time.perf_counter()
         if network.probe is not None:
             network.probe.pass_begins((*args, *kwargs.values()))
@@ -295,6 +298,18 @@ class Watch:
         if len(network.stale) < OUTPUTS:
             network.look_for_stale()
 
+    def _apart(self, network: Network) -> None:
+        """Watch a network that is not called itself, only its parts or its forward(): by its parameters alone."""
+        last = network.last_left()
+        if network.entered or network.history.loop.closure or not network.measurable or last is None:
+            return
+        network.apart = True
+        self._handles.append(last[1].register_hook(Hook(self, Watch._arrived_apart, network, last[0])))  # type: ignore[no-untyped-call]
+
+    def _arrived_apart(self, network: Network, name: str, _: Tensor) -> None:
+        if network.apart and not network.stale:
+            network.look_for_stale(only=name)
+
     def _stepping(self, network: Network, _: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         start = time.perf_counter()
         loop = network.history.loop
@@ -309,6 +324,12 @@ class Watch:
         network.stale = []
         if network.path is not None and not closure:
             network.look_back()
+        if network.apart:
+            network.apart = not network.entered
+            if network.apart and network.due:
+                network.due = False
+                network.refresh()
+                network.new_probe(self)
         if network.probe is not None:
             network.before_step(closure=closure)
         network.cost += time.perf_counter() - start
@@ -334,6 +355,8 @@ class Watch:
             network.due = network.due or network.is_due()
             needed = network.due or loop.step < CAREFUL or network.path is not None or network.drops_by_function
             network.remember_gradients(needed=needed)
+            if loop.step == 1:
+                self._apart(network)
             if needed and not network.handles:
                 self._arm(network)
             elif not needed and network.handles:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.history import History
+from seewhy.diagnosis.records import ProbeRecord
 
-MOST, NOTHING, MANY = 0.9, 0.01, 10
+MOST, NOTHING, MANY, LONG = 0.9, 0.01, 10, 100
 
 NO_RATE = 1e-7
 """Below it no step is to be expected: a warm-up's start, or a rate that another check calls too low."""
@@ -103,7 +104,7 @@ def _unused(history: History) -> Verdict:
     last = records[-1]
     always = [p for p in last.parameters if all(p.name in names for names in idle)]
     if not always:
-        return passed("every parameter that requires a gradient gets one")
+        return _without_weight(history) or passed("every parameter that requires a gradient gets one")
     if len(always) == len(last.parameters) and any(layer.gradient for layer in last.layers):
         return inapplicable("gradients are cleared before the step, which another check says")
     if len(always) == len(last.parameters):
@@ -135,12 +136,41 @@ def _unused(history: History) -> Verdict:
             parameters=len(always),
             share=share,
         )
+    computed = {layer.layer for layer in last.layers if layer.wanted and layer.gradient is None}
+    heads = [p.name for p in always if p.held and p.name.rpartition(".")[0] in computed]
     return seen(
-        f"the loss does not reach {len(always)} parameters that require gradients",
+        f"the loss does not reach {len(always)} parameters that require gradients"
+        + (f"; {heads[0]} is computed with at each step, and its result has no part in the loss" if heads else ""),
         names,
+        "warning" if heads else None,
         parameters=len(always),
         share=share,
     )
+
+
+def _without_weight(history: History) -> Verdict | None:
+    """Return what there is to say of one of several outputs whose gradient is 0 at every probe; None if there is none."""
+    records = history.records
+    count = len(records[-1].outputs)
+    if history.loop.step < LONG or len(records) < MANY or count < 2 or any(len(r.outputs) != count for r in records):
+        return None
+    still = [place for place in range(count) if all(record.outputs[place].gradient == 0 for record in records)]
+    if not still or len(still) == count:
+        return None
+    names = [p.name for p in records[-1].parameters if all(_gradient(r, p.name) == 0 for r in records)]
+    if not names:
+        return None
+    return seen(
+        f"output {still[0] + 1} of {count} has a gradient of exactly 0 at every step: its loss counts nothing, and {names[0]} learns nothing",
+        names,
+        "warning",
+        parameters=len(names),
+        output=still[0],
+    )
+
+
+def _gradient(record: ProbeRecord, name: str) -> float | None:
+    return next((p.gradient for p in record.parameters if p.name == name), None)
 
 
 def _eval_training(history: History) -> Verdict:
