@@ -27,6 +27,7 @@ from seewhy.diagnosis.parameters import (
     parameter_records,
     sample,
     untouched,
+    untouched_embeddings,
 )
 from seewhy.diagnosis.probe import Probe, leave_mode
 from seewhy.diagnosis.records import ProbeRecord
@@ -302,6 +303,7 @@ class Network:
             idle=tuple(self.idle()[:LAYERS]),
             unregistered=tuple(probe.unregistered[:LAYERS]),
             linear=probe.outputs[0].linear if probe.outputs else None,
+            drawn=untouched_embeddings(self.module) if step <= DENSE[2] else (),
             frozen=untouched(self.module) if step <= DENSE[2] else (),
             frozen_share=self.frozen_share,
             alignment=None if bend is None else bend[0],
