@@ -156,7 +156,8 @@ def neighbours(inputs: Tensor, labels: Tensor) -> tuple[int, int, float] | None:
         return None
     x, y = inputs.detach()[:NEAR].flatten(1), labels[:NEAR]
     x = x[:, :: max(1, x.shape[1] // NEAR_COLUMNS)].to("cpu", torch.float32)
-    x = (x - x.mean(0)) / x.std(0).clamp_min(1e-12)
+    std = x.std(0)
+    x = torch.where(std > 1e-4 * std.max(), (x - x.mean(0)) / std.clamp_min(1e-30), 0.0)
     counts = torch.bincount(y)
     n = len(y)
     if int((counts > 0).sum()) < 2:
