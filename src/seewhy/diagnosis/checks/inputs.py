@@ -24,6 +24,9 @@ MANY_BATCHES, SMALLEST, LARGEST, ROUND = 10, 8, 256, (50, 100, 200)
 SAME = 0.3
 """Distance of two batches, row by row, below which they are the same images: with noise, or moved a little."""
 
+FOLLOWS, NEXT = 0.5, 0.15
+"""Training accuracy of a network that follows the last batch; how far the mean class moves from step to step, as a share of the classes."""
+
 SORTED = 0.5
 """How often two rows of a batch are of one class where batches are sorted, and how much of the way from rows of different ones to always."""
 
@@ -196,6 +199,10 @@ def _unshuffled(history: History) -> Verdict:
     across = (sum(x * x for x in total) - sum(x * x for row in shares for x in row)) / pairs
     if within < SORTED or within - across < SORTED * (1 - across):
         return passed("batches hold several classes, or all of them the same one")
+    recent = [record.logits.accuracy for record in history.records[-8:] if record.logits is not None]
+    follows = history.loop.step >= LATE and bool(recent) and statistics.fmean(recent) <= FOLLOWS
+    if not (_in_order(history) or follows):
+        return passed("batches hold one class, in a random order; the network learns, or it is to be seen whether it follows the last one")
     return seen(
         f"two images of one batch are of the same class in {within:.0%} of the cases, images of different batches in {across:.0%}: they are "
         "not shuffled",
@@ -216,6 +223,18 @@ def _counts(history: History) -> list[tuple[int, ...]]:
             positive = round(binary.binary.positive * binary.rows)
             found.append((binary.rows - positive, positive))
     return [counts for counts in found if len(counts) == len(found[-1])]
+
+
+def _in_order(history: History) -> bool:
+    """Whether the mean class moves little from a step to the next one, as where data lie sorted."""
+    means = {
+        record.step: sum(c * n for c, n in enumerate(record.logits.labels)) / sum(record.logits.labels) / record.logits.classes
+        for record in history.records
+        if record.logits is not None
+    }
+    means = means or {r.step: o.binary.positive / 2 for r in history.records for o in r.outputs if o.binary is not None}
+    moves = [abs(means[step + 1] - mean) for step, mean in means.items() if step + 1 in means]
+    return len(moves) >= 4 and statistics.fmean(moves) <= NEXT
 
 
 def _same_batch(history: History) -> Verdict:
