@@ -36,7 +36,9 @@ class Rows:
     def __init__(self) -> None:
         self._followed: dict[int, tuple[Tensor, Tensor]] = {}  # a tensor is kept as long as its identity stands for it
 
-    def see(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any, rows: int) -> bool:
+    def see(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any, rows: int
+    ) -> bool:
         """Note what a function of `MOVES` made.
 
         Args:

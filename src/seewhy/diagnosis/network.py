@@ -175,7 +175,15 @@ class Network:
         """Begin a probe of the pass that comes."""
         coming = self.history.loop.step + 1
         deep = coming in DEEP or coming > DENSE[-1]
-        self.probe = Probe(owner, self.module, self.names, self.memory, diverse=not self.history.alone, deep=deep, structure=coming in STRUCTURE)
+        self.probe = Probe(
+            owner,
+            self.module,
+            self.names,
+            self.memory,
+            diverse=not self.history.alone,
+            deep=deep,
+            structure=coming in STRUCTURE,
+        )
         return self.probe
 
     def evaluation_begins(self, args: tuple[Any, ...]) -> None:

@@ -370,7 +370,13 @@ class Probe(TorchFunctionMode):
         if first and isinstance(args[0], Tensor) and args[0].dim() == 3 and self._is_batch(args[0]):
             self.batch_sequence = self.batch_sequence or name
         sequence = args[-1] is False if func in RECURRENT else func is ATTENTION
-        if sequence and self.ways is not None and isinstance(args[0], Tensor) and args[0].dim() == 3 and self.ways.mixes(args[0], 1):
+        if (
+            sequence
+            and self.ways is not None
+            and isinstance(args[0], Tensor)
+            and args[0].dim() == 3
+            and self.ways.mixes(args[0], 1)
+        ):
             self.batch_mixed = self.batch_mixed or name
 
     @torch.no_grad()

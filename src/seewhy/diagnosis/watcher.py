@@ -185,8 +185,10 @@ class Watch:
             return (
                 "no step was seen: the loop has not begun, or it steps another optimiser than the one that is watched"
             )
-        if steps and not found and all(
-            network.apart or not network.history.latest for network in self._networks.values()
+        if (
+            steps
+            and not found
+            and all(network.apart or not network.history.latest for network in self._networks.values())
         ):
             return (
                 f"no forward pass was seen in {steps:,} steps, only how the loop treats gradients: call the watched module itself, "

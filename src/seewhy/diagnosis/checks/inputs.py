@@ -202,7 +202,9 @@ def _unshuffled(history: History) -> Verdict:
     recent = [record.logits.accuracy for record in history.records[-8:] if record.logits is not None]
     follows = history.loop.step >= LATE and bool(recent) and statistics.fmean(recent) <= FOLLOWS
     if not (_in_order(history) or follows):
-        return passed("batches hold one class, in a random order; the network learns, or it is to be seen whether it follows the last one")
+        return passed(
+            "batches hold one class, in a random order; the network learns, or it is to be seen whether it follows the last one"
+        )
     return seen(
         f"two images of one batch are of the same class in {within:.0%} of the cases, images of different batches in {across:.0%}: they are "
         "not shuffled",
@@ -228,7 +230,9 @@ def _counts(history: History) -> list[tuple[int, ...]]:
 def _in_order(history: History) -> bool:
     """Whether the mean class moves little from a step to the next one, as where data lie sorted."""
     means = {
-        record.step: sum(c * n for c, n in enumerate(record.logits.labels)) / sum(record.logits.labels) / record.logits.classes
+        record.step: sum(c * n for c, n in enumerate(record.logits.labels))
+        / sum(record.logits.labels)
+        / record.logits.classes
         for record in history.records
         if record.logits is not None
     }
@@ -269,7 +273,9 @@ def _evaluated(history: History) -> Verdict:
     std = math.sqrt(statistics.fmean(s * s + m * m for m, s in given) - mean * mean)
     other = math.sqrt(max(0.0, loop.looked_square - loop.looked_mean**2))
     least, most = sorted((std, other))
-    channels = records[-1].inputs is not None and len(records[-1].inputs.mean) > 0 and records[-1].inputs.columns >= IMAGE
+    channels = (
+        records[-1].inputs is not None and len(records[-1].inputs.mean) > 0 and records[-1].inputs.columns >= IMAGE
+    )
     ratio, moved = (OTHER_SCALE, OTHER_MEAN) if channels else (FAR_SCALE, FAR_MEAN)
     shift = abs(loop.looked_mean - mean)
     if not math.isfinite(most) or most == 0 or (most <= ratio * least and shift <= moved * most):

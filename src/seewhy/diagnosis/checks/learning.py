@@ -86,7 +86,11 @@ def _unrelated(history: History) -> Verdict:
     if alike > expected + BY_CHANCE * math.sqrt(rows * share * (1 - share)):
         return passed("images that are alike have the same label more often than others")
     chance = chance_of(history)
-    late = [r.alignment for r in history.records if r.step > BEGUN and (left(r, chance) or 0.0) > UNLEARNED and r.alignment is not None]
+    late = [
+        r.alignment
+        for r in history.records
+        if r.step > BEGUN and (left(r, chance) or 0.0) > UNLEARNED and r.alignment is not None
+    ]
     if len(late) < TURNS or poor(history):
         return skipped("it was learned at once, or is not learned at all")
     if statistics.median(late) > AGREE:

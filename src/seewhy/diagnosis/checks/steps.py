@@ -103,7 +103,11 @@ def _rate_too_high(history: History) -> Verdict:
     if state == "poor" and climbed > CLIMBED:
         return seen(f"the loss has climbed to {climbed:.3g} times what guessing has{went}", **evidence)
     if state == "unknown" and history.loop.step > SOME and (grown := _grown(history)) > GROWN and update > FAR:
-        return seen(f"a step changed a typical weight by {update:.0%} of its norm, and weights have grown {grown:.0f} times", at=step, **evidence)
+        return seen(
+            f"a step changed a typical weight by {update:.0%} of its norm, and weights have grown {grown:.0f} times",
+            at=step,
+            **evidence,
+        )
     if state == "unknown" and update > HUGE_UPDATE:
         return skipped("steps are large; whether the network learns is not known")
     return passed("steps are small enough for the weights they change")
