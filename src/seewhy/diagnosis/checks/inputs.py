@@ -187,6 +187,8 @@ def _one_label(history: History) -> Verdict:
 
 def _unshuffled(history: History) -> Verdict:
     """Compare how often two rows of one batch are of the same class with how often two rows of different batches are."""
+    if not history.alone:
+        return inapplicable("a network beside others is given one kind at a time, as a discriminator is")
     batches = _counts(history)
     if len(batches) < MANY_BATCHES or len(batches) < 0.7 * len(history.records):
         return skipped("too few batches of several rows whose labels are known")
