@@ -52,12 +52,14 @@ def train(
     choose=lambda batch, y, number: batch,
     mode="train",
     evaluate=None,
+    evaluated=lambda x: x,
     validate=None,
     rows=512,
     size=64,
     step=True,
     clip=None,
     crossed=False,
+    shifted=False,
 ):
     """Train a watched model; return what was found."""
     torch.manual_seed(0)
@@ -65,6 +67,7 @@ def train(
     optimizer = optimizer(model)
     getattr(model, mode)()
     x, y = data(rows, crossed=crossed)
+    y = y.roll(1) if shifted else y
     generator = torch.Generator().manual_seed(1)
     with seewhy.watch(model, optimizer, tell=None) as why:
         for number in range(steps):
@@ -82,7 +85,7 @@ def train(
             if evaluate and number % 20 == 19:
                 getattr(model, evaluate)()
                 with torch.no_grad():
-                    model(x)
+                    model(evaluated(x))
                 getattr(model, mode)()
             if validate:
                 why.observe(loss=value.item(), val_loss=validate(number))
@@ -270,6 +273,26 @@ def hinted(x):
     return torch.cat([x[:, :1] * x[:, 1:2] + torch.randn(len(x), 1), x[:, 1:]], 1)
 
 
+class Mixing(nn.Module):
+    """A recurrent network whose outputs, time first, are put into rows."""
+
+    def __init__(self, exchange):
+        super().__init__()
+        self.exchange, self.rnn, self.last = exchange, nn.GRU(4, 16), nn.Linear(5 * 16, CLASSES)
+
+    def forward(self, x):
+        h = self.rnn(x.unflatten(1, (5, 4)).transpose(0, 1))[0]
+        return self.last((h.transpose(0, 1) if self.exchange else h).reshape(len(x), -1))
+
+
+def cooled(temperature):
+    return lambda z, y: F.cross_entropy(z / temperature, y)
+
+
+def wide():
+    return nn.Sequential(nn.Linear(FEATURES, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, CLASSES))
+
+
 def unbalanced(y):
     return (y == 0).long() * (torch.arange(len(y)) % 3 == 0)
 
@@ -420,5 +443,18 @@ PAIRS = {
     "overfitting": (
         {"model": mlp, "rows": 64, "validate": lambda step: 0.5 + abs(step - 30) / 30},
         {"model": mlp, "rows": 64, "validate": lambda step: 2 - step / 100},
+    ),
+    "batch_mixed": ({"model": lambda: Mixing(False), "steps": 20}, {"model": lambda: Mixing(True), "steps": 200}),
+    "evaluation_inputs_differ": (
+        {"model": normed, "evaluate": "eval", "evaluated": lambda x: 10 * x},
+        {"model": normed, "evaluate": "eval", "evaluated": lambda x: 1.2 * x},
+    ),
+    "logits_divided": (
+        {"model": mlp, "loss": cooled(500.0), "optimizer": sgd(0.1, momentum=0.9)},
+        {"model": mlp, "loss": cooled(2.0), "optimizer": sgd(0.1, momentum=0.9)},
+    ),
+    "labels_unrelated_to_inputs": (
+        {"model": wide, "rows": 256, "shifted": True, "steps": 400},
+        {"model": wide, "rows": 256, "steps": 400},
     ),
 }

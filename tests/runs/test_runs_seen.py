@@ -16,7 +16,7 @@ OPTIONS = {**MLP, "epochs": 3.0, "batch_size": 20}
 
 
 def noise(folder, count, seed, names=("a", "b")):
-    """Write images of noise, of which nothing can be learnt but by heart."""
+    """Write images of noise, which can only be memorised."""
     generator = np.random.default_rng(seed)
     for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -36,6 +36,10 @@ class LoopRecord:
         backwards: backward passes since the last step, as far as they are counted.
         eval_run: steps in a row whose forward pass was in evaluation mode, as `eval_steps`.
         closed: whether watching has ended.
+        looked: passes without gradients whose inputs were looked at.
+        looked_rows: rows of these.
+        looked_mean, looked_square: of the inputs of these passes, the mean over their rows.
+        live_dropout: passes in evaluation mode in which a function dropped all the same.
     """
 
     step: int = 0
@@ -51,6 +55,11 @@ class LoopRecord:
     backwards: int = 0
     eval_run: int = 0
     closed: bool = False
+    looked: int = 0
+    looked_rows: int = 0
+    looked_mean: float = 0.0
+    looked_square: float = 0.0
+    live_dropout: int = 0
 
 
 Told = dict[str, list[tuple[int, float]]]

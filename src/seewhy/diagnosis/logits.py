@@ -40,6 +40,12 @@ VERY = 0.9
 COLUMNS = 8192
 """Columns of the inputs that are compared with the labels."""
 
+NEAR, NEAR_COLUMNS = 128, 1024
+"""Rows and columns of the inputs of which the nearest neighbours are looked for."""
+
+COOLED, ROUNDS = 1.5, 8
+"""Temperature from which logits count as divided, and rounds in which it is found."""
+
 HALF = 0.5
 SIMPLEX = 1e-3
 """How far the sum of probabilities may be from 1."""
@@ -64,6 +70,11 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
     tolerance = HALF_FIT if half else FIT
     fitted = next((fit for scale in _scales(p, g) if (fit := _targets(p, g, scale, tolerance)) is not None), None)
     twice = fitted is None and (fitted := _softmax_twice(p, g, tolerance)) is not None
+    temperature = 1.0
+    if fitted is None and (cooled := _divided(z, g, tolerance)) is not None:
+        fitted, temperature = cooled
+        z = z / temperature
+        p = torch.softmax(z, 1)
     if fitted is None:
         return None
     z = p if twice else z
@@ -93,6 +104,8 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
         right=tuple(torch.bincount(labels[right], minlength=classes).tolist()),
         sure_wrong=wrong,
         leak=label_leak(inputs, labels) if whole and inputs is not None else None,
+        neighbours=neighbours(inputs, labels) if whole and inputs is not None else None,
+        temperature=temperature,
     )
 
 
@@ -127,6 +140,51 @@ def label_leak(inputs: Tensor, labels: Tensor) -> tuple[int, float, float] | Non
         float(told[best]),
         float(told[total > 1e-12 * n].quantile(0.75)) if bool((total > 1e-12 * n).any()) else 0.0,
     )
+
+
+@torch.no_grad()
+def neighbours(inputs: Tensor, labels: Tensor) -> tuple[int, int, float] | None:
+    """Return how many rows have the label of the row next to them, of how many, and how many would if labels had nothing to do with inputs.
+
+    Args:
+        inputs: (N, ...), of which at most `NEAR` rows and `NEAR_COLUMNS` columns are compared.
+        labels: (N).
+
+    Returns:
+        those three; None where there are fewer than 8 rows, or one label only.
+    """
+    if not inputs.is_floating_point() or len(inputs) < 8:
+        return None
+    x, y = inputs.detach()[:NEAR].flatten(1), labels[:NEAR]
+    x = x[:, :: max(1, x.shape[1] // NEAR_COLUMNS)].to("cpu", torch.float32)
+    std = x.std(0)
+    x = torch.where(std > 1e-4 * std.max(), (x - x.mean(0)) / std.clamp_min(1e-30), 0.0)
+    counts = torch.bincount(y)
+    n = len(y)
+    if int((counts > 0).sum()) < 2:
+        return None
+    distances = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
+    nearest = distances.masked_fill(distances == 0, math.inf).argmin(1)  # a row that was drawn twice tells nothing
+    return int((y[nearest] == y).sum()), n, float((counts * (counts - 1)).sum()) / (n - 1)
+
+
+def _divided(z: Tensor, g: Tensor, tolerance: float) -> tuple[tuple[Tensor, float, float], float] | None:
+    """Return labels, smoothing (0), scale and temperature T > 1 if g is the gradient of the mean cross-entropy of z / T.
+
+    Off the label g = p / (N T), where p, the softmax of z / T, is about 1 / K if T is large: T is found from there in a few rounds.
+    """
+    labels = g.argmin(1)
+    off = torch.ones_like(g, dtype=torch.bool).scatter_(1, labels[:, None], value=False)
+    size = float(g[off].mean()) * len(g)
+    if not size > 0:
+        return None
+    t = 1 / (size * z.shape[1])
+    for _ in range(ROUNDS):
+        t = float(torch.softmax(z / t, 1)[off].mean()) / size
+    q = torch.softmax(z / t, 1) - g * (len(g) * t)
+    if t < COOLED or float((q - torch.nn.functional.one_hot(labels, z.shape[1])).abs().max()) > tolerance:
+        return None
+    return (labels, 0.0, 1 / len(g)), t
 
 
 def read_binary(outputs: Tensor, gradient: Tensor) -> tuple[str, BinaryRecord] | None:

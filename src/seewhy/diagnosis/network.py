@@ -15,7 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.optim import Optimizer
 
-from seewhy.diagnosis import outputs
+from seewhy.diagnosis import evaluation, outputs
 from seewhy.diagnosis.checks import CHECKS, Judge
 from seewhy.diagnosis.history import Entry, History, LoopRecord
 from seewhy.diagnosis.hooks import Owner
@@ -27,14 +27,19 @@ from seewhy.diagnosis.parameters import (
     parameter_records,
     sample,
     untouched,
+    untouched_embeddings,
 )
-from seewhy.diagnosis.probe import Probe
+from seewhy.diagnosis.probe import Probe, leave_mode
 from seewhy.diagnosis.records import ProbeRecord
+from seewhy.diagnosis.values import likeness, rows_of
 from seewhy.nn.dropout import Dropout
 
 DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)
 DEEP = (1, 10, 56, 170)
 """Of these, the steps at which also what takes long is measured."""
+
+STRUCTURE = (1, 10)
+"""The steps at which the rows of the batch are followed through views."""
 
 GROWTH = 1.5
 """A probe comes at least when there were so many times as many steps as at the one before."""
@@ -45,6 +50,15 @@ SECONDS = 60.0
 
 LAYERS = 8
 """Names that are kept where something is said of layers."""
+
+IDLE = 1e-4
+"""Of the largest rate of an optimiser, that of a group which hardly moves beside the others."""
+
+FORGET_DROPOUT = 5000
+"""Steps after which no evaluation is waited for any more."""
+
+SOME_ROWS, SOME_COLUMNS = 16, 64
+"""Of a batch, which are compared with those of the next one that is probed."""
 
 SHARE = 0.01
 """Of the time, which probes may take after the dense ones."""
@@ -59,6 +73,13 @@ class Network:
         self.history = History(name, alone=alone)
         self.history.loop.mode_matters = any(mode_matters(part) for part in module.modules())
         self.memory = UnitMemory()
+        self.entered = self.apart = False
+        self.drops_by_function = False
+        self.dropping: evaluation.LiveDropout | None = None
+        self.dropped_in: tuple[Any, ...] = ()
+        self.evaluations_seen = 0
+        self.given: Tensor | None = None
+        self.original: Any = None
         self.judge = Judge(CHECKS)
         self.probe: Probe | None = None
         self.due = True
@@ -89,6 +110,9 @@ class Network:
 
     def disarm(self) -> None:
         """Take away the hooks that only some steps need."""
+        if self.dropping is not None:
+            leave_mode(self.dropping)
+            self.dropping = None
         for handle in self.handles:
             handle.remove()
         self.handles = []
@@ -122,11 +146,12 @@ class Network:
         chosen = some[:: max(1, len(some) // 3)]
         self.left = {name: _some_of(p.grad) for name, p in chosen if p.grad is not None}
 
-    def look_for_stale(self) -> None:
-        """Note whether the gradients are those that the last step left: nobody has cleared them, nor added to them."""
-        if not self.left:
+    def look_for_stale(self, *, only: str = "") -> None:
+        """Note whether the gradients, or one of them, are those that the last step left: nobody has cleared them, nor added to them."""
+        left = [only] if only else list(self.left)
+        if not self.left or not all(name in self.left for name in left):
             return
-        now = {name: _some_of(p.grad) for name, p in self.parameters if name in self.left and p.grad is not None}
+        now = {name: _some_of(p.grad) for name, p in self.parameters if name in left and p.grad is not None}
         # At the first backward pass they are just those; at further ones of the same step something may have been added.
         alike = self.stale or all(
             some.shape == self.left[name].shape and torch.equal(some, self.left[name]) for name, some in now.items()
@@ -142,6 +167,10 @@ class Network:
         """Whether nothing is measured now, nor at the next step."""
         return self.probe is None and not self.handles and self.history.loop.step > DENSE[-1]
 
+    def last_left(self) -> tuple[str, Tensor] | None:
+        """Return the last parameter whose gradient is remembered, which a backward pass reaches first."""
+        return next(((name, p) for name, p in reversed(self.parameters) if name in self.left), None)
+
     def is_due(self) -> bool:
         """Whether the next step is probed."""
         coming = self.history.loop.step + 1
@@ -156,8 +185,44 @@ class Network:
         """Begin a probe of the pass that comes."""
         coming = self.history.loop.step + 1
         deep = coming in DEEP or coming > DENSE[-1]
-        self.probe = Probe(owner, self.module, self.names, self.memory, diverse=not self.history.alone, deep=deep)
+        self.probe = Probe(
+            owner,
+            self.module,
+            self.names,
+            self.memory,
+            diverse=not self.history.alone,
+            deep=deep,
+            structure=coming in STRUCTURE,
+        )
         return self.probe
+
+    def evaluation_begins(self, args: tuple[Any, ...]) -> None:
+        """Look at what a pass without gradients is given, as long as there were few; see whether it drops by a function in evaluation mode."""
+        loop = self.history.loop
+        if loop.step and loop.looked < evaluation.PASSES and (given := evaluation.given_moments(args)) is not None:
+            rows, mean, square = given
+            share = rows / (loop.looked_rows + rows)
+            loop.looked_mean += share * (mean - loop.looked_mean)
+            loop.looked_square += share * (square - loop.looked_square)
+            loop.looked_rows += rows
+            loop.looked += 1
+        if loop.step and self.drops_by_function and not self.module.training and self.dropping is None:
+            self.dropping = evaluation.LiveDropout()
+            self.dropping.__enter__()  # type: ignore[no-untyped-call]
+            self.dropped_in = args
+
+    def evaluation_ends(self) -> None:
+        """Note whether a pass without gradients has dropped."""
+        if self.dropping is None:
+            return
+        leave_mode(self.dropping)
+        loop = self.history.loop
+        if self.dropping.live:
+            loop.live_dropout += self.counts(self.dropped_in)
+        self.dropping, self.dropped_in = None, ()
+        self.evaluations_seen += 1
+        if self.evaluations_seen >= evaluation.PASSES:
+            self.drops_by_function = False
 
     def skips(self) -> bool:
         """Whether a pass is to be let go by, since a later one of the step alone gets a gradient."""
@@ -230,6 +295,9 @@ class Network:
         parameters = parameter_records(
             self.parameters, self.held(), self.graded, self.agreement, self.before, self.after
         )
+        repeats, remade = self.compare_given()
+        if probe.drops_by_function and self.evaluations_seen < evaluation.PASSES and step < FORGET_DROPOUT:
+            self.drops_by_function = True
         bend, self.bend = self.bend, None
         lr = optimizer.param_groups[0].get("lr")
         return ProbeRecord(
@@ -251,13 +319,41 @@ class Network:
             normalised=probe.normalised,
             batch_softmax=probe.batch_softmax,
             batch_sequence=probe.batch_sequence,
+            batch_mixed=probe.batch_mixed,
+            repeats=repeats,
+            remade=remade,
+            given_moments=probe.moments,
+            idle=tuple(self.idle()[:LAYERS]),
             unregistered=tuple(probe.unregistered[:LAYERS]),
             linear=probe.outputs[0].linear if probe.outputs else None,
+            drawn=untouched_embeddings(self.module) if step <= DENSE[2] else (),
             frozen=untouched(self.module) if step <= DENSE[2] else (),
             frozen_share=self.frozen_share,
             alignment=None if bend is None else bend[0],
             overshoot=None if bend is None else bend[1],
         )
+
+    def idle(self) -> list[str]:
+        """Return the parameters whose rate is `IDLE` of the largest of the same optimiser, or less."""
+        slow: set[int] = set()
+        for optimizer in self.optimizers:
+            rates = [float(group.get("lr") or 0) for group in optimizer.param_groups]
+            for rate, group in zip(rates, optimizer.param_groups, strict=True):
+                if rate <= IDLE * max(rates) and max(rates) > 0:
+                    slow |= {id(p) for p in group["params"]}
+        return [name for name, p in self.parameters if id(p) in slow]
+
+    def compare_given(self) -> tuple[float | None, bool]:
+        """Return how far the batch is from that of the probe before (`values.likeness`), and whether it is another tensor."""
+        assert self.probe is not None
+        given, tensor = self.probe.given, self.probe.original() if self.probe.original else None
+        if given is None or given.dim() < 2:
+            return None, False
+        some = rows_of(given, SOME_ROWS, SOME_COLUMNS).clone()
+        like = None if self.given is None else likeness(self.given, some)
+        remade = tensor is None or self.original is None or self.original() is not tensor
+        self.given, self.original = some, self.probe.original
+        return like, remade
 
     def entry(self, record: ProbeRecord) -> Entry:
         """Return a line of the journal."""
@@ -285,6 +381,7 @@ class Network:
             "path": self.path,
             "bend": self.bend,
             "left": self.left,
+            "given": self.given,
             "skip": self.skip,
             "evaluated": (self.evaluated, self.again, self.evaluated_at),
             "memory": self.memory.state(),
@@ -304,6 +401,7 @@ class Network:
             self.path = way, gradient
         device = self.parameters[0][1].device if self.parameters else None
         self.left = {name: some.to(device) for name, some in state["left"].items()}
+        self.given = None if state["given"] is None else state["given"].to(device)
         self.skip = state["skip"]
         self.evaluated, self.again, self.evaluated_at = state["evaluated"]
         self.memory.restore(state["memory"])

@@ -107,7 +107,7 @@ def as_text(why: Watched) -> str:
     found, checks = why.findings, why.checks
     if not steps and not found:
         return "no step was seen: the loop has not begun, or it steps another optimiser than the one that is watched"
-    if steps and not found and not any(history.latest for history in histories):
+    if steps and not found and not any(record.layers for history in histories for record in history.latest):
         return (
             f"no forward pass was seen in {steps:,} steps, only how the loop treats gradients: call the watched module itself, "
             "model(x), not its parts or model.forward(x); what torch.compile has made is not looked into"

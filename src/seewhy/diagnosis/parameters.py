@@ -14,6 +14,9 @@ from seewhy.diagnosis.values import dense
 SAMPLE = 256
 """Entries of each parameter of which updates are measured."""
 
+NORMAL = 4096
+"""Entries of an embedding that are compared with a standard normal distribution."""
+
 UNITS, WEIGHTS = 64, 1024
 """Units of a matrix, and weights of each, that are compared with one another."""
 
@@ -152,4 +155,20 @@ def untouched(module: nn.Module) -> tuple[str, ...]:
         most, std = float(some.abs().max()) / bound, float(some.std()) / bound * math.sqrt(3)
         if 0.9 < most <= 1 and 0.85 < std < 1.15:
             found.append(name)
+    return tuple(found)
+
+
+@torch.no_grad()
+def untouched_embeddings(module: nn.Module) -> tuple[str, ...]:
+    """Return the frozen embeddings that are as torch draws them, standard normal: trained ones have another size, and longer tails."""
+    found = []
+    for path, part in module.named_modules():
+        if not isinstance(part, nn.Embedding) or part.weight.requires_grad or part.weight.numel() < SAMPLE:
+            continue
+        flat = dense(part.weight).float()
+        some = flat[:: max(1, flat.numel() // NORMAL)]
+        std, mean = (float(value) for value in torch.std_mean(some))
+        tails = float((some - mean).pow(4).mean()) / std**4 if std else 0.0
+        if abs(mean) < 0.15 and 0.9 < std < 1.1 and 2.3 < tails < 3.8:
+            found.append(f"{path}.weight" if path else "weight")
     return tuple(found)

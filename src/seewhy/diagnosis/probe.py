@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 
+from seewhy.diagnosis.evaluation import DROPOUTS, is_dropout, is_live, pooled
 from seewhy.diagnosis.hooks import Hook, Owner, unseen
 from seewhy.diagnosis.memory import UnitMemory
+from seewhy.diagnosis.mixing import MOVES, NORMS, Rows
 from seewhy.diagnosis.outputs import Output
 from seewhy.diagnosis.records import ActivationRecord, InputRecord, LatentRecord, LayerRecord
 from seewhy.diagnosis.values import EXAMPLES, input_record, moments, rank_and_similarity, sampled, slopes, spread_of
@@ -64,9 +66,6 @@ ACTIVATIONS: dict[Callable[..., Any], str] = {
 }
 """Activation functions whose derivative says what a unit can learn, by torch's functions."""
 
-DROPOUTS: frozenset[Callable[..., Any]] = frozenset(
-    (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
-)
 SOFTMAXES: frozenset[Callable[..., Any]] = frozenset(
     (F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax)
 )
@@ -101,6 +100,7 @@ class Probe(TorchFunctionMode):
         memory: of the units.
         diverse: whether to measure how much inputs and outputs differ from row to row.
         deep: whether to measure rank and similarity of the layers' outputs, which takes longest.
+        structure: whether to follow the rows of the batch through views, which are the same at each step.
     """
 
     def __init__(
@@ -112,6 +112,7 @@ class Probe(TorchFunctionMode):
         *,
         diverse: bool,
         deep: bool,
+        structure: bool = False,
     ) -> None:
         super().__init__()
         self._owner = weakref.ref(owner)  # whom the loop has let go of is not kept by what it still computes
@@ -121,13 +122,17 @@ class Probe(TorchFunctionMode):
         self.activations: list[ActivationRecord] = []
         self.inputs: InputRecord | None = None
         self.given: Tensor | None = None
+        self.original: weakref.ref[Tensor] | None = None
         self.seen: list[tuple[float, float]] = []
         self.outputs: list[Output] = []
         self.latent: LatentRecord | None = None
         self.dropout = 0.0
+        self.drops_by_function = False
+        self.moments: tuple[float, float] | None = None
         self.normalised = False
         self.normalised_rows: int | None = None
-        self.batch_softmax = self.batch_sequence = ""
+        self.batch_softmax = self.batch_sequence = self.batch_mixed = ""
+        self.ways = Rows() if structure else None
         self.unregistered: list[str] = []
         self._known = {id(p) for p in module.parameters()}
         self.bad = ""
@@ -149,7 +154,10 @@ class Probe(TorchFunctionMode):
             self.seen.append((record.spread, record.nearest))
         if self.inputs is None:
             self.inputs = record
-            self.given = next((value.detach() for value in values if isinstance(value, Tensor)), None)
+            self.moments = None if record is None else pooled(record)
+            tensor = next((value for value in values if isinstance(value, Tensor)), None)
+            self.given = None if tensor is None else tensor.detach()
+            self.original = None if tensor is None else weakref.ref(tensor)
 
     def begin(self) -> None:
         """Begin to see what is called."""
@@ -172,10 +180,12 @@ class Probe(TorchFunctionMode):
         """See nothing more of the forward pass; does nothing a second time."""
         if self.sees:
             self.sees = False
-            _leave_mode(self)
+            leave_mode(self)
         for handle in self._handles:
             handle.remove()
         self._handles, self._noise, self._scaled = [], [], []
+        if self.ways is not None:
+            self.ways.forget()
 
     def forget(self) -> None:
         """Take away the hooks on tensors too; what was measured stays."""
@@ -200,6 +210,8 @@ class Probe(TorchFunctionMode):
         result = func(*args, **kwargs)
         if func in SEEN_AFTER:
             self._guarded(SEEN_AFTER[func], self, func, args, result)
+        if self.ways is not None and func in MOVES:
+            self._guarded(self._see_move, func, args, kwargs, result)
         return result
 
     def _guarded(self, see: Callable[..., None], *args: Any) -> None:
@@ -251,8 +263,10 @@ class Probe(TorchFunctionMode):
 
     def _see_dropout(self, _: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         p = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
-        if kwargs.get("training", args[2] if len(args) > 2 else True):
+        if is_live(args, kwargs):
             self.dropout = max(self.dropout, float(p))
+            path = self._stack[-1] if self._stack else ""
+            self.drops_by_function = self.drops_by_function or not is_dropout(self.module.get_submodule(path))
 
     def _see_other_norm(self, *_: object) -> None:
         self.normalised = True
@@ -269,6 +283,16 @@ class Probe(TorchFunctionMode):
         x, axis = args[0], kwargs.get("dim", args[1] if len(args) > 1 else None)
         if isinstance(axis, int) and x.dim() > 1 and axis % x.dim() == 0 and self._is_batch(x):
             self.batch_softmax = self.batch_softmax or self._name("(softmax)")
+
+    def _see_length(self, _: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        x, axis = args[0], kwargs.get("dim", args[2] if len(args) > 2 else None)
+        if isinstance(axis, int) and x.dim() > 1 and axis % x.dim() == 0 and x.requires_grad and self._is_batch(x):
+            self.batch_mixed = self.batch_mixed or self._name("(length over the batch)")
+
+    def _see_move(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
+        rows = len(self.given) if self.given is not None and self.given.dim() else 0
+        if self.ways is not None and self.ways.see(func, args, kwargs, result, rows):
+            self.batch_mixed = self.batch_mixed or self._name(f"({getattr(func, '__name__', 'view')})")
 
     def _is_batch(self, x: Tensor) -> bool:
         """Whether the first axis of a tensor is that of the batch, and the second is not as long."""
@@ -351,6 +375,15 @@ class Probe(TorchFunctionMode):
         first = args[-1] is False if func in RECURRENT else True  # attention has its sequence first here
         if first and isinstance(args[0], Tensor) and args[0].dim() == 3 and self._is_batch(args[0]):
             self.batch_sequence = self.batch_sequence or name
+        sequence = args[-1] is False if func in RECURRENT else func is ATTENTION
+        if (
+            sequence
+            and self.ways is not None
+            and isinstance(args[0], Tensor)
+            and args[0].dim() == 3
+            and self.ways.mixes(args[0], 1)
+        ):
+            self.batch_mixed = self.batch_mixed or name
 
     @torch.no_grad()
     def _see_gradient(self, place: int, gradient: Tensor) -> None:
@@ -368,6 +401,7 @@ QUANTILES = torch.tensor((0.05, 0.5, 0.95))
 SEEN_BEFORE: dict[Callable[..., Any], Callable[..., None]] = {
     **dict.fromkeys(DROPOUTS, Probe._see_dropout),
     **dict.fromkeys(SOFTMAXES, Probe._see_softmax),
+    **dict.fromkeys(NORMS, Probe._see_length),
     F.batch_norm: Probe._see_norm,
     **dict.fromkeys((F.layer_norm, F.group_norm, F.instance_norm, F.rms_norm), Probe._see_other_norm),
 }
@@ -389,7 +423,7 @@ def _takes_fast_path(module: nn.Module) -> bool:
     )
 
 
-def _leave_mode(mode: TorchFunctionMode) -> None:
+def leave_mode(mode: TorchFunctionMode) -> None:
     """Take a mode off the stack, wherever it lies: an interrupted pass may have left others above it."""
     above: list[TorchFunctionMode] = []
     if not any(one is mode for one in _get_current_function_mode_stack()):  # type: ignore[no-untyped-call]

@@ -140,6 +140,9 @@ class LogitsRecord:
         sure_wrong: share of the rows in which a class that is not the label has a probability above 0.9.
         leak: the input's column that tells the label best, the share of its variance between the classes, and that of a typical column;
             None where it was not measured.
+        neighbours: rows whose nearest neighbour among the inputs has their label, of how many, and how many to expect if labels were given
+            by chance; None where it was not measured.
+        temperature: by which the loss divides the outputs.
     """
 
     rows: int
@@ -156,6 +159,8 @@ class LogitsRecord:
     right: tuple[int, ...] = ()
     sure_wrong: float = 0.0
     leak: tuple[int, float, float] | None = None
+    neighbours: tuple[int, int, float] | None = None
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -260,6 +265,12 @@ class ProbeRecord:
         normalised: whether any norm was seen.
         batch_softmax: where a softmax over the batch was taken, "" if nowhere.
         batch_sequence: which recurrent or attentive layer takes the batch for its sequence, "" if none.
+        batch_mixed: where a length is taken along the batch, or a view puts values of several of its rows into one; "" if nowhere.
+        repeats: how far the batch is from the one at the probe before: 0 for the same, 1 for another; None where that is not known.
+        remade: whether it is another tensor than that.
+        given_moments: mean and deviation of what the network was given, over all; None where that is no batch of floating-point values.
+        idle: parameters in a group of the optimiser whose rate is nothing beside that of another group.
+        drawn: names of frozen embeddings that are still as torch draws them.
         linear: whether nothing but linear maps was found between inputs and outputs; None where it was not looked at.
         unregistered: layers that compute with parameters that the network does not hold, and that ask for gradients.
         frozen: names of frozen weight matrices that are still as torch draws them.
@@ -287,6 +298,12 @@ class ProbeRecord:
     normalised: bool = False
     batch_softmax: str = ""
     batch_sequence: str = ""
+    batch_mixed: str = ""
+    repeats: float | None = None
+    remade: bool = False
+    given_moments: tuple[float, float] | None = None
+    idle: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
     linear: bool | None = None
     unregistered: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()

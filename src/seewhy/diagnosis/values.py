@@ -111,6 +111,18 @@ def diversity(x: Tensor) -> tuple[float, float]:
 
 
 @torch.no_grad()
+def likeness(x: Tensor, y: Tensor) -> float | None:
+    """Return how far rows of y are from those of x in the same places, as a share of what two rows of x differ by, both mean squares.
+
+    0 for the same rows, 1 for others, in between for the same rows with noise; None where they cannot be compared.
+    """
+    if x.shape != y.shape or len(x) < 4:
+        return None
+    typical = 2 * float(x.var(0).mean())
+    return float((x - y).square().mean()) / typical if typical > 0 else None
+
+
+@torch.no_grad()
 def input_record(value: object, *, diverse: bool = False) -> InputRecord | None:
     """Return what an input looks like; None where it is no batch of floating-point values.
 

@@ -206,6 +206,8 @@ class Watch:
         if torch.is_grad_enabled():
             network.eval_forward = not module.training and not live(module)
         elif loop.step:
+            if not network.handles:
+                network.evaluation_begins(args)
             if not live(module):
                 loop.evaluations += 1
             else:
@@ -218,7 +220,9 @@ class Watch:
             network.probe.forget()
             network.probe, network.due = None, True
         if not torch.is_grad_enabled():
+            network.evaluation_begins((*args, *kwargs.values()))
             return
+        network.entered = True
         start = time.perf_counter()
         if network.probe is not None:
             network.probe.pass_begins((*args, *kwargs.values()))
@@ -240,6 +244,7 @@ class Watch:
         probe = network.probe
         if probe is not None:
             probe.end()
+        network.evaluation_ends()
         if self._closing:
             self.close()
             return
@@ -273,6 +278,18 @@ class Watch:
         if len(network.stale) < OUTPUTS:
             network.look_for_stale()
 
+    def _apart(self, network: Network) -> None:
+        """Watch a network that is not called itself, only its parts or its forward(): by its parameters alone."""
+        last = network.last_left()
+        if network.entered or network.history.loop.closure or not network.measurable or last is None:
+            return
+        network.apart = True
+        self._handles.append(last[1].register_hook(Hook(self, Watch._arrived_apart, network, last[0])))  # type: ignore[no-untyped-call]
+
+    def _arrived_apart(self, network: Network, name: str, _: Tensor) -> None:
+        if network.apart and not network.stale:
+            network.look_for_stale(only=name)
+
     def _stepping(self, network: Network, _: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         start = time.perf_counter()
         loop = network.history.loop
@@ -287,6 +304,12 @@ class Watch:
         network.stale = []
         if network.path is not None and not closure:
             network.look_back()
+        if network.apart:
+            network.apart = not network.entered
+            if network.apart and network.due:
+                network.due = False
+                network.refresh()
+                network.new_probe(self)
         if network.probe is not None:
             network.before_step(closure=closure)
         network.cost += time.perf_counter() - start
@@ -320,8 +343,10 @@ class Watch:
                 self._judge(network, counted=True)
             network.forget()
             network.due = network.due or network.is_due()
-            needed = network.due or loop.step < CAREFUL or network.path is not None
+            needed = network.due or loop.step < CAREFUL or network.path is not None or network.drops_by_function
             network.remember_gradients(needed=needed)
+            if loop.step == 1:
+                self._apart(network)
             if needed and not network.handles:
                 self._arm(network)
             elif not needed and network.handles:

@@ -158,6 +158,12 @@ def _frozen(history: History) -> Verdict:
         return inapplicable("nothing is frozen")
     if standing(history) == "well":
         return passed("much is frozen, but the network learns well")
+    if first.drawn and history.loop.step >= LATER:
+        return seen(
+            f"{first.drawn[0]} is frozen, and as torch draws it, standard normal: an embedding that was never trained",
+            first.drawn,
+            share=first.frozen_share,
+        )
     if history.loop.step < SOME or standing(history) == "learns":
         return skipped("whether the network learns is to be seen")
     if first.frozen:

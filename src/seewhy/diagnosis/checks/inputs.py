@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
@@ -19,11 +20,25 @@ REPEATED, WIDE = 0.5, 32
 """Share of equal rows; rows of fewer numbers may be equal by chance."""
 
 SOON, LATE = 10, 100
-MANY_BATCHES, SMALLEST, LARGEST = 10, 8, 256
+MANY_BATCHES, SMALLEST, LARGEST, ROUND = 10, 8, 256, (50, 100, 200)
+SAME = 0.3
+"""Distance of two batches, row by row, below which they are the same images: with noise, or moved a little."""
+
+FOLLOWS, NEXT = 0.5, 0.15
+"""Training accuracy of a network that follows the last batch; how far the mean class moves from step to step, as a share of the classes."""
+
+SORTED = 0.5
+"""How often two rows of a batch are of one class where batches are sorted, and how much of the way from rows of different ones to always."""
+
 LEAK, TYPICAL, EXACT = 0.97, 0.6, 0.9995
 """Share of a column's variance between the classes; at most that of the columns' upper quartile, for where "
 "many columns tell the label it i"
 easy; and where only a column that follows from the label counts."""
+
+EVALUATED, IMAGE = 64, 32
+OTHER_SCALE, OTHER_MEAN, FAR_SCALE, FAR_MEAN = 1.7, 0.7, 3.0, 3.0
+"""How many times the deviation of what evaluations are given is that of what steps are, or the other way round, and by how many deviations the
+mean is moved, where that is no augmentation; and for rows of a few numbers, whose distribution may drift."""
 
 MANY = 100
 RARE, VERY_RARE = 10.0, 30.0
@@ -171,38 +186,110 @@ def _one_label(history: History) -> Verdict:
 
 
 def _unshuffled(history: History) -> Verdict:
-    found = [logits for _, logits in known(history)]
-    if len(found) < 10 or len(found) < 0.7 * len(history.records) or found[0].rows < 8:
+    """Compare how often two rows of one batch are of the same class with how often two rows of different batches are."""
+    if not history.alone:
+        return inapplicable("a network beside others is given one kind at a time, as a discriminator is")
+    batches = _counts(history)
+    if len(batches) < MANY_BATCHES or len(batches) < 0.7 * len(history.records):
         return skipped("too few batches of several rows whose labels are known")
-    alone = [logits.labels.index(logits.rows) for logits in found if logits.rows in logits.labels]
-    if len(alone) < 0.8 * len(found) or len(set(alone)) < 2:
-        return passed("batches hold several classes")
-    recent = found[-8:]
-    if history.loop.step < LATE or sum(logits.accuracy for logits in recent) / len(recent) > 0.5:
+    within = statistics.fmean(
+        sum(n * (n - 1) for n in counts) / (sum(counts) * (sum(counts) - 1)) for counts in batches
+    )
+    shares = [[n / sum(counts) for n in counts] for counts in batches]
+    total = [sum(column) for column in zip(*shares, strict=True)]
+    pairs = len(batches) * (len(batches) - 1)
+    across = (sum(x * x for x in total) - sum(x * x for row in shares for x in row)) / pairs
+    if within < SORTED or within - across < SORTED * (1 - across):
+        return passed("batches hold several classes, or all of them the same one")
+    recent = [record.logits.accuracy for record in history.records[-8:] if record.logits is not None]
+    follows = history.loop.step >= LATE and bool(recent) and statistics.fmean(recent) <= FOLLOWS
+    if not (_in_order(history) or follows):
         return passed(
-            "each batch holds one class; the network learns, or it is to be seen whether it follows the last one"
+            "batches hold one class, in a random order; the network learns, or it is to be seen whether it follows the last one"
         )
     return seen(
-        f"{len(alone)} of {len(found)} batches hold images of one class only, of {len(set(alone))} classes in all: they are not shuffled",
-        batches=len(alone),
-        classes=len(set(alone)),
+        f"two images of one batch are of the same class in {within:.0%} of the cases, images of different batches in {across:.0%}: they are "
+        "not shuffled",
+        within=within,
+        across=across,
+        batches=len(batches),
     )
 
 
+def _counts(history: History) -> list[tuple[int, ...]]:
+    """Return how many rows of each class the batches held, of eight rows or more and one label each."""
+    found: list[tuple[int, ...]] = []
+    for record in history.records:
+        binary = next((o for o in record.outputs if o.binary is not None and o.columns == 1), None)
+        if record.logits is not None and SMALLEST <= record.logits.rows <= record.given_rows:
+            found.append(record.logits.labels)
+        elif binary is not None and binary.binary is not None and SMALLEST <= binary.rows <= record.given_rows:
+            positive = round(binary.binary.positive * binary.rows)
+            found.append((binary.rows - positive, positive))
+    return [counts for counts in found if len(counts) == len(found[-1])]
+
+
+def _in_order(history: History) -> bool:
+    """Whether the mean class moves little from a step to the next one, as where data lie sorted."""
+    means = {
+        record.step: sum(c * n for c, n in enumerate(record.logits.labels))
+        / sum(record.logits.labels)
+        / record.logits.classes
+        for record in history.records
+        if record.logits is not None
+    }
+    means = means or {r.step: o.binary.positive / 2 for r in history.records for o in r.outputs if o.binary is not None}
+    moves = [abs(means[step + 1] - mean) for step, mean in means.items() if step + 1 in means]
+    return len(moves) >= 4 and statistics.fmean(moves) <= NEXT
+
+
 def _same_batch(history: History) -> Verdict:
-    inputs = [record.inputs for record in history.records]
-    last, loop = inputs[-1], history.loop
-    if last is None or not history.alone or loop.closure:
-        return inapplicable("there are no batches of numbers of one network")
-    if len(inputs) < MANY_BATCHES or loop.step < LATE:
+    records, loop = history.records[-MANY_BATCHES:], history.loop
+    if not history.alone or loop.closure or records[-1].repeats is None:
+        return inapplicable("there are no batches of one network that could be compared")
+    if len(records) < MANY_BATCHES or loop.step < LATE:
         return skipped(f"fewer than {MANY_BATCHES} probes")
-    # A whole data set at each step is the same too, but hardly has a power of two of rows, and something else is evaluated.
-    size = last.rows
-    if any(one != last for one in inputs[-MANY_BATCHES:]) or size & (size - 1) or not SMALLEST <= size <= LARGEST:
+    size = records[-1].given_rows
+    if any(r.repeats is None or r.repeats > SAME or r.given_rows != size for r in records):
         return passed("batches differ")
-    if not loop.evaluations + loop.train_evaluations:
+    # A whole data set at each step is the same too: one tensor, given again and again, and hardly of such a number of rows.
+    if not SMALLEST <= size <= LARGEST or (size & (size - 1) and size not in ROUND):
+        return passed("every batch is the same, of a number of rows as a whole data set has")
+    if not (loop.evaluations + loop.train_evaluations or all(r.remade for r in records)):
         return skipped("every batch is the same, as where all data are taken at each step")
     return seen(f"every step sees the same {size} images", rows=size)
+
+
+def _evaluated(history: History) -> Verdict:
+    """Compare what evaluations are given with what steps are: it should come from the same transforms."""
+    loop = history.loop
+    records = [record for record in history.records if record.given_moments is not None]
+    if not history.alone or len(records) < 4:
+        return skipped("fewer than four batches of floating-point values were seen")
+    if loop.looked_rows < EVALUATED:
+        return skipped(f"fewer than {EVALUATED} rows were seen in evaluations")
+    if not any(output.rows == records[-1].given_rows and output.axes == 2 for output in records[-1].outputs):
+        return inapplicable("the network gives no row of numbers for each of its inputs")
+    given = [record.given_moments for record in records if record.given_moments is not None]
+    mean = statistics.fmean(m for m, _ in given)
+    std = math.sqrt(statistics.fmean(s * s + m * m for m, s in given) - mean * mean)
+    other = math.sqrt(max(0.0, loop.looked_square - loop.looked_mean**2))
+    least, most = sorted((std, other))
+    channels = (
+        records[-1].inputs is not None and len(records[-1].inputs.mean) > 0 and records[-1].inputs.columns >= IMAGE
+    )
+    ratio, moved = (OTHER_SCALE, OTHER_MEAN) if channels else (FAR_SCALE, FAR_MEAN)
+    shift = abs(loop.looked_mean - mean)
+    if not math.isfinite(most) or most == 0 or (most <= ratio * least and shift <= moved * most):
+        return passed("evaluations are given values of the same size as steps")
+    return seen(
+        f"steps are given values with a mean of {mean:.3g} and a deviation of {std:.3g}, evaluations {loop.looked_mean:.3g} and {other:.3g}: "
+        "they are not prepared alike",
+        mean=mean,
+        std=std,
+        evaluated_mean=loop.looked_mean,
+        evaluated_std=other,
+    )
 
 
 CHECKS = (
@@ -309,5 +396,19 @@ CHECKS = (
             ),
         ),
         confidence=0.7,
+    ),
+    Check(
+        "evaluation_inputs_differ",
+        _evaluated,
+        "warning",
+        1,
+        "Validation images must be prepared as training images are: the same scale, mean and size. A network that was trained on standardised "
+        "images and is evaluated on bytes, or on values between 0 and 1, sees things that it has never seen. Its figures are bad though it "
+        "has learned well.",
+        "an invariant: both come from one distribution; deviations 1.7 times apart, means 0.7 deviations",
+        (Remedy("prepare both with the same normalisation; leave augmentation out of evaluation"),),
+        counted=True,
+        confirm=1,
+        confidence=0.9,
     ),
 )

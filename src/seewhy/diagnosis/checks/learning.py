@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.progress import known, losses, poor, shares_left, standing, typical_update
+from seewhy.diagnosis.checks.progress import (
+    chance_of,
+    known,
+    left,
+    losses,
+    poor,
+    shares_left,
+    standing,
+    typical_update,
+)
 from seewhy.diagnosis.history import History
 
 SOON = 20
@@ -18,6 +28,9 @@ about to. In the benchmark it is 0.21 to 0.64 for networks that learn late, at m
 
 NEAR_CHANCE, NO_SIGNAL = 0.9, 0.97
 """Share of chance that is left to who has learned nothing; of a squared error, which may have little to be learned."""
+
+COMPARED, BY_CHANCE, UNLEARNED = 150, 2.0, 0.6
+"""Rows that are compared with their neighbours; deviations beyond what chance gives; what is left while little is learned."""
 
 MOVES = 1e-4
 MINORITY = 4.0
@@ -59,6 +72,35 @@ def _no_learning(history: History) -> Verdict:
         left=now,
         alignment=alignment,
         update=statistics.median(typical) if typical else None,
+    )
+
+
+def _unrelated(history: History) -> Verdict:
+    """Images that are alike have other labels as often as any two have, and no step helped the next one, and yet they are learned."""
+    found = [logits.neighbours for _, logits in known(history) if logits.neighbours is not None]
+    rows = sum(n for _, n, _ in found)
+    if rows < COMPARED:
+        return skipped(f"fewer than {COMPARED} rows with known labels were compared with their neighbours")
+    alike, expected = sum(same for same, *_ in found), sum(chance for *_, chance in found)
+    share = expected / rows
+    if alike > expected + BY_CHANCE * math.sqrt(rows * share * (1 - share)):
+        return passed("images that are alike have the same label more often than others")
+    chance = chance_of(history)
+    late = [
+        r.alignment
+        for r in history.records
+        if r.step > BEGUN and (left(r, chance) or 0.0) > UNLEARNED and r.alignment is not None
+    ]
+    if len(late) < TURNS or poor(history):
+        return skipped("it was learned at once, or is not learned at all")
+    if statistics.median(late) > AGREE:
+        return passed("a step helped the next one, before anything was learned")
+    return seen(
+        f"of {rows:,} images {alike / rows:.0%} have the label of the image that is most like them, as by chance ({share:.0%}), and steps on "
+        "some images did not help with others: they are learned one by one",
+        alike=alike / rows,
+        chance=share,
+        alignment=statistics.median(late),
     )
 
 
@@ -171,6 +213,18 @@ CHECKS = (
             Remedy("weight the classes in the loss, or sample them equally"),
             Remedy("look at the recall of each class, not at accuracy"),
         ),
+    ),
+    Check(
+        "labels_unrelated_to_inputs",
+        _unrelated,
+        "warning",
+        3,
+        "A network that is large for its data learns any labels, also shuffled ones, by learning image for image. The training loss then "
+        "falls to 0, late, and on other images the network is no better than guessing. Images and labels that were shuffled, sorted or "
+        "filtered apart from one another do this.",
+        "Zhang et al. 2017, Understanding deep learning requires rethinking generalization, 1611.03530",
+        (Remedy("look at ten images with their labels as the network gets them"),),
+        confidence=0.7,
     ),
     Check(
         "no_learning",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.history import History
+from seewhy.diagnosis.records import ProbeRecord
 
-MOST, NOTHING, MANY = 0.9, 0.01, 10
+MOST, NOTHING, MANY, LONG = 0.9, 0.01, 10, 100
 
 NO_RATE = 1e-7
 """Below it no step is to be expected: a warm-up's start, or a rate that another check calls too low."""
@@ -103,7 +104,7 @@ def _unused(history: History) -> Verdict:
     last = records[-1]
     always = [p for p in last.parameters if all(p.name in names for names in idle)]
     if not always:
-        return passed("every parameter that requires a gradient gets one")
+        return _without_weight(history) or passed("every parameter that requires a gradient gets one")
     if len(always) == len(last.parameters) and any(layer.gradient for layer in last.layers):
         return inapplicable("gradients are cleared before the step, which another check says")
     if len(always) == len(last.parameters):
@@ -135,12 +136,41 @@ def _unused(history: History) -> Verdict:
             parameters=len(always),
             share=share,
         )
+    computed = {layer.layer for layer in last.layers if layer.wanted and layer.gradient is None}
+    heads = [p.name for p in always if p.held and p.name.rpartition(".")[0] in computed]
     return seen(
-        f"the loss does not reach {len(always)} parameters that require gradients",
+        f"the loss does not reach {len(always)} parameters that require gradients"
+        + (f"; {heads[0]} is computed with at each step, and its result has no part in the loss" if heads else ""),
         names,
+        "warning" if heads else None,
         parameters=len(always),
         share=share,
     )
+
+
+def _without_weight(history: History) -> Verdict | None:
+    """Return what there is to say of one of several outputs whose gradient is 0 at every probe; None if there is none."""
+    records = history.records
+    count = len(records[-1].outputs)
+    if history.loop.step < LONG or len(records) < MANY or count < 2 or any(len(r.outputs) != count for r in records):
+        return None
+    still = [place for place in range(count) if all(record.outputs[place].gradient == 0 for record in records)]
+    if not still or len(still) == count:
+        return None
+    names = [p.name for p in records[-1].parameters if all(_gradient(r, p.name) == 0 for r in records)]
+    if not names:
+        return None
+    return seen(
+        f"output {still[0] + 1} of {count} has a gradient of exactly 0 at every step: its loss counts nothing, and {names[0]} learns nothing",
+        names,
+        "warning",
+        parameters=len(names),
+        output=still[0],
+    )
+
+
+def _gradient(record: ProbeRecord, name: str) -> float | None:
+    return next((p.gradient for p in record.parameters if p.name == name), None)
 
 
 def _eval_training(history: History) -> Verdict:
@@ -162,6 +192,12 @@ def _eval_training(history: History) -> Verdict:
 
 def _train_evaluation(history: History) -> Verdict:
     loop = history.loop
+    if loop.live_dropout >= 2 and history.alone:
+        return seen(
+            f"dropout was live in {loop.live_dropout:,} evaluations though the network was in evaluation mode: F.dropout(x) drops always, "
+            "unless it is told training=self.training",
+            passes=loop.live_dropout,
+        )
     if not loop.mode_matters:
         return inapplicable("there is neither dropout nor batch norm")
     if not history.alone:
@@ -204,6 +240,20 @@ def _sequence_over_batch(history: History) -> Verdict:
             (last.batch_sequence,),
         )
     return passed("layers of sequences go along the sequence")
+
+
+def _batch_mixed(history: History) -> Verdict:
+    mixed = [record for record in history.records if record.batch_mixed]
+    if not mixed or not any(output.rows == mixed[0].given_rows and output.axes > 1 for output in mixed[0].outputs):
+        return passed("no view, and no length, was found to mix the images of a batch")
+    where = mixed[0].batch_mixed
+    return seen(
+        "a length is taken along the batch: what an image gives depends on the others"
+        if "length" in where
+        else "a change of shape puts values of other images of the batch into the row of one",
+        (where,),
+        rows=mixed[0].given_rows,
+    )
 
 
 def _cleared_early(history: History) -> Verdict:
@@ -337,7 +387,10 @@ CHECKS = (
         "Evaluation must be in evaluation mode. In training mode dropout blurs the predictions, and batch norm both depends on the batch "
         "and learns from the validation data. The figures are wrong, usually too low, and differ from batch to batch.",
         TRAINCHECK,
-        (Remedy("switch the mode around evaluation", "model.eval(); ...; model.train()"),),
+        (
+            Remedy("switch the mode around evaluation", "model.eval(); ...; model.train()"),
+            Remedy("let dropout that a function makes follow the mode", "F.dropout(x, 0.5, training=self.training)"),
+        ),
         confirm=1,
         counted=True,
     ),
@@ -364,5 +417,20 @@ CHECKS = (
         "features) they run along the images of the batch, without an error. What is predicted of one image then depends on the others.",
         "an invariant: no output may depend on another row of the batch; torch.nn.LSTM, torch.nn.MultiheadAttention",
         (Remedy("say where the batch is", "batch_first=True"),),
+    ),
+    Check(
+        "batch_mixed",
+        _batch_mixed,
+        "warning",
+        0,
+        "What a network says of one image must not depend on which others are in the batch. view() and reshape() keep the order of the "
+        "numbers in memory: they do not exchange axes, and of a tensor whose first axis is not the batch they make rows that hold values of "
+        "many images. A normalisation along the first axis does the same by its divisor.",
+        "an invariant: no output may depend on another row of the batch",
+        (
+            Remedy("exchange axes before the shape is changed", "x.transpose(0, 1).reshape(batch, -1)"),
+            Remedy("normalise along the features", "F.normalize(x, dim=-1)"),
+        ),
+        confirm=1,
     ),
 )

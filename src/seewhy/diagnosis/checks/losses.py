@@ -26,6 +26,9 @@ SPREAD = 0.6
 LARGE_UPDATE = 0.1
 """A step's change of a typical weight, as a share of its norm, from which a sum over the batch is too much."""
 
+DIVIDED = 25.0
+"""By which logits are divided where no distillation does it: its temperatures are 2 to 10 (Hinton et al. 2015)."""
+
 SMOOTHED = 0.5
 OUT_OF_REACH = 0.1
 """Share of outputs at 0 that are pushed further down, from which a ReLU at the end is in the way."""
@@ -170,6 +173,8 @@ def _reduction(history: History) -> Verdict:
     logits = next((record.logits for record in history.records if record.logits is not None), None)
     if logits is None and (regression := squared(history)) is not None:
         rows, total = last.outputs[0].rows if last.outputs else 0, "sum" in regression[0]
+    elif logits is None and (rows := _absolute_sum(history)):
+        total = True
     elif logits is None or logits.rows < 8:
         return inapplicable("the loss is neither a cross-entropy nor a squared error of the outputs")
     else:
@@ -183,6 +188,36 @@ def _reduction(history: History) -> Verdict:
         f"the loss is a sum over the {rows} rows of the batch, so gradients are {rows} times those of a mean",
         rows=rows,
         update=max(moved),
+    )
+
+
+def _absolute_sum(history: History) -> int:
+    """Return the rows of the batch if the loss is a sum of absolute errors, whose gradient is 1 or -1 everywhere; else 0."""
+    if any(len(record.outputs) != 1 for record in history.records):
+        return 0
+    outputs = [record.outputs[0] for record in history.records]
+    sums = outputs[0].axes == 2 and all(math.isclose(o.gradient, 1.0, rel_tol=1e-3) and not o.kind for o in outputs)
+    return outputs[0].rows if sums and outputs[0].rows >= 8 else 0
+
+
+def _scaled(history: History) -> Verdict:
+    """Look for logits that are divided by so much that they are all alike, in the loss or behind the last layer."""
+    last = history.latest[-1]
+    output = _of_kind(history, "cross-entropy")
+    if last.logits is None or output is None:
+        return inapplicable("the loss is no cross-entropy of the outputs")
+    if history.loop.step < SOME:
+        return skipped(f"fewer than {SOME} steps")
+    made = last.layers[-1].std if last.layers and last.layers[-1].units == last.logits.classes else 0.0
+    divided = last.logits.temperature * max(1.0, made / output.std if output.std > 0 else 1.0)
+    if divided < DIVIDED:
+        return passed("the logits are those that the last layer makes, or divided by little")
+    if learns(history):
+        return passed(f"the logits are divided by {divided:.3g}, but the network learns")
+    return seen(
+        f"the logits are divided by {divided:.3g} before the softmax: all classes are nearly alike, and so are their gradients",
+        divided=divided,
+        loss=last.logits.loss,
     )
 
 
@@ -301,5 +336,16 @@ CHECKS = (
         "LeCun et al. 1998, Efficient BackProp; mean and deviation beyond 20",
         (Remedy("standardise the targets", "y = (y - y.mean()) / y.std()"),),
         confidence=0.8,
+    ),
+    Check(
+        "logits_divided",
+        _scaled,
+        "warning",
+        1,
+        "A temperature divides the logits before the softmax. With one of a hundred the probabilities of all classes are nearly the same "
+        "whatever the network says, and the gradients are as many times smaller as well. Steps of a usual rate then change nothing.",
+        "Hinton et al. 2015, 1503.02531: temperatures of 2 to 10; beyond 25",
+        (Remedy("leave the division out, or take a temperature of about 1"),),
+        confidence=0.9,
     ),
 )

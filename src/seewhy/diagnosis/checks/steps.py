@@ -27,9 +27,12 @@ OVERSHOOT = -1.0
 OVERSHOTS = 4
 SILENT, STILL = 0.95, 0.05
 SOME, EARLY = 20, 4
-LATER = 100
+LATER, IDLE_PROBES = 100, 10
 DECAYED = 1e-2
 SHRINKS, SHRUNK = 0.8, 0.6
+FAR, GROWN = 1.0, 5.0
+"""A step's change of a typical weight, and how many times weights have grown, where it is not known how the network learns."""
+
 CLIPPED = 2e-3
 WILD = 0.5
 TURNED = -0.3
@@ -87,6 +90,12 @@ def _rate_too_high(history: History) -> Verdict:
         )
     if state == "poor" and climbed > CLIMBED:
         return seen(f"the loss has climbed to {climbed:.3g} times what guessing has{went}", **evidence)
+    if state == "unknown" and history.loop.step > SOME and (grown := _grown(history)) > GROWN and update > FAR:
+        return seen(
+            f"a step changed a typical weight by {update:.0%} of its norm, and weights have grown {grown:.0f} times",
+            at=step,
+            **evidence,
+        )
     if state == "unknown" and update > HUGE_UPDATE:
         return skipped("steps are large; whether the network learns is not known")
     return passed("steps are small enough for the weights they change")
@@ -130,6 +139,8 @@ def _rate_too_low(history: History) -> Verdict:
     last = history.latest[-1]
     if last.bad:
         return inapplicable("values are not finite")
+    if (slow := _slow_group(history)) is not None:
+        return slow
     if last.lr == 0 or not updates(last):
         return skipped("no update was measured")
     if history.loop.step < SOME:
@@ -163,6 +174,25 @@ def _rate_too_low(history: History) -> Verdict:
     )
 
 
+def _slow_group(history: History) -> Verdict | None:
+    """Return what there is to say of a group of parameters whose rate is nothing beside the others', for long; None if there is none."""
+    records = history.records[-IDLE_PROBES:]
+    names = set(records[-1].idle).intersection(*(record.idle for record in records))
+    weights = {p.name: p for p in records[-1].parameters if p.matrix and p.gradient and p.held}
+    still = [name for name in records[-1].idle if name in names and name in weights]
+    if not still or len(records) < IDLE_PROBES or history.loop.step < LATER or standing(history) == "well":
+        return None
+    fastest = max((p.update or 0.0 for p in weights.values()), default=0.0)
+    slowest = max(weights[name].update or 0.0 for name in still)
+    return seen(
+        f"{still[0]} is in a group of the optimiser whose rate is nothing beside the others': a step changes it by {slowest:.0e} of its norm, "
+        f"other weights by up to {fastest:.0e}",
+        still,
+        update=slowest,
+        fastest=fastest,
+    )
+
+
 def _stands_still(history: History) -> bool:
     """Whether the gradients at the outputs are as large as at the start."""
     sizes = [max(o.gradient for o in record.outputs) for record in _finite(history) if record.outputs]
@@ -170,6 +200,13 @@ def _stands_still(history: History) -> bool:
         return False
     first, last = statistics.fmean(sizes[:3]), statistics.fmean(sizes[-3:])
     return abs(last / first - 1) < STILL if first > 0 else False
+
+
+def _grown(history: History) -> float:
+    """Return how many times their norm at the first probe typical weights have."""
+    began = {p.name: p.weight for p in history.first[0].parameters if p.matrix and p.weight > 0}
+    grown = [p.weight / began[p.name] for p in history.latest[-1].parameters if p.name in began]
+    return statistics.median(grown) if grown else 1.0
 
 
 def _shrunk(history: History) -> tuple[float, float] | None:
