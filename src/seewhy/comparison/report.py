@@ -10,8 +10,8 @@ from itertools import product
 from pathlib import Path
 from urllib.parse import quote
 
+from seewhy.comparison.folder import StudyFolder
 from seewhy.comparison.results import ENDED, WAITING, Outcome, RunRow, VariantFigures
-from seewhy.comparison.study import Study
 from seewhy.comparison.tables import (
     axis_title,
     curve_metric,
@@ -50,13 +50,11 @@ NAMES_UP_TO = 6
 """Variants that a sentence names."""
 
 
-def write_report(study: Study, outcome: Outcome, *, command: str = "") -> Path:
+def write_report(outcome: Outcome) -> Path:
     """Draw report.html in the study's folder and return its path.
 
     Args:
-        study: whose.
-        outcome: what it has reached.
-        command: that made it; "" where it is not known.
+        outcome: what the study has reached.
 
     Raises:
         InputError: Python was started with -OO; a file of a run is damaged.
@@ -67,21 +65,22 @@ def write_report(study: Study, outcome: Outcome, *, command: str = "") -> Path:
         )
     from seewhy.reporting import render_comparison  # loads the figures' library
 
-    path = study.folder / REPORT
-    write_text(path, render_comparison(record_of(study, outcome, command)))
+    path = outcome.study.folder / REPORT
+    write_text(path, render_comparison(record_of(outcome)))
     return path
 
 
-def record_of(study: Study, outcome: Outcome, command: str = "") -> ComparisonRecord:
+def record_of(outcome: Outcome) -> ComparisonRecord:
     """Gather what the page shows; what the study has not reached is left out and said."""
-    design, form = study.design, shown(study.design.metric)
+    study, design = outcome.study, outcome.study.design
+    form = shown(design.metric)
     table, pair_table = variants_table(outcome), pairs_table(outcome)
     verdict = outcome.verdict
     copies = [("The table of variants in Markdown", to_markdown(table)), ("in LaTeX", to_latex(table))]
     if pair_table.rows:
         copies += [("The comparisons in Markdown", to_markdown(pair_table)), ("in LaTeX", to_latex(pair_table))]
     return ComparisonRecord(
-        title=_title(study, outcome),
+        title=_title(outcome),
         name=study.folder.resolve().name,
         created=_created(outcome),
         sentence=verdict.sentence() if verdict is not None else "There is nothing to compare yet.",
@@ -93,7 +92,7 @@ def record_of(study: Study, outcome: Outcome, command: str = "") -> ComparisonRe
         target=target_text(outcome),
         table=table,
         pair_table=pair_table,
-        variants=tuple(_variant(study, outcome, figures) for figures in outcome.figures),
+        variants=tuple(_variant(outcome, figures) for figures in outcome.figures),
         pairs=tuple(
             PairRecord(
                 a=pair.a,
@@ -107,8 +106,8 @@ def record_of(study: Study, outcome: Outcome, command: str = "") -> ComparisonRe
         findings=tuple(_findings(outcome)),
         interaction=_interaction(outcome),
         copies=tuple(copies),
-        facts=tuple(_facts(study, outcome)),
-        command=command,
+        facts=tuple(_facts(outcome)),
+        command=design.command,
     )
 
 
@@ -116,18 +115,19 @@ def _scaled(interval: tuple[float, float] | None, factor: float) -> tuple[float,
     return None if interval is None else (factor * interval[0], factor * interval[1])
 
 
-def _title(study: Study, outcome: Outcome) -> str:
-    """Return "activation and optimizer on digits"; named variants are counted."""
-    factors = list(dict.fromkeys(name for each in study.design.variants for name in each.levels))
+def _title(outcome: Outcome) -> str:
+    """Return "Activation and optimizer on digits"; named variants are counted."""
+    factors = list(dict.fromkeys(name for each in outcome.study.design.variants for name in each.levels))
     what = " and ".join(name.rpartition(".")[2] for name in factors)
-    return f"{what or format_count(len(study.design.variants), 'variant')} on {_data(study, outcome)}"
+    title = f"{what or format_count(len(outcome.study.design.variants), 'variant')} on {_data(outcome)}"
+    return title[:1].upper() + title[1:]
 
 
-def _data(study: Study, outcome: Outcome) -> str:
+def _data(outcome: Outcome) -> str:
     """Return the data set's name, as a run knows it."""
     for row in _with_folder(outcome):
-        return str(read_json(row.folder, "data.json").get("name", study.design.base.source))
-    return Path(str(study.design.base.source)).name
+        return str(read_json(row.folder, "data.json").get("name", outcome.study.design.base.source))
+    return Path(str(outcome.study.design.base.source)).name
 
 
 def _with_folder(outcome: Outcome) -> Iterator[RunRow]:
@@ -176,9 +176,9 @@ def _seeds(outcome: Outcome) -> int:
     return sum(seed not in open_ for seed in outcome.study.design.seeds)
 
 
-def _variant(study: Study, outcome: Outcome, figures: VariantFigures) -> VariantRecord:
+def _variant(outcome: Outcome, figures: VariantFigures) -> VariantRecord:
     name, summary = figures.variant.name, summary_of(outcome, figures.variant.name)
-    factor = shown(study.design.metric).factor
+    factor = shown(outcome.study.design.metric).factor
     rows = [row for row in outcome.rows if row.variant == name]
     kind = "screening" if figures.dropped else "runs"
     curves = [row.curve for row in rows if row.kind == kind and row.status == ENDED and row.curve.usable]
@@ -190,7 +190,7 @@ def _variant(study: Study, outcome: Outcome, figures: VariantFigures) -> Variant
         interval=_scaled(summary.interval, factor),
         dropped=figures.dropped,
         findings=tuple(figures.findings.items()),
-        runs=tuple(_run(study, outcome, row) for row in rows),
+        runs=tuple(_run(outcome, row) for row in rows),
         curves={
             unit: points for unit in UNITS if (points := _points([(getattr(c, unit), c.values) for c in curves], scale))
         },
@@ -206,8 +206,8 @@ def _points(curves: Sequence[tuple[Sequence[float], Sequence[float]]], factor: f
     return tuple((x, y, low, high) for x, y, low, high in zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _run(study: Study, outcome: Outcome, row: RunRow) -> RunRecord:
-    metric, target = study.design.metric, outcome.target
+def _run(outcome: Outcome, row: RunRow) -> RunRecord:
+    metric, target = outcome.study.design.metric, outcome.target
     form = shown(metric)
     to_target = {}
     if target is not None and row.status == ENDED and row.curve.usable:
@@ -223,13 +223,13 @@ def _run(study: Study, outcome: Outcome, row: RunRow) -> RunRecord:
         text="" if value is None else f"{format_number(value)}{'%' if form.unit == '%' else ''}",
         reason=row.reason,
         findings=len(row.findings),
-        link=_link(study, row),
+        link=_link(outcome.study, row),
         screening=row.kind == "screening",
         to_target=to_target,
     )
 
 
-def _link(study: Study, row: RunRow) -> str:
+def _link(study: StudyFolder, row: RunRow) -> str:
     """Return what a click on a run opens: its report, else what it printed; "" where there is neither."""
     log = row.folder.with_name(f"{row.folder.name}.log")
     path = next((path for path in (row.folder / REPORT, log) if row.status != WAITING and path.is_file()), None)
@@ -268,9 +268,9 @@ def _interaction(outcome: Outcome) -> Interaction | None:
     return Interaction(x=x, x_levels=tuple(levels[x]), line=line, means=means)
 
 
-def _facts(study: Study, outcome: Outcome) -> Iterator[tuple[str, str]]:
-    design, verdict = study.design, outcome.verdict
-    yield "Data", _split_text(study, outcome)
+def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    design, verdict = outcome.study.design, outcome.verdict
+    yield "Data", _split_text(outcome)
     yield (
         "Judged by",
         f"{axis_title(design.metric, design.split)}, {'more' if design.metric.higher else 'less'} is better",
@@ -308,12 +308,12 @@ def _tuning(tune: str) -> str:
     return f"chosen for each variant by validation from {len(FACTORS)} short runs of another seed, at {factors} times its optimiser's default"
 
 
-def _split_text(study: Study, outcome: Outcome) -> str:
+def _split_text(outcome: Outcome) -> str:
     for row in _with_folder(outcome):
         facts = read_json(row.folder, "data.json").get("facts", {})
         counts = [f"{facts[f'{split}_images']:,} {words}" for split, words in _SPLITS if f"{split}_images" in facts]
-        return f"{_data(study, outcome)}: {', '.join(counts)} images"
-    return _data(study, outcome)
+        return f"{_data(outcome)}: {', '.join(counts)} images"
+    return _data(outcome)
 
 
 _SPLITS = (("train", "training"), ("val", "validation"), ("test", "test"))

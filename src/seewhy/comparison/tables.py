@@ -67,9 +67,9 @@ def axis_title(metric: Metric, split: str) -> str:
 
 
 def digits_for(widths: Iterable[float]) -> int:
-    """Return the decimals that suit intervals of such widths: two digits of the middle one."""
+    """Return the decimals that suit intervals of such widths: two digits of the middle one, one decimal at least."""
     known = [width for width in widths if width > 0 and math.isfinite(width)]
-    return max(0, min(6, 1 - math.floor(math.log10(median(known))))) if known else 2
+    return max(1, min(6, 1 - math.floor(math.log10(median(known))))) if known else 2
 
 
 def summary_of(outcome: Outcome, name: str) -> VariantSummary:
@@ -127,8 +127,8 @@ def _number(value: float | None, digits: int | None = None, factor: float = 1.0,
     """Return a number with so many decimals, or with three significant digits; a dash for none."""
     if value is None or not math.isfinite(value):
         return TableCell(NONE)
-    scaled = factor * value + 0.0
-    text = format_number(scaled, 3) if digits is None else f"{scaled:.{digits}f}"
+    scaled = factor * value
+    text = format_number(scaled, 3) if digits is None else _fixed(scaled, digits)
     return TableCell(text, detail, scaled)
 
 
@@ -136,7 +136,12 @@ def format_interval(interval: tuple[float, float] | None, digits: int, factor: f
     """Return an interval as "[0.5, 1.9]"; a dash where there is none, or it is infinite."""
     if interval is None or not all(map(math.isfinite, interval)):
         return NONE
-    return f"[{', '.join(format(factor * end + 0.0, f'.{digits}f') for end in interval)}]"
+    return f"[{', '.join(_fixed(factor * end, digits) for end in interval)}]"
+
+
+def _fixed(value: float, digits: int) -> str:
+    """Return a number with so many decimals, zero without a sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def variants_table(outcome: Outcome) -> StudyTable:

@@ -13,7 +13,7 @@ from seewhy.reporting.palette import SERIES_DARK, SERIES_LIGHT
 from seewhy.reporting.svg import inline_svg
 from seewhy.reporting.template import render_page
 
-LEAST = 360
+LEAST = 460
 """Pixels below which a figure is not shrunk."""
 
 _TITLES = {
@@ -21,7 +21,6 @@ _TITLES = {
     "comparisons": "Comparisons",
     "curves": "Learning",
     "target": "Time to target",
-    "seeds": "By seed",
     "interaction": "Interaction",
     "findings": "Findings",
     "runs": "Runs",
@@ -44,10 +43,7 @@ def render_comparison(record: ComparisonRecord) -> str:
     drawn = _figures(record)
     here = {
         "comparisons": bool(record.pair_table.rows),
-        "curves": "curves" in drawn,
-        "target": "target" in drawn,
-        "seeds": "seeds" in drawn,
-        "interaction": "interaction" in drawn,
+        **{section: bool(drawn[section]) for section in ("curves", "target", "interaction")},
         "findings": bool(record.findings),
     }
     return render_page(
@@ -78,12 +74,14 @@ def code_words(code: str) -> str:
 
 
 def _figures(record: ComparisonRecord) -> dict[str, list[str]]:
-    """Return the drawings of each section that has any."""
+    """Return the drawings of each section; [] for one without any."""
     metric = record.axis.partition(" (")[0].lower()
-    drawn: dict[str, list[Any]] = {}
+    drawn: dict[str, list[Any]] = {"means": [], "differences": [], "interaction": []}
     if figures.best_first(record):
-        drawn["means"] = [(figures.means_chart(record), f"Mean {metric} of each variant with its interval")]
-        drawn["seeds"] = [(figures.seeds_chart(record), f"{record.axis} of each run, a line for each seed")]
+        drawn["means"] = [
+            (figures.means_chart(record), f"Mean {metric} of each variant with its interval"),
+            (figures.seeds_chart(record), f"{record.axis} of each run, a line for each seed"),
+        ]
     if figures.drawn_pairs(record):
         drawn["differences"] = [(figures.differences_chart(record), "Differences between variants with intervals")]
     for section, draw, what in (
@@ -96,9 +94,7 @@ def _figures(record: ComparisonRecord) -> dict[str, list[str]]:
         chart = figures.interaction_chart(record.interaction, record.axis)
         drawn["interaction"] = [(chart, f"Mean {metric} over {record.interaction.x}, by {record.interaction.line}")]
     return {
-        section: [inline_svg(chart, text, least=LEAST) for chart, text in charts]
-        for section, charts in drawn.items()
-        if charts
+        section: [inline_svg(chart, text, least=LEAST) for chart, text in charts] for section, charts in drawn.items()
     }
 
 

@@ -16,15 +16,22 @@ from seewhy.reporting.figures import HEIGHT, Row, inline_data, themed
 from seewhy.reporting.formatting import format_number, shorten
 from seewhy.reporting.palette import LIGHT, SERIES_LIGHT
 
-WIDTH = 420
+WIDTH = 380
+WIDE = 560
 ROW = 26
 """Pixels of a variant in figures with a row for each."""
 
 LABEL = 30
 """Letters of a name beside a figure."""
 
+LETTER = 6.4
+"""Pixels of a letter, at most on average."""
+
 PAIRS_UP_TO = 40
 """Comparisons that are drawn; the table has them all."""
+
+BAND_ROOM = 0.4
+"""Of the means' range, what bands may add on each side of it; bands of two seeds would else leave the means a flat line."""
 
 _LOOKS = {"better": LIGHT["correct"], "worse": LIGHT["wrong"]}
 _TIP: dict[str, Any] = {"tooltip": alt.Tooltip("tip:N", title=" "), "description": "tip:N"}
@@ -32,8 +39,11 @@ _TIP: dict[str, Any] = {"tooltip": alt.Tooltip("tip:N", title=" "), "description
 
 def _rows_axis(names: Sequence[str]) -> alt.Y:
     """Return a vertical axis with a row for each name, by its number, for names that are long may look the same."""
-    labels = json.dumps([shorten(name, LABEL) for name in names])
-    axis = alt.Axis(domain=False, ticks=False, labelExpr=f"{labels}[datum.value]", labelLimit=240, labelPadding=8)
+    labels = [shorten(name, LABEL) for name in names]
+    # The room is set by hand, for a page's font is wider than the one that the drawing is measured by.
+    room = LETTER * max(map(len, labels)) + 10
+    axis = alt.Axis(domain=False, ticks=False, labelLimit=0, labelPadding=8, minExtent=room)
+    axis.labelExpr = f"{json.dumps(labels)}[datum.value]"
     return alt.Y("row:O", title=None, axis=axis, scale=alt.Scale(domain=list(range(len(names)))))
 
 
@@ -75,7 +85,7 @@ def means_chart(record: ComparisonRecord) -> Any:
         }
         for k, each in enumerate(variants)
     ]
-    return _intervals(rows, [each.name for each in variants], record.axis)
+    return _intervals(rows, [each.name for each in variants], record.axis, heading="Means with intervals")
 
 
 def differences_chart(record: ComparisonRecord) -> Any:
@@ -93,27 +103,28 @@ def differences_chart(record: ComparisonRecord) -> Any:
     ]
     half = LABEL // 2 - 1
     names = [f"{shorten(pair.a, half)} − {shorten(pair.b, half)}" for pair in pairs]
-    return _intervals(rows, names, f"Difference ({record.unit}), right of 0: the first is better", zero=True)
+    return _intervals(rows, names, f"Difference ({record.unit}), right of 0: the first is better")
 
 
-def _intervals(rows: list[Row], names: Sequence[str], title: str, *, zero: bool = False) -> Any:
+def _intervals(rows: list[Row], names: Sequence[str], title: str, *, heading: str = "") -> Any:
     y, x = _rows_axis(names), _values("value:Q", title)
     colour = alt.Color("colour:N", scale=None)
     spans = [{**row, "low": row["interval"][0], "high": row["interval"][1]} for row in rows if row["interval"]]
     layers = []
-    if zero:
+    if not heading:  # of differences
         rule = alt.Chart(inline_data([{"value": 0.0}])).mark_rule(strokeDash=[4, 4], color=LIGHT["quiet"], aria=False)
         layers.append(rule.encode(x=x))
     bars = alt.Chart(inline_data(spans)).mark_rule(strokeWidth=2.5, aria=False)
     layers.append(bars.encode(x=_values("low:Q", title), x2="high:Q", y=y, color=colour))
     dots = alt.Chart(inline_data(rows)).mark_point(filled=True, size=64, opacity=1)
     layers.append(dots.encode(x=x, y=y, color=colour, **_TIP))
-    return themed(alt.layer(*layers, width=WIDTH, height=max(60, ROW * len(rows))))
+    width = WIDTH if heading else WIDE
+    return themed(alt.layer(*layers, width=width, height=max(60, ROW * len(rows)), title=heading))
 
 
 def seeds_chart(record: ComparisonRecord) -> Any:
     """Draw the final metric of every run, a row for each variant and a line for each seed; lines break where a run is missing."""
-    variants = [each for each in best_first(record) if not each.dropped]
+    variants = best_first(record)
     rows: list[Row] = []
     for k, variant in enumerate(variants):
         rows += [
@@ -133,7 +144,8 @@ def seeds_chart(record: ComparisonRecord) -> Any:
     lines = base.mark_line(strokeWidth=1, color=LIGHT["quiet"], opacity=0.7, aria=False)
     dots = base.mark_point(filled=True, size=40, opacity=0.9, color=LIGHT["accent"]).encode(**_TIP)
     layers = [lines.encode(detail="line:N", order="row:Q"), dots]
-    return themed(alt.layer(*layers, width=WIDTH, height=max(60, ROW * len(variants))))
+    heading = "Run by run, a line for each seed"
+    return themed(alt.layer(*layers, width=WIDTH, height=max(60, ROW * len(variants)), title=heading))
 
 
 def target_chart(record: ComparisonRecord, unit: str) -> Any:
@@ -166,10 +178,11 @@ def curves_chart(record: ComparisonRecord, unit: str) -> Any:
 
     Of more variants than there are colours the best ones are coloured, and the others quiet.
     """
-    variants = [each for each in best_first(record) if each.curves.get(unit)]
+    known = [each for each in best_first(record) if each.curves]
+    variants = [each for each in known if unit in each.curves]
     if not variants:
         return None
-    named = [each.name for each in variants[: len(SERIES_LIGHT)]]
+    named = [each.name for each in known[: len(SERIES_LIGHT)]]
     order = [each.name for each in record.variants if each.name in named]
     rows: list[Row] = [
         {"name": each.name, "x": x, "mean": mean, "low": low, "high": high}
@@ -180,24 +193,33 @@ def curves_chart(record: ComparisonRecord, unit: str) -> Any:
         row["tip"] = f"{row['name']}, {format_number(row['x'], 3)} {unit}: {format_number(row['mean'])}"
     shown = [row for row in rows if row["name"] in named]
     others = [row for row in rows if row["name"] not in named]
-    y: dict[str, Any] = {
-        "title": None,
-        "scale": alt.Scale(zero=False),
-        "axis": alt.Axis(domain=False, ticks=False, tickCount=5, format="~r", minExtent=36),
-    }
-    x = alt.X("x:Q", title=unit, scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(grid=False, tickCount=6))
+    scale = alt.Scale(zero=False, nice=False, domain=_span(rows))
+    y: dict[str, Any] = {"title": None, "scale": scale, "axis": _value_axis()}
+    ticks = alt.Axis(grid=False, tickCount=6, format="~g")
+    x = alt.X("x:Q", title=unit, scale=alt.Scale(zero=False, nice=False), axis=ticks)
     layers = []
     if others:
         quiet = alt.Chart(inline_data(others)).mark_line(strokeWidth=1, color=LIGHT["quiet"], opacity=0.5, aria=False)
         layers.append(quiet.encode(x=x, y=alt.Y("mean:Q", **y), detail="name:N"))
     base = alt.Chart(inline_data(shown)).encode(x=x, color=_colours(order))
-    band = base.mark_area(fillOpacity=0.13, aria=False)
+    band = base.mark_area(fillOpacity=0.13, clip=True, aria=False)
     layers.append(band.encode(y=alt.Y("low:Q", **y), y2="high:Q"))
     layers.append(base.mark_line(strokeWidth=2, aria=False).encode(y=alt.Y("mean:Q", **y)))
     ends = [max(group, key=lambda row: row["x"]) for group in _by_name(shown).values()]
     dots = alt.Chart(inline_data(ends)).mark_point(filled=True, size=40, opacity=1)
     layers.append(dots.encode(x=x, y=alt.Y("mean:Q", **y), color=_colours(order), **_TIP))
     return themed(alt.layer(*layers, width=WIDTH, height=int(HEIGHT * 1.25), title=f"Over {unit}"))
+
+
+def _span(rows: Sequence[Row]) -> list[float]:
+    """Return the range that is drawn: of the means, and of their bands as far as these leave the means legible."""
+    low, high = (pick(row["mean"] for row in rows) for pick in (min, max))
+    room = BAND_ROOM * (high - low) or 0.05 * abs(high) or 1.0
+    return [max(low - room, min(row["low"] for row in rows)), min(high + room, max(row["high"] for row in rows))]
+
+
+def _value_axis() -> alt.Axis:
+    return alt.Axis(domain=False, ticks=False, tickCount=5, format="~r", minExtent=36)
 
 
 def _by_name(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -235,14 +257,10 @@ def interaction_chart(interaction: Interaction, axis: str) -> Any:
     turned = sum(map(len, interaction.x_levels)) > 44
     axis_x = alt.Axis(labelAngle=-35 if turned else 0, ticks=False, labelLimit=140)
     x = alt.X("x:N", title=interaction.x, sort=list(interaction.x_levels), axis=axis_x)
-    y: dict[str, Any] = {
-        "title": axis,
-        "scale": alt.Scale(zero=False),
-        "axis": alt.Axis(domain=False, ticks=False, tickCount=5, format="~r", minExtent=36),
-    }
+    y: dict[str, Any] = {"title": axis, "scale": alt.Scale(zero=False), "axis": _value_axis()}
     base = alt.Chart(inline_data(rows)).encode(x=x, color=_colours(lines))
     spans = base.mark_rule(strokeWidth=2, opacity=0.4, aria=False).encode(y=alt.Y("low:Q", **y), y2="high:Q")
     line = base.mark_line(strokeWidth=2, aria=False).encode(y=alt.Y("mean:Q", **y))
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(y=alt.Y("mean:Q", **y), **_TIP)
-    width = max(WIDTH, 60 * len(interaction.x_levels))
+    width = max(WIDE, 60 * len(interaction.x_levels))
     return themed(alt.layer(spans, line, dots, width=width, height=int(HEIGHT * 1.25)))

@@ -17,14 +17,13 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Rebuild the report and print its path."""
-    from seewhy.comparison.study import Study, is_study
+    from seewhy.comparison.folder import StudyFolder, is_study
 
     if is_study(options.folder):
         from seewhy.comparison.report import write_report
         from seewhy.comparison.results import read_outcome
 
-        study = Study(options.folder)
-        print(write_report(study, read_outcome(study)))
+        print(write_report(read_outcome(StudyFolder(options.folder))))
         return 0
     from seewhy.runs.run import Run
 
