@@ -76,9 +76,15 @@ def record_of(outcome: Outcome) -> ComparisonRecord:
     form = shown(design.metric)
     table, pair_table = variants_table(outcome), pairs_table(outcome)
     verdict = outcome.verdict
-    copies = [("The table of variants in Markdown", to_markdown(table)), ("in LaTeX", to_latex(table))]
+    copies = [
+        ("The table of variants in Markdown", to_markdown(table)),
+        ("The table of variants in LaTeX", to_latex(table)),
+    ]
     if pair_table.rows:
-        copies += [("The comparisons in Markdown", to_markdown(pair_table)), ("in LaTeX", to_latex(pair_table))]
+        copies += [
+            ("The comparisons in Markdown", to_markdown(pair_table)),
+            ("The comparisons in LaTeX", to_latex(pair_table)),
+        ]
     return ComparisonRecord(
         title=_title(outcome),
         name=study.folder.resolve().name,
@@ -220,7 +226,7 @@ def _run(outcome: Outcome, row: RunRow) -> RunRecord:
         seed=row.seed,
         status=row.status,  # type: ignore[arg-type]
         value=value,
-        text="" if value is None else f"{format_number(value)}{'%' if form.unit == '%' else ''}",
+        text="" if value is None else f"{value:.2f}%" if form.unit == "%" else format_number(value),
         reason=row.reason,
         findings=len(row.findings),
         link=_link(outcome.study, row),
@@ -282,10 +288,11 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     against = f"{design.reference} against each other variant" if design.reference else "every pair of variants"
     yield "Compared", against
     if verdict is not None:
+        holm = f" (Holm over {verdict.tests} comparisons)" if verdict.tests > 1 else ""
         yield (
             "Verdict",
-            f"paired over seeds, from {verdict.least} on, at a family-wise error of {verdict.alpha:.0%} "
-            f"(Holm over {verdict.tests} comparisons); intervals are {1 - verdict.alpha:.0%}",
+            f"paired over seeds, from {verdict.least} on, at a family-wise error of {verdict.alpha:.0%}{holm}; "
+            f"intervals are {1 - verdict.alpha:.0%}",
         )
     best = distinguished(outcome)
     if best is not None:
@@ -341,5 +348,5 @@ def _machines(outcome: Outcome) -> list[str]:
 def _machine(found: Mapping[str, object]) -> str:
     names = ("processor", "cores", "threads", "device", "precision", "torch", "seewhy")
     processor, cores, threads, device, precision, torch, seewhy = (found.get(name, "?") for name in names)
-    where = f"{processor}, {cores} cores, {threads} threads a run"
+    where = f"{processor}, {cores} cores, {threads} {'thread' if threads == 1 else 'threads'} a run"
     return f"{where}{'' if device == 'cpu' else f', {device}'}, {precision}, torch {torch}, seewhy {seewhy}"

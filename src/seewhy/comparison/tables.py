@@ -25,7 +25,7 @@ EDGE = "edge of the grid"
 
 SPLITS = {"test": "Test", "val": "Validation"}
 
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|])")
+_MARKDOWN = re.compile(r"([\\`*<>|]|\](?=[(\[:])|_(?![A-Za-z0-9])|(?<![A-Za-z0-9])_)")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -318,12 +318,17 @@ def to_markdown(table: StudyTable) -> str:
     def cell(one: TableCell) -> str:
         text = _markdown(one.text)
         text = f"**{text}**" if one.best else text
-        return f"{text} ({_markdown(one.detail)})" if one.detail else text
+        return text + _beside(_markdown(one.detail))
 
     rows = [line(map(cell, row)) for row in table.rows]
     rule = line(["---", *("---:" for _ in table.head[1:])])
     note = ["", _markdown(table.note)] if table.note else []
     return "\n".join([line(map(_markdown, table.head)), rule, *rows, *note]) + "\n"
+
+
+def _beside(detail: str) -> str:
+    """Return what stands behind a cell's text: in parentheses, unless it has brackets of its own."""
+    return "" if not detail else f" {detail}" if detail.startswith("[") else f" ({detail})"
 
 
 def _markdown(text: str) -> str:
@@ -336,7 +341,7 @@ def to_latex(table: StudyTable) -> str:
     def cell(one: TableCell) -> str:
         text = _latex(one.text)
         text = rf"\textbf{{{text}}}" if one.best else text
-        return f"{text} ({_latex(one.detail)})" if one.detail else text
+        return text + _beside(_latex(one.detail))
 
     def line(cells: Iterable[str]) -> str:
         return rf"{' & '.join(cells)} \\"

@@ -31,7 +31,7 @@ PAIRS_UP_TO = 40
 """Comparisons that are drawn; the table has them all."""
 
 BAND_ROOM = 0.4
-"""Of the means' range, what bands may add on each side of it; bands of two seeds would else leave the means a flat line."""
+"""Of the means' range, what bands may add on each side of it."""
 
 _LOOKS = {"better": LIGHT["correct"], "worse": LIGHT["wrong"]}
 _TIP: dict[str, Any] = {"tooltip": alt.Tooltip("tip:N", title=" "), "description": "tip:N"}
@@ -193,8 +193,7 @@ def curves_chart(record: ComparisonRecord, unit: str) -> Any:
         row["tip"] = f"{row['name']}, {format_number(row['x'], 3)} {unit}: {format_number(row['mean'])}"
     shown = [row for row in rows if row["name"] in named]
     others = [row for row in rows if row["name"] not in named]
-    scale = alt.Scale(zero=False, nice=False, domain=_span(rows))
-    y: dict[str, Any] = {"title": None, "scale": scale, "axis": _value_axis()}
+    y: dict[str, Any] = {"title": None, "scale": _within_reach(rows), "axis": _value_axis()}
     ticks = alt.Axis(grid=False, tickCount=6, format="~g")
     x = alt.X("x:Q", title=unit, scale=alt.Scale(zero=False, nice=False), axis=ticks)
     layers = []
@@ -202,7 +201,7 @@ def curves_chart(record: ComparisonRecord, unit: str) -> Any:
         quiet = alt.Chart(inline_data(others)).mark_line(strokeWidth=1, color=LIGHT["quiet"], opacity=0.5, aria=False)
         layers.append(quiet.encode(x=x, y=alt.Y("mean:Q", **y), detail="name:N"))
     base = alt.Chart(inline_data(shown)).encode(x=x, color=_colours(order))
-    band = base.mark_area(fillOpacity=0.13, clip=True, aria=False)
+    band = base.mark_area(fillOpacity=0.13, aria=False)
     layers.append(band.encode(y=alt.Y("low:Q", **y), y2="high:Q"))
     layers.append(base.mark_line(strokeWidth=2, aria=False).encode(y=alt.Y("mean:Q", **y)))
     ends = [max(group, key=lambda row: row["x"]) for group in _by_name(shown).values()]
@@ -211,11 +210,14 @@ def curves_chart(record: ComparisonRecord, unit: str) -> Any:
     return themed(alt.layer(*layers, width=WIDTH, height=int(HEIGHT * 1.25), title=f"Over {unit}"))
 
 
-def _span(rows: Sequence[Row]) -> list[float]:
-    """Return the range that is drawn: of the means, and of their bands as far as these leave the means legible."""
+def _within_reach(rows: list[Row]) -> alt.Scale:
+    """Return the scale of means with bands, and cut the bands where they leave it: of two seeds they would make the means a flat line."""
     low, high = (pick(row["mean"] for row in rows) for pick in (min, max))
     room = BAND_ROOM * (high - low) or 0.05 * abs(high) or 1.0
-    return [max(low - room, min(row["low"] for row in rows)), min(high + room, max(row["high"] for row in rows))]
+    domain = [max(low - room, min(row["low"] for row in rows)), min(high + room, max(row["high"] for row in rows))]
+    for row in rows:
+        row["low"], row["high"] = max(row["low"], domain[0]), min(row["high"], domain[1])
+    return alt.Scale(zero=False, nice=False, domain=domain)
 
 
 def _value_axis() -> alt.Axis:
@@ -234,7 +236,7 @@ def _colours(names: Sequence[str]) -> alt.Color:
     colours = [SERIES_LIGHT[k] if k < len(SERIES_LIGHT) else LIGHT["quiet"] for k in range(len(names))]
     legend = None
     if len(names) > 1:
-        legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=3, columns=2, labelLimit=190)
+        legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=2, labelLimit=190)
     return alt.Color("name:N", scale=alt.Scale(domain=list(names), range=colours), legend=legend)
 
 
@@ -257,7 +259,11 @@ def interaction_chart(interaction: Interaction, axis: str) -> Any:
     turned = sum(map(len, interaction.x_levels)) > 44
     axis_x = alt.Axis(labelAngle=-35 if turned else 0, ticks=False, labelLimit=140)
     x = alt.X("x:N", title=interaction.x, sort=list(interaction.x_levels), axis=axis_x)
-    y: dict[str, Any] = {"title": axis, "scale": alt.Scale(zero=False), "axis": _value_axis()}
+    y: dict[str, Any] = {
+        "title": axis,
+        "scale": _within_reach(rows),
+        "axis": _value_axis(),
+    }
     base = alt.Chart(inline_data(rows)).encode(x=x, color=_colours(lines))
     spans = base.mark_rule(strokeWidth=2, opacity=0.4, aria=False).encode(y=alt.Y("low:Q", **y), y2="high:Q")
     line = base.mark_line(strokeWidth=2, aria=False).encode(y=alt.Y("mean:Q", **y))
