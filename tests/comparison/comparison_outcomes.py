@@ -75,7 +75,7 @@ def outcome(
 ) -> Outcome:
     """An outcome: by variant a value a seed, None for a run to come, a text for the reason of one that failed.
 
-    Variants with findings have the same one in every run; dropped ones have screening values instead.
+    Variants with findings have the same one in every run; dropped ones have screening values instead, and those of the others are their first ones.
     """
     rates, dropped, metric = rates or {}, dropped or {}, study.design.metric
     rows = [
@@ -83,9 +83,11 @@ def outcome(
         for name, own in values.items()
         for seed, value in enumerate(own)
     ]
+    more = len(next(iter(dropped.values()), ()))
+    screened = {name: own[:more] for name, own in values.items()} | dict(dropped)
     rows += [
         _row(study, name, 1_000_001 + k, value, name in findings, "screening")
-        for name, own in dropped.items()
+        for name, own in screened.items()
         for k, value in enumerate(own)
     ]
     ends = [
@@ -98,21 +100,17 @@ def outcome(
     whole = [seed for seed in range(len(study.design.seeds)) if all(own[seed] is not None for own in values.values())]
     verdict = None
     if whole:
-        more = len(next(iter(dropped.values()), ()))
+        judged = {name: [own[seed] for seed in whole] for name, own in values.items()}
         series = [
-            Series(
-                each.name,
-                [*dropped[each.name], *[None] * len(whole)]
-                if each.name in dropped
-                else [
-                    *[None] * more,
-                    *(v if isinstance(v, float) else None for v in (values[each.name][s] for s in whole)),
-                ],
-            )
+            Series(each.name, [_value(v) for v in (*screened[each.name], *judged.get(each.name, [None] * len(whole)))])
             for each in study.design.variants
         ]
         verdict = judge(series, metric, base=study.design.reference, screened={name: range(more) for name in dropped})
     return Outcome(study, tuple(rows), figures, target, verdict, all(row.status != WAITING for row in rows))
+
+
+def _value(value: float | str | None) -> float | None:
+    return value if isinstance(value, float) else None
 
 
 def _row(

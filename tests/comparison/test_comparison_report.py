@@ -113,6 +113,8 @@ def test_halving_shows_the_dropped_apart(tmp_path: Path) -> None:
     record = record_of(found)
     assert [variant.dropped for variant in record.variants] == [False, False, True]
     assert [run.screening for run in record.variants[2].runs] == [True, True]
+    assert [pair.difference for pair in record.pairs] == [pytest.approx(5.0), pytest.approx(40.5), pytest.approx(35.5)]
+    assert [row[0].text for row in record.table.rows if row[1].best] == ["base"]
     text = words(write_report(found))
     assert "bad dropped early" in text
     assert "the worse half of the variants was dropped after two screening seeds" in text

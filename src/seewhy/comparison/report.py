@@ -296,7 +296,7 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
         )
     best = distinguished(outcome)
     if best is not None:
-        yield "Best", f"{best}, told apart from every other variant"
+        yield "Best", f"{best}, told apart from every other variant that was judged"
     yield "Learning rates", _tuning(design.tune)
     if design.halving:
         yield (

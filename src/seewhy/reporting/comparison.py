@@ -13,7 +13,7 @@ from seewhy.reporting.palette import SERIES_DARK, SERIES_LIGHT
 from seewhy.reporting.svg import inline_svg
 from seewhy.reporting.template import render_page
 
-LEAST = 460
+LEAST = 330
 """Pixels below which a figure is not shrunk."""
 
 _TITLES = {
@@ -58,7 +58,7 @@ def render_comparison(record: ComparisonRecord) -> str:
         created=format_time(record.created),
         tiles=_tiles(record),
         drawn=drawn,
-        pairs_left=len(record.pairs) - len(figures.drawn_pairs(record)),
+        pairs_left=sum(pair.difference is not None for pair in record.pairs) - len(figures.drawn_pairs(record)[0]),
         coloured=len(SERIES_LIGHT),
         titles={finding.code: code_words(finding.code) for finding in record.findings},
         seeds=_seeds(record.variants, screening=False),
@@ -82,7 +82,7 @@ def _figures(record: ComparisonRecord) -> dict[str, list[str]]:
             (figures.means_chart(record), f"Mean {metric} of each variant with its interval"),
             (figures.seeds_chart(record), f"{record.axis} of each run, a line for each seed"),
         ]
-    if figures.drawn_pairs(record):
+    if figures.drawn_pairs(record)[0]:
         drawn["differences"] = [(figures.differences_chart(record), "Differences between variants with intervals")]
     for section, draw, what in (
         ("curves", figures.curves_chart, f"{record.curve_axis} of each variant over {{}}, mean and band"),

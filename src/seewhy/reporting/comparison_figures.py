@@ -16,13 +16,13 @@ from seewhy.reporting.figures import HEIGHT, Row, inline_data, themed
 from seewhy.reporting.formatting import format_number, shorten
 from seewhy.reporting.palette import LIGHT, SERIES_LIGHT
 
-WIDTH = 380
-WIDE = 560
+WIDTH = 340
+WIDE = 440
 ROW = 26
 """Pixels of a variant in figures with a row for each."""
 
-LABEL = 30
-"""Letters of a name beside a figure."""
+LABEL, PAIR_LABEL = 30, 20
+"""Letters of a name beside a figure, alone and of two."""
 
 LETTER = 6.4
 """Pixels of a letter, at most on average."""
@@ -37,9 +37,9 @@ _LOOKS = {"better": LIGHT["correct"], "worse": LIGHT["wrong"]}
 _TIP: dict[str, Any] = {"tooltip": alt.Tooltip("tip:N", title=" "), "description": "tip:N"}
 
 
-def _rows_axis(names: Sequence[str]) -> alt.Y:
+def _rows_axis(names: Sequence[str], letters: int = LABEL) -> alt.Y:
     """Return a vertical axis with a row for each name, by its number, for names that are long may look the same."""
-    labels = [shorten(name, LABEL) for name in names]
+    labels = [shorten(name, letters) for name in names]
     # The room is set by hand, for a page's font is wider than the one that the drawing is measured by.
     room = LETTER * max(map(len, labels)) + 10
     axis = alt.Axis(domain=False, ticks=False, labelLimit=0, labelPadding=8, minExtent=room)
@@ -63,23 +63,34 @@ def best_first(record: ComparisonRecord) -> list[VariantRecord]:
     return sorted(known, key=lambda variant: (variant.dropped, sign * (variant.mean or 0.0)))
 
 
-def drawn_pairs(record: ComparisonRecord) -> list[PairRecord]:
-    """Return the comparisons that are drawn: all, or of many those with the best variant, as many as fit."""
+def drawn_pairs(record: ComparisonRecord) -> tuple[list[PairRecord], str]:
+    """Return the comparisons that are drawn: all; or of many the best variant with the others, as many as fit, and its name."""
     pairs = [pair for pair in record.pairs if pair.difference is not None]
-    if len(pairs) > PAIRS_UP_TO:
-        best = best_first(record)[0].name
-        pairs = [pair for pair in pairs if best in (pair.a, pair.b)] or pairs
-    return pairs[:PAIRS_UP_TO]
+    if len(pairs) <= PAIRS_UP_TO:
+        return pairs, ""
+    best = best_first(record)[0].name
+    turned = [pair if pair.a == best else _turned(pair) for pair in pairs if best in (pair.a, pair.b)]
+    return turned[:PAIRS_UP_TO], best
+
+
+def _turned(pair: PairRecord) -> PairRecord:
+    """Return the comparison of b with a."""
+    word = {"better": "worse", "worse": "better"}.get(pair.word, pair.word)
+    low, high = pair.interval or (0.0, 0.0)
+    interval = None if pair.interval is None else (-high, -low)
+    return PairRecord(a=pair.b, b=pair.a, word=word, difference=-(pair.difference or 0.0), interval=interval)
 
 
 def means_chart(record: ComparisonRecord) -> Any:
-    """Draw each variant's mean with its interval, the best first."""
+    """Draw each variant's mean with its interval, the best first; wide intervals of dropped ones are cut where the others end."""
     variants = best_first(record)
+    ends = [end for each in variants if not each.dropped for end in each.interval or ()]
+    ends += [each.mean for each in variants if each.mean is not None]
     rows: list[Row] = [
         {
             "row": k,
             "value": each.mean,
-            "interval": each.interval,
+            "interval": each.interval and tuple(min(max(end, min(ends)), max(ends)) for end in each.interval),
             "colour": LIGHT["quiet"] if each.dropped else LIGHT["accent"],
             "tip": f"{each.name}: {format_number(each.mean)}{_within(each.interval)}",
         }
@@ -90,7 +101,7 @@ def means_chart(record: ComparisonRecord) -> Any:
 
 def differences_chart(record: ComparisonRecord) -> Any:
     """Draw the difference of each pair with its interval beside zero: right of it the first is better."""
-    pairs = drawn_pairs(record)
+    pairs, best = drawn_pairs(record)
     rows: list[Row] = [
         {
             "row": k,
@@ -101,13 +112,15 @@ def differences_chart(record: ComparisonRecord) -> Any:
         }
         for k, pair in enumerate(pairs)
     ]
-    half = LABEL // 2 - 1
-    names = [f"{shorten(pair.a, half)} − {shorten(pair.b, half)}" for pair in pairs]
+    if best:
+        title = f"{shorten(best, LABEL)} beside each other variant ({record.unit}), right of 0: it is better"
+        return _intervals(rows, [pair.b for pair in pairs], title)
+    names = [f"{shorten(pair.a, PAIR_LABEL)} − {shorten(pair.b, PAIR_LABEL)}" for pair in pairs]
     return _intervals(rows, names, f"Difference ({record.unit}), right of 0: the first is better")
 
 
 def _intervals(rows: list[Row], names: Sequence[str], title: str, *, heading: str = "") -> Any:
-    y, x = _rows_axis(names), _values("value:Q", title)
+    y, x = _rows_axis(names, LABEL if heading else 2 * PAIR_LABEL + 3), _values("value:Q", title)
     colour = alt.Color("colour:N", scale=None)
     spans = [{**row, "low": row["interval"][0], "high": row["interval"][1]} for row in rows if row["interval"]]
     layers = []
@@ -236,7 +249,9 @@ def _colours(names: Sequence[str]) -> alt.Color:
     colours = [SERIES_LIGHT[k] if k < len(SERIES_LIGHT) else LIGHT["quiet"] for k in range(len(names))]
     legend = None
     if len(names) > 1:
-        legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=2, labelLimit=190)
+        legend = alt.Legend(
+            symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columnPadding=32, columns=2, labelLimit=190
+        )
     return alt.Color("name:N", scale=alt.Scale(domain=list(names), range=colours), legend=legend)
 
 
