@@ -75,7 +75,7 @@ def outcome(
 ) -> Outcome:
     """An outcome: by variant a value a seed, None for a run to come, a text for the reason of one that failed.
 
-    Variants with findings have the same one in every run; dropped ones have screening values instead, and those of the others are their first ones.
+    Variants with findings have the same one in every run. Dropped ones have screening values instead; those of the others are their first ones.
     """
     rates, dropped, metric = rates or {}, dropped or {}, study.design.metric
     rows = [

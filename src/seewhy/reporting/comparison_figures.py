@@ -17,7 +17,7 @@ from seewhy.reporting.formatting import format_number, shorten
 from seewhy.reporting.palette import LIGHT, SERIES_LIGHT
 
 WIDTH = 340
-WIDE = 440
+WIDE = 380
 ROW = 26
 """Pixels of a variant in figures with a row for each."""
 
