@@ -11,6 +11,7 @@ import pytest
 from comparison_outcomes import NATS, folder, named, outcome
 
 from seewhy.cli.main import run as cli
+from seewhy.comparison import report
 from seewhy.comparison.design import Variant
 from seewhy.comparison.report import record_of, write_report
 
@@ -60,14 +61,15 @@ def test_every_run_is_one_click_away(tmp_path: Path) -> None:
 
 def test_an_incomplete_study_says_what_is_missing(tmp_path: Path) -> None:
     study = folder(tmp_path / "study", named("base", "one", "two"), 3)
-    found = outcome(study, {"base": [0.9, 0.8, 0.85], "one": [0.7, None, None], "two": [None, None, None]})
+    found = outcome(study, {"base": [0.9, 0.8, 0.85], "one": [0.7, "broken", None], "two": [None, None, None]})
     text = words(write_report(found))
-    assert "This study is not complete: 5 of 9 runs are still to come; no seed has ended in every variant" in text
+    assert "This study is not complete: 4 of 9 runs are still to come; no seed has ended in every variant" in text
     assert "Nothing has ended yet of two." in text
     assert "There is nothing to compare yet." in text
     record = record_of(found)
     assert [variant.mean for variant in record.variants] == [pytest.approx(85.0), pytest.approx(70.0), None]
     assert record.table.rows[0][1].text == "85.0"
+    assert [row[record.table.head.index("Failed")].text for row in record.table.rows] == ["0 of 3", "1 of 2", "–"]
     assert record.pair_table.rows == ()
 
 
@@ -135,6 +137,17 @@ def test_forty_variants_are_all_there_and_figures_stay_readable(tmp_path: Path) 
     page = path.read_text(encoding="utf-8")
     assert page.count("<tr>") >= 40 + 780 + 40
     assert len(page) < 3_000_000
+
+
+def test_of_very_many_comparisons_the_page_has_those_with_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "COMPARISONS_UP_TO", 5)
+    study = folder(tmp_path / "study", named("a", "b", "c", "d"), 6)
+    record = record_of(outcome(study, {"a": BAD, "b": GOOD, "c": BAD, "d": BAD}))
+    assert [(pair.a, pair.b) for pair in record.pairs] == [("a", "b"), ("b", "c"), ("b", "d")]
+    assert [(row[0].text, row[1].text) for row in record.pair_table.rows] == [("a", "b"), ("b", "c"), ("b", "d")]
+    assert record.pair_table.note.endswith("Of 6 comparisons those with b are shown; results.json has all.")
 
 
 def test_two_crossed_factors_have_their_interaction(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import datetime
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from seewhy.comparison.tables import (
 )
 from seewhy.comparison.tuning import FACTORS
 from seewhy.comparison.verdict import LEAST
+from seewhy.comparison.wording import best_variant
 from seewhy.core.errors import InputError
 from seewhy.core.files import write_text
 from seewhy.metrics import mean_curve, time_to_target
@@ -45,6 +47,9 @@ REPORT = "report.html"
 UNITS = ("epochs", "seconds")
 POINTS = 60
 """Of a mean curve."""
+
+COMPARISONS_UP_TO = 1000
+"""Comparisons that the page has; of more it has those with the best variant."""
 
 NAMES_UP_TO = 6
 """Variants that a sentence names."""
@@ -74,8 +79,13 @@ def record_of(outcome: Outcome) -> ComparisonRecord:
     """Gather what the page shows; what the study has not reached is left out and said."""
     study, design = outcome.study, outcome.study.design
     form = shown(design.metric)
-    table, pair_table = variants_table(outcome), pairs_table(outcome)
-    verdict = outcome.verdict
+    verdict, pairs, left = outcome.verdict, outcome.verdict.pairs if outcome.verdict else (), ""
+    if verdict is not None and len(pairs) > COMPARISONS_UP_TO:
+        best = best_variant(verdict)
+        pairs = tuple(pair for pair in pairs if best in (pair.a, pair.b))
+        left = f" Of {len(verdict.pairs):,} comparisons those with {best} are shown; results.json has all."
+    table, pair_table = variants_table(outcome), pairs_table(outcome, pairs)
+    pair_table = replace(pair_table, note=pair_table.note + left)
     copies = [
         ("The table of variants in Markdown", to_markdown(table)),
         ("The table of variants in LaTeX", to_latex(table)),
@@ -107,7 +117,7 @@ def record_of(outcome: Outcome) -> ComparisonRecord:
                 difference=None if pair.difference is None else form.factor * pair.difference,
                 interval=_scaled(pair.interval, form.factor),
             )
-            for pair in (verdict.pairs if verdict is not None else ())
+            for pair in pairs
         ),
         findings=tuple(_findings(outcome)),
         interaction=_interaction(outcome),

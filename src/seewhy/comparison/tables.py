@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, median, stdev
 from typing import Generic, NamedTuple, TypeVar
 
-from seewhy.comparison.results import ENDED, WAITING, Outcome, VariantFigures
+from seewhy.comparison.results import WAITING, Outcome, VariantFigures
 from seewhy.comparison.verdict import LEAST, PairComparison, VariantSummary
 from seewhy.comparison.wording import best_variant
 from seewhy.metrics import t_interval, wilson_interval
@@ -234,8 +234,13 @@ TESTS = {"sign-flip": "permutation", "t": "t", "": NONE}
 """The paired tests, in a word."""
 
 
-def pairs_table(outcome: Outcome) -> StudyTable:
-    """Return the table of comparisons, a row each; without rows while there is no verdict."""
+def pairs_table(outcome: Outcome, pairs: Sequence[PairComparison] | None = None) -> StudyTable:
+    """Return the table of comparisons, a row each; without rows while there is no verdict.
+
+    Args:
+        outcome: whose.
+        pairs: some of its comparisons; None for all.
+    """
     verdict, metric = outcome.verdict, outcome.study.design.metric
     if verdict is None:
         return StudyTable(("Variant", "Against"), ())
@@ -267,7 +272,7 @@ def pairs_table(outcome: Outcome) -> StudyTable:
         _Column("McNemar", lambda pair: _mcnemar(pair, verdict.alpha)),
         _Column("Seeds needed", _needed),
     ]
-    return _table(columns, verdict.pairs, _pair_note(outcome))
+    return _table(columns, verdict.pairs if pairs is None else pairs, _pair_note(outcome))
 
 
 def _improvement(pair: PairComparison) -> TableCell:
@@ -302,11 +307,6 @@ def _pair_note(outcome: Outcome) -> str:
     if any(pair.n < LEAST for pair in verdict.pairs):
         text += f" No verdict is given under {LEAST} paired seeds."
     return text
-
-
-def ended_runs(outcome: Outcome) -> int:
-    """Return how many of the judged runs have ended."""
-    return sum(row.status == ENDED and row.kind == "runs" for row in outcome.rows)
 
 
 def to_markdown(table: StudyTable) -> str:
