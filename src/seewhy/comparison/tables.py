@@ -262,6 +262,7 @@ def pairs_table(outcome: Outcome, pairs: Sequence[PairComparison] | None = None)
         _Column(f"Difference ({form.difference})", lambda pair: _number(pair.difference, digits, form.factor)),
         _Column(head, lambda pair: TableCell(format_interval(pair.interval, digits, form.factor))),
         _Column("Seeds", lambda pair: _number(pair.n, 0), needed=True),
+        _Column("Seeds needed", _needed),
         _Column("p", lambda pair: TableCell(format_p(pair.p_value), sort=pair.p_value)),
         _Column("p (Holm)", lambda pair: TableCell(format_p(pair.p_holm), sort=pair.p_holm)),
         _Column("Test", lambda pair: TableCell(TESTS[pair.test])),
@@ -270,7 +271,6 @@ def pairs_table(outcome: Outcome, pairs: Sequence[PairComparison] | None = None)
         _Column("Accuracy, images alone", source("over_images")),
         _Column("Accuracy, both", source("over_both")),
         _Column("McNemar", lambda pair: _mcnemar(pair, verdict.alpha)),
-        _Column("Seeds needed", _needed),
     ]
     return _table(columns, verdict.pairs if pairs is None else pairs, _pair_note(outcome))
 
