@@ -41,11 +41,13 @@ class Curve:
     Attributes:
         epochs, seconds: of each point, rising.
         values: of the metric.
+        name: of the metric, such as "val_accuracy"; "" without points.
     """
 
     epochs: tuple[float, ...]
     seconds: tuple[float, ...]
     values: tuple[float, ...]
+    name: str = ""
 
     @property
     def usable(self) -> bool:
@@ -260,6 +262,7 @@ def _curve(metrics: Sequence[Mapping[str, float]], name: str) -> Curve:
         tuple(row["epoch"] for row in points),
         tuple(row["seconds"] for row in points),
         tuple(row[column] for row in points if column is not None),
+        column or "",
     )
 
 

@@ -8,6 +8,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from seewhy.reporting.comparison_records import (
+    ComparisonRecord,
+    FindingRecord,
+    Interaction,
+    PairRecord,
+    RunRecord,
+    StudyTable,
+    TableCell,
+    VariantRecord,
+)
 from seewhy.reporting.records import (
     AugmentationRecord,
     AugmentedRow,
@@ -31,6 +41,7 @@ from seewhy.reporting.records import (
 if TYPE_CHECKING:
     from seewhy.reporting.augmentations import augmentation_fragment, augmentation_sheet
     from seewhy.reporting.classification import confusion_matrix_chart, reliability_diagram
+    from seewhy.reporting.comparison import render_comparison
     from seewhy.reporting.curves import curve_panels, learning_curves, member_panels
     from seewhy.reporting.figures import latent_kl_chart, save_figure
     from seewhy.reporting.findings import render_why
@@ -45,6 +56,7 @@ _MODULES = {
     "augmentation_sheet": "augmentations",
     "confusion_matrix_chart": "classification",
     "reliability_diagram": "classification",
+    "render_comparison": "comparison",
     "curve_panels": "curves",
     "learning_curves": "curves",
     "member_panels": "curves",
@@ -68,20 +80,28 @@ __all__ = [
     "Block",
     "Chart",
     "ChoiceRow",
+    "ComparisonRecord",
     "EvaluationRecord",
     "Figures",
+    "FindingRecord",
     "Frames",
     "Health",
+    "Interaction",
     "LinePlot",
     "Mistake",
     "NetworkHealth",
+    "PairRecord",
     "Paragraph",
     "ReportRecord",
+    "RunRecord",
     "Section",
     "Sheet",
+    "StudyTable",
     "Table",
+    "TableCell",
     "Trajectory",
     "TrajectoryRecord",
+    "VariantRecord",
     "augmentation_fragment",
     "augmentation_sheet",
     "confusion_matrix_chart",
@@ -93,6 +113,7 @@ __all__ = [
     "member_panels",
     "png_data_uri",
     "reliability_diagram",
+    "render_comparison",
     "render_report",
     "render_trajectories",
     "render_why",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import datetime
 
 from markupsafe import Markup, escape
 
@@ -66,6 +67,14 @@ def format_metric_name(name: str) -> str:
 def format_count(n: int, singular: str, plural: str | None = None) -> str:
     """Return "1 image", "2 images"."""
     return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
+
+
+def format_time(created: str) -> str:
+    """Return an ISO 8601 time as "3 May 2026, 14:05"; another text as it is."""
+    try:
+        return f"{datetime.fromisoformat(created):%d %B %Y, %H:%M}".removeprefix("0")
+    except ValueError:
+        return created
 
 
 def shorten(name: str, limit: int) -> str:

@@ -7,14 +7,20 @@ the browser to fetch anything or to run any script but the page's own, whatever 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from seewhy.reporting import classification, curves, findings, interpretation
 from seewhy.reporting.augmentations import augmentation_fragment
-from seewhy.reporting.formatting import finite_or_none, format_count, format_metric_name, format_number, format_percent
+from seewhy.reporting.formatting import (
+    finite_or_none,
+    format_count,
+    format_metric_name,
+    format_number,
+    format_percent,
+    format_time,
+)
 from seewhy.reporting.images import SMALL_SIDE, thumbnail_data_uri
 from seewhy.reporting.records import ChoiceRow, EvaluationRecord, ReportRecord
 from seewhy.reporting.sections import section_fragment, unique_ids
@@ -61,7 +67,7 @@ def render_report(record: ReportRecord) -> str:
     ids = unique_ids(record.sections, _RESERVED)
     context: dict[str, Any] = {
         "record": record,
-        "created": _format_time(record.created),
+        "created": format_time(record.created),
         "tiles": [_tile(label, value) for label, value in record.summary],
         "findings": findings.findings_fragment(record.health, edits=True) if record.health else "",
         "network": findings.network_fragment(record.health) if record.health else "",
@@ -107,13 +113,6 @@ def _navigation(record: ReportRecord, ids: Sequence[str]) -> list[tuple[str, str
     later += ["repeat"]
     own = [(id_, section.title) for id_, section in zip(ids, record.sections, strict=True)]
     return [*((name, _TITLES[name]) for name in names), *own, *((name, _TITLES[name]) for name in later)]
-
-
-def _format_time(created: str) -> str:
-    try:
-        return f"{datetime.fromisoformat(created):%d %B %Y, %H:%M}".removeprefix("0")
-    except ValueError:
-        return created
 
 
 def _tile(label: str, value: str) -> dict[str, str]:

@@ -79,6 +79,10 @@ def variables(colours: dict[str, str]) -> str:
 def figure_rules() -> str:
     """Return the style-sheet rules that turn a drawing's light colours into the page's variables."""
     drawn = ("ink", "muted", "quiet", "grid", "accent", "correct", "wrong", "over")
+    pairs = [(LIGHT[name], f"var(--{name})") for name in drawn]
+    pairs += [(colour, f"var(--s{k},{colour})") for k, colour in enumerate(SERIES_LIGHT)]
     return "\n".join(
-        f'.figure [{paint}="{LIGHT[name]}"]{{{paint}:var(--{name})}}' for name in drawn for paint in ("fill", "stroke")
+        f'.figure [{paint}="{colour}"]{{{paint}:{variable}}}'
+        for colour, variable in pairs
+        for paint in ("fill", "stroke")
     )

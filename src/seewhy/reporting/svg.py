@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 
 import vl_convert
 
+from seewhy.reporting.formatting import replace_unsafe
+
 _DROP = ("role", "aria-roledescription", "aria-hidden", "class", "pointer-events", "font-family", "stroke-miterlimit")
 _LONG = re.compile(r"-?\d+\.\d{2,}")
 
@@ -44,6 +46,13 @@ def _tidy(element: ElementTree.Element, *, marks: bool) -> None:
             element.remove(child)
 
 
+def _legible(value: Any) -> Any:
+    """Return a chart's description with what no page may hold replaced in every text, such as halves of letters in file names."""
+    if isinstance(value, dict):
+        return {key: _legible(inner) for key, inner in value.items()}
+    return [_legible(inner) for inner in value] if isinstance(value, list) else replace_unsafe(value)
+
+
 def inline_svg(chart: Any, description: str, *, grow: float = 1.0, least: int = 0) -> str:
     """Draw a chart as an SVG element for a page.
 
@@ -56,7 +65,7 @@ def inline_svg(chart: Any, description: str, *, grow: float = 1.0, least: int = 
     Returns:
         The element's text; all text inside is escaped.
     """
-    text = vl_convert.vegalite_to_svg(chart.to_dict())
+    text = vl_convert.vegalite_to_svg(_legible(chart.to_dict()))
     root = ElementTree.fromstring(text.replace('xmlns="http://www.w3.org/2000/svg" ', "", 1))
     width = float(root.get("width", "0"))
     root.remove(root[0])  # the background; the page has its own
