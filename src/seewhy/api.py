@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +29,7 @@ from seewhy.runs.diagnose.baseline import read_baseline
 from seewhy.runs.diagnose.before import diagnose_request
 from seewhy.runs.diagnose.diagnosis import Diagnosis, read_diagnosis
 from seewhy.runs.diagnose.trial import plan_trial, try_remedy
+from seewhy.runs.report import draw_or_warn
 from seewhy.runs.run import Run
 from seewhy.runs.stopping import Stop
 from seewhy.spec import Request, build_request, format_edit
@@ -178,17 +178,9 @@ def _kept(source: ImageSource | None) -> str | None:
 
 
 def _reported(run: Run) -> Run:
-    """Draw the report; the results stand already, so one that cannot be drawn is a warning."""
+    """Draw the report of a run."""
     if is_main_process():
-        try:
-            run.report()
-        except Exception as error:  # noqa: BLE001  the drawing library may fail in ways of its own: memory, fonts, a closed stream
-            warnings.warn(
-                f"the report could not be drawn ({type(error).__name__}: {error}); the results are whole, and "
-                f"`seewhy report {run.folder}` draws it later",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+        draw_or_warn(run.report, run.folder)
     return run
 
 

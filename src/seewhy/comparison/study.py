@@ -10,9 +10,11 @@ from seewhy.comparison.execute import Engine, work
 from seewhy.comparison.folder import Design, StudyFolder
 from seewhy.comparison.planning import plan_lines
 from seewhy.comparison.progress import Progress
+from seewhy.comparison.report import write_report
 from seewhy.comparison.results import Outcome, read_outcome
 from seewhy.comparison.verdict import Verdict
 from seewhy.core.errors import InputError, RunError
+from seewhy.runs.report import draw_or_warn
 from seewhy.runs.run import Run
 from seewhy.runs.stopping import Stop
 
@@ -113,4 +115,9 @@ class Study:
         finally:
             outcome = self.outcome()
             outcome.save()
+        draw_or_warn(lambda: write_report(outcome), self.folder)
         return outcome
+
+    def report(self) -> Path:
+        """Draw report.html anew and return its path."""
+        return write_report(self.outcome())

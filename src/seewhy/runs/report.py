@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +79,19 @@ def write_report(run: RunFiles) -> Path:
     path = run.folder / "report.html"
     write_text(path, render_report(record_of(run)))
     return path
+
+
+def draw_or_warn(draw: Callable[[], Path], folder: Path) -> None:
+    """Draw a report; the results stand already, so one that cannot be drawn is a warning."""
+    try:
+        draw()
+    except Exception as error:  # noqa: BLE001  the drawing library may fail in ways of its own: memory, fonts, a closed stream
+        warnings.warn(
+            f"the report could not be drawn ({type(error).__name__}: {error}); the results are whole, and "
+            f"`seewhy report {folder}` draws it later",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def record_of(run: RunFiles) -> ReportRecord:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from seewhy.cli.commands.train import relative
 from seewhy.cli.options import add_spec_options, spec_options
 from seewhy.cli.text import json_text
 from seewhy.comparison.design import LAYOUTS, design_variants, parse_variant, parse_vary
@@ -231,3 +232,4 @@ def _print(study: Study, outcome: Outcome, options: argparse.Namespace) -> None:
     if outcome.verdict is not None:
         print(escaped(outcome.verdict.sentence()))
     print(f"study   {study.folder}")
+    print(f"report  {relative(study.folder / 'report.html')}")
