@@ -1,0 +1,43 @@
+"""The claims, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+
+from seewhy.comparison.claims.base import Claim
+from seewhy.core.errors import unknown_name
+
+MODULES = {
+    "C02": "c02_sigmoid_saturates",
+    "C10": "c10_xavier_and_he",
+}
+"""Where each claim is, in the order of the canon."""
+
+
+def claim(code: str) -> Claim:
+    """Return the claim of a code, such as "C05" or "c5".
+
+    Raises:
+        InputError: there is none; names the nearest.
+    """
+    known = _canonical(code)
+    if known not in MODULES:
+        raise unknown_name("claim", code, MODULES)
+    found: Claim = import_module(f"seewhy.comparison.claims.{MODULES[known]}").CLAIM
+    return found
+
+
+def claims(codes: Iterable[str] = ()) -> tuple[Claim, ...]:
+    """Return the claims of these codes in the order of the canon, each once; all where none is named.
+
+    Raises:
+        InputError: one is not known.
+    """
+    asked = {claim(code).code for code in codes}
+    return tuple(claim(code) for code in MODULES if not asked or code in asked)
+
+
+def _canonical(code: str) -> str:
+    digits = code[1:] if code[:1] in ("c", "C") else code
+    return f"C{int(digits):02}" if digits.isascii() and digits.isdigit() else code
