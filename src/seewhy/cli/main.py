@@ -28,6 +28,7 @@ COMMANDS = {
     "generate": "sample, complete, reconstruct, interpolate images with a generative model",
     "diagnose": "what is wrong with a run, or with one before it is trained; --try runs a remedy and says whether it helped",
     "compare": "which choice is better on these images, and how sure that is: variants x seeds, paired, with statistics",
+    "claims": "the canon's claims, measured: an experiment each, with effects, intervals and a verdict",
     "check": "what is wrong with the images and the split, before any training",
     "techniques": "what can be chosen: formula, source, options",
     "report": "rebuild a run's HTML report",

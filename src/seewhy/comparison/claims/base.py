@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from seewhy.core.errors import bad_value
 from seewhy.reporting.claim_records import Figure
@@ -221,16 +221,3 @@ def paired(first: Mapping[str, Sequence[float]], over: str, under: str) -> tuple
 def differences(first: Mapping[str, Sequence[float]], of: str, minus: str) -> tuple[float, ...]:
     """Return the difference of two conditions' numbers, seed by seed."""
     return tuple(a - b for a, b in zip(first[of], first[minus], strict=True))
-
-
-def plain(criterion: Criterion) -> dict[str, Any]:
-    """Return a criterion as JSON."""
-    return {
-        "text": criterion.text,
-        "measure": criterion.measure,
-        "values": list(criterion.values),
-        "low": criterion.low,
-        "high": criterion.high,
-        "unit": criterion.unit,
-        "kind": criterion.kind,
-    }

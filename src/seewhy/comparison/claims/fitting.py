@@ -111,7 +111,7 @@ def _fit(
             value.backward()  # type: ignore[no-untyped-call]
             return value
 
-        value = float(cast(Tensor, optimizer.step(closure)).detach())  # type: ignore[arg-type]
+        value = float(cast("Tensor", optimizer.step(closure)).detach())  # type: ignore[arg-type]
         if not value < LARGEST:
             fitted.diverged = True
             break
