@@ -40,6 +40,7 @@ from seewhy.reporting.records import (
 
 if TYPE_CHECKING:
     from seewhy.reporting.augmentations import augmentation_fragment, augmentation_sheet
+    from seewhy.reporting.claims import claim_chart, render_claims
     from seewhy.reporting.classification import confusion_matrix_chart, reliability_diagram
     from seewhy.reporting.comparison import render_comparison
     from seewhy.reporting.curves import curve_panels, learning_curves, member_panels
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 _MODULES = {
     "augmentation_fragment": "augmentations",
     "augmentation_sheet": "augmentations",
+    "claim_chart": "claims",
+    "render_claims": "claims",
     "confusion_matrix_chart": "classification",
     "reliability_diagram": "classification",
     "render_comparison": "comparison",
@@ -104,6 +107,7 @@ __all__ = [
     "VariantRecord",
     "augmentation_fragment",
     "augmentation_sheet",
+    "claim_chart",
     "confusion_matrix_chart",
     "curve_panels",
     "image_grid",
@@ -114,6 +118,7 @@ __all__ = [
     "png_data_uri",
     "reliability_diagram",
     "render_comparison",
+    "render_claims",
     "render_report",
     "render_trajectories",
     "render_why",

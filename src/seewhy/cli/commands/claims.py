@@ -1,4 +1,4 @@
-"""Measure the canon's claims on real images: each is an experiment over seeds with effects, 95% intervals, and a verdict that follows from them by one rule.
+"""Measure the canon's claims on real images: each is an experiment over seeds, with 95% intervals and a verdict that follows by one rule.
 
 A claim is supported where all its criteria hold (their intervals lie wholly where the claim says), not supported where none does, and depends
 where some do. Results are kept in a folder as they come; what is there is not measured again. Claims on time are of this machine.

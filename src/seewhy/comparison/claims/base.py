@@ -162,8 +162,9 @@ def judge(criteria: Sequence[Criterion]) -> Verdict:
     clauses += [f"cannot be told at {n} seeds: {'; '.join(undecided)}"] if undecided else []
     if holds:
         return Verdict("depends", ". ".join(["Depends. Holds: " + "; ".join(holds), *map(_capital, clauses)]) + ".")
-    shown = "The contrary was shown." if fails else f"Nothing can be told at {n} seeds."
-    return Verdict("not supported", f"Not supported. {shown} {'. '.join(map(_capital, clauses))}.")
+    if not fails:
+        return Verdict("not supported", f"Not supported: nothing can be told at {n} seeds ({'; '.join(undecided)}).")
+    return Verdict("not supported", f"Not supported: the contrary was shown. {'. '.join(map(_capital, clauses))}.")
 
 
 def _capital(text: str) -> str:

@@ -62,6 +62,7 @@ CLAIM = Claim(
     title="Xavier suits tanh, He suits ReLU",
     sentence="Xavier keeps the variance of tanh layers; under ReLU it halves per layer, and the factor 2 (He) mends it.",
     source="Glorot & Bengio 2010 derive the rule for units that are linear around 0, and measure tanh. "
-    "He et al. 2015 (1502.01852) add the factor 2 that ReLU needs, and train 30 layers with it, which do not start with Xavier's. The notes' own figure has tanh shrink as well.",
+    "He et al. 2015 (1502.01852) add the factor 2 that ReLU needs, and train 30 layers with it, which do not start with Xavier's. "
+    "The notes' own figure has tanh shrink as well.",
     measure=measure,
 )

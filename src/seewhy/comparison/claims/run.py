@@ -116,7 +116,7 @@ def _kept(folder: Path, asked: Sequence[Claim], data: str, quick: bool, seeds: i
             if (result.data, result.quick, result.seeds) != (data, quick, seeds):
                 form = " in the quick form" if result.quick else ""
                 raise InputError(
-                    f"--out: {path} is of {result.data} with {result.seeds} seeds{form}, which was not asked for; name another folder, or measure --again"
+                    f"--out: {path} is of {result.data} with {result.seeds} seeds{form}, not as asked; name another folder, or add --again"
                 )
             found[each.code] = result
     return found

@@ -1,0 +1,67 @@
+"""The illustrated page of results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seewhy.comparison.claims.base import Criterion
+from seewhy.comparison.claims.catalogue import claim
+from seewhy.comparison.claims.results import Result
+from seewhy.reporting.claim_records import ClaimRecord, CriterionRow
+from seewhy.reporting.formatting import format_count
+
+
+def claims_page(results: Sequence[Result]) -> str:
+    """Return the page of results, at least one, as a whole HTML document.
+
+    Raises:
+        InputError: there are none.
+    """
+    from seewhy.reporting import render_claims  # loads the figures' library
+
+    data = ", ".join(dict.fromkeys(result.data for result in results))
+    title = "The canon, measured" if len(results) > 1 else f"{results[0].code}, measured" if results else ""
+    lead = f"{format_count(len(results), 'claim')} about deep visual recognition, each an experiment on real images: {data}."
+    if any(result.quick for result in results):
+        lead += " Quick form: it only tries that the experiments run, and its verdicts mean nothing."
+    return render_claims([claim_record(result) for result in results], title=title, lead=lead)
+
+
+def claim_record(result: Result) -> ClaimRecord:
+    """Return a result as a page shows it."""
+    known, machine = claim(result.code), result.machine
+    facts = [
+        *result.measured.remarks,
+        ("images", result.images),
+        ("seeds", str(result.seeds)),
+        ("hardware", f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores"),
+        ("torch", machine["torch"]),
+        ("time", f"{result.seconds:.1f} s"),
+    ]
+    if known.timed:
+        facts.append(("of this machine", "the times, and so the verdict, are of this processor"))
+    return ClaimRecord(
+        code=known.code,
+        title=known.title,
+        sentence=known.sentence,
+        verdict=result.verdict.name,
+        text=result.verdict.text,
+        criteria=tuple(map(_row, result.measured.criteria)),
+        figure=result.measured.figure,
+        source=known.source,
+        experiment=result.measured.experiment,
+        facts=tuple(facts),
+        command=result.command,
+    )
+
+
+def _row(criterion: Criterion) -> CriterionRow:
+    low, high = criterion.interval
+    return CriterionRow(
+        text=criterion.text,
+        measure=criterion.measure,
+        estimate=criterion.written(criterion.estimate),
+        interval=f"[{criterion.written(low)}, {criterion.written(high)}]",
+        region=criterion.region(),
+        state=criterion.state,
+    )
