@@ -97,11 +97,11 @@ class Criterion:
     @property
     def state(self) -> State:
         """Whether it holds, fails or is open."""
-        low, high = self.interval
-        if self._within(low) and self._within(high):
-            return "holds"
         if self.kind == "exact":
-            return "fails"
+            return "holds" if all(self._beyond(value) <= 0 for value in self.values) else "fails"
+        low, high = self.interval
+        if max(self._beyond(low), self._beyond(high)) < 0:  # a tie is no win
+            return "holds"
         below = self.low is not None and high < self.low
         above = self.high is not None and low > self.high
         return "fails" if below or above else "open"
@@ -121,9 +121,6 @@ class Criterion:
 
     def _scaled(self, value: float) -> float:
         return math.log(value) if self.kind == "ratio" else value
-
-    def _within(self, value: float) -> bool:
-        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
     def _beyond(self, value: float) -> float:
         """Return how far a value is towards the outside of the region."""

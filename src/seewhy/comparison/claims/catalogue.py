@@ -9,7 +9,13 @@ from seewhy.comparison.claims.base import Claim
 from seewhy.core.errors import unknown_name
 
 MODULES = {
+    "C01": "c01_cost_of_exp",
     "C02": "c02_sigmoid_saturates",
+    "C03": "c03_one_sign",
+    "C04": "c04_tanh_and_sigmoid",
+    "C05": "c05_relu_is_sooner",
+    "C06": "c06_dying_units",
+    "C07": "c07_elu_and_noise",
     "C10": "c10_xavier_and_he",
 }
 """Where each claim is, in the order of the canon."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -192,6 +192,50 @@ def mean_loss(net: nn.Module, x: Tensor, y: Tensor) -> float:
     value = float(F.cross_entropy(net(x), y))
     net.train()
     return value if value < LARGEST else LARGEST
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a condition is trained: all but the rate and the seed.
+
+    Attributes:
+        make: from a seed to the network.
+        steps: how many.
+        optimizer: as in `fit`.
+        batch: as in `fit`.
+        options: of the optimiser.
+    """
+
+    make: Callable[[int], nn.Module]
+    steps: int
+    optimizer: str = "momentum"
+    batch: int | None = 64
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def train(self, setting: Setting, lr: float, seed: int, **watched: Any) -> tuple[nn.Module, Fit]:
+        """Return a network trained on the training images, and its fit; `watched` as in `fit`, `observe` a function of network and step."""
+        net = self.make(seed)
+        observe = watched.pop("observe", None)
+        if observe is not None:
+            watched["observe"] = lambda step: observe(net, step)
+        fitted = fit(
+            net, setting.train.x, setting.train.y, steps=self.steps, lr=lr, seed=seed,
+            optimizer=self.optimizer, batch=self.batch, **self.options, **watched,
+        )  # fmt: skip
+        return net, fitted
+
+    def rate(
+        self, setting: Setting, rates: Iterable[float], *, by: Literal["validation", "training"] = "validation"
+    ) -> float:
+        """Return the rate with the lowest loss at the end, on the validation images or on those of the last steps."""
+
+        def score(lr: float, seed: int) -> float:
+            net, fitted = self.train(setting, lr, seed)
+            if fitted.diverged:
+                return LARGEST
+            return fitted.last() if by == "training" else mean_loss(net, setting.val.x, setting.val.y)
+
+        return best_rate(rates, score)
 
 
 def best_rate(rates: Iterable[float], score: Callable[[float, int], float], *, seeds: int = 1) -> float:

@@ -17,6 +17,10 @@ DEPTH, WIDTH = 10, 256
 """Of the deep network; the notes' own has ten layers of 500 units."""
 
 
+VANISHED = 0.1
+"""A gradient has vanished where less than this share of it arrives at the first of the `DEPTH` layers."""
+
+
 def hidden_statistics(net: nn.Module, setting: Setting, images: int = 512) -> tuple[LayerStatistics, ...]:
     """Return the statistics of the hidden layers on training images."""
     x, y = setting.train.x[:images], setting.train.y[:images]
@@ -30,6 +34,11 @@ def factor_per_layer(values: Sequence[float]) -> float:
     layers = torch.arange(len(logs), dtype=torch.float64)
     centred = layers - layers.mean()
     return math.exp(float((centred * logs).sum() / centred.square().sum()))
+
+
+def arriving(rows: Sequence[LayerStatistics]) -> float:
+    """Return what is left of the gradient at the first layer, as a share of that at the last."""
+    return max(rows[0].gradient_std, 1e-30) / rows[-1].gradient_std
 
 
 def band(
