@@ -16,7 +16,14 @@ MODULES = {
     "C05": "c05_relu_is_sooner",
     "C06": "c06_dying_units",
     "C07": "c07_elu_and_noise",
+    "C08": "c08_maxout",
+    "C09": "c09_fixed_initialisation",
     "C10": "c10_xavier_and_he",
+    "C11": "c11_batch_norm",
+    "C12": "c12_ravines_and_saddles",
+    "C13": "c13_nesterov",
+    "C14": "c14_adagrad_and_rmsprop",
+    "C15": "c15_adam",
 }
 """Where each claim is, in the order of the canon."""
 

@@ -1,0 +1,61 @@
+"""The experiment that the claims about AdaGrad, RMSprop and Adam share: one network, each method with its best rate, every "
+"update watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from torch import nn
+
+from seewhy.comparison.claims.fitting import Recipe, mlp
+from seewhy.comparison.claims.setting import Setting
+from seewhy.comparison.claims.updates import UpdateWatch
+
+RATES = {
+    "sgd": (0.01, 0.03, 0.1, 0.3, 1.0),
+    "momentum": (0.001, 0.003, 0.01, 0.03, 0.1),
+    "adagrad": (0.003, 0.01, 0.03, 0.1, 0.3),
+    "rmsprop": (0.0003, 0.001, 0.003, 0.01, 0.03),
+    "adam": (0.0003, 0.001, 0.003, 0.01, 0.03),
+}
+"""Five rates each, half a decade apart, about what is usual for the method."""
+
+
+@dataclass
+class Watched:
+    """What was seen of a method, by seed."""
+
+    rate: float
+    losses: list[float] = field(default_factory=list)
+    watches: list[UpdateWatch] = field(default_factory=list)
+    curves: list[list[float]] = field(default_factory=list)
+
+
+def watched(setting: Setting, methods: Sequence[str], steps: int) -> dict[str, Watched]:
+    """Return what each method does in so many steps, with the rate that has the lowest training loss at the end."""
+    found = {}
+    for method in methods:
+        recipe = Recipe(make=partial(_network, setting), steps=steps, optimizer=method)
+        seen = Watched(recipe.rate(setting, RATES[method], by="training"))
+        for seed in range(setting.seeds):
+            watch = UpdateWatch()
+            _, fitted = recipe.train(setting, seen.rate, seed, observe=watch.observe)
+            seen.losses.append(fitted.last())
+            seen.watches.append(watch)
+            seen.curves.append(fitted.losses)
+        found[method] = seen
+    return found
+
+
+def _network(setting: Setting, seed: int) -> nn.Module:
+    return mlp(setting, seed=seed)
+
+
+def smoothed(losses: Sequence[float], points: int = 60) -> tuple[list[float], list[float]]:
+    """Return steps, and the mean loss of the stretch up to each."""
+    width = max(1, len(losses) // points)
+    ends = range(width, len(losses) + 1, width)
+    return [float(end) for end in ends], [sum(losses[end - width : end]) / width for end in ends]
