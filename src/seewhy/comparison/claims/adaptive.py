@@ -4,22 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from torch import nn
 
-from seewhy.comparison.claims.fitting import Recipe, mlp
+from seewhy.comparison.claims.fitting import Fit, Recipe, mlp
 from seewhy.comparison.claims.setting import Setting
 from seewhy.comparison.claims.updates import UpdateWatch
 
 RATES = {
-    "sgd": (0.01, 0.03, 0.1, 0.3, 1.0),
-    "momentum": (0.001, 0.003, 0.01, 0.03, 0.1),
+    "sgd": (0.03, 0.1, 0.3, 1.0, 3.0),
+    "momentum": (0.003, 0.01, 0.03, 0.1, 0.3),
     "adagrad": (0.003, 0.01, 0.03, 0.1, 0.3),
-    "rmsprop": (0.0003, 0.001, 0.003, 0.01, 0.03),
-    "adam": (0.0003, 0.001, 0.003, 0.01, 0.03),
+    "rmsprop": (0.001, 0.003, 0.01, 0.03, 0.1),
+    "adam": (0.001, 0.003, 0.01, 0.03, 0.1),
 }
 """Five rates each, half a decade apart, about what is usual for the method."""
 
@@ -29,21 +29,21 @@ class Watched:
     """What was seen of a method, by seed."""
 
     rate: float
-    losses: list[float] = field(default_factory=list)
+    figures: list[float] = field(default_factory=list)
     watches: list[UpdateWatch] = field(default_factory=list)
     curves: list[list[float]] = field(default_factory=list)
 
 
-def watched(setting: Setting, methods: Sequence[str], steps: int) -> dict[str, Watched]:
-    """Return what each method does in so many steps, with the rate that has the lowest training loss at the end."""
+def watched(setting: Setting, methods: Sequence[str], steps: int, figure: Callable[[Fit], float]) -> dict[str, Watched]:
+    """Return what each method does in so many steps, with the rate that has the lowest `figure`, which becomes its result."""
     found = {}
     for method in methods:
         recipe = Recipe(make=partial(_network, setting), steps=steps, optimizer=method)
-        seen = Watched(recipe.rate(setting, RATES[method], by="training"))
+        seen = Watched(recipe.rate(setting, RATES[method], by=figure))
         for seed in range(setting.seeds):
             watch = UpdateWatch()
             _, fitted = recipe.train(setting, seen.rate, seed, observe=watch.observe)
-            seen.losses.append(fitted.last())
+            seen.figures.append(figure(fitted))
             seen.watches.append(watch)
             seen.curves.append(fitted.losses)
         found[method] = seen

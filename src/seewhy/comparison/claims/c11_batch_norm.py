@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import math
 from functools import partial
 
 import torch
 from torch import nn
 
 from seewhy.comparison.claims.base import Claim, Criterion, Measured, differences, paired
-from seewhy.comparison.claims.fitting import LARGEST, Fit, Recipe, accuracy, best_rate, mlp
+from seewhy.comparison.claims.fitting import Recipe, accuracy, mlp
 from seewhy.comparison.claims.layers import band
 from seewhy.comparison.claims.setting import Setting
 from seewhy.nn import insert_batch_norm
@@ -38,24 +37,24 @@ def measure(setting: Setting) -> Measured:
     accuracies: dict[str, list[list[float]]] = {name: [] for name in NORMS}
     largest: dict[str, list[float]] = {name: [] for name in NORMS}
     needed: dict[str, list[float]] = {name: [] for name in NORMS}
-    bad: dict[str, list[float]] = {name: [] for name in NORMS}
+    bad: dict[str, list[float]] = {}
     rates = RATES if not setting.quick else RATES[::3]
     chosen = {}
     for name, norm in NORMS.items():
         recipe = Recipe(make=partial(_network, setting, norm, 1.0), steps=steps, optimizer="sgd")
-        chosen[name] = best_rate(rates, partial(_needed, setting, recipe))
+        chosen[name] = recipe.rate(setting, rates, by=lambda fitted: fitted.steps_to(TARGET, steps))
         for seed in range(setting.seeds):
             by_rate = []
             for lr in rates:
                 net, fitted = recipe.train(setting, lr, seed)
                 by_rate.append(1.0 / setting.classes if fitted.diverged else accuracy(net, setting.train))
                 if lr == chosen[name]:
-                    needed[name].append(float(_steps_needed(fitted, steps)))
+                    needed[name].append(float(fitted.steps_to(TARGET, steps)))
             accuracies[name].append(by_rate)
             largest[name].append(
                 max((lr for lr, value in zip(rates, by_rate, strict=True) if value >= GOOD), default=rates[0])
             )
-            bad[name].append(_badly_started(setting, norm, chosen[name], steps, seed))
+        bad[name] = _badly_started(setting, norm, steps)
     return Measured(
         criteria=(
             Criterion(
@@ -90,7 +89,7 @@ def measure(setting: Setting) -> Measured:
         f"{rates[-1]:g}; the rate that "
         f"converges soonest: {chosen['batch norm']:.3g} with, {chosen['without']:.3g} without. Bad scales: "
         f"{', '.join(f'{scale:g}' for scale in SCALES)} "
-        "times He's standard deviation, with those rates.",
+        "times He's standard deviation, each with its own best rate on the validation images.",
         figure=Lines(
             x="learning rate",
             y="training accuracy",
@@ -109,28 +108,16 @@ def _network(setting: Setting, norm: str, scale: float, seed: int) -> nn.Module:
     return net
 
 
-def _steps_needed(fitted: Fit, most: int) -> int:
-    """Return the step at which the running mean loss is at the target; all steps where it never is, far more where it diverged."""
-    recent = 0.0
-    for step, loss in enumerate(fitted.losses, start=1):
-        recent += (loss - recent) / min(step, 20)
-        if recent <= TARGET and step >= 20:
-            return step
-    return most if math.isfinite(recent) and not fitted.diverged else int(LARGEST)
-
-
-def _needed(setting: Setting, recipe: Recipe, lr: float, seed: int) -> float:
-    return float(_steps_needed(recipe.train(setting, lr, seed)[1], recipe.steps))
-
-
-def _badly_started(setting: Setting, norm: str, lr: float, steps: int, seed: int) -> float:
-    """Return the test accuracy, on average over bad scales of the initial weights."""
-    values = []
+def _badly_started(setting: Setting, norm: str, steps: int) -> list[float]:
+    """Return the test accuracy, on average over bad scales of the initial weights, by seed; each scale with its own best rate."""
+    totals = [0.0] * setting.seeds
     for scale in SCALES:
         recipe = Recipe(make=partial(_network, setting, norm, scale), steps=steps, optimizer="sgd")
-        net, fitted = recipe.train(setting, lr, seed)
-        values.append(1.0 / setting.classes if fitted.diverged else accuracy(net, setting.test))
-    return sum(values) / len(values)
+        rate = recipe.rate(setting, RATES[::2])
+        for seed in range(setting.seeds):
+            net, fitted = recipe.train(setting, rate, seed)
+            totals[seed] += 1.0 / setting.classes if fitted.diverged else accuracy(net, setting.test)
+    return [total / len(SCALES) for total in totals]
 
 
 @torch.no_grad()

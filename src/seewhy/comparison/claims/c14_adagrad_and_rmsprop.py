@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seewhy.comparison.claims.adaptive import smoothed, watched
 from seewhy.comparison.claims.base import Claim, Criterion, Measured, differences, paired
+from seewhy.comparison.claims.fitting import Fit
 from seewhy.comparison.claims.layers import band
 from seewhy.comparison.claims.setting import Setting
 from seewhy.reporting.claim_records import Lines
@@ -14,10 +15,10 @@ METHODS = ("sgd", "adagrad", "rmsprop")
 def measure(setting: Setting) -> Measured:
     """Measure how equal updates are over the coordinates, what is left of the step in the end, and the loss reached."""
     steps = setting.amount(1_500, 60)
-    found = watched(setting, METHODS, steps)
+    found = watched(setting, METHODS, steps, Fit.last)
     decades = {method: [watch.decades for watch in seen.watches] for method, seen in found.items()}
     kept = {method: tuple(watch.kept() for watch in seen.watches) for method, seen in found.items()}
-    losses = {method: seen.losses for method, seen in found.items()}
+    losses = {method: seen.figures for method, seen in found.items()}
     return Measured(
         criteria=(
             Criterion(
@@ -28,7 +29,7 @@ def measure(setting: Setting) -> Measured:
             ),
             Criterion(
                 text="AdaGrad's step for a given gradient falls below half",
-                measure="norm of the update / norm of the gradient, last tenth / first tenth of the steps, AdaGrad",
+                measure="median over the weights of |update| / |gradient|, last tenth / first tenth of the steps, AdaGrad",
                 values=kept["adagrad"],
                 high=0.5,
                 kind="ratio",
@@ -42,7 +43,7 @@ def measure(setting: Setting) -> Measured:
             ),
             Criterion(
                 text="so AdaGrad ends at a higher training loss than RMSprop",
-                measure="training loss in the end, AdaGrad / RMSprop",
+                measure="median training loss of the last tenth of the steps, AdaGrad / RMSprop",
                 values=paired(losses, "adagrad", "rmsprop"),
                 low=1.0,
                 kind="ratio",

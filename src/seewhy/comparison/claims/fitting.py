@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -39,9 +40,21 @@ class Fit:
     diverged: bool = False
 
     def last(self, share: float = 0.1) -> float:
-        """Return the mean loss of the last steps; `LARGEST` where it has diverged."""
+        """Return the median loss of the last steps, which a few outliers do not decide; `LARGEST` where it has diverged."""
         count = max(1, int(len(self.losses) * share))
-        return LARGEST if self.diverged else math.fsum(self.losses[-count:]) / count
+        return LARGEST if self.diverged else statistics.median(self.losses[-count:])
+
+    def steps_to(self, target: float, most: int, *, over: int = 20) -> int:
+        """Return the step at which the running mean of the loss, over about so many steps, is at a target for the first time.
+
+        Where it never is: `most`, or `LARGEST` where the training has diverged.
+        """
+        recent = 0.0
+        for step, loss in enumerate(self.losses, start=1):
+            recent += (loss - recent) / min(step, over)
+            if recent <= target and step >= over:
+                return step
+        return int(LARGEST) if self.diverged else most
 
 
 def fit(
@@ -225,15 +238,19 @@ class Recipe:
         return net, fitted
 
     def rate(
-        self, setting: Setting, rates: Iterable[float], *, by: Literal["validation", "training"] = "validation"
+        self,
+        setting: Setting,
+        rates: Iterable[float],
+        *,
+        by: Literal["validation"] | Callable[[Fit], float] = "validation",
     ) -> float:
-        """Return the rate with the lowest loss at the end, on the validation images or on those of the last steps."""
+        """Return the rate with the lowest loss on the validation images at the end, or with the lowest figure of the fit."""
 
         def score(lr: float, seed: int) -> float:
             net, fitted = self.train(setting, lr, seed)
             if fitted.diverged:
                 return LARGEST
-            return fitted.last() if by == "training" else mean_loss(net, setting.val.x, setting.val.y)
+            return mean_loss(net, setting.val.x, setting.val.y) if by == "validation" else by(fitted)
 
         return best_rate(rates, score)
 

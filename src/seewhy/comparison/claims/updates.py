@@ -14,7 +14,7 @@ class UpdateWatch:
     Letters: w weights, u = the change of w in a step, g the gradient that led to it.
 
     Attributes:
-        rates: norm of u / norm of g, by step.
+        rates: median over the weights of |u| / |g|, by step: what is left of the learning rate.
         cosines: of u and the u before it, by step.
     """
 
@@ -33,7 +33,7 @@ class UpdateWatch:
         if step and self._before is not None:
             gradient = torch.cat([weight.grad.flatten() for weight in weights if weight.grad is not None])
             update = now - self._before
-            self.rates.append(float(update.norm() / gradient.norm().clamp_min(TINY)))
+            self.rates.append(float((update.abs() / gradient.abs().clamp_min(TINY))[gradient != 0].median()))
             self._total = update.abs() if self._total is None else self._total + update.abs()
             if self._update is not None:
                 self.cosines.append(float(torch.cosine_similarity(update, self._update, 0)))
