@@ -65,7 +65,7 @@ def measure(setting: Setting) -> Measured:
         "mean makes "
         "one direction far steeper "
         f"than the others; the loss is what gradient descent reaches in {steps} steps. Saddle: 3 tanh layers that start at a "
-        "standard deviation of {START:g}, "
+        f"standard deviation of {START:g}, "
         f"beside the saddle at 0. The rate with the lowest loss in the end: {rates} on the ravine, {saddle_rates} at the saddle.",
         figure=Lines(
             x="step",

@@ -49,7 +49,7 @@ def measure(setting: Setting) -> Measured:
                 kind="ratio",
             ),
         ),
-        experiment=f"2 hidden layers of 64 ReLU units, batch 64, {steps} steps; the rate with the lowest training loss in the end: "
+        experiment=f"One hidden layer of 16 ReLU units, batch 64, {steps} steps; the rate with the lowest training loss in the end: "
         f"{', '.join(f'{seen.rate:g} for {method}' for method, seen in found.items())}.",
         figure=Lines(
             x="step",

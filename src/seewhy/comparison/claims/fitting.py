@@ -21,6 +21,9 @@ from seewhy.optim import build
 LARGEST = 1e6
 """A loss that is not finite, or larger than this, counts as this: it has diverged."""
 
+SMALLEST = 1e-6
+"""A loss below this counts as this: the images are fitted."""
+
 TUNING = 10_000
 """Seeds from here on are those on which rates are chosen; results never come from them."""
 
@@ -42,7 +45,7 @@ class Fit:
     def last(self, share: float = 0.1) -> float:
         """Return the median loss of the last steps, which a few outliers do not decide; `LARGEST` where it has diverged."""
         count = max(1, int(len(self.losses) * share))
-        return LARGEST if self.diverged else statistics.median(self.losses[-count:])
+        return LARGEST if self.diverged else max(SMALLEST, statistics.median(self.losses[-count:]))
 
     def steps_to(self, target: float, most: int, *, over: int = 20) -> int:
         """Return the step at which the running mean of the loss, over about so many steps, is at a target for the first time.

@@ -22,6 +22,7 @@ class UpdateWatch:
         self.rates: list[float] = []
         self.cosines: list[float] = []
         self._total: Tensor | None = None
+        self._alive: Tensor | None = None
         self._before: Tensor | None = None
         self._update: Tensor | None = None
 
@@ -35,6 +36,8 @@ class UpdateWatch:
             update = now - self._before
             self.rates.append(float((update.abs() / gradient.abs().clamp_min(TINY))[gradient != 0].median()))
             self._total = update.abs() if self._total is None else self._total + update.abs()
+            alive = (gradient != 0).float()
+            self._alive = alive if self._alive is None else self._alive + alive
             if self._update is not None:
                 self.cosines.append(float(torch.cosine_similarity(update, self._update, 0)))
             self._update = update
@@ -42,11 +45,14 @@ class UpdateWatch:
 
     @property
     def decades(self) -> float:
-        """How unequal the coordinates' paths are: log10 of the 90% quantile of their lengths over the 10% quantile."""
+        """How unequal the weights' paths are: log10 of the 90% quantile of their lengths over the 10% quantile.
+
+        Weights that had a gradient in fewer than half of the steps, those of dead units, are left out.
+        """
         assert self._total is not None
-        low, high = torch.quantile(
-            self._total[:: max(1, len(self._total) // 100_000)], torch.tensor([0.1, 0.9])
-        ).tolist()
+        assert self._alive is not None
+        lengths = self._total[self._alive >= len(self.rates) / 2]
+        low, high = torch.quantile(lengths[:: max(1, len(lengths) // 100_000)], torch.tensor([0.1, 0.9])).tolist()
         return float(torch.log10(torch.tensor(max(high, TINY) / max(low, TINY))))
 
     @property
