@@ -193,7 +193,7 @@ ACTIVATIONS.add(
         source="Nair & Hinton 2010; Krizhevsky et al. 2012",
         good_for="a first choice in deep networks",
         bad_for="large steps or bad biases: units can die; outputs are never negative",
-        claims=("C01", "C05", "C06"),
+        claims=("C01", "C05", "C06", "C07", "C10"),
         qualified_name="torch.nn.ReLU",
     )
 )
@@ -206,7 +206,7 @@ ACTIVATIONS.add(
         source="Maas et al. 2013",
         good_for="networks whose ReLU units die",
         bad_for="nothing in particular; gains over ReLU are small",
-        claims=("C06",),
+        claims=("C06", "C07"),
         qualified_name="torch.nn.LeakyReLU",
         hyperparameters=("slope",),
     )
@@ -248,7 +248,7 @@ ACTIVATIONS.add(
         source="LeCun et al. 1998, Efficient BackProp",
         good_for="shallow or recurrent networks",
         bad_for="depth: gradients vanish where it saturates",
-        claims=("C01", "C04"),
+        claims=("C01", "C04", "C05", "C09", "C10"),
         qualified_name="torch.nn.Tanh",
     )
 )
@@ -261,7 +261,7 @@ ACTIVATIONS.add(
         source="classical",
         good_for="gates and probabilities",
         bad_for="hidden layers: vanishing gradients, outputs of one sign",
-        claims=("C01", "C02", "C03"),
+        claims=("C01", "C02", "C03", "C04"),
         qualified_name="torch.nn.Sigmoid",
     )
 )

@@ -246,7 +246,7 @@ INITS.add(
         source="Glorot & Bengio 2010",
         good_for="tanh networks",
         bad_for="deep ReLU networks: the variance halves per layer",
-        claims=("C10",),
+        claims=("C09", "C10"),
     )
 )
 INITS.add(

@@ -200,7 +200,7 @@ OPTIMISERS.add(
         source="Robbins & Monro 1951",
         good_for="a baseline; large noisy problems",
         bad_for="ravines and saddles",
-        claims=("C12",),
+        claims=("C12", "C14"),
         qualified_name="torch.optim.SGD",
     )
 )
@@ -213,7 +213,7 @@ OPTIMISERS.add(
         source="Polyak 1964",
         good_for="image classification",
         bad_for="overshooting narrow valleys",
-        claims=("C12", "C13"),
+        claims=("C12", "C13", "C15"),
         qualified_name="torch.optim.SGD",
         hyperparameters=("momentum",),
     )
@@ -255,7 +255,7 @@ OPTIMISERS.add(
         source="Tieleman & Hinton 2012",
         good_for="problems whose scale changes; recurrent networks",
         bad_for="nothing in particular; Adam adds to it",
-        claims=("C14",),
+        claims=("C14", "C15"),
         qualified_name="torch.optim.RMSprop",
         hyperparameters=("alpha", "momentum", "eps"),
     )

@@ -136,10 +136,7 @@ def _card(result: Result) -> str:
 
     known = claim(result.code)
     lines = [f"{known.code}  {known.sentence}", f"     {result.verdict.text}"]
-    for each in result.measured.criteria:
-        low, high = each.interval
-        number = f"{each.written(each.estimate)} [{each.written(low)}, {each.written(high)}]"
-        lines.append(f"     {each.state:<5}  {each.measure}: {number}; claimed: {each.region()}")
+    lines += [f"     {each.line()}" for each in result.measured.criteria]
     lines.append(
         f"     {result.images}; {result.seeds} seeds; {result.seconds:.1f} s{'; quick form' if result.quick else ''}"
     )

@@ -1,4 +1,4 @@
-"""List what can be chosen, or show one technique: formula, source, what it is good and bad for, its options, where it lives."""
+"""List what can be chosen, or show one technique: formula, source, what it is good and bad for, its options, where it lives, its claims."""
 
 from __future__ import annotations
 
@@ -63,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the list or the technique."""
     if options.show:
         return _show(options)
+    from seewhy.comparison.claims.catalogue import MODULES
+
     for option in ("out", "data", "on"):
         if getattr(options, option) is not None:
             raise InputError(f"--{option}: belongs to --show; give both, or neither")
@@ -81,7 +83,9 @@ def run(options: argparse.Namespace) -> int:
             inside = [entry for entry in entries if entry.family == title]
             width = max(len(entry.name) for entry in inside)
             print(title)
-            print("".join(f"  {entry.name:<{width}}  {entry.record.summary}\n" for entry in inside))
+            print("".join(f"  {entry.name:<{width}}  {entry.record.summary}{_codes(entry)}\n" for entry in inside))
+        print("claims (seewhy claims CODE)")
+        print("".join(f"  {line}\n" for line in _claim_lines(MODULES)))
     return 0
 
 
@@ -250,13 +254,51 @@ def _facts(entry: Entry) -> Mapping[str, Any]:
 
 
 def _record(entry: Entry) -> dict[str, Any]:
-    return {"name": entry.name, "family": entry.family, "summary": entry.record.summary, **_facts(entry)}
+    """Return an entry as JSON, with the claims that measured it and the results that come with the package."""
+    from seewhy.comparison.claims.catalogue import measured_by
+    from seewhy.comparison.claims.results import committed_results
+
+    claims = [
+        {
+            "code": claim.code,
+            "title": claim.title,
+            "sentence": claim.sentence,
+            "results": [result.to_json() for (code, _), result in committed_results().items() if code == claim.code],
+        }
+        for claim in measured_by(entry.record.claims)
+    ]
+    facts = {**_facts(entry), "claims": claims}
+    return {"name": entry.name, "family": entry.family, "summary": entry.record.summary, **facts}
 
 
 def _card(entry: Entry) -> str:
     lines = [f"{entry.name}: {entry.record.summary}"]
-    for name, value in _facts(entry).items():
+    facts = {**_facts(entry), "claims": "\n".join(_claim_lines(entry.record.claims, numbers=True))}
+    for name, value in facts.items():
         text = ", ".join(value) if isinstance(value, list) else value
         if text:
-            lines.append(f"{name.replace('_', ' '):>14}  {text}")
+            lines.append(f"{name.replace('_', ' '):>14}  {text.replace(chr(10), chr(10) + ' ' * 16)}")
     return "\n".join(lines)
+
+
+def _codes(entry: Entry) -> str:
+    """Return the codes of the claims that measured a technique, in brackets."""
+    from seewhy.comparison.claims.catalogue import measured_by
+
+    codes = [claim.code for claim in measured_by(entry.record.claims)]
+    return f" ({', '.join(codes)})" if codes else ""
+
+
+def _claim_lines(codes: Iterable[str], *, numbers: bool = False) -> Iterable[str]:
+    """Yield a line for each claim with the verdicts that come with the package, and where they are wanted the numbers behind them."""
+    from seewhy.comparison.claims.catalogue import measured_by
+    from seewhy.comparison.claims.results import committed_results
+
+    for claim in measured_by(codes):
+        results = [result for (code, _), result in committed_results().items() if code == claim.code]
+        verdicts = [f"{result.verdict.name} on {result.data}" for result in results]
+        yield f"{claim.code}  {claim.title}{f': {chr(44).join(verdicts)}' if verdicts else ''}"
+        for result in results if numbers else ():
+            for each in result.measured.criteria:
+                yield f"     {each.line()}"
+            yield f"     {result.data}, {result.seeds} seeds, {result.machine['processor']}"

@@ -114,6 +114,12 @@ class Criterion:
             return f"at least {self.written(self.low)}"
         return f"from {self.written(self.low)} to {self.written(self.high)}"
 
+    def line(self) -> str:
+        """Return the number with its interval, where the claim says that it lies, and the state."""
+        low, high = self.interval
+        number = f"{self.written(self.estimate)} [{self.written(low)}, {self.written(high)}]"
+        return f"{self.state:<5}  {self.measure}: {number}; claimed: {self.region()}"
+
     def written(self, value: float | None) -> str:
         """Return a value of this number as text."""
         number = format_number(value, 3)

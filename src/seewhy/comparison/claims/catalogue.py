@@ -51,6 +51,11 @@ def claims(codes: Iterable[str] = ()) -> tuple[Claim, ...]:
     return tuple(claim(code) for code in MODULES if not asked or code in asked)
 
 
+def measured_by(codes: Iterable[str]) -> tuple[Claim, ...]:
+    """Return the claims of these codes that there are, such as those that a technique's record names."""
+    return tuple(claim(code) for code in codes if code in MODULES)
+
+
 def _canonical(code: str) -> str:
     digits = code[1:] if code[:1] in ("c", "C") else code
     return f"C{int(digits):02}" if digits.isascii() and digits.isdigit() else code
