@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seewhy import data, metrics, models, nn, optim, spec
-    from seewhy.api import check, compare, diagnose, resume, resume_study, train
+    from seewhy.api import check, claims, compare, diagnose, resume, resume_study, train
     from seewhy.comparison.study import Study
     from seewhy.core.errors import InputError, RunError
     from seewhy.core.findings import Finding
@@ -28,6 +28,7 @@ __all__ = [
     "RunSpec",
     "Study",
     "check",
+    "claims",
     "compare",
     "data",
     "diagnose",
@@ -52,6 +53,7 @@ _HOMES = {
     "RunSpec": "seewhy.spec",
     "Study": "seewhy.comparison.study",
     "check": "seewhy.api",
+    "claims": "seewhy.api",
     "compare": "seewhy.api",
     "diagnose": "seewhy.api",
     "resume": "seewhy.api",

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from seewhy import data as seewhy_data
+from seewhy.comparison.claims.results import Result
 from seewhy.comparison.create import create_study, extended_design, place_of, usual_jobs
 from seewhy.comparison.design import Layout, design_variants
 from seewhy.comparison.execute import Engine
@@ -21,7 +22,7 @@ from seewhy.comparison.folder import Tune
 from seewhy.comparison.planning import Asked
 from seewhy.comparison.progress import Progress
 from seewhy.comparison.study import Study
-from seewhy.core.errors import InputError
+from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
 from seewhy.data import Audit, ImageSource
 from seewhy.runs import train as training
@@ -44,6 +45,7 @@ __all__ = [
     "Run",
     "Study",
     "check",
+    "claims",
     "compare",
     "diagnose",
     "plan_trial",
@@ -241,6 +243,46 @@ def diagnose(
     else:
         found = diagnose_request(build_request(_kept(source), _place(spec), _plain(options)), emitter(tuple(observers)))
     return found.beside(known)
+
+
+def claims(
+    codes: Iterable[str] = (),
+    *,
+    data: str = "digits",
+    quick: bool = False,
+    seeds: int | None = None,
+    out: str | Path | None = None,
+    again: bool = False,
+    jobs: int | None = None,
+    told: Callable[[Result, bool], None] | None = None,
+) -> list[Result]:
+    """Measure the canon's claims, and return their results in the order of the canon.
+
+    >>> seewhy.claims(["C10"])[0].verdict.name     # doctest: +SKIP
+    'depends'
+
+    Args:
+        codes: such as "C05"; all where none is named.
+        data: "digits", "mnist", or the name or path of other images.
+        quick: whether only the working of the experiments is tried.
+        seeds: repetitions of each; None for 5, or 2 in the quick form.
+        out: the folder in which results are kept as they come, and are not measured again; None for `claims/DATA`, or `claims/DATA-quick`.
+        again: whether what is there is measured again.
+        jobs: claims at a time; None for one a processor core. Those that measure time run alone.
+        told: called with each result as it comes, and whether it was there already.
+
+    Raises:
+        InputError: a claim is not known, the data are wrong, or the folder holds results on others.
+        RunError: the folder cannot be written.
+    """
+    from seewhy.comparison.claims.catalogue import claims as named
+    from seewhy.comparison.claims.run import measure_claims
+
+    asked = named(codes)
+    if jobs is not None and jobs < 1:
+        raise bad_value("jobs", jobs, "at least 1")
+    folder = user_path(out or f"claims/{Path(data).name}{'-quick' if quick else ''}", "out")
+    return measure_claims(asked, folder, data=data, quick=quick, seeds=seeds, again=again, jobs=jobs, told=told)
 
 
 def compare(

@@ -225,14 +225,18 @@ def test_every_technique_is_listed_once(cards):
             assert all(card[field] for field in ("formula", "source", "good_for", "bad_for", "choose")), card
 
 
-def test_claims_that_nothing_explains_yet_are_not_printed(cards, capsys):
-    assert not any("claims" in card for card in cards)
-    for name in ("vae", "relu"):
-        assert run(["techniques", name]) == 0
-        printed = capsys.readouterr().out
-        assert "formula" in printed
-        assert "claims" not in printed
-        assert not re.search(r"\bC\d\d\b", printed)
+def test_a_card_names_the_claims_that_measured_the_technique(cards, capsys):
+    codes = {card["name"]: [claim["code"] for claim in card["claims"]] for card in cards}
+    assert {"C01", "C05", "C06"} <= set(codes["relu"])
+    assert codes["gelu"] == []
+    assert run(["techniques", "relu"]) == 0
+    assert re.search(r"claims  C01  \w", capsys.readouterr().out)
+    assert run(["techniques", "gelu"]) == 0
+    assert "claims" not in capsys.readouterr().out
+    assert run(["techniques"]) == 0
+    listed = capsys.readouterr().out
+    assert re.search(r"^  relu .*\(C01, C05, ", listed, re.M)
+    assert re.search(r"^  C05  \w", listed, re.M)
 
 
 def test_the_qualified_name_of_a_technique_can_be_imported(cards):

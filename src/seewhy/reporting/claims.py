@@ -86,7 +86,7 @@ def _scale(values: Sequence[float], log: bool) -> tuple[alt.Scale, alt.Axis]:
     """Return the scale and the axis of values."""
     if not log:
         return alt.Scale(zero=False, nice=True), alt.Axis(domain=False, ticks=False, tickCount=5, format="~r")
-    low, high = min(values), max(values)
+    low, high = min(values, default=0.1), max(values, default=1.0)  # where nothing is positive, an empty axis
     domain = [low / 1.3, high * 1.3]
     ticks = log_ticks(*domain)
     return alt.Scale(type="log", domain=domain, nice=False), alt.Axis(

@@ -50,15 +50,10 @@ def run(options: argparse.Namespace) -> int:
     asked = claims(options.codes)
     if options.list:
         return _list(options)
-    if options.jobs is not None and options.jobs < 1:
-        raise InputError(f"--jobs: must be at least 1, got {options.jobs}")
     report = user_path(options.report, "--report") if options.report is not None else None
     if report is not None and (report.is_dir() or not report.parent.is_dir()):
         raise InputError(f"--report: {report} must be a file in a folder that exists")
-    data = options.data or "digits"
-    default = f"claims/{_name(data)}{'-quick' if options.quick else ''}"
-    folder = user_path(options.out or default, "--out")
-    from seewhy.comparison.claims.run import measure_claims
+    from seewhy import api
 
     done = 0
 
@@ -68,12 +63,12 @@ def run(options: argparse.Namespace) -> int:
         how = "kept" if kept else f"{result.seconds:.1f} s"
         print(escaped(f"claim {done:>2}/{len(asked)}  {result.code}  {how:>8}  {result.verdict.name}"), file=sys.stderr)
 
-    results = measure_claims(
-        asked,
-        folder,
-        data=data,
+    results = api.claims(
+        options.codes,
+        data=options.data or "digits",
         quick=options.quick,
         seeds=options.seeds,
+        out=options.out,
         again=options.again,
         jobs=options.jobs,
         told=told,
@@ -123,12 +118,6 @@ def _list(options: argparse.Namespace) -> int:
         verdicts = ", ".join(f"{result.verdict.name} on {result.data}" for result in found)
         print(f"{each.code}  {each.title}{f': {verdicts}' if verdicts else ''}")
     return 0
-
-
-def _name(data: str) -> str:
-    from pathlib import PurePath
-
-    return PurePath(data).name or data
 
 
 def _card(result: Result) -> str:
