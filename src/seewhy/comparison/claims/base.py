@@ -108,10 +108,11 @@ class Criterion:
 
     def region(self) -> str:
         """Return where the claim says that the number lies, in words."""
+        below, above = ("at most", "at least") if self.kind == "exact" else ("below", "above")
         if self.low is None:
-            return f"at most {self.written(self.high)}"
+            return f"{below} {self.written(self.high)}"
         if self.high is None:
-            return f"at least {self.written(self.low)}"
+            return f"{above} {self.written(self.low)}"
         return f"from {self.written(self.low)} to {self.written(self.high)}"
 
     def line(self) -> str:

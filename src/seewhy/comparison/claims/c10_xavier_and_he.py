@@ -63,6 +63,6 @@ CLAIM = Claim(
     sentence="Xavier keeps the variance of tanh layers; under ReLU it halves per layer, and the factor 2 (He) mends it.",
     source="Glorot & Bengio 2010 derive the rule for units that are linear around 0, and measure tanh. "
     "He et al. 2015 (1502.01852) add the factor 2 that ReLU needs, and train 30 layers with it, which do not start with Xavier's. "
-    "The notes' own figure has tanh shrink as well.",
+    "In CS231n's own figure tanh shrinks under Xavier's rule as well.",
     measure=measure,
 )

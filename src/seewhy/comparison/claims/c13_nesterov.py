@@ -69,7 +69,10 @@ def measure(setting: Setting) -> Measured:
         figure=Lines(
             x="step",
             y="squared error of the network",
-            lines={name: band(runs, range(min(map(len, runs)))) for name, runs in drawn.items()},
+            lines={
+                name: band([run[:: max(1, steps // 80)] for run in runs], range(0, steps, max(1, steps // 80)))
+                for name, runs in drawn.items()
+            },
             log_y=True,
         ),
     )

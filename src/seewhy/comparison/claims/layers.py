@@ -44,11 +44,16 @@ def arriving(rows: Sequence[LayerStatistics]) -> float:
 def band(
     runs: Sequence[Sequence[float]], x: Sequence[float] | None = None
 ) -> tuple[tuple[float, float, float, float], ...]:
-    """Return the points (x, mean, least, largest) of several runs' values; x counts from 1 where it is not given."""
+    """Return the points (x, mean, least, largest) of several runs' values, to five digits; x counts from 1 where it is not given."""
     length = min(map(len, runs))
     xs = range(1, length + 1) if x is None else x
     columns = [[run[k] for run in runs] for k in range(length)]
-    return tuple((float(at), math.fsum(c) / len(c), min(c), max(c)) for at, c in zip(xs, columns, strict=False))
+    return tuple(_point(at, column) for at, column in zip(xs, columns, strict=False))
+
+
+def _point(x: float, values: Sequence[float]) -> tuple[float, float, float, float]:
+    mean, low, high = (float(f"{value:.5g}") for value in (math.fsum(values) / len(values), min(values), max(values)))
+    return float(x), mean, low, high
 
 
 def by_layer(title: str, runs: Mapping[str, Sequence[Sequence[float]]], *, log: bool = True) -> Lines:
