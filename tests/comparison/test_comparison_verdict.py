@@ -180,7 +180,7 @@ def test_the_sentence_of_a_careful_author():
     tanh, relu, elu = series(seed=3, tanh=0.9, relu=0.93, elu=0.929)
     assert judge([tanh, relu, elu], ACCURACY).sentence() == (
         "relu is better than tanh by 3.30 points [2.97, 3.62] over 10 seeds (paired t test, which assumes normal differences, "
-        "Holm-adjusted p < 0.001); not distinguishable from elu (difference 0.5 points [-0.2, 1.2] over 10 seeds; "
+        "Holm-adjusted p < 0.001); not distinguishable from elu (difference 0.5 points [-0.2, 1.2]; "
         "about 42 seeds would be needed)."
     )
     against = judge([tanh, relu, elu], ACCURACY, base="relu").sentence()

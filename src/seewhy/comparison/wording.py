@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 MANY = 10
 """Comparisons that are told one by one; further ones are counted."""
 
+FEW = 4
+"""Comparisons below which the doubt from seeds and images together is told with each."""
+
 TESTS = {"sign-flip": "paired permutation test", "t": "paired t test, which assumes normal differences"}
 
 ORDER = ("better", "worse", "not distinguishable", "too few seeds", "stopped early")
@@ -25,13 +28,13 @@ def verdict_sentence(verdict: Verdict) -> str:
     With a base every variant is told beside it; else the variant with the best mean is told beside every other. Failed runs come last.
     """
     pairs = sorted(verdict.pairs, key=lambda pair: ORDER.index(pair.word))
-    best = best_variant(verdict)
+    best, said = best_variant(verdict), set[str]()
     if verdict.base is None:
         pairs = [pair for pair in pairs if best in (pair.a, pair.b)]
-        clauses = [_clause(pair, best, verdict) for pair in pairs[:MANY]]
+        clauses = [_clause(pair, best, verdict, said) for pair in pairs[:MANY]]
         clauses[0] = f"{best} is {clauses[0]}"
     else:
-        clauses = [f"{pair.a} is {_clause(pair, pair.a, verdict)}" for pair in pairs[:MANY]]
+        clauses = [f"{pair.a} is {_clause(pair, pair.a, verdict, said)}" for pair in pairs[:MANY]]
     if len(pairs) > MANY:
         clauses.append(f"{len(pairs) - MANY} further comparisons are in the table")
     failures = [_failures(variant) for variant in verdict.variants if variant.failed]
@@ -62,20 +65,29 @@ def format_difference(difference: float, interval: tuple[float, float] | None, m
     return f"{factor * difference:.{digits}f} {unit}{within}"
 
 
-def _clause(pair: PairComparison, subject: str, verdict: Verdict) -> str:
-    """Return what the subject is beside the other variant of the pair."""
+def _once(text: str, said: set[str]) -> str:
+    """Return a text the first time that it is to be said, "" afterwards."""
+    if text in said:
+        return ""
+    said.add(text)
+    return text
+
+
+def _clause(pair: PairComparison, subject: str, verdict: Verdict, said: set[str]) -> str:
+    """Return what the subject is beside the other variant of the pair; number of seeds and test only where they change."""
     sign, other = (1, pair.b) if pair.a == subject else (-1, pair.a)
     word = pair.word if sign > 0 else OPPOSITE.get(pair.word, pair.word)
     amount = _signed(pair, -sign if word == "worse" else sign, verdict.metric)
-    over = f"over {pair.n} seed{'' if pair.n == 1 else 's'}"
+    over = _once(f" over {pair.n} seed{'' if pair.n == 1 else 's'}", said)
+    images = (lambda sign: _images(pair, sign)) if len(verdict.pairs) < FEW else lambda _: ""
     if word in OPPOSITE:
-        return f"{word} than {other} by {amount} {over} ({_test(pair, verdict.tests)}{_images(pair, -sign if word == 'worse' else sign)})"
-    seen = f"difference {amount} {over}" if pair.n else "no seed at which both ended"
+        return f"{word} than {other} by {amount}{over} ({_test(pair, verdict.tests, said)}{images(-sign if word == 'worse' else sign)})"
+    seen = f"difference {amount}{over}" if pair.n else "no seed at which both ended"
     if word == "not distinguishable":
         needed = "no number of seeds in reach would tell a difference of this size"
         if pair.seeds_needed is not None:
             needed = f"about {pair.seeds_needed} seeds would be needed"
-        return f"not distinguishable from {other} ({seen}{_images(pair, sign)}; {needed})"
+        return f"not distinguishable from {other} ({seen}{images(sign)}; {needed})"
     reason = f"{verdict.least} seeds are the least"
     if word == "stopped early":
         dropped = [name for name in (pair.a, pair.b) if verdict.variant(name).stopped]
@@ -91,10 +103,10 @@ def _signed(pair: PairComparison, sign: int, metric: Metric) -> str:
     return format_difference(sign * pair.difference, interval, metric)
 
 
-def _test(pair: PairComparison, tests: int) -> str:
+def _test(pair: PairComparison, tests: int, said: set[str]) -> str:
     p = pair.p_holm or 0.0
     amount = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-    return f"{TESTS[pair.test]}, {'Holm-adjusted ' if tests > 1 else ''}{amount}"
+    return f"{_once(f'{TESTS[pair.test]}, ', said)}{_once('Holm-adjusted ', said) if tests > 1 else ''}{amount}"
 
 
 def _images(pair: PairComparison, sign: int) -> str:
