@@ -24,6 +24,9 @@ MODULES = {
     "C13": "c13_nesterov",
     "C14": "c14_adagrad_and_rmsprop",
     "C15": "c15_adam",
+    "C16": "c16_newton",
+    "C17": "c17_secant_and_recovery",
+    "C18": "c18_limited_memory",
 }
 """Where each claim is, in the order of the canon."""
 
