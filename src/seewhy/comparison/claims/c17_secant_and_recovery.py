@@ -105,7 +105,8 @@ def _bad_matrix(f: Regression, minimum: Tensor, seed: int) -> Tensor:
     curvatures, directions = torch.linalg.eigh(torch.func.hessian(f)(minimum))
     scale = 1.0 / curvatures
     scale[torch.randperm(f.n, generator=rng(seed, "claims", "bad matrix"))[: f.n // 4]] *= TOO_SMALL
-    return (directions * scale) @ directions.T
+    matrix: Tensor = (directions * scale) @ directions.T
+    return matrix
 
 
 def _evaluations(f: Regression, start: Tensor, least: float, method: str, most: int, *, D0: Tensor, c2: float) -> int:
@@ -123,7 +124,7 @@ CLAIM = Claim(
     title="The secant condition, and recovery from a bad matrix",
     sentence="DFP and BFGS satisfy the secant condition; BFGS recovers from a bad matrix, DFP hardly does.",
     source="Nocedal & Wright 2006, section 6.1: both satisfy D y = s; BFGS corrects a matrix that misjudges the curvature within a few steps, "
-    "if the search is adequate, and DFP is less effective. Powell 1986 explains it on two variables: DFP needs many steps to shrink large eigenvalues of the Hessian's estimate. "
-    "Dixon 1972: with exact searches both go through the same points.",
+    "if the search is adequate, and DFP is less effective. Powell 1986 explains it on two variables: "
+    "DFP needs many steps to shrink large eigenvalues of the Hessian's estimate. Dixon 1972: with exact searches both go through the same points.",
     measure=measure,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seewhy.comparison.claims.base import Claim, Criterion, Measured, paired
 from seewhy.comparison.claims.layers import band
@@ -60,7 +60,8 @@ def measure(setting: Setting) -> Measured:
                 kind="exact",
             ),
         ),
-        experiment=f"Softmax regression of {images} training images at 8 x 8 pixels, {f.n} weights, L2 of {PENALTY:g}, float64, strong Wolfe searches.",
+        experiment=f"Softmax regression of {images} training images at 8 x 8 pixels, {f.n} weights, L2 of {PENALTY:g}, float64, "
+        "strong Wolfe searches.",
         figure=Lines(
             x="m, pairs kept",
             y="evaluations / those of BFGS",
@@ -90,7 +91,7 @@ def _numbers(f: Regression, start: Tensor, name: str, **options: Any) -> int:
     """Return how many numbers an optimiser keeps between steps, once its memory is full."""
     from seewhy.optim import build
 
-    w = start.clone().requires_grad_()
+    w = nn.Parameter(start.clone())
     optimizer = build(name, [("w", w)], lr=None, **options)
 
     def closure() -> Tensor:

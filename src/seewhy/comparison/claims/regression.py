@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -61,5 +62,5 @@ def path(f: Callable[[Tensor], Tensor], start: Tensor, method: str, **options: o
 def orders(errors: Sequence[float], floor: float) -> list[float]:
     """Return log(e_(k+1) / e_k) / log(e_k / e_(k-1)) of errors above `floor`: tends to 1 for linear convergence, to 2 for quadratic."""
     clear = [error for error in errors if error > floor]
-    steps = [math.log(b / a) for a, b in zip(clear, clear[1:], strict=False)]
-    return [b / a for a, b in zip(steps, steps[1:], strict=False)]
+    steps = [math.log(b / a) for a, b in pairwise(clear)]
+    return [b / a for a, b in pairwise(steps)]
