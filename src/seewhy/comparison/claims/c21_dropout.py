@@ -58,7 +58,7 @@ def measure(setting: Setting) -> Measured:
         f"hidden units dropped with p = {DROP:g}; rates chosen on the validation images: {rates_in_words(found)}.",
         figure=Dots(y="test accuracy", groups={name: tuple(result.accuracy) for name, result in found.items()}),
         remarks=tuple(
-            (f"cross-entropy on unseen images minus on training images, {name}", f"{sum(result.gap) / len(result.gap):.3g} nats")
+            (f"gap between training and unseen images, {name}", f"{100 * sum(result.gap) / len(result.gap):.2f} points")
             for name, result in found.items()
         ),
     )

@@ -74,7 +74,7 @@ class Generalisation:
     """What networks do on the images they were fitted to, and on unseen ones, in eval mode and without augmentation: by seed.
 
     Attributes:
-        gap: cross-entropy on the unseen images minus on the training images, nats.
+        gap: accuracy on the training images minus on the unseen ones.
         accuracy: on the unseen images.
         steps: until the loss on the training images was at the target; the number of all steps where it never was.
         rate: that was chosen on the validation images.
@@ -138,7 +138,7 @@ def generalise(setting: Setting, conditions: Mapping[str, Make], training: Train
                 reached = first_below(fitted.seen, training.target)
                 result.steps.append(float(training.steps if reached is None else reached))
             result.accuracy.append(accuracy(net, test, unseen))
-            result.gap.append(mean_loss(net, unseen, test.y) - mean_loss(net, x, few.y))
+            result.gap.append(accuracy(net, few, x) - result.accuracy[-1])
     return found
 
 
