@@ -125,6 +125,7 @@ CLAIM = Claim(
     sentence="DFP and BFGS satisfy the secant condition; BFGS recovers from a bad matrix, DFP hardly does.",
     source="Nocedal & Wright 2006, section 6.1: both satisfy D y = s; BFGS corrects a matrix that misjudges the curvature within a few steps, "
     "if the search is adequate, and DFP is less effective. Powell 1986 explains it on two variables: "
-    "DFP needs many steps to shrink large eigenvalues of the Hessian's estimate. Dixon 1972: with exact searches both go through the same points.",
+    "DFP needs many steps to shrink large eigenvalues of the Hessian's estimate. "
+    "Dixon 1972: with exact searches both go through the same points.",
     measure=measure,
 )

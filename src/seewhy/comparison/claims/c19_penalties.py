@@ -23,7 +23,9 @@ def measure(setting: Setting) -> Measured:
     found: dict[str, dict[str, list[float]]] = {name: {} for name in ("zeros", "norm", "accuracy")}
     chosen = {"none": 0.0}
     for name in ("L1", "L2"):
-        chosen[name] = best_rate(STRENGTHS, lambda strength, seed, name=name: _score(setting, name, strength, seed, steps))
+        chosen[name] = best_rate(
+            STRENGTHS, lambda strength, seed, name=name: _score(setting, name, strength, seed, steps)
+        )
     for name, strength in chosen.items():
         for seed in range(setting.seeds):
             net = _trained(setting, name, strength, seed, steps)
@@ -64,14 +66,16 @@ def measure(setting: Setting) -> Measured:
                 kind="ratio",
             ),
         ),
-        experiment=f"Two hidden layers of 64 ReLU units, {steps} steps of momentum, batch 64, rate {RATE:g}; L1 by its proximal step, L2 in the loss; "
+        experiment=f"Two hidden layers of 64 ReLU units, {steps} steps of momentum, batch 64, rate {RATE:g}; "
+        "L1 by its proximal step, L2 in the loss; "
         f"strengths chosen on the validation images: L1 {chosen['L1']:g}, L2 {chosen['L2']:g}.",
         figure=Dots(
             y="share of weights that are exactly 0",
             groups={name: tuple(values) for name, values in found["zeros"].items()},
         ),
         remarks=tuple(
-            (f"norm of the weights, {name}", f"{sum(values) / len(values):.3g}") for name, values in found["norm"].items()
+            (f"norm of the weights, {name}", f"{sum(values) / len(values):.3g}")
+            for name, values in found["norm"].items()
         ),
     )
 

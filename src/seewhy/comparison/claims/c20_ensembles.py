@@ -129,7 +129,8 @@ CLAIM = Claim(
     title="An ensemble beats its members",
     sentence="An ensemble beats its members, more so when they differ.",
     source="Breiman 1996: averages over bootstrap samples help predictors that are unstable. "
-    "Lakshminarayanan et al. 2017 (1612.01474): on MNIST five networks of different seeds beat one in accuracy and log loss, and bagging hurts networks. "
+    "Lakshminarayanan et al. 2017 (1612.01474): on MNIST five networks of different seeds beat one in accuracy and log loss, "
+    "and bagging hurts networks. "
     "Krogh & Vedelsby 1995: the ensemble's error is the members' minus their disagreement.",
     measure=measure,
 )

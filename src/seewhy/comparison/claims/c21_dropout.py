@@ -22,8 +22,12 @@ def measure(setting: Setting) -> Measured:
     training = Training(
         images=IMAGES, steps=setting.amount(600, 20), rates=RATES, target=TARGET, tuning=setting.amount(2, 1)
     )
-    conditions = {name: partial(_network, setting, drop=drop) for name, drop in (("no dropout", 0.0), ("dropout", DROP))}
-    found = generalise(setting, {name: lambda seed, make=make: make(seed=seed) for name, make in conditions.items()}, training)
+    conditions = {
+        name: partial(_network, setting, drop=drop) for name, drop in (("no dropout", 0.0), ("dropout", DROP))
+    }
+    found = generalise(
+        setting, {name: lambda seed, make=make: make(seed=seed) for name, make in conditions.items()}, training
+    )
     plain, dropped = found["no dropout"], found["dropout"]
     return Measured(
         criteria=(
@@ -50,7 +54,10 @@ def measure(setting: Setting) -> Measured:
             Criterion(
                 text="the mean over masks is what evaluation gives, in both forms",
                 measure="root mean square of (mean of a dropped unit over masks - its value in evaluation) / standard error",
-                values=tuple(max(_standardised(setting, kind, seed) for kind in ("inverted", "classic")) for seed in range(setting.seeds)),
+                values=tuple(
+                    max(_standardised(setting, kind, seed) for kind in ("inverted", "classic"))
+                    for seed in range(setting.seeds)
+                ),
                 high=1.1,
             ),
         ),
@@ -76,7 +83,7 @@ def _network(setting: Setting, *, seed: int, drop: float, kind: str = "inverted"
 def _difference(setting: Setting, seed: int) -> float:
     """Return the largest difference of logits between the two forms, in training with the same masks and in evaluation."""
     inverted, classic = (_network(setting, seed=seed, drop=DROP, kind=kind) for kind in ("inverted", "classic"))
-    first, *following = [layer for layer in classic.modules() if isinstance(layer, nn.Linear)]
+    _, *following = [layer for layer in classic.modules() if isinstance(layer, nn.Linear)]
     for layer in following:
         layer.weight.div_(1.0 - DROP)
     x = stored(subset(setting, IMAGES, seed)[0])

@@ -49,7 +49,9 @@ def measure(setting: Setting) -> Measured:
         "both accuracies are of images as they are; jitter is of brightness and contrast. "
         f"Rates chosen on the validation images: {rates_in_words(found)}.",
         figure=Dots(
-            y="accuracy on training minus on unseen images", groups={name: tuple(result.gap) for name, result in found.items()}, line=0.0
+            y="accuracy on training minus on unseen images",
+            groups={name: tuple(result.gap) for name, result in found.items()},
+            line=0.0,
         ),
         remarks=(
             *(

@@ -77,7 +77,8 @@ def measure(setting: Setting) -> Measured:
         "Fractional pooling has fixed regions in evaluation. Times are of this machine.",
         figure=Dots(y="accuracy on training minus on unseen images", groups=gaps, line=0.0),
         remarks=tuple(
-            (f"accuracy on unseen images, {name}", f"{100 * sum(values) / len(values):.2f}%") for name, values in accuracies.items()
+            (f"accuracy on unseen images, {name}", f"{100 * sum(values) / len(values):.2f}%")
+            for name, values in accuracies.items()
         ),
     )
 
@@ -111,7 +112,8 @@ CLAIM = Claim(
     code="C23",
     title="DropConnect, fractional pooling, stochastic depth",
     sentence="DropConnect, fractional max-pooling and stochastic depth each reduce the gap; stochastic depth also saves training time.",
-    source="Wan et al. 2013: MNIST 0.21% error by an ensemble with DropConnect. Graham 2014 (1412.6071): CIFAR-10 3.47% with fractional pooling averaged over 100 passes. "
+    source="Wan et al. 2013: MNIST 0.21% error by an ensemble with DropConnect. "
+    "Graham 2014 (1412.6071): CIFAR-10 3.47% with fractional pooling averaged over 100 passes. "
     "Huang et al. 2016 (1603.09382): CIFAR-10 6.41% to 5.25% with 110 layers, and a quarter of the training time saved at p_L = 1/2.",
     measure=measure,
     timed=True,

@@ -53,13 +53,18 @@ def measure(setting: Setting) -> Measured:
                 low=0.999,
             ),
         ),
-        experiment=f"Networks of width {WIDTH} and depth {DEPTH} after {setting.amount(30, 3)} steps on binarised images; every pixel of a test image is "
+        experiment=f"Networks of width {WIDTH} and depth {DEPTH} after {setting.amount(30, 3)} steps on binarised images; "
+        "every pixel of a test image is "
         f"flipped alone, and an output has moved if any bit of its logits has. One image for each seed.",
         figure=Images(
-            images=tuple((f"{name}: pixels that move the output in the middle", sheet(image)) for name, image in zip(AUTOREGRESSIVE, maps, strict=True))
+            images=tuple(
+                (f"{name}: pixels that move the output in the middle", sheet(image))
+                for name, image in zip(AUTOREGRESSIVE, maps, strict=True)
+            )
         ),
         remarks=tuple(
-            (f"{name}: earlier pixels that an output depends on", f"{100 * sum(values) / len(values):.1f}%") for name, values in earlier.items()
+            (f"{name}: earlier pixels that an output depends on", f"{100 * sum(values) / len(values):.1f}%")
+            for name, values in earlier.items()
         ),
     )
 
@@ -67,7 +72,9 @@ def measure(setting: Setting) -> Measured:
 def _trained(setting: Setting, name: str, seed: int) -> RasterGenerator:
     """Return a network whose weights are no longer those of the start, some of which are 0."""
     design = AutoregressiveDesign(width=WIDTH, depth=DEPTH)
-    model = build_autoregressive(name, in_shape=(1, *setting.in_shape[1:]), rng=rng(seed, "claims", "weights"), design=design)
+    model = build_autoregressive(
+        name, in_shape=(1, *setting.in_shape[1:]), rng=rng(seed, "claims", "weights"), design=design
+    )
     images = stored(setting.train)[:, :1]
 
     def loss(terms: dict[str, Tensor], _: Tensor) -> Tensor:
@@ -98,6 +105,6 @@ CLAIM = Claim(
     title="No output depends on a later pixel",
     sentence="PixelRNN's output at a pixel depends on no later pixel.",
     source="van den Oord et al. 2016 (1601.06759): each pixel is conditioned on all those above and to the left, by masked convolutions. "
-    "van den Oord et al. 2016 (1606.05328): the plain PixelCNN's stacked masks leave a blind spot to the right above, which the gated one has not.",
+    "van den Oord et al. 2016 (1606.05328): the plain PixelCNN's stacked masks leave a blind spot, which the gated one has not.",
     measure=measure,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seewhy.comparison.claims.base import Claim, Criterion, Measured, paired
@@ -69,8 +68,8 @@ def measure(setting: Setting) -> Measured:
                 kind="ratio",
             ),
         ),
-        experiment=f"Dense encoder and decoder with one hidden layer of 128 units, latents of {LATENT} dimensions, {steps} steps of Adam on binarised "
-        f"images, the same for both; {SAMPLES} samples, pixels at their means. Frechet distance on {extractor.name}.",
+        experiment=f"Dense encoder and decoder with one hidden layer of 128 units, latents of {LATENT} dimensions, {steps} steps of Adam on "
+        f"binarised images, the same for both; {SAMPLES} samples, pixels at their means. Frechet distance on {extractor.name}.",
         figure=Images(images=tuple(shown)),
         remarks=(
             *((name, f"Frechet distance {sum(values) / len(values):.3g}") for name, values in distances.items()),

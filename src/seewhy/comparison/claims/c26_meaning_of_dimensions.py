@@ -27,13 +27,20 @@ def measure(setting: Setting) -> Measured:
         posterior = model.posterior(stored(setting.train), rng=rng(seed, "claims", "binarised"))
         train, test = posterior.mean, model.posterior(stored(setting.test), rng=rng(seed, "claims", "binarised")).mean
         source = rng(seed, "claims", "control")
-        turns = [torch.linalg.qr(torch.randn(LATENT, LATENT, generator=source))[0] for _ in range(setting.amount(ROTATIONS, 2))]
+        turns = [
+            torch.linalg.qr(torch.randn(LATENT, LATENT, generator=source))[0]
+            for _ in range(setting.amount(ROTATIONS, 2))
+        ]
         for name in FACTORS:
             known, unseen = factor(setting.train, name), factor(setting.test, name)
             explained.setdefault(name, []).append(_best(train, known, test, unseen))
             shuffled = [known[torch.randperm(len(known), generator=source)] for _ in turns]
             explained.setdefault(f"{name}, shuffled", []).append(
-                sum(_best(train, other, test, unseen[torch.randperm(len(unseen), generator=source)]) for other in shuffled) / len(turns)
+                sum(
+                    _best(train, other, test, unseen[torch.randperm(len(unseen), generator=source)])
+                    for other in shuffled
+                )
+                / len(turns)
             )
             scale = train.std(0)
             turned = [_best(train / scale @ turn, known, test / scale @ turn, unseen) for turn in turns]
@@ -61,11 +68,14 @@ def measure(setting: Setting) -> Measured:
                 low=0.0,
             ),
         ),
-        experiment=f"VAE with {LATENT} dimensions, one hidden layer of 128 units; the dimension is chosen on training images and measured on test images. "
+        experiment=f"VAE with {LATENT} dimensions, one hidden layer of 128 units; "
+        "the dimension is chosen on training images and measured on test images. "
         "Of class the share of the dimension's variance between classes; ink is the sum of the pixels, slant the regression of column on row. "
         f"Rotated: the latents, standardised, in {ROTATIONS} random orthogonal bases.",
         figure=Images(images=tuple(shown)),
-        remarks=tuple((name, f"{100 * sum(values) / len(values):.1f}% of the variance") for name, values in explained.items()),
+        remarks=tuple(
+            (name, f"{100 * sum(values) / len(values):.1f}% of the variance") for name, values in explained.items()
+        ),
     )
 
 
@@ -88,7 +98,9 @@ def explained_shares(latents: Tensor, values: Tensor) -> Tensor:
     centred = latents - latents.mean(0)
     if values.is_floating_point():
         other = values - values.mean()
-        return (centred * other[:, None]).sum(0).square() / (centred.square().sum(0) * other.square().sum()).clamp_min(1e-12)
+        return (centred * other[:, None]).sum(0).square() / (centred.square().sum(0) * other.square().sum()).clamp_min(
+            1e-12
+        )
     between = torch.zeros(latents.shape[1])
     for k in values.unique():
         own = centred[values == k]
@@ -111,7 +123,8 @@ CLAIM = Claim(
     code="C26",
     title="Single dimensions carry meaning",
     sentence="Single dimensions of a VAE's latent carry meaning.",
-    source="Kingma & Welling 2014 (1312.6114) show manifolds of two dimensions. Higgins et al. 2017: with beta > 1 dimensions come apart into factors. "
+    source="Kingma & Welling 2014 (1312.6114) show manifolds of two dimensions. "
+    "Higgins et al. 2017: with beta > 1 dimensions come apart into factors. "
     "Locatello et al. 2019 (1811.12359): which dimension means what depends on the seed, and no objective brings it about by itself. "
     "Rolinek et al. 2019 (1812.06775): a diagonal posterior aligns the dimensions with principal directions.",
     measure=measure,

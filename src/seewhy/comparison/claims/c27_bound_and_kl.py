@@ -62,7 +62,8 @@ def measure(setting: Setting) -> Measured:
                 kind="exact",
             ),
         ),
-        experiment=f"VAE with a latent of 2 dimensions and one hidden layer of 64 units on binarised images; {images} test images for each seed. "
+        experiment=f"VAE with a latent of 2 dimensions and one hidden layer of 64 units on binarised images; "
+        f"{images} test images for each seed. "
         f"log p(x): trapezoidal rule over [-{REACH:g}, {REACH:g}]^2, {POINTS} points a side. L_b and KL: over q in its own standard deviations, "
         f"{NODES} points a side; the KL of the prior inside L_b is the model's closed form.",
         figure=Lines(

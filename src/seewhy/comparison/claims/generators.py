@@ -47,7 +47,14 @@ def trained_autoencoder(setting: Setting, *, seed: int, steps: int, latent_dim: 
 
 
 def fit_gan(
-    gan: GAN, setting: Setting, *, steps: int, seed: int, lr: float, generator_lr: float | None = None, beta: float = 0.5
+    gan: GAN,
+    setting: Setting,
+    *,
+    steps: int,
+    seed: int,
+    lr: float,
+    generator_lr: float | None = None,
+    beta: float = 0.5,
 ) -> GAN:
     """Train a GAN by Adam, and return it in eval mode.
 
