@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 from seewhy.comparison.claims.base import Claim, Criterion, Measured, differences, paired
@@ -23,9 +25,7 @@ def measure(setting: Setting) -> Measured:
     found: dict[str, dict[str, list[float]]] = {name: {} for name in ("zeros", "norm", "accuracy")}
     chosen = {"none": 0.0}
     for name in ("L1", "L2"):
-        chosen[name] = best_rate(
-            STRENGTHS, lambda strength, seed, name=name: _score(setting, name, strength, seed, steps)
-        )
+        chosen[name] = best_rate(STRENGTHS, partial(_score, setting, steps, name))
     for name, strength in chosen.items():
         for seed in range(setting.seeds):
             net = _trained(setting, name, strength, seed, steps)
@@ -80,7 +80,7 @@ def measure(setting: Setting) -> Measured:
     )
 
 
-def _score(setting: Setting, name: str, strength: float, seed: int, steps: int) -> float:
+def _score(setting: Setting, steps: int, name: str, strength: float, seed: int) -> float:
     return mean_loss(_trained(setting, name, strength, seed, steps), setting.val.x, setting.val.y)
 
 

@@ -121,7 +121,8 @@ def _validation_loss(setting: Setting, lr: float, seed: int, steps: int) -> floa
 
 @torch.no_grad()
 def _probabilities(net: nn.Module, x: Tensor) -> Tensor:
-    return net.eval()(x).softmax(1)
+    probabilities: Tensor = net.eval()(x).softmax(1)
+    return probabilities
 
 
 CLAIM = Claim(

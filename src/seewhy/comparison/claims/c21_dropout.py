@@ -22,11 +22,8 @@ def measure(setting: Setting) -> Measured:
     training = Training(
         images=IMAGES, steps=setting.amount(600, 20), rates=RATES, target=TARGET, tuning=setting.amount(2, 1)
     )
-    conditions = {
-        name: partial(_network, setting, drop=drop) for name, drop in (("no dropout", 0.0), ("dropout", DROP))
-    }
     found = generalise(
-        setting, {name: lambda seed, make=make: make(seed=seed) for name, make in conditions.items()}, training
+        setting, {"no dropout": partial(_network, setting, 0.0), "dropout": partial(_network, setting, DROP)}, training
     )
     plain, dropped = found["no dropout"], found["dropout"]
     return Measured(
@@ -71,7 +68,7 @@ def measure(setting: Setting) -> Measured:
     )
 
 
-def _network(setting: Setting, *, seed: int, drop: float, kind: str = "inverted") -> nn.Module:
+def _network(setting: Setting, drop: float, seed: int, *, kind: str = "inverted") -> nn.Module:
     from seewhy.models import ClassifierDesign, Regularisers
 
     regularisers = Regularisers(dropout=drop, dropout_kind=kind)
@@ -82,7 +79,7 @@ def _network(setting: Setting, *, seed: int, drop: float, kind: str = "inverted"
 @torch.no_grad()
 def _difference(setting: Setting, seed: int) -> float:
     """Return the largest difference of logits between the two forms, in training with the same masks and in evaluation."""
-    inverted, classic = (_network(setting, seed=seed, drop=DROP, kind=kind) for kind in ("inverted", "classic"))
+    inverted, classic = (_network(setting, DROP, seed, kind=kind) for kind in ("inverted", "classic"))
     _, *following = [layer for layer in classic.modules() if isinstance(layer, nn.Linear)]
     for layer in following:
         layer.weight.div_(1.0 - DROP)

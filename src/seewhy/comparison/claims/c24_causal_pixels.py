@@ -27,8 +27,8 @@ def measure(setting: Setting) -> Measured:
     for name in AUTOREGRESSIVE:
         for seed in range(setting.seeds):
             reached = _reached(_trained(setting, name, seed), setting, seed)
-            outputs, inputs = torch.tril_indices(*reached.shape, offset=-1)
-            above = torch.triu_indices(*reached.shape)
+            outputs, inputs = torch.tril_indices(len(reached), len(reached), offset=-1)
+            above = torch.triu_indices(len(reached), len(reached))
             later[name].append(float(reached[above[0], above[1]].sum()))
             earlier[name].append(float(reached[outputs, inputs].double().mean()))
             if seed == 0:

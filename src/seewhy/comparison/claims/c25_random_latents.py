@@ -43,7 +43,7 @@ def measure(setting: Setting) -> Measured:
             distances.setdefault(name, []).append(distance.fid)
         if seed == 0:
             shown = [(name, sheet(own[:32])) for name, own in images.items()]
-    own = frechet_distance(reference, extractor.features(test).values, extractor=extractor.name).fid
+    floor = frechet_distance(reference, extractor.features(test).values, extractor=extractor.name).fid
     return Measured(
         criteria=(
             Criterion(
@@ -73,7 +73,7 @@ def measure(setting: Setting) -> Measured:
         figure=Images(images=tuple(shown)),
         remarks=(
             *((name, f"Frechet distance {sum(values) / len(values):.3g}") for name, values in distances.items()),
-            ("test images themselves", f"Frechet distance {own:.3g}"),
+            ("test images themselves", f"Frechet distance {floor:.3g}"),
         ),
     )
 

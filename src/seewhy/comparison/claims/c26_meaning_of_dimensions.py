@@ -102,7 +102,7 @@ def explained_shares(latents: Tensor, values: Tensor) -> Tensor:
             1e-12
         )
     between = torch.zeros(latents.shape[1])
-    for k in values.unique():
+    for k in range(int(values.max()) + 1):
         own = centred[values == k]
         between += len(own) * own.mean(0).square()
     return between / centred.square().sum(0).clamp_min(1e-12)

@@ -133,7 +133,8 @@ CLAIM = Claim(
     code="C27",
     title="log p(x) is the bound and a divergence",
     sentence="log p(x) = L_b + KL(q(z | x) || p(z | x)), exactly.",
-    source="Kingma & Welling 2014 (1312.6114), equation 1. Burda et al. 2016 (1509.00519) estimate log p(x) by importance weights, as here beside the integral. "
+    source="Kingma & Welling 2014 (1312.6114), equation 1. Burda et al. 2016 (1509.00519) estimate log p(x) by importance weights, "
+    "as here beside the integral. "
     "The notes call L_b a bound since KL > 0; KL >= 0 is meant, and 0 where q is the posterior.",
     measure=measure,
 )

@@ -62,7 +62,8 @@ def measure(setting: Setting) -> Measured:
                 )
             ),
         ),
-        experiment=f"Dense generator and discriminator, 100 and 20 units wide, noise of 20 dimensions, {steps} steps of the discriminator, Adam 0.001 with "
+        experiment=f"Dense generator and discriminator, 100 and 20 units wide, noise of 20 dimensions, "
+        f"{steps} steps of the discriminator, Adam 0.001 with "
         f"beta_1 = 0.5; bad rates: the generator's 20 times the discriminator's, beta_1 = 0.9. {SAMPLES} samples, classes by {extractor.name}.",
         figure=Dots(
             y="classes generated, exp(entropy)",
