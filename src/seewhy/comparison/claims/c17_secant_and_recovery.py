@@ -102,7 +102,9 @@ def _worst_residual(f: Regression, points: list[Tensor]) -> float:
 
 def _bad_matrix(f: Regression, minimum: Tensor, seed: int) -> Tensor:
     """Return the inverse Hessian with a random quarter of its eigenvalues far too small."""
-    curvatures, directions = torch.linalg.eigh(torch.func.hessian(f)(minimum))
+    from seewhy.optim.curvature import hessian
+
+    curvatures, directions = torch.linalg.eigh(hessian(f, minimum))
     scale = 1.0 / curvatures
     scale[torch.randperm(f.n, generator=rng(seed, "claims", "bad matrix"))[: f.n // 4]] *= TOO_SMALL
     matrix: Tensor = (directions * scale) @ directions.T
