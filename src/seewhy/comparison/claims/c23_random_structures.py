@@ -16,7 +16,7 @@ from seewhy.models import Choice, ClassifierDesign, Regularisers
 from seewhy.reporting.claim_records import Dots
 
 RATES = (0.003, 0.01)
-IMAGES = 100
+IMAGES = 200
 SKIPPED = 0.5
 
 PAIRS = {
@@ -45,7 +45,7 @@ def measure(setting: Setting) -> Measured:
     accuracies: dict[str, tuple[float, ...]] = {}
     chosen = []
     for name, (net, without, with_it) in PAIRS.items():
-        training = Training(images=IMAGES, steps=setting.amount(200, 5), rates=RATES, optimizer="adam")
+        training = Training(images=IMAGES, steps=setting.amount(600 if net == "mlp" else 250, 5), rates=RATES, optimizer="adam")
         designs = {f"plain {net}": without, f"{net} with {name}": with_it}
         found = generalise(
             setting, {label: partial(_network, setting, net, design) for label, design in designs.items()}, training
