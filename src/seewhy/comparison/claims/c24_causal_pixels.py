@@ -58,7 +58,7 @@ def measure(setting: Setting) -> Measured:
         f"flipped alone, and an output has moved if any bit of its logits has. One image for each seed.",
         figure=Images(
             images=tuple(
-                (f"{name}: pixels that move the output in the middle", sheet(image))
+                (f"{name}: pixels that move the output in the middle", sheet(image, columns=1))
                 for name, image in zip(AUTOREGRESSIVE, maps, strict=True)
             )
         ),
