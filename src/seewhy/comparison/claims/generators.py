@@ -16,6 +16,9 @@ from seewhy.models import GAN, VAE, Autoencoder, ClassifierDesign, LatentDesign,
 
 BATCH = 100
 
+SHOWN = 48
+"""Pixels of the longer side of a shown image, at most, of smaller ones: they are enlarged by a whole number."""
+
 M = TypeVar("M", VAE, Autoencoder)
 
 
@@ -101,4 +104,6 @@ def sheet(images: Tensor, columns: int = 8) -> str:
     """Return uint8 images (N, C, H, W) laid out as a grid: the data URI of a PNG."""
     from seewhy.reporting.images import image_grid, png_data_uri
 
-    return png_data_uri(image_grid(images.permute(0, 2, 3, 1).contiguous().numpy(), columns=columns))
+    times = max(1, SHOWN // max(images.shape[2:]))
+    enlarged = images.repeat_interleave(times, 2).repeat_interleave(times, 3)
+    return png_data_uri(image_grid(enlarged.permute(0, 2, 3, 1).contiguous().numpy(), columns=columns))
