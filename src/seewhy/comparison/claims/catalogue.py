@@ -24,6 +24,20 @@ MODULES = {
     "C13": "c13_nesterov",
     "C14": "c14_adagrad_and_rmsprop",
     "C15": "c15_adam",
+    "C16": "c16_newton",
+    "C17": "c17_secant_and_recovery",
+    "C18": "c18_limited_memory",
+    "C19": "c19_penalties",
+    "C20": "c20_ensembles",
+    "C21": "c21_dropout",
+    "C22": "c22_augmentation",
+    "C23": "c23_random_structures",
+    "C24": "c24_causal_pixels",
+    "C25": "c25_random_latents",
+    "C26": "c26_meaning_of_dimensions",
+    "C27": "c27_bound_and_kl",
+    "C28": "c28_blur_and_sharpness",
+    "C29": "c29_mode_collapse",
 }
 """Where each claim is, in the order of the canon."""
 
