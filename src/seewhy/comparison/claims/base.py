@@ -116,10 +116,10 @@ class Criterion:
         return f"from {self.written(self.low)} to {self.written(self.high)}"
 
     def line(self) -> str:
-        """Return the number with its interval, where the claim says that it lies, and the state."""
+        """Return the state, what the claim says, the number with its interval, and where the claim says that it lies."""
         low, high = self.interval
         number = f"{self.written(self.estimate)} [{self.written(low)}, {self.written(high)}]"
-        return f"{self.state:<5}  {self.measure}: {number}; claimed: {self.region()}"
+        return f"{self.state:<5}  {self.text}: {number} ({self.measure}; claimed: {self.region()})"
 
     def written(self, value: float | None) -> str:
         """Return a value of this number as text."""
