@@ -230,3 +230,23 @@ def test_state_of_second_order_options():
     assert newton._memory["damping"] == 3.0
     assert newton.param_groups[0]["lr"] == 1.0
     assert newton.param_groups[0]["max_cg"] == 30
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_parameter_may_have_its_first_gradient_late(name):
+    """As in a layer that is dropped at random: its first step is what it would have been alone."""
+    torch.manual_seed(0)
+    early, late = nn.Linear(3, 3), nn.Linear(3, 3)
+    alone = nn.Linear(3, 3)
+    alone.load_state_dict(late.state_dict())
+    both, single = (build(name, parts.named_parameters(), lr=0.01) for parts in (nn.ModuleList([early, late]), alone))
+    x = torch.randn(4, 3)
+    for step in range(3):
+        both.zero_grad()
+        (early(x).square().sum() + (late(x).square().sum() if step else 0)).backward()
+        both.step()
+        if step:
+            single.zero_grad()
+            alone(x).square().sum().backward()
+            single.step()
+    assert torch.allclose(late.weight, alone.weight, atol=1e-6)

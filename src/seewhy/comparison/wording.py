@@ -79,15 +79,15 @@ def _clause(pair: PairComparison, subject: str, verdict: Verdict, said: set[str]
     word = pair.word if sign > 0 else OPPOSITE.get(pair.word, pair.word)
     amount = _signed(pair, -sign if word == "worse" else sign, verdict.metric)
     over = _once(f" over {pair.n} seed{'' if pair.n == 1 else 's'}", said)
-    few = len(verdict.pairs) < FEW
+    images = _images(pair, -sign if word == "worse" else sign) if len(verdict.pairs) < FEW else ""
     if word in OPPOSITE:
-        return f"{word} than {other} by {amount}{over} ({_test(pair, verdict.tests, said)}{_images(pair, -sign if word == 'worse' else sign) if few else ''})"
+        return f"{word} than {other} by {amount}{over} ({_test(pair, verdict.tests, said)}{images})"
     seen = f"difference {amount}{over}" if pair.n else "no seed at which both ended"
     if word == "not distinguishable":
         needed = "no number of seeds in reach would tell a difference of this size"
         if pair.seeds_needed is not None:
             needed = f"about {pair.seeds_needed} seeds would be needed"
-        return f"not distinguishable from {other} ({seen}{_images(pair, sign) if few else ''}; {needed})"
+        return f"not distinguishable from {other} ({seen}{images}; {needed})"
     reason = f"{verdict.least} seeds are the least"
     if word == "stopped early":
         dropped = [name for name in (pair.a, pair.b) if verdict.variant(name).stopped]

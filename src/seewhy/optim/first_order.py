@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn, optim
 
 from seewhy.core.errors import InputError, bad_value
@@ -132,13 +133,34 @@ def _sgd(named: list[Named], lr: float, weight_decay: float) -> optim.Optimizer:
 
 def _momentum(named: list[Named], lr: float, weight_decay: float, *, momentum: float = 0.9) -> optim.Optimizer:
     _validate_share("momentum", momentum)
-    return optim.SGD(decay_groups(named, weight_decay), lr=lr, momentum=momentum, fused=True)
+    return _with_late_gradients(optim.SGD(decay_groups(named, weight_decay), lr=lr, momentum=momentum, fused=True))
+
+
+def _with_late_gradients(optimizer: optim.SGD) -> optim.SGD:
+    """Let parameters have their first gradient later than others, as in a layer that is dropped at random; torch's fused SGD fails there.
+
+    Their buffer begins at 0, which makes the first step what it is elsewhere: v <- rho 0 + g.
+    """
+    optimizer.register_step_pre_hook(_begin_buffers)
+    return optimizer
+
+
+def _begin_buffers(optimizer: optim.Optimizer, _args: object, _kwargs: object) -> None:
+    parameters = sum(len(group["params"]) for group in optimizer.param_groups)
+    if not 0 < len(optimizer.state) < parameters:
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None and "momentum_buffer" not in optimizer.state[parameter] and group["momentum"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _nesterov(named: list[Named], lr: float, weight_decay: float, *, momentum: float = 0.9) -> optim.Optimizer:
     _validate_share("momentum", momentum)
     nesterov = momentum > 0  # torch refuses it without momentum
-    return optim.SGD(decay_groups(named, weight_decay), lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
+    return _with_late_gradients(
+        optim.SGD(decay_groups(named, weight_decay), lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
+    )
 
 
 def _adagrad(named: list[Named], lr: float, weight_decay: float, *, eps: float = 1e-10) -> optim.Optimizer:
