@@ -36,7 +36,9 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="claims at a time (default: one a core; those on time run alone)"
     )
-    parser.add_argument("--report", metavar="FILE", help="write the illustrated page")
+    parser.add_argument(
+        "--report", metavar="FILE", help="write the illustrated page, or with .md its numbers as Markdown"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(
         "--list", action="store_true", help="list the claims, and the verdicts that come with the package"
@@ -74,9 +76,9 @@ def run(options: argparse.Namespace) -> int:
         told=told,
     )
     if report is not None:
-        from seewhy.comparison.claims.page import claims_page
+        from seewhy.comparison.claims.page import claims_markdown, claims_page
 
-        write_text(report, claims_page(results))
+        write_text(report, claims_markdown(results) if report.suffix == ".md" else claims_page(results))
     if options.json:
         print(json_text([result.to_json() for result in results]))
     else:

@@ -27,6 +27,55 @@ def claims_page(results: Sequence[Result]) -> str:
     return render_claims([claim_record(result) for result in results], title=title, lead=lead)
 
 
+def claims_markdown(results: Sequence[Result]) -> str:
+    """Return the results as Markdown: a table of the verdicts, then each claim with its numbers."""
+    first = results[0]
+    machine = ", ".join(
+        dict.fromkeys(f"{each.machine['processor']}, {each.machine['cores']} cores" for each in results)
+    )
+    seeds = ", ".join(dict.fromkeys(str(each.seeds) for each in results))
+    lines = [
+        "# The canon, measured",
+        "",
+        f"{format_count(len(results), 'result')} on {', '.join(dict.fromkeys(each.data for each in results))}, {seeds} seeds each; "
+        f"{machine}, torch {first.machine['torch']}; intervals are 95%. Each claim is cut into criteria, and its verdict follows "
+        "from their intervals by one rule (`seewhy.comparison.claims.base`): *supported* where all hold, *not supported* where none does, "
+        "*depends* where some do. Times, and verdicts on time, are of that machine. The illustrated page: `seewhy claims --report claims.html`.",
+        "",
+        "| | claim | data | verdict | criteria that hold |",
+        "|---|---|---|---|---|",
+    ]
+    for each in results:
+        states = [criterion.state for criterion in each.measured.criteria]
+        held = f"{states.count('holds')} of {len(states)}"
+        lines.append(f"| {each.code} | {claim(each.code).title} | {each.data} | {each.verdict.name} | {held} |")
+    for each in results:
+        lines += ["", *_markdown(each)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(result: Result) -> list[str]:
+    known = claim(result.code)
+    rows = [
+        f"| {row.text} | {row.measure} | {row.estimate} {row.interval} | {row.region} | {row.state} |"
+        for row in map(_row, result.measured.criteria)
+    ]
+    remarks = [f"- {name}: {text}" for name, text in result.measured.remarks]
+    return [
+        f"## {result.code}. {known.title} ({result.data})",
+        "",
+        f"*{known.sentence}* {result.verdict.text}",
+        "",
+        "| the claim says | number | measured | region | |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+        *([*remarks, ""] if remarks else []),
+        f"{result.measured.experiment} {result.images}; {result.seeds} seeds; {result.seconds:.0f} s. What the source says: {known.source} "
+        f"`{result.command}`",
+    ]
+
+
 def claim_record(result: Result) -> ClaimRecord:
     """Return a result as a page shows it."""
     known, machine = claim(result.code), result.machine
