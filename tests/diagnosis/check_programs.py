@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from sklearn.datasets import load_digits
 from torch import nn
 
 import seewhy
@@ -9,7 +10,10 @@ import seewhy
 FEATURES, CLASSES = 20, 4
 
 
-def data(rows=512, *, crossed=False):
+def data(rows=512, *, crossed=False, digits=False):
+    if digits:
+        x, y = map(torch.as_tensor, load_digits(return_X_y=True))
+        return (x.float()[:rows] - 5) / 6, y[:rows]
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(rows, FEATURES, generator=generator)
     if crossed:  # which no linear map tells apart
@@ -59,15 +63,16 @@ def train(
     step=True,
     clip=None,
     crossed=False,
-    shifted=False,
+    digits=False,
+    shuffled=False,
 ):
     """Train a watched model; return what was found."""
     torch.manual_seed(0)
     model = model()
     optimizer = optimizer(model)
     getattr(model, mode)()
-    x, y = data(rows, crossed=crossed)
-    y = y.roll(1) if shifted else y
+    x, y = data(rows, crossed=crossed, digits=digits)
+    y = y[torch.randperm(rows, generator=torch.Generator().manual_seed(2))] if shuffled else y
     generator = torch.Generator().manual_seed(1)
     with seewhy.watch(model, optimizer, tell=None) as why:
         for number in range(steps):
@@ -290,7 +295,7 @@ def cooled(temperature):
 
 
 def wide():
-    return nn.Sequential(nn.Linear(FEATURES, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, CLASSES))
+    return nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
 
 
 def unbalanced(y):
@@ -454,7 +459,7 @@ PAIRS = {
         {"model": mlp, "loss": cooled(2.0), "optimizer": sgd(0.1, momentum=0.9)},
     ),
     "labels_unrelated_to_inputs": (
-        {"model": wide, "rows": 256, "shifted": True, "steps": 400},
-        {"model": wide, "rows": 256, "steps": 400},
+        {"model": wide, "digits": True, "rows": 500, "shuffled": True, "steps": 500},
+        {"model": wide, "digits": True, "rows": 500, "steps": 500},
     ),
 }
