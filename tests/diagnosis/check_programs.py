@@ -1,5 +1,7 @@
 """A small program for every check of a network that is trained alone, and its twin without the fault: code -> (faulty, healthy)."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
@@ -298,6 +300,16 @@ def wide():
     return nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
 
 
+def weighted(z, y, *, inverted):
+    share = torch.tensor([0.7, 0.1, 0.1, 0.1])
+    return F.cross_entropy(z, y, weight=share if inverted else 1 / share)
+
+
+def balanced_less(batch, y, _):
+    """Return all rows of class 0 and few others."""
+    return batch[(y[batch] == 0) | (torch.arange(len(batch)) % 4 == 0)]
+
+
 def unbalanced(y):
     return (y == 0).long() * (torch.arange(len(y)) % 3 == 0)
 
@@ -457,6 +469,10 @@ PAIRS = {
     "logits_divided": (
         {"model": mlp, "loss": cooled(500.0), "optimizer": sgd(0.1, momentum=0.9)},
         {"model": mlp, "loss": cooled(2.0), "optimizer": sgd(0.1, momentum=0.9)},
+    ),
+    "class_weights_inverted": (
+        {"model": mlp, "choose": balanced_less, "loss": partial(weighted, inverted=True), "steps": 200},
+        {"model": mlp, "choose": balanced_less, "loss": partial(weighted, inverted=False), "steps": 200},
     ),
     "labels_unrelated_to_inputs": (
         {"model": wide, "digits": True, "rows": 500, "shuffled": True, "steps": 500},

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from seewhy.diagnosis.records import BinaryRecord, LogitsRecord
+from seewhy.diagnosis.row_weights import read_weighted
 
 ROWS = 4096
 """Rows that are looked at, spread over all."""
@@ -75,18 +76,26 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
         fitted, temperature = cooled
         z = z / temperature
         p = torch.softmax(z, 1)
+    weighted = None
+    if fitted is None and not simplex and (weighted := read_weighted(p, g, tolerance)) is not None:
+        fitted = weighted.labels, 0.0, weighted.scale
     if fitted is None:
         return None
     z = p if twice else z
     labels, smoothing, slope = fitted
     classes = z.shape[1]
-    counts = torch.bincount(labels, minlength=classes).tolist()
-    shares = [count / len(labels) for count in counts if count]
+    weights = None if weighted is None or weighted.focus else weighted.weights
+    counts = torch.bincount(labels, minlength=classes)
+    weighed = counts if weights is None else counts * weights
+    shares = [share for share in (weighed / weighed.sum()).tolist() if share]
     log_p = torch.log_softmax(z, 1)
     predicted = z.argmax(1)
     right = predicted == labels
     sure_wrong = (p.amax(1) > VERY) & ~right
-    means = [log_p.gather(1, labels[:, None]).mean(), log_p.mean(), right.double().mean(), sure_wrong.double().mean()]
+    told = log_p.gather(1, labels[:, None])[:, 0]
+    if weights is not None:
+        told = told * weights[labels] * (len(labels) / weighed.sum())
+    means = [told.mean(), log_p.mean(), right.double().mean(), sure_wrong.double().mean()]
     on_label, anywhere, accuracy, wrong = torch.stack(means).tolist()
     whole = inputs is not None and len(inputs) == len(z) == len(outputs)  # each row of the outputs is of one input
     return LogitsRecord(
@@ -97,7 +106,7 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
         accuracy=accuracy,
         smoothing=smoothing,
         scale=slope,
-        labels=tuple(counts),
+        labels=tuple(counts.tolist()),
         predicted=tuple(torch.bincount(predicted, minlength=classes).tolist()),
         probabilities=twice or simplex,
         rows_differ=bool((z - z[0]).abs().max() > 1e-6 * z.abs().max()),
@@ -106,6 +115,8 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
         leak=label_leak(inputs, labels) if whole and inputs is not None else None,
         neighbours=neighbours(inputs, labels) if whole and inputs is not None else None,
         temperature=temperature,
+        weights=None if weights is None else tuple(weights.tolist()),
+        focus=0.0 if weighted is None else weighted.focus,
     )
 
 

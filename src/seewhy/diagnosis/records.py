@@ -128,8 +128,8 @@ class LogitsRecord:
 
     Attributes:
         rows, classes: of the outputs.
-        loss: nats, the mean over the rows.
-        entropy: of the labels' distribution in the batch, nats: the loss of whoever knows only the classes' frequencies.
+        loss: nats, the mean over the rows, as they are weighted; of a focal loss the cross-entropy without its factor.
+        entropy: of the labels' distribution in the batch, as they are weighted, nats: the loss of whoever knows only the classes' frequencies.
         accuracy: share of the rows whose label has the largest output.
         smoothing: of the labels.
         scale: what the gradient of a row's loss is multiplied by: 1 / rows for a mean, 1 for a sum; below 0 where the loss is maximised.
@@ -143,6 +143,8 @@ class LogitsRecord:
         neighbours: rows whose nearest neighbour among the inputs has their label, of how many, and how many to expect if labels were given
             by chance; None where it was not measured.
         temperature: by which the loss divides the outputs.
+        weights: of the classes, 1 on average over the rows and where a class does not occur; None where all count alike.
+        focus: exponent of a focal loss (Lin et al. 2017, 1708.02002); 0 for another.
     """
 
     rows: int
@@ -161,6 +163,8 @@ class LogitsRecord:
     leak: tuple[int, float, float] | None = None
     neighbours: tuple[int, int, float] | None = None
     temperature: float = 1.0
+    weights: tuple[float, ...] | None = None
+    focus: float = 0.0
 
 
 @dataclass(frozen=True)
