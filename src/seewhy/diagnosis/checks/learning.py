@@ -58,7 +58,8 @@ def _no_learning(history: History) -> Verdict:
     if history.loop.step < STEPS or len(shares) < 8:
         return skipped(f"fewer than {STEPS} steps")
     now = statistics.fmean(shares[-4:])
-    if now < (NEAR_CHANCE if known(history) else NO_SIGNAL) or not poor(history):
+    most = NEAR_CHANCE if known(history) else NO_SIGNAL
+    if now < most or max(shares[-2:]) < most or not poor(history):
         return passed("the loss has fallen")
     turns = [record.alignment for record in history.records if record.alignment is not None and record.step > BEGUN]
     alignment = statistics.median(turns) if len(turns) >= TURNS else None

@@ -102,7 +102,9 @@ def _unused(history: History) -> Verdict:
         return skipped("fewer than three probes")
     idle = [{p.name for p in record.parameters if p.gradient is None} for record in records]
     last = records[-1]
-    always = [p for p in last.parameters if all(p.name in names for names in idle)]
+    # What changes all the same had its step within the backward pass, or follows another network.
+    moving = {p.name for p in last.parameters if len({_weight(record, p.name) for record in records}) > 1}
+    always = [p for p in last.parameters if p.name not in moving and all(p.name in names for names in idle)]
     if not always:
         return _without_weight(history) or passed("every parameter that requires a gradient gets one")
     if len(always) == len(last.parameters) and any(layer.gradient for layer in last.layers):
@@ -167,6 +169,10 @@ def _without_weight(history: History) -> Verdict | None:
         parameters=len(names),
         output=still[0],
     )
+
+
+def _weight(record: ProbeRecord, name: str) -> float | None:
+    return next((p.weight for p in record.parameters if p.name == name), None)
 
 
 def _gradient(record: ProbeRecord, name: str) -> float | None:

@@ -30,6 +30,9 @@ DIVIDED = 25.0
 """By which logits are divided where no distillation does it: its temperatures are 2 to 10 (Hinton et al. 2015)."""
 
 SMOOTHED = 0.5
+FOLLOWED = 0.5
+"""Share of the variance of all rows' target from batch to batch that outputs leave which follow it."""
+
 OUT_OF_REACH = 0.1
 """Share of outputs at 0 that are pushed further down, from which a ReLU at the end is in the way."""
 
@@ -128,7 +131,7 @@ def _sigmoid(history: History) -> Verdict:
 
 
 def _broadcast(history: History) -> Verdict:
-    records = history.records[-4:]
+    records = history.records[-6:]
     outputs = [next((o for o in record.outputs if o.columns == 1 and o.rows > 1), None) for record in records]
     ones = [output for output in outputs if output is not None and output.kind != "binary"]
     if not history.alone or not ones:
@@ -138,10 +141,21 @@ def _broadcast(history: History) -> Verdict:
     centres = [output.centre for output in ones if output.follows and output.centre is not None]
     if len(centres) < len(ones) or statistics.pstdev(centres) < 1e-5 * (abs(statistics.fmean(centres)) + 1e-9):
         return passed("rows have targets of their own")
+    if _follow(ones):
+        return passed("the rows of a batch have one target, and the outputs follow it from batch to batch")
     return seen(
         "every row is pulled to the mean of the batch's targets: outputs (N, 1) and targets (N) are broadcast to (N, N)",
         centre=centres[-1],
     )
+
+
+def _follow(outputs: list[OutputRecord]) -> bool:
+    """Whether the mean output goes along with the point to which all rows are pulled: of targets that are mixed up it hardly can."""
+    pairs = [(o.moments[0][0], o.centre) for o in outputs if o.moments and o.centre is not None]
+    if len(pairs) < len(outputs) or len(pairs) < 4:
+        return False
+    apart = statistics.pvariance([mean - centre for mean, centre in pairs])
+    return apart < FOLLOWED * statistics.pvariance([centre for _, centre in pairs])
 
 
 def _flipped(history: History) -> Verdict:
