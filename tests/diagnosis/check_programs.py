@@ -296,6 +296,10 @@ def cooled(temperature):
     return lambda z, y: F.cross_entropy(z / temperature, y)
 
 
+def ten(outputs):
+    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, outputs), nn.Flatten(0 if outputs == 1 else 1))
+
+
 def wide():
     return nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
 
@@ -473,6 +477,10 @@ PAIRS = {
     "class_weights_inverted": (
         {"model": mlp, "choose": balanced_less, "loss": partial(weighted, inverted=True), "steps": 200},
         {"model": mlp, "choose": balanced_less, "loss": partial(weighted, inverted=False), "steps": 200},
+    ),
+    "targets_are_classes": (
+        {"model": lambda: ten(1), "digits": True, "loss": squares, "rows": 1000},
+        {"model": lambda: ten(10), "digits": True, "loss": F.cross_entropy, "rows": 1000},
     ),
     "labels_unrelated_to_inputs": (
         {"model": wide, "digits": True, "rows": 500, "shuffled": True, "steps": 500},

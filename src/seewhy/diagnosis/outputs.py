@@ -25,6 +25,12 @@ ENOUGH = 12
 """Rows from which a gradient that follows the outputs does so by no accident."""
 
 MOSTLY = 0.95
+SURE = 5.0
+"""Mean size of logits beyond which all losses of two classes look alike."""
+
+WHOLE, MOST_TARGETS = 1e-3, 128
+"""Largest deviation of a whole number; different ones that are kept."""
+
 SUM = 1e-3
 """How far a sum of probabilities may be from 1."""
 
@@ -102,6 +108,7 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
     kind, binary = told or (kind, None)
     if not kind and output.function == "sigmoid" and _takes_for_logits(values, gradient):
         kind = "binary"
+    unknown = not scalar and not kind and binary is None
     follows, centre = _follows(values, gradient) if columns == 1 and rows >= ENOUGH else (False, None)
     several = values.dim() == 2 and columns > 1
     picks, pushes, log_probabilities = _likelihood(values, gradient) if several else (False, False, False)
@@ -123,11 +130,24 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
         picks=picks,
         pushes=pushes,
         log_probabilities=log_probabilities,
-        moments=() if scalar or kind or binary or picks else _moments(values, gradient, _is_image_of(output)),
+        moments=() if not unknown or picks else _moments(values, gradient, _is_image_of(output)),
         binary=binary,
         value=float(values) if scalar else None,
         axes=values.dim(),
+        flipped=unknown and float(values.abs().mean()) < SURE and read_binary(values, -gradient) is not None,
+        outwards=float((values * gradient < 0).float().mean()) if unknown else 0.0,
+        whole=_whole(values, gradient) if unknown and columns == 1 and rows >= ENOUGH else None,
     )
+
+
+def _whole(values: Tensor, gradient: Tensor) -> tuple[int, ...] | None:
+    """Return the different targets of a squared error, ascending, if they are whole numbers; None if they are not, or it is none."""
+    z, g = (t.detach().reshape(-1)[:ROWS].double().cpu() for t in (values, gradient))
+    for c in (2 / len(values), 1 / len(values), 2.0, 1.0):
+        y = z - g / c
+        if bool(((y - y.round()).abs() < WHOLE).all()):
+            return tuple(y.round().long().unique()[:MOST_TARGETS].tolist())
+    return None
 
 
 def _takes_for_logits(values: Tensor, gradient: Tensor) -> bool:

@@ -212,6 +212,9 @@ class OutputRecord:
             empty where there are more columns or fewer rows than that needs, and where another loss is known.
         binary: None where the loss is no binary cross-entropy.
         value: of a scalar: the loss itself, where nothing else is put out.
+        flipped: whether a binary cross-entropy is maximised.
+        outwards: share of the values that are pushed further from 0, where the loss is not known.
+        whole: the different targets of a squared error that are whole numbers; None where they are not, or there are more columns.
     """
 
     rows: int
@@ -234,6 +237,9 @@ class OutputRecord:
     binary: BinaryRecord | None = None
     value: float | None = None
     axes: int = 2
+    flipped: bool = False
+    outwards: float = 0.0
+    whole: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

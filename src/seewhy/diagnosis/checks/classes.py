@@ -17,6 +17,9 @@ ENOUGH, MANY = 50, 100
 RARE, VERY_RARE = 10.0, 30.0
 """How many times as frequent as another a class is where the rarer one is noted, and where it is likely to be ignored."""
 
+FEWEST = 6
+"""Different targets: of fewer whole numbers many are ratings."""
+
 RARER, LIGHTER, IN_ORDER = 3.0, 2.0, 0.8
 """How many times as frequent, and as heavy in the loss, the classes are at the ends of those whose weights rise with their frequency; and the
 correlation of the logarithms of the two."""
@@ -104,6 +107,24 @@ def _order(points: list[tuple[int, float]]) -> float:
     return statistics.correlation(x, y) if len(set(x)) > 1 and len(set(y)) > 1 else 0.0
 
 
+def _numbered(history: History) -> Verdict:
+    """Look for a squared error whose targets are the classes' numbers."""
+    outputs = [record.outputs[0] for record in history.records if len(record.outputs) == 1]
+    if not history.alone or not outputs or any(output.whole is None for output in outputs):
+        return inapplicable("the loss is no squared error of one number a row, or targets are no whole numbers")
+    if len(outputs) < 4:
+        return skipped("fewer than four probes")
+    found = sorted({value for output in outputs for value in output.whole or ()})
+    least, most = found[0], found[-1]
+    if not FEWEST <= len(found) <= MANY or least not in (0, 1) or most - least + 1 > len(found):
+        return passed("targets are not numbered as classes are")
+    return seen(
+        f"the targets of the squared error are the whole numbers from {least} to {most}: if they are the numbers of classes, it takes class "
+        f"{least} and class {most} for further apart than others",
+        classes=len(found),
+    )
+
+
 def _one_label(history: History) -> Verdict:
     found = [logits for _, logits in known(history)]
     if not found or found[0].classes < 2:
@@ -142,6 +163,23 @@ CHECKS = (
         "King & Zeng 2001, Logistic regression in rare events data: weights are inverse frequencies; 2 times as heavy, 3 times as frequent",
         (Remedy("weigh by the reciprocal of the counts", "torch.nn.CrossEntropyLoss(weight=counts.sum() / counts)"),),
         confidence=0.9,
+    ),
+    Check(
+        "targets_are_classes",
+        _numbered,
+        "note",
+        1,
+        "A squared error of class numbers takes class 3 for closer to class 4 than to class 9, which means nothing. The network learns "
+        "a number between the classes where it is in doubt, and rounding it names a class that nobody thought of. Of counts, ages and "
+        "ratings it is the right loss.",
+        "Bishop 2006, Pattern Recognition and Machine Learning, 4.1.2",
+        (
+            Remedy(
+                "give each class an output of its own, and take cross_entropy",
+                "torch.nn.functional.cross_entropy(logits, labels)",
+            ),
+        ),
+        confidence=0.5,
     ),
     Check(
         "class_imbalance",

@@ -30,6 +30,9 @@ DIVIDED = 25.0
 """By which logits are divided where no distillation does it: its temperatures are 2 to 10 (Hinton et al. 2015)."""
 
 SMOOTHED = 0.5
+RUNNING, OUTWARDS, GROWN = 6, 0.95, 5.0
+"""Probes in which outputs run away; the share of them that is pushed outwards; how many times their deviation grows meanwhile."""
+
 FOLLOWED = 0.5
 """Share of the variance of all rows' target from batch to batch that outputs leave which follow it."""
 
@@ -161,10 +164,33 @@ def _follow(outputs: list[OutputRecord]) -> bool:
 def _flipped(history: History) -> Verdict:
     logits = next((record.logits for record in history.records if record.logits is not None), None)
     if logits is None:
-        return inapplicable("the loss is no cross-entropy of the outputs")
+        return _without_bound(history)
     if logits.scale > 0:
         return passed("the loss is minimised")
     return seen("the cross-entropy is maximised: its gradient arrives with the wrong sign", scale=logits.scale)
+
+
+def _without_bound(history: History) -> Verdict:
+    """Look for a binary cross-entropy that is maximised, and for outputs that run away from 0 without an end, each the way that it is on."""
+    outputs = [record.outputs[0] for record in history.records[-RUNNING:] if len(record.outputs) == 1]
+    if not history.alone or len(outputs) < min(RUNNING, len(history.records)) or any(output.kind for output in outputs):
+        return inapplicable(
+            "the loss is no cross-entropy of the outputs, and there is no single output of an unknown one"
+        )
+    if len(outputs) >= 2 and all(output.flipped for output in outputs):
+        return seen("the binary cross-entropy is maximised: its gradient arrives with the wrong sign")
+    first, last = outputs[0], outputs[-1]
+    grown = last.std / first.std if first.std > 0 else 0.0
+    pushed = statistics.fmean(output.outwards for output in outputs[-4:])
+    runs = pushed >= OUTWARDS and grown >= GROWN and last.std >= LARGE_TARGET and last.gradient > first.gradient / 2
+    if len(outputs) < RUNNING or not runs:
+        return passed("no output is known to run away")
+    return seen(
+        f"nearly every output is pushed further from 0, whatever its sign: their deviation has grown {grown:.3g} times in {RUNNING} probes, to "
+        f"{last.std:.3g}, and what pushes them has not become less: the loss has no lower bound",
+        grown=grown,
+        std=last.std,
+    )
 
 
 def _targets_unscaled(history: History) -> Verdict:
