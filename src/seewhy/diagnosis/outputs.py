@@ -146,7 +146,7 @@ def _whole(values: Tensor, gradient: Tensor) -> tuple[int, ...] | None:
     for c in (2 / len(values), 1 / len(values), 2.0, 1.0):
         y = z - g / c
         if bool(((y - y.round()).abs() < WHOLE).all()):
-            return tuple(y.round().long().unique()[:MOST_TARGETS].tolist())
+            return tuple(torch.unique(y.round().long())[:MOST_TARGETS].tolist())
     return None
 
 

@@ -29,7 +29,7 @@ about to. In the benchmark it is 0.21 to 0.64 for networks that learn late, at m
 NEAR_CHANCE, NO_SIGNAL = 0.9, 0.97
 """Share of chance that is left to who has learned nothing; of a squared error, which may have little to be learned."""
 
-COMPARED, BY_CHANCE, UNLEARNED = 250, 2.0, 0.6
+COMPARED, BY_CHANCE, UNLEARNED = 220, 2.0, 0.6
 """Rows that are compared with their neighbours; deviations beyond what chance gives; what is left while little is learned."""
 
 MOVES = 1e-4
