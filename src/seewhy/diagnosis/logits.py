@@ -202,14 +202,15 @@ def read_binary(outputs: Tensor, gradient: Tensor) -> tuple[str, BinaryRecord] |
     """Return what outputs and their gradient tell of a binary cross-entropy, and what it is of; None where the loss is none.
 
     For logits z, s = sigmoid(z) and targets y of 0 or 1 the gradient is c (s - y), c > 0: where it is positive y is 0, else 1, and then
-    g / (s - y) is c everywhere. For probabilities s it is c (s - y) / (s (1 - s)).
+    g / (s - y) is c everywhere. For probabilities s it is c (s - y) / (s (1 - s)), and c s (1 - s) (sigmoid(s) - y) where the loss takes the
+    sigmoid of what are probabilities already.
 
     Args:
         outputs: of any shape, floating point.
         gradient: of the loss, of the same shape.
 
     Returns:
-        "binary" for logits, "probabilities" for these.
+        "binary" for logits, "probabilities" for these, "twice" for logits whose sigmoid is taken for logits.
     """
     stride = max(1, outputs.numel() // ROWS)
     z, g = (t.detach().reshape(-1)[::stride].double().cpu() for t in (outputs, gradient))
@@ -220,6 +221,9 @@ def read_binary(outputs: Tensor, gradient: Tensor) -> tuple[str, BinaryRecord] |
         return "binary", found
     if bool(((z > 0) & (z < 1)).all()) and (found := _binary(z, z > 0.5, g * z * (1 - z))) is not None:
         return "probabilities", found
+    s = torch.sigmoid(z)
+    if (found := _binary(torch.sigmoid(s), z > 0, g / (s * (1 - s)).clamp_min(1e-12))) is not None:
+        return "twice", found
     return None
 
 

@@ -200,7 +200,8 @@ class OutputRecord:
         std: of its values.
         spread, nearest: of its rows, as in `InputRecord`.
         rows_differ: whether its rows differ.
-        kind: of the loss that its gradient shows: "cross-entropy", "binary", "probabilities" for a binary one of these, else "".
+        kind: of the loss that its gradient shows: "cross-entropy", "binary", "probabilities" for a binary one of these, "twice" for one with two
+            sigmoids, else "".
         follows: whether the gradient rises with the output from row to row, without exception, where the output has one column: all rows
             are pulled to the same target, or to all targets at once.
         centre: the output at which that gradient would be 0.

@@ -225,6 +225,7 @@ CHECKS = (
         "filtered apart from one another do this.",
         "Zhang et al. 2017, Understanding deep learning requires rethinking generalization, 1611.03530",
         (Remedy("look at ten images with their labels as the network gets them"),),
+        confirm=1,
         confidence=0.7,
     ),
     Check(

@@ -122,6 +122,11 @@ def _out_of_range(history: History, function: str) -> Verdict:
 
 
 def _sigmoid(history: History) -> Verdict:
+    if (twice := _of_kind(history, "twice")) is not None:
+        return seen(
+            "a sigmoid is taken of the outputs, and the loss takes the sigmoid of that again",
+            loss=twice.binary.loss if twice.binary else None,
+        )
     output = _of_kind(history, "binary")
     if output is None:
         return inapplicable("the loss is no binary cross-entropy of logits")
