@@ -16,7 +16,7 @@ def drawn(columns=1):
 
 
 def read(z, loss):
-    (g,) = torch.autograd.grad(loss, z)
+    (g,) = torch.autograd.grad(loss, z, retain_graph=True)
     return output_record(Output(z.detach(), "", None, None, None, 1), g, "", diverse=False)
 
 

@@ -35,6 +35,9 @@ DOUBT = 2e-5
 BINARY_FIT = 1e-2
 """Largest relative deviation of a binary cross-entropy's scale from output to output."""
 
+FIRST = 8
+"""Outputs that are looked at before all others."""
+
 VERY = 0.9
 """Probability above which a wrong prediction is a sure one."""
 
@@ -229,6 +232,8 @@ def read_binary(outputs: Tensor, gradient: Tensor) -> tuple[str, BinaryRecord] |
 
 def _binary(s: Tensor, sure: Tensor, g: Tensor) -> BinaryRecord | None:
     """Return what c (s - y) = g tells, if there are such a c and targets; of outputs that are sure enough no gradient is left."""
+    if not _may_be_binary(s[:FIRST].tolist(), g[:FIRST].tolist()):
+        return None
     y = torch.where(g == 0, sure, g < 0).double()
     doubtful = (s - y).abs() > DOUBT
     if bool(doubtful.any()):
@@ -251,6 +256,14 @@ def _binary(s: Tensor, sure: Tensor, g: Tensor) -> BinaryRecord | None:
         accuracy=float((sure == (y > 0)).double().mean()),
         confidence=float(chosen.mean()),
     )
+
+
+def _may_be_binary(s: list[float], g: list[float]) -> bool:
+    """Whether a few outputs have one scale, as far as rounding lets it be seen: most losses are ruled out by them."""
+    scales = [
+        at / (chance - (at < 0)) for chance, at in zip(s, g, strict=True) if at and abs(chance - (at < 0)) > DOUBT
+    ]
+    return len(scales) < 2 or max(scales) <= (1 + 3 * BINARY_FIT) * min(scales)
 
 
 def _scales(p: Tensor, g: Tensor) -> Iterator[float]:

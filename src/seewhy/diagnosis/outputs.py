@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seewhy.diagnosis.graph import made_by, only_linear
-from seewhy.diagnosis.logits import read_binary, read_logits
+from seewhy.diagnosis.logits import FIRST, read_binary, read_logits
 from seewhy.diagnosis.records import LogitsRecord, Moments, OutputRecord
 from seewhy.diagnosis.values import diversity, moments, rows_of
 
@@ -134,7 +134,7 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
         binary=binary,
         value=float(values) if scalar else None,
         axes=values.dim(),
-        flipped=unknown and float(values.abs().mean()) < SURE and read_binary(values, -gradient) is not None,
+        flipped=unknown and read_binary(values, -gradient) is not None and float(values.abs().mean()) < SURE,
         outwards=float((values * gradient < 0).float().mean()) if unknown else 0.0,
         whole=_whole(values, gradient) if unknown and columns == 1 and rows >= ENOUGH else None,
     )
@@ -142,11 +142,14 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
 
 def _whole(values: Tensor, gradient: Tensor) -> tuple[int, ...] | None:
     """Return the different targets of a squared error, ascending, if they are whole numbers; None if they are not, or it is none."""
-    z, g = (t.detach().reshape(-1)[:ROWS].double().cpu() for t in (values, gradient))
+    z, g = (t.detach().reshape(-1)[:ROWS] for t in (values, gradient))
+    few = list(zip(z[:FIRST].tolist(), g[:FIRST].tolist(), strict=True))
     for c in (2 / len(values), 1 / len(values), 2.0, 1.0):
-        y = z - g / c
-        if bool(((y - y.round()).abs() < WHOLE).all()):
-            return tuple(torch.unique(y.round().long())[:MOST_TARGETS].tolist())
+        if any(abs((y := at - pull / c) - round(y)) >= WHOLE for at, pull in few):
+            continue
+        targets = z.double().cpu() - g.double().cpu() / c
+        if bool(((targets - targets.round()).abs() < WHOLE).all()):
+            return tuple(torch.unique(targets.round().long())[:MOST_TARGETS].tolist())
     return None
 
 

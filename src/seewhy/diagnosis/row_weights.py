@@ -54,6 +54,8 @@ def read_weighted(p: Tensor, g: Tensor, tolerance: float) -> Weighted | None:
     """
     for sign in (1, -1):
         downhill = sign * g
+        if bool(((downhill < 0).sum(1) > 1).any()):  # all but the label's are pushed down
+            continue
         labels = downhill.argmin(1, keepdim=True)
         wrong = 1 - p.gather(1, labels)
         sizes = g.abs().amax(1, keepdim=True)
