@@ -35,6 +35,9 @@ def test_outputs_that_are_pushed_outwards_are_counted():
     z, y = drawn()
     assert read(z, -z.abs().mean()).outwards == 1
     assert read(z, z.abs().mean()).outwards == 0
+    assert read(z, F.mse_loss(z, 1e4 + y)).outwards == pytest.approx(float((z > 0).float().mean()))
+    far = (z + 5).detach().requires_grad_()
+    assert read(far, F.mse_loss(far, 1e4 + y)).outwards == 0  # on the way to far targets
     assert read(z, F.l1_loss(z, y)).outwards == pytest.approx(float((z * (z - y) < 0).float().mean()))
 
 

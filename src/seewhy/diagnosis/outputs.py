@@ -25,6 +25,9 @@ ENOUGH = 12
 """Rows from which a gradient that follows the outputs does so by no accident."""
 
 MOSTLY = 0.95
+OTHER_SIGN = 0.1
+"""Share of the values that are of the rarer sign where values spread both ways."""
+
 SURE = 5.0
 """Mean size of logits beyond which all losses of two classes look alike."""
 
@@ -135,9 +138,16 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
         value=float(values) if scalar else None,
         axes=values.dim(),
         flipped=unknown and read_binary(values, -gradient) is not None and float(values.abs().mean()) < SURE,
-        outwards=float((values * gradient < 0).float().mean()) if unknown else 0.0,
+        outwards=_outwards(values, gradient) if unknown else 0.0,
         whole=_whole(values, gradient) if unknown and columns == 1 and rows >= ENOUGH else None,
     )
+
+
+def _outwards(values: Tensor, gradient: Tensor) -> float:
+    """Return the share of values that are pushed further from 0; 0 where hardly any is of the other sign, as on the way to far targets."""
+    z, g = (t.detach().reshape(-1)[:ROWS] for t in (values, gradient))
+    pushed, above = torch.stack([z * g < 0, z > 0]).float().mean(1).tolist()
+    return pushed if OTHER_SIGN <= above <= 1 - OTHER_SIGN else 0.0
 
 
 def _whole(values: Tensor, gradient: Tensor) -> tuple[int, ...] | None:

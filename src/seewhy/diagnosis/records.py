@@ -214,7 +214,7 @@ class OutputRecord:
         binary: None where the loss is no binary cross-entropy.
         value: of a scalar: the loss itself, where nothing else is put out.
         flipped: whether a binary cross-entropy is maximised.
-        outwards: share of the values that are pushed further from 0, where the loss is not known.
+        outwards: share of the values that are pushed further from 0, where the loss is not known and values are of both signs; else 0.
         whole: the different targets of a squared error that are whole numbers; None where they are not, or there are more columns.
     """
 
