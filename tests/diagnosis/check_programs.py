@@ -1,7 +1,10 @@
 """A small program for every check of a network that is trained alone, and its twin without the fault: code -> (faulty, healthy)."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
+from sklearn.datasets import load_digits
 from torch import nn
 
 import seewhy
@@ -9,7 +12,10 @@ import seewhy
 FEATURES, CLASSES = 20, 4
 
 
-def data(rows=512, *, crossed=False):
+def data(rows=512, *, crossed=False, digits=False):
+    if digits:
+        x, y = map(torch.as_tensor, load_digits(return_X_y=True))
+        return (x.float()[:rows] - 5) / 6, y[:rows]
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(rows, FEATURES, generator=generator)
     if crossed:  # which no linear map tells apart
@@ -59,15 +65,16 @@ def train(
     step=True,
     clip=None,
     crossed=False,
-    shifted=False,
+    digits=False,
+    shuffled=False,
 ):
     """Train a watched model; return what was found."""
     torch.manual_seed(0)
     model = model()
     optimizer = optimizer(model)
     getattr(model, mode)()
-    x, y = data(rows, crossed=crossed)
-    y = y.roll(1) if shifted else y
+    x, y = data(rows, crossed=crossed, digits=digits)
+    y = y[torch.randperm(rows, generator=torch.Generator().manual_seed(2))] if shuffled else y
     generator = torch.Generator().manual_seed(1)
     with seewhy.watch(model, optimizer, tell=None) as why:
         for number in range(steps):
@@ -289,8 +296,22 @@ def cooled(temperature):
     return lambda z, y: F.cross_entropy(z / temperature, y)
 
 
+def ten(outputs):
+    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, outputs), nn.Flatten(0 if outputs == 1 else 1))
+
+
 def wide():
-    return nn.Sequential(nn.Linear(FEATURES, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, CLASSES))
+    return nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
+
+
+def weighted(z, y, *, inverted):
+    share = torch.tensor([0.7, 0.1, 0.1, 0.1])
+    return F.cross_entropy(z, y, weight=share if inverted else 1 / share)
+
+
+def balanced_less(batch, y, _):
+    """Return all rows of class 0 and few others."""
+    return batch[(y[batch] == 0) | (torch.arange(len(batch)) % 4 == 0)]
 
 
 def unbalanced(y):
@@ -453,8 +474,16 @@ PAIRS = {
         {"model": mlp, "loss": cooled(500.0), "optimizer": sgd(0.1, momentum=0.9)},
         {"model": mlp, "loss": cooled(2.0), "optimizer": sgd(0.1, momentum=0.9)},
     ),
+    "class_weights_inverted": (
+        {"model": mlp, "choose": balanced_less, "loss": partial(weighted, inverted=True), "steps": 200},
+        {"model": mlp, "choose": balanced_less, "loss": partial(weighted, inverted=False), "steps": 200},
+    ),
+    "targets_are_classes": (
+        {"model": lambda: ten(1), "digits": True, "loss": squares, "rows": 1000},
+        {"model": lambda: ten(10), "digits": True, "loss": F.cross_entropy, "rows": 1000},
+    ),
     "labels_unrelated_to_inputs": (
-        {"model": wide, "rows": 256, "shifted": True, "steps": 400},
-        {"model": wide, "rows": 256, "steps": 400},
+        {"model": wide, "digits": True, "rows": 500, "shuffled": True, "steps": 500},
+        {"model": wide, "digits": True, "rows": 500, "steps": 500},
     ),
 }

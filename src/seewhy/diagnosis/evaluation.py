@@ -9,9 +9,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.overrides import TorchFunctionMode
 
+from seewhy.diagnosis.history import LoopRecord
+from seewhy.diagnosis.hooks import leave_mode
 from seewhy.diagnosis.records import InputRecord
+from seewhy.nn.dropout import Dropout
 
 DROPOUTS: frozenset[Callable[..., Any]] = frozenset(
     (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, torch.dropout)
@@ -48,7 +54,7 @@ class LiveDropout(TorchFunctionMode):
 
 def is_dropout(module: nn.Module) -> bool:
     """Whether a module is dropout and nothing else, so that it follows the mode."""
-    return isinstance(module, nn.modules.dropout._DropoutNd)
+    return isinstance(module, _DropoutNd)
 
 
 @torch.no_grad()
@@ -66,3 +72,95 @@ def pooled(record: InputRecord) -> tuple[float, float]:
     mean = sum(record.mean) / len(record.mean)
     square = sum(s * s + m * m for m, s in zip(record.mean, record.std, strict=True)) / len(record.mean)
     return mean, math.sqrt(max(0.0, square - mean * mean))
+
+
+def mode_matters(module: nn.Module) -> bool:
+    """Whether a module behaves otherwise in training mode than in evaluation mode."""
+    if isinstance(module, (_BatchNorm, _InstanceNorm)):
+        return bool(module.track_running_stats)
+    return isinstance(module, (_DropoutNd, Dropout)) and module.p > 0
+
+
+def live(module: nn.Module) -> bool:
+    """Whether dropout or batch norm behaves as in training anywhere."""
+    return any(part.training and mode_matters(part) for part in module.modules())
+
+
+class Evaluations:
+    """What one network's passes without gradients have told.
+
+    Attributes:
+        drops: whether a function drops within the network, which may be live in evaluations too.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self.drops = False
+        self._mode: LiveDropout | None = None
+        self._given: tuple[Any, ...] = ()
+        self._seen = 0
+        self._last: tuple[Any, ...] = ()
+        self._again = 0
+        self._last_step = -1
+
+    def begin(self, loop: LoopRecord, args: tuple[Any, ...]) -> None:
+        """Look at what a pass is given, as long as there were few; see whether it drops by a function in evaluation mode."""
+        if loop.step and loop.looked < PASSES and (given := given_moments(args)) is not None:
+            rows, mean, square = given
+            share = rows / (loop.looked_rows + rows)
+            loop.looked_mean += share * (mean - loop.looked_mean)
+            loop.looked_square += share * (square - loop.looked_square)
+            loop.looked_rows += rows
+            loop.looked += 1
+        if loop.step and self.drops and not self._module.training and self._mode is None:
+            self._mode, self._given = LiveDropout(), args
+            self._mode.__enter__()  # type: ignore[no-untyped-call]
+
+    def end(self, loop: LoopRecord) -> None:
+        """Note whether the pass has dropped."""
+        if self._mode is None:
+            return
+        live, given = self._mode.live, self._given
+        self.forget()
+        if live:
+            loop.live_dropout += self._counts(loop.step, given)
+        self._seen += 1
+        if self._seen >= PASSES:
+            self.drops = False
+
+    def forget(self) -> None:
+        """See nothing more of a pass."""
+        if self._mode is not None:
+            leave_mode(self._mode)
+        self._mode, self._given = None, ()
+
+    def wait(self) -> None:
+        """See whether the next ones drop, unless enough were seen."""
+        self.drops = self.drops or self._seen < PASSES
+
+    def in_training_mode(self, loop: LoopRecord, args: tuple[Any, ...]) -> None:
+        """Count a pass in training mode."""
+        loop.train_evaluations += self._counts(loop.step, args)
+        loop.evaluated += self._last_step != loop.step
+        self._last_step = loop.step
+
+    def _counts(self, step: int, args: tuple[Any, ...]) -> int:
+        """Return how an evaluation that drops counts: the same inputs three times at one step are Monte Carlo dropout, on purpose."""
+        x = next((arg for arg in args if isinstance(arg, Tensor) and arg.numel()), None)
+        if x is None:
+            return 1
+        some = x.detach().reshape(-1)[:: max(1, x.numel() // 4)][:4].tolist()
+        key = (step, x.data_ptr(), tuple(x.shape), *some)
+        if key != self._last:
+            self._last, self._again = key, 0
+            return 1
+        self._again += 1
+        return -1 if self._again == 2 else 0
+
+    def state(self) -> tuple[Any, ...]:
+        """Return what no entry holds."""
+        return self._last, self._again, self._last_step
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Go on from what `state` gave."""
+        self._last, self._again, self._last_step = state

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 
 BATCHED_GRADIENTS = torch._C._parse_dispatch_key("VmapMode") or "VmapMode"
 """Parsed once, which would take longer than all else of a call."""
@@ -107,3 +108,14 @@ class Countdown:
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self._hook.__deepcopy__(memo)
+
+
+def leave_mode(mode: TorchFunctionMode) -> None:
+    """Take a mode off the stack, wherever it lies: an interrupted pass may have left others above it."""
+    above: list[TorchFunctionMode] = []
+    if not any(one is mode for one in _get_current_function_mode_stack()):  # type: ignore[no-untyped-call]
+        return
+    while (last := _pop_mode()) is not mode:  # type: ignore[no-untyped-call]
+        above.append(last)
+    for other in reversed(above):
+        _push_mode(other)  # type: ignore[no-untyped-call]

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from seewhy.diagnosis.records import BinaryRecord, LogitsRecord
+from seewhy.diagnosis.row_weights import read_weighted
 
 ROWS = 4096
 """Rows that are looked at, spread over all."""
@@ -33,6 +34,9 @@ DOUBT = 2e-5
 
 BINARY_FIT = 1e-2
 """Largest relative deviation of a binary cross-entropy's scale from output to output."""
+
+FIRST = 8
+"""Outputs that are looked at before all others."""
 
 VERY = 0.9
 """Probability above which a wrong prediction is a sure one."""
@@ -75,18 +79,26 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
         fitted, temperature = cooled
         z = z / temperature
         p = torch.softmax(z, 1)
+    weighted = None
+    if fitted is None and not simplex and (weighted := read_weighted(p, g, tolerance)) is not None:
+        fitted = weighted.labels, 0.0, weighted.scale
     if fitted is None:
         return None
     z = p if twice else z
     labels, smoothing, slope = fitted
     classes = z.shape[1]
-    counts = torch.bincount(labels, minlength=classes).tolist()
-    shares = [count / len(labels) for count in counts if count]
+    weights = None if weighted is None or weighted.focus else weighted.weights
+    counts = torch.bincount(labels, minlength=classes)
+    weighed = counts if weights is None else counts * weights
+    shares = [share for share in (weighed / weighed.sum()).tolist() if share]
     log_p = torch.log_softmax(z, 1)
     predicted = z.argmax(1)
     right = predicted == labels
     sure_wrong = (p.amax(1) > VERY) & ~right
-    means = [log_p.gather(1, labels[:, None]).mean(), log_p.mean(), right.double().mean(), sure_wrong.double().mean()]
+    told = log_p.gather(1, labels[:, None])[:, 0]
+    if weights is not None:
+        told = told * weights[labels] * (len(labels) / weighed.sum())
+    means = [told.mean(), log_p.mean(), right.double().mean(), sure_wrong.double().mean()]
     on_label, anywhere, accuracy, wrong = torch.stack(means).tolist()
     whole = inputs is not None and len(inputs) == len(z) == len(outputs)  # each row of the outputs is of one input
     return LogitsRecord(
@@ -97,7 +109,7 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
         accuracy=accuracy,
         smoothing=smoothing,
         scale=slope,
-        labels=tuple(counts),
+        labels=tuple(counts.tolist()),
         predicted=tuple(torch.bincount(predicted, minlength=classes).tolist()),
         probabilities=twice or simplex,
         rows_differ=bool((z - z[0]).abs().max() > 1e-6 * z.abs().max()),
@@ -106,6 +118,8 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
         leak=label_leak(inputs, labels) if whole and inputs is not None else None,
         neighbours=neighbours(inputs, labels) if whole and inputs is not None else None,
         temperature=temperature,
+        weights=None if weights is None else tuple(weights.tolist()),
+        focus=0.0 if weighted is None else weighted.focus,
     )
 
 
@@ -191,14 +205,15 @@ def read_binary(outputs: Tensor, gradient: Tensor) -> tuple[str, BinaryRecord] |
     """Return what outputs and their gradient tell of a binary cross-entropy, and what it is of; None where the loss is none.
 
     For logits z, s = sigmoid(z) and targets y of 0 or 1 the gradient is c (s - y), c > 0: where it is positive y is 0, else 1, and then
-    g / (s - y) is c everywhere. For probabilities s it is c (s - y) / (s (1 - s)).
+    g / (s - y) is c everywhere. For probabilities s it is c (s - y) / (s (1 - s)), and c s (1 - s) (sigmoid(s) - y) where the loss takes the
+    sigmoid of what are probabilities already.
 
     Args:
         outputs: of any shape, floating point.
         gradient: of the loss, of the same shape.
 
     Returns:
-        "binary" for logits, "probabilities" for these.
+        "binary" for logits, "probabilities" for these, "twice" for logits whose sigmoid is taken for logits.
     """
     stride = max(1, outputs.numel() // ROWS)
     z, g = (t.detach().reshape(-1)[::stride].double().cpu() for t in (outputs, gradient))
@@ -209,11 +224,16 @@ def read_binary(outputs: Tensor, gradient: Tensor) -> tuple[str, BinaryRecord] |
         return "binary", found
     if bool(((z > 0) & (z < 1)).all()) and (found := _binary(z, z > 0.5, g * z * (1 - z))) is not None:
         return "probabilities", found
+    s = torch.sigmoid(z)
+    if (found := _binary(torch.sigmoid(s), z > 0, g / (s * (1 - s)).clamp_min(1e-12))) is not None:
+        return "twice", found
     return None
 
 
 def _binary(s: Tensor, sure: Tensor, g: Tensor) -> BinaryRecord | None:
     """Return what c (s - y) = g tells, if there are such a c and targets; of outputs that are sure enough no gradient is left."""
+    if not _may_be_binary(s[:FIRST].tolist(), g[:FIRST].tolist()):
+        return None
     y = torch.where(g == 0, sure, g < 0).double()
     doubtful = (s - y).abs() > DOUBT
     if bool(doubtful.any()):
@@ -236,6 +256,14 @@ def _binary(s: Tensor, sure: Tensor, g: Tensor) -> BinaryRecord | None:
         accuracy=float((sure == (y > 0)).double().mean()),
         confidence=float(chosen.mean()),
     )
+
+
+def _may_be_binary(s: list[float], g: list[float]) -> bool:
+    """Whether a few outputs have one scale, as far as rounding lets it be seen: most losses are ruled out by them."""
+    scales = [
+        at / (chance - (at < 0)) for chance, at in zip(s, g, strict=True) if at and abs(chance - (at < 0)) > DOUBT
+    ]
+    return len(scales) < 2 or max(scales) <= (1 + 3 * BINARY_FIT) * min(scales)
 
 
 def _scales(p: Tensor, g: Tensor) -> Iterator[float]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
-from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.optim import Optimizer
 
-from seewhy.diagnosis import evaluation, outputs
+from seewhy.diagnosis import outputs
 from seewhy.diagnosis.checks import CHECKS, Judge
+from seewhy.diagnosis.evaluation import Evaluations, mode_matters
 from seewhy.diagnosis.history import Entry, History, LoopRecord
 from seewhy.diagnosis.hooks import Owner
 from seewhy.diagnosis.memory import UnitMemory
@@ -29,10 +26,9 @@ from seewhy.diagnosis.parameters import (
     untouched,
     untouched_embeddings,
 )
-from seewhy.diagnosis.probe import Probe, leave_mode
+from seewhy.diagnosis.probe import Probe
 from seewhy.diagnosis.records import ProbeRecord
 from seewhy.diagnosis.values import likeness, rows_of
-from seewhy.nn.dropout import Dropout
 
 DENSE = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 75, 100, 130, 170)
 DEEP = (1, 10, 56, 170)
@@ -74,10 +70,7 @@ class Network:
         self.history.loop.mode_matters = any(mode_matters(part) for part in module.modules())
         self.memory = UnitMemory()
         self.entered = self.apart = False
-        self.drops_by_function = False
-        self.dropping: evaluation.LiveDropout | None = None
-        self.dropped_in: tuple[Any, ...] = ()
-        self.evaluations_seen = 0
+        self.evaluations = Evaluations(module)
         self.given: Tensor | None = None
         self.original: Any = None
         self.judge = Judge(CHECKS)
@@ -93,9 +86,6 @@ class Network:
         self.bend: tuple[float, float] | None = None
         self.told: dict[str, list[tuple[int, float]]] = {}
         self.eval_forward = False
-        self.evaluated: tuple[Any, ...] = ()
-        self.again = 0
-        self.evaluated_at = -1
         self.left: dict[str, Tensor] = {}
         self.handles: list[Any] = []  # of the hooks that only some steps need
         self.output_handles: deque[Any] = deque()
@@ -110,9 +100,7 @@ class Network:
 
     def disarm(self) -> None:
         """Take away the hooks that only some steps need."""
-        if self.dropping is not None:
-            leave_mode(self.dropping)
-            self.dropping = None
+        self.evaluations.forget()
         for handle in self.handles:
             handle.remove()
         self.handles = []
@@ -196,34 +184,6 @@ class Network:
         )
         return self.probe
 
-    def evaluation_begins(self, args: tuple[Any, ...]) -> None:
-        """Look at what a pass without gradients is given, as long as there were few; see whether it drops by a function in evaluation mode."""
-        loop = self.history.loop
-        if loop.step and loop.looked < evaluation.PASSES and (given := evaluation.given_moments(args)) is not None:
-            rows, mean, square = given
-            share = rows / (loop.looked_rows + rows)
-            loop.looked_mean += share * (mean - loop.looked_mean)
-            loop.looked_square += share * (square - loop.looked_square)
-            loop.looked_rows += rows
-            loop.looked += 1
-        if loop.step and self.drops_by_function and not self.module.training and self.dropping is None:
-            self.dropping = evaluation.LiveDropout()
-            self.dropping.__enter__()  # type: ignore[no-untyped-call]
-            self.dropped_in = args
-
-    def evaluation_ends(self) -> None:
-        """Note whether a pass without gradients has dropped."""
-        if self.dropping is None:
-            return
-        leave_mode(self.dropping)
-        loop = self.history.loop
-        if self.dropping.live:
-            loop.live_dropout += self.counts(self.dropped_in)
-        self.dropping, self.dropped_in = None, ()
-        self.evaluations_seen += 1
-        if self.evaluations_seen >= evaluation.PASSES:
-            self.drops_by_function = False
-
     def skips(self) -> bool:
         """Whether a pass is to be let go by, since a later one of the step alone gets a gradient."""
         self.passed += 1
@@ -237,19 +197,6 @@ class Network:
             self.skip = 0
         elif graded[0] > 1:
             self.skip += graded[0] - 1
-
-    def counts(self, args: tuple[Any, ...]) -> int:
-        """Return how an evaluation in training mode counts: the same inputs three times at one step are Monte Carlo dropout, on purpose."""
-        x = next((arg for arg in args if isinstance(arg, Tensor) and arg.numel()), None)
-        if x is None:
-            return 1
-        some = x.detach().reshape(-1)[:: max(1, x.numel() // 4)][:4].tolist()
-        key = (self.history.loop.step, x.data_ptr(), tuple(x.shape), *some)
-        if key != self.evaluated:
-            self.evaluated, self.again = key, 0
-            return 1
-        self.again += 1
-        return -1 if self.again == 2 else 0
 
     def before_step(self, *, closure: bool) -> None:
         """Measure at a probed step what the step will change; with a closure the gradients come within it."""
@@ -296,8 +243,8 @@ class Network:
             self.parameters, self.held(), self.graded, self.agreement, self.before, self.after
         )
         repeats, remade = self.compare_given()
-        if probe.drops_by_function and self.evaluations_seen < evaluation.PASSES and step < FORGET_DROPOUT:
-            self.drops_by_function = True
+        if probe.drops_by_function and step < FORGET_DROPOUT:
+            self.evaluations.wait()
         bend, self.bend = self.bend, None
         lr = optimizer.param_groups[0].get("lr")
         return ProbeRecord(
@@ -311,7 +258,7 @@ class Network:
             parameters=parameters,
             outputs=found,
             weight_decay=max(float(group.get("weight_decay") or 0) for group in optimizer.param_groups),
-            latent=probe.latent,
+            latent=probe.drawn.record,
             seen=tuple(probe.seen),
             dropout=probe.dropout,
             normalised_rows=probe.normalised_rows,
@@ -383,7 +330,7 @@ class Network:
             "left": self.left,
             "given": self.given,
             "skip": self.skip,
-            "evaluated": (self.evaluated, self.again, self.evaluated_at),
+            "evaluated": self.evaluations.state(),
             "memory": self.memory.state(),
         }
 
@@ -403,7 +350,7 @@ class Network:
         self.left = {name: some.to(device) for name, some in state["left"].items()}
         self.given = None if state["given"] is None else state["given"].to(device)
         self.skip = state["skip"]
-        self.evaluated, self.again, self.evaluated_at = state["evaluated"]
+        self.evaluations.restore(state["evaluated"])
         self.memory.restore(state["memory"])
 
 
@@ -436,18 +383,6 @@ def _finite(value: float) -> bool:
     return value == value and abs(value) != float("inf")
 
 
-def mode_matters(module: nn.Module) -> bool:
-    """Whether a module behaves otherwise in training mode than in evaluation mode."""
-    if isinstance(module, (_BatchNorm, _InstanceNorm)):
-        return bool(module.track_running_stats)
-    return isinstance(module, (_DropoutNd, Dropout)) and module.p > 0
-
-
-def live(module: nn.Module) -> bool:
-    """Whether dropout or batch norm behaves as in training anywhere."""
-    return any(part.training and mode_matters(part) for part in module.modules())
-
-
 def optimizers_of(module: nn.Module, optimizers: Iterable[Optimizer]) -> list[Optimizer]:
     """Return the optimisers that hold a parameter of a module; all of them where none does, which a check will tell."""
     own = {id(p) for p in module.parameters()}
@@ -458,23 +393,3 @@ def optimizers_of(module: nn.Module, optimizers: Iterable[Optimizer]) -> list[Op
         if any(id(p) in own for group in optimizer.param_groups for p in group["params"])
     ]
     return holding or every
-
-
-def tensors_of(output: Any) -> Iterator[Tensor]:
-    """Yield the tensors of an output, however nested."""
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        for value in output.values():
-            yield from tensors_of(value)
-    elif isinstance(output, (list, tuple)):
-        for value in output:
-            yield from tensors_of(value)
-    elif is_dataclass(output) and not isinstance(output, type):
-        for item in fields(output):
-            yield from tensors_of(getattr(output, item.name))
-
-
-def is_graded(tensor: Tensor) -> bool:
-    """Whether a gradient may arrive at an output that can be waited for."""
-    return tensor.requires_grad and not tensor.is_leaf and not tensor.is_meta and torch.is_grad_enabled()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seewhy.diagnosis.graph import made_by, only_linear
-from seewhy.diagnosis.logits import read_binary, read_logits
+from seewhy.diagnosis.logits import FIRST, read_binary, read_logits
 from seewhy.diagnosis.records import LogitsRecord, Moments, OutputRecord
 from seewhy.diagnosis.values import diversity, moments, rows_of
 
@@ -25,6 +25,15 @@ ENOUGH = 12
 """Rows from which a gradient that follows the outputs does so by no accident."""
 
 MOSTLY = 0.95
+OTHER_SIGN = 0.1
+"""Share of the values that are of the rarer sign where values spread both ways."""
+
+SURE = 5.0
+"""Mean size of logits beyond which all losses of two classes look alike."""
+
+WHOLE, MOST_TARGETS = 1e-3, 128
+"""Largest deviation of a whole number; different ones that are kept."""
+
 SUM = 1e-3
 """How far a sum of probabilities may be from 1."""
 
@@ -102,6 +111,7 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
     kind, binary = told or (kind, None)
     if not kind and output.function == "sigmoid" and _takes_for_logits(values, gradient):
         kind = "binary"
+    unknown = not scalar and not kind and binary is None
     follows, centre = _follows(values, gradient) if columns == 1 and rows >= ENOUGH else (False, None)
     several = values.dim() == 2 and columns > 1
     picks, pushes, log_probabilities = _likelihood(values, gradient) if several else (False, False, False)
@@ -123,11 +133,34 @@ def output_record(output: Output, gradient: Tensor, kind: str, *, diverse: bool)
         picks=picks,
         pushes=pushes,
         log_probabilities=log_probabilities,
-        moments=() if scalar or kind or binary or picks else _moments(values, gradient, _is_image_of(output)),
+        moments=() if not unknown or picks else _moments(values, gradient, _is_image_of(output)),
         binary=binary,
         value=float(values) if scalar else None,
         axes=values.dim(),
+        flipped=unknown and read_binary(values, -gradient) is not None and float(values.abs().mean()) < SURE,
+        outwards=_outwards(values, gradient) if unknown else 0.0,
+        whole=_whole(values, gradient) if unknown and columns == 1 and rows >= ENOUGH else None,
     )
+
+
+def _outwards(values: Tensor, gradient: Tensor) -> float:
+    """Return the share of values that are pushed further from 0; 0 where hardly any is of the other sign, as on the way to far targets."""
+    z, g = (t.detach().reshape(-1)[:ROWS] for t in (values, gradient))
+    pushed, above = torch.stack([z * g < 0, z > 0]).float().mean(1).tolist()
+    return pushed if OTHER_SIGN <= above <= 1 - OTHER_SIGN else 0.0
+
+
+def _whole(values: Tensor, gradient: Tensor) -> tuple[int, ...] | None:
+    """Return the different targets of a squared error, ascending, if they are whole numbers; None if they are not, or it is none."""
+    z, g = (t.detach().reshape(-1)[:ROWS] for t in (values, gradient))
+    few = list(zip(z[:FIRST].tolist(), g[:FIRST].tolist(), strict=True))
+    for c in (2 / len(values), 1 / len(values), 2.0, 1.0):
+        if any(abs((y := at - pull / c) - round(y)) >= WHOLE for at, pull in few):
+            continue
+        targets = z.double().cpu() - g.double().cpu() / c
+        if bool(((targets - targets.round()).abs() < WHOLE).all()):
+            return tuple(torch.unique(targets.round().long())[:MOST_TARGETS].tolist())
+    return None
 
 
 def _takes_for_logits(values: Tensor, gradient: Tensor) -> bool:

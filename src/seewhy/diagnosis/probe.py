@@ -17,22 +17,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
+from torch.overrides import TorchFunctionMode
 
 from seewhy.diagnosis.evaluation import DROPOUTS, is_dropout, is_live, pooled
-from seewhy.diagnosis.hooks import Hook, Owner, unseen
+from seewhy.diagnosis.hooks import Hook, Owner, leave_mode, unseen
+from seewhy.diagnosis.latent import Latent
 from seewhy.diagnosis.memory import UnitMemory
 from seewhy.diagnosis.mixing import MOVES, NORMS, Rows
 from seewhy.diagnosis.outputs import Output
-from seewhy.diagnosis.records import ActivationRecord, InputRecord, LatentRecord, LayerRecord
+from seewhy.diagnosis.records import ActivationRecord, InputRecord, LayerRecord
 from seewhy.diagnosis.values import EXAMPLES, input_record, moments, rank_and_similarity, sampled, slopes, spread_of
 from seewhy.nn.dropout import Dropout
 from seewhy.nn.saturation import DEAD, SATURATED, SATURATED_SHARE
 
 POSITIONS = 64
-
-ACTIVE = 0.01
-"""Variance over the rows above which a latent dimension's mean is active (Burda et al. 2016, 1509.00519)."""
 
 RECURRENT: frozenset[Callable[..., Any]] = frozenset((torch.gru, torch.lstm, torch.rnn_tanh, torch.rnn_relu))
 ATTENTION = F.multi_head_attention_forward
@@ -125,7 +123,7 @@ class Probe(TorchFunctionMode):
         self.original: weakref.ref[Tensor] | None = None
         self.seen: list[tuple[float, float]] = []
         self.outputs: list[Output] = []
-        self.latent: LatentRecord | None = None
+        self.drawn = Latent()
         self.dropout = 0.0
         self.drops_by_function = False
         self.moments: tuple[float, float] | None = None
@@ -137,8 +135,6 @@ class Probe(TorchFunctionMode):
         self._known = {id(p) for p in module.parameters()}
         self.bad = ""
         self.passes = 0
-        self._noise: list[Tensor] = []
-        self._scaled: list[tuple[Tensor, Tensor]] = []
         self._stack: list[str] = []
         self._calls: dict[str, int] = {}
         self._handles: list[Any] = []
@@ -183,7 +179,8 @@ class Probe(TorchFunctionMode):
             leave_mode(self)
         for handle in self._handles:
             handle.remove()
-        self._handles, self._noise, self._scaled = [], [], []
+        self._handles = []
+        self.drawn.forget()
         if self.ways is not None:
             self.ways.forget()
 
@@ -300,33 +297,16 @@ class Probe(TorchFunctionMode):
         return rows > 1 and x.shape[0] == rows and x.shape[1] != rows
 
     def _see_noise(self, _: object, __: object, result: Any) -> None:
-        if isinstance(result, Tensor) and result.dim() > 1:
-            self._noise.append(result)
+        self.drawn.see_noise(result)
 
     def _see_product(self, _: object, args: tuple[Any, ...], result: Any) -> None:
-        if not self._noise or len(args) < 2:
-            return
-        for noise, other in (args[:2], args[1::-1]):
-            if isinstance(other, Tensor) and any(noise is one for one in self._noise):
-                self._scaled.append((result, other))
+        self.drawn.see_product(args, result)
 
     def _see_addcmul(self, _: object, args: tuple[Any, ...], result: Any) -> None:
-        if self._noise and len(args) > 2:
-            self._see_product(_, args[1:3], result)
-            self._see_sum(_, (result, args[0]), result)
+        self.drawn.see_addcmul(args, result)
 
-    @torch.no_grad()
     def _see_sum(self, _: object, args: tuple[Any, ...], __: object) -> None:
-        if not self._scaled or len(args) < 2 or self.latent is not None:
-            return
-        for product, mean in (args[:2], args[1::-1]):
-            std = next((std for made, std in self._scaled if made is product), None)
-            if std is None or not isinstance(mean, Tensor) or mean.shape != std.shape or mean.dim() < 2:
-                continue
-            m, s = (part.detach().flatten(1).float() for part in (mean, std))
-            kl = 0.5 * (m.square() + s.square() - 1) - s.clamp_min(1e-12).log()
-            active = int((m.var(0) > ACTIVE).sum()) if len(m) > 1 else m.shape[1]
-            self.latent = LatentRecord(tuple(kl.mean(0).tolist()), active)
+        self.drawn.see_sum(args)
 
     def _see_layer(self, func: Any, args: tuple[Any, ...], result: Any) -> None:
         if func in PRODUCTS and not any(isinstance(arg, nn.Parameter) for arg in args):
@@ -421,17 +401,6 @@ def _takes_fast_path(module: nn.Module) -> bool:
         and not module.training
         and not any(p.requires_grad for p in module.parameters())
     )
-
-
-def leave_mode(mode: TorchFunctionMode) -> None:
-    """Take a mode off the stack, wherever it lies: an interrupted pass may have left others above it."""
-    above: list[TorchFunctionMode] = []
-    if not any(one is mode for one in _get_current_function_mode_stack()):  # type: ignore[no-untyped-call]
-        return
-    while (last := _pop_mode()) is not mode:  # type: ignore[no-untyped-call]
-        above.append(last)
-    for other in reversed(above):
-        _push_mode(other)  # type: ignore[no-untyped-call]
 
 
 def _same(x: Tensor) -> Tensor:

@@ -128,8 +128,8 @@ class LogitsRecord:
 
     Attributes:
         rows, classes: of the outputs.
-        loss: nats, the mean over the rows.
-        entropy: of the labels' distribution in the batch, nats: the loss of whoever knows only the classes' frequencies.
+        loss: nats, the mean over the rows, as they are weighted; of a focal loss the cross-entropy without its factor.
+        entropy: of the labels' distribution in the batch, as they are weighted, nats: the loss of whoever knows only the classes' frequencies.
         accuracy: share of the rows whose label has the largest output.
         smoothing: of the labels.
         scale: what the gradient of a row's loss is multiplied by: 1 / rows for a mean, 1 for a sum; below 0 where the loss is maximised.
@@ -143,6 +143,8 @@ class LogitsRecord:
         neighbours: rows whose nearest neighbour among the inputs has their label, of how many, and how many to expect if labels were given
             by chance; None where it was not measured.
         temperature: by which the loss divides the outputs.
+        weights: of the classes, 1 on average over the rows and where a class does not occur; None where all count alike.
+        focus: exponent of a focal loss (Lin et al. 2017, 1708.02002); 0 for another.
     """
 
     rows: int
@@ -161,6 +163,8 @@ class LogitsRecord:
     leak: tuple[int, float, float] | None = None
     neighbours: tuple[int, int, float] | None = None
     temperature: float = 1.0
+    weights: tuple[float, ...] | None = None
+    focus: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,8 @@ class OutputRecord:
         std: of its values.
         spread, nearest: of its rows, as in `InputRecord`.
         rows_differ: whether its rows differ.
-        kind: of the loss that its gradient shows: "cross-entropy", "binary", "probabilities" for a binary one of these, else "".
+        kind: of the loss that its gradient shows: "cross-entropy", "binary", "probabilities" for a binary one of these, "twice" for one with two
+            sigmoids, else "".
         follows: whether the gradient rises with the output from row to row, without exception, where the output has one column: all rows
             are pulled to the same target, or to all targets at once.
         centre: the output at which that gradient would be 0.
@@ -208,6 +213,9 @@ class OutputRecord:
             empty where there are more columns or fewer rows than that needs, and where another loss is known.
         binary: None where the loss is no binary cross-entropy.
         value: of a scalar: the loss itself, where nothing else is put out.
+        flipped: whether a binary cross-entropy is maximised.
+        outwards: share of the values that are pushed further from 0, where the loss is not known and values are of both signs; else 0.
+        whole: the different targets of a squared error that are whole numbers; None where they are not, or there are more columns.
     """
 
     rows: int
@@ -230,6 +238,9 @@ class OutputRecord:
     binary: BinaryRecord | None = None
     value: float | None = None
     axes: int = 2
+    flipped: bool = False
+    outwards: float = 0.0
+    whole: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

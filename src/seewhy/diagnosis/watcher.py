@@ -29,9 +29,11 @@ from torch.optim import Optimizer
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.diagnosis.checks import outcomes, ranked
 from seewhy.diagnosis.checks.loop import WITHOUT_STEP
+from seewhy.diagnosis.evaluation import live
 from seewhy.diagnosis.history import Entry, History
 from seewhy.diagnosis.hooks import Countdown, Hook
-from seewhy.diagnosis.network import Network, is_graded, live, optimizers_of, tensors_of
+from seewhy.diagnosis.nested import is_graded, tensors_of
+from seewhy.diagnosis.network import Network, optimizers_of
 from seewhy.diagnosis.outputs import seen
 from seewhy.diagnosis.page import as_text, notebook_html, write_page
 
@@ -207,20 +209,18 @@ class Watch:
             network.eval_forward = not module.training and not live(module)
         elif loop.step:
             if not network.handles:
-                network.evaluation_begins(args)
+                network.evaluations.begin(loop, args)
             if not live(module):
                 loop.evaluations += 1
             else:
-                loop.train_evaluations += network.counts(args)
-                loop.evaluated += network.evaluated_at != loop.step
-                network.evaluated_at = loop.step
+                network.evaluations.in_training_mode(loop, args)
 
     def _forward(self, network: Network, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if network.probe is not None and network.probe.sees:  # the pass before was interrupted
             network.probe.forget()
             network.probe, network.due = None, True
         if not torch.is_grad_enabled():
-            network.evaluation_begins((*args, *kwargs.values()))
+            network.evaluations.begin(network.history.loop, (*args, *kwargs.values()))
             return
         network.entered = True
         start = time.perf_counter()
@@ -244,7 +244,7 @@ class Watch:
         probe = network.probe
         if probe is not None:
             probe.end()
-        network.evaluation_ends()
+        network.evaluations.end(network.history.loop)
         if self._closing:
             self.close()
             return
@@ -343,7 +343,7 @@ class Watch:
                 self._judge(network, counted=True)
             network.forget()
             network.due = network.due or network.is_due()
-            needed = network.due or loop.step < CAREFUL or network.path is not None or network.drops_by_function
+            needed = network.due or loop.step < CAREFUL or network.path is not None or network.evaluations.drops
             network.remember_gradients(needed=needed)
             if loop.step == 1:
                 self._apart(network)

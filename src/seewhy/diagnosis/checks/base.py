@@ -1,7 +1,8 @@
 """What a check is, and how verdicts become findings.
 
 A check looks at a network's records and says after each probe how it stands. It is found when it was seen in `confirm` probes one after the
-other, so that a single odd batch says nothing; and what was found has passed away when it passed in `GONE` probes one after the other.
+other, so that a single odd batch says nothing; and what was found has passed away when it passed in `GONE` probes one after the other, or in
+two where these are far between.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from seewhy.diagnosis.history import History, peak_rate
 
 GONE = 3
 """Probes in which what was found must have passed since it was last seen."""
+
+LONG_AGO = 1.5
+"""How many times the steps at which it was last seen there must be for one probe less to do."""
 
 CAUSE = 1
 """Depth up to which all findings are said: one of them explains those that are deeper. One cause is said, not its six consequences."""
@@ -142,6 +146,7 @@ class Judge:
         self.verdicts: dict[str, Verdict] = {}
         self._streak: dict[str, int] = {}
         self._absent: dict[str, int] = {}
+        self._seen_at: dict[str, int] = {}
 
     def judge(self, history: History, *, counted: bool = False) -> list[Finding]:
         """Let every check look at the records, or those of what is `counted`; return what is found now and was not before.
@@ -157,7 +162,7 @@ class Judge:
             lasting = next((finding for finding in self.findings if finding.code == check.code), None)
             if verdict.status == "found":
                 self._streak[check.code] = self._streak.get(check.code, 0) + 1
-                self._absent[check.code] = 0
+                self._absent[check.code], self._seen_at[check.code] = 0, history.loop.step
                 if lasting is None and (verdict.certain or self._streak[check.code] >= check.confirm):
                     new.append(
                         check.finding(verdict, step=history.loop.step, network=history.network, lr=peak_rate(history))
@@ -167,7 +172,8 @@ class Judge:
             # What cannot be told any more, since nothing is finite now, has not passed away.
             fit = not (history.latest and history.latest[-1].bad)
             self._absent[check.code] = self._absent.get(check.code, 0) + (verdict.status == "passed" and fit)
-            if lasting is not None and self._absent[check.code] >= GONE:
+            long_ago = history.loop.step >= LONG_AGO * self._seen_at.get(check.code, 0)
+            if lasting is not None and self._absent[check.code] >= GONE - long_ago:
                 self.findings.remove(lasting)
                 self.past.append(replace(lasting, ended=history.loop.step))
         self.findings += new

@@ -29,7 +29,7 @@ about to. In the benchmark it is 0.21 to 0.64 for networks that learn late, at m
 NEAR_CHANCE, NO_SIGNAL = 0.9, 0.97
 """Share of chance that is left to who has learned nothing; of a squared error, which may have little to be learned."""
 
-COMPARED, BY_CHANCE, UNLEARNED = 150, 2.0, 0.6
+COMPARED, BY_CHANCE, UNLEARNED = 220, 2.0, 0.6
 """Rows that are compared with their neighbours; deviations beyond what chance gives; what is left while little is learned."""
 
 MOVES = 1e-4
@@ -58,7 +58,8 @@ def _no_learning(history: History) -> Verdict:
     if history.loop.step < STEPS or len(shares) < 8:
         return skipped(f"fewer than {STEPS} steps")
     now = statistics.fmean(shares[-4:])
-    if now < (NEAR_CHANCE if known(history) else NO_SIGNAL) or not poor(history):
+    most = NEAR_CHANCE if known(history) else NO_SIGNAL
+    if now < most or max(shares[-2:]) < most or not poor(history):
         return passed("the loss has fallen")
     turns = [record.alignment for record in history.records if record.alignment is not None and record.step > BEGUN]
     alignment = statistics.median(turns) if len(turns) >= TURNS else None
@@ -224,6 +225,7 @@ CHECKS = (
         "filtered apart from one another do this.",
         "Zhang et al. 2017, Understanding deep learning requires rethinking generalization, 1611.03530",
         (Remedy("look at ten images with their labels as the network gets them"),),
+        confirm=1,
         confidence=0.7,
     ),
     Check(

@@ -30,6 +30,12 @@ DIVIDED = 25.0
 """By which logits are divided where no distillation does it: its temperatures are 2 to 10 (Hinton et al. 2015)."""
 
 SMOOTHED = 0.5
+RUNNING, OUTWARDS, GROWN = 6, 0.95, 5.0
+"""Probes in which outputs run away; the share of them that is pushed outwards; how many times their deviation grows meanwhile."""
+
+FOLLOWED = 0.5
+"""Share of the variance of all rows' target from batch to batch that outputs leave which follow it."""
+
 OUT_OF_REACH = 0.1
 """Share of outputs at 0 that are pushed further down, from which a ReLU at the end is in the way."""
 
@@ -116,6 +122,11 @@ def _out_of_range(history: History, function: str) -> Verdict:
 
 
 def _sigmoid(history: History) -> Verdict:
+    if (twice := _of_kind(history, "twice")) is not None:
+        return seen(
+            "a sigmoid is taken of the outputs, and the loss takes the sigmoid of that again",
+            loss=twice.binary.loss if twice.binary else None,
+        )
     output = _of_kind(history, "binary")
     if output is None:
         return inapplicable("the loss is no binary cross-entropy of logits")
@@ -128,7 +139,7 @@ def _sigmoid(history: History) -> Verdict:
 
 
 def _broadcast(history: History) -> Verdict:
-    records = history.records[-4:]
+    records = history.records[-6:]
     outputs = [next((o for o in record.outputs if o.columns == 1 and o.rows > 1), None) for record in records]
     ones = [output for output in outputs if output is not None and output.kind != "binary"]
     if not history.alone or not ones:
@@ -138,19 +149,53 @@ def _broadcast(history: History) -> Verdict:
     centres = [output.centre for output in ones if output.follows and output.centre is not None]
     if len(centres) < len(ones) or statistics.pstdev(centres) < 1e-5 * (abs(statistics.fmean(centres)) + 1e-9):
         return passed("rows have targets of their own")
+    if _follow(ones):
+        return passed("the rows of a batch have one target, and the outputs follow it from batch to batch")
     return seen(
         "every row is pulled to the mean of the batch's targets: outputs (N, 1) and targets (N) are broadcast to (N, N)",
         centre=centres[-1],
     )
 
 
+def _follow(outputs: list[OutputRecord]) -> bool:
+    """Whether the mean output goes along with the point to which all rows are pulled: of targets that are mixed up it hardly can."""
+    pairs = [(o.moments[0][0], o.centre) for o in outputs if o.moments and o.centre is not None]
+    if len(pairs) < len(outputs) or len(pairs) < 4:
+        return False
+    apart = statistics.pvariance([mean - centre for mean, centre in pairs])
+    return apart < FOLLOWED * statistics.pvariance([centre for _, centre in pairs])
+
+
 def _flipped(history: History) -> Verdict:
     logits = next((record.logits for record in history.records if record.logits is not None), None)
     if logits is None:
-        return inapplicable("the loss is no cross-entropy of the outputs")
+        return _without_bound(history)
     if logits.scale > 0:
         return passed("the loss is minimised")
     return seen("the cross-entropy is maximised: its gradient arrives with the wrong sign", scale=logits.scale)
+
+
+def _without_bound(history: History) -> Verdict:
+    """Look for a binary cross-entropy that is maximised, and for outputs that run away from 0 without an end, each the way that it is on."""
+    outputs = [record.outputs[0] for record in history.records[-RUNNING:] if len(record.outputs) == 1]
+    if not history.alone or len(outputs) < min(RUNNING, len(history.records)) or any(output.kind for output in outputs):
+        return inapplicable(
+            "the loss is no cross-entropy of the outputs, and there is no single output of an unknown one"
+        )
+    if len(outputs) >= 2 and all(output.flipped for output in outputs):
+        return seen("the binary cross-entropy is maximised: its gradient arrives with the wrong sign")
+    first, last = outputs[0], outputs[-1]
+    grown = last.std / first.std if first.std > 0 else 0.0
+    pushed = statistics.fmean(output.outwards for output in outputs[-4:])
+    runs = pushed >= OUTWARDS and grown >= GROWN and last.std >= LARGE_TARGET and last.gradient > first.gradient / 2
+    if len(outputs) < RUNNING or not runs:
+        return passed("no output is known to run away")
+    return seen(
+        f"nearly every output is pushed further from 0, whatever its sign: their deviation has grown {grown:.3g} times in {RUNNING} probes, to "
+        f"{last.std:.3g}, and what pushes them has not become less: the loss has no lower bound",
+        grown=grown,
+        std=last.std,
+    )
 
 
 def _targets_unscaled(history: History) -> Verdict:

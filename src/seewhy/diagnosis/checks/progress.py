@@ -78,11 +78,17 @@ def chance_of(history: History) -> float | None:
     found = [logits for logits in found if logits.classes == found[-1].classes]
     if not found:
         return None
-    counts = [sum(column) for column in zip(*(logits.labels for logits in found), strict=True)]
+    counts = [sum(column) for column in zip(*(_weighed(logits) for logits in found), strict=True)]
     total, e, k = sum(counts), found[-1].smoothing, found[-1].classes
     shares = [(1 - e) * n / total + e / k for n in counts]
     entropy: float = -sum(q * math.log(q) for q in shares if q > 0)
     return max(entropy, 0.25 * math.log(k))
+
+
+def _weighed(logits: LogitsRecord) -> list[float]:
+    """Return how often each label occurs, as the loss weighs it."""
+    weights = logits.weights or (1.0,) * logits.classes
+    return [count * weight for count, weight in zip(logits.labels, weights, strict=True)]
 
 
 def left(record: ProbeRecord, chance: float | None) -> float | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from seewhy.core.findings import Remedy
 from seewhy.core.seeding import rng
 from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.network import tensors_of
+from seewhy.diagnosis.nested import tensors_of
 from seewhy.diagnosis.trial.program import Program, Trial
 from seewhy.diagnosis.trial.rules import Evidence, Rule, watched
 from seewhy.diagnosis.trial.structures import Rows, fingerprints, mapped

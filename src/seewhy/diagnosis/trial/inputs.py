@@ -11,7 +11,7 @@ from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Verdict, inapplicable, passed, seen, skipped
 from seewhy.diagnosis.checks.inputs import LARGE, SMALL
 from seewhy.diagnosis.checks.signals import SATURATED_SHARE
-from seewhy.diagnosis.network import tensors_of
+from seewhy.diagnosis.nested import tensors_of
 from seewhy.diagnosis.records import InputRecord
 from seewhy.diagnosis.trial.rules import Evidence, Rule, watched
 from seewhy.diagnosis.trial.structures import fingerprints, mapped

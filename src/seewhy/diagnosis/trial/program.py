@@ -27,7 +27,7 @@ from seewhy.core.seeding import rng, seed_global
 from seewhy.diagnosis.begin import watch
 from seewhy.diagnosis.history import History
 from seewhy.diagnosis.logits import read_logits
-from seewhy.diagnosis.network import tensors_of
+from seewhy.diagnosis.nested import tensors_of
 from seewhy.diagnosis.records import LogitsRecord
 from seewhy.diagnosis.trial.structures import Rows, fresh, rows_of
 

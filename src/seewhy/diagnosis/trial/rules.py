@@ -12,7 +12,7 @@ from torch import Tensor
 from seewhy.diagnosis.checks import CHECKS
 from seewhy.diagnosis.checks.base import Check, Verdict, skipped
 from seewhy.diagnosis.history import History
-from seewhy.diagnosis.network import tensors_of
+from seewhy.diagnosis.nested import tensors_of
 from seewhy.diagnosis.records import ProbeRecord
 from seewhy.diagnosis.trial.fitting import Fit, fit_batch
 from seewhy.diagnosis.trial.losses import Kind, kind_of

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.diagnosis.network import tensors_of
+from seewhy.diagnosis.nested import tensors_of
 
 
 def mapped(function: Callable[[Tensor], Tensor], value: Any) -> Any:
