@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import seewhy
+from seewhy.cli.commands import techniques
 from seewhy.cli.main import run
 from seewhy.comparison.claims import results as results_module
-from seewhy.comparison.claims.catalogue import claim, claims
+from seewhy.comparison.claims.catalogue import MODULES, claim, claims
 from seewhy.comparison.claims.page import claims_page
 from seewhy.comparison.claims.results import Result, read_result
 from seewhy.comparison.claims.run import measure_claim, measure_claims
@@ -191,3 +192,9 @@ def test_figures_are_kept_and_drawn(figure, measured):
     page = Page(claims_page([result]))
     drawn = [image["alt"] for image in page.all("img")] if isinstance(figure, Images) else page.all("svg")
     assert drawn
+
+
+def test_every_claim_that_a_technique_names_is_measured():
+    named = {code for entry in techniques._entries() for code in entry.record.claims}
+    assert named <= set(MODULES)
+    assert len(MODULES) == 29
