@@ -150,8 +150,13 @@ def _failure(job: Job, code: int) -> RunError | InputError:
 
 def last_words(job: Job) -> str:
     """Return the last line that a run has written."""
+    return last_line(job.log)
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of what a process has written."""
     try:
-        lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except FileNotFoundError:
         lines = []
     return lines[-1] if lines else "it said nothing"
