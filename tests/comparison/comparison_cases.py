@@ -22,7 +22,8 @@ echo "$key $5" >> "$place/starts"
 play="$(grep "^$key " "$place/plays" | head -n 1)"; play="${{play#* }}"; [ -n "$play" ] || play=0.5
 ended() {{ cp "$place/data.json" "$folder"
     [ ! -e "$place/metrics.csv" ] || cp "$place/metrics.csv" "$folder"
-    echo "{{\\"val\\": {{\\"accuracy\\": $1}}, \\"test\\": {{\\"accuracy\\": $1}}}}" > "$folder/r.tmp"; mv "$folder/r.tmp" "$folder/results.json"; }}
+    echo "{{\\"val\\": {{\\"accuracy\\": $1}}, \\"test\\": {{\\"accuracy\\": $1}}}}" \\
+        > "$folder/r.tmp"; mv "$folder/r.tmp" "$folder/results.json"; }}
 case "$play" in
     crash) echo "Traceback"; echo "ValueError: no luck"; exit 1 ;;
     diverge) echo "seewhy train: the loss is not finite at step 3"; exit 1 ;;

@@ -200,7 +200,7 @@ def test_what_is_asked_is_refused_where_it_cannot_be(options, message):
 
 def test_ensembles_and_lengths_of_their_own_beside_a_budget_are_refused():
     variants = design_variants({}, {"three": "ensemble.members = 3"}, BASE)
-    with pytest.raises(InputError, match="ensemble.members"):
+    with pytest.raises(InputError, match=r"ensemble\.members"):
         Asked(BASE, variants)
     free = Request.make("digits", {})
     with pytest.raises(InputError, match="variant 'epochs=2' names its own"):

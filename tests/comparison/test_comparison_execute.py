@@ -137,7 +137,7 @@ def test_a_refused_request_ends_the_work_and_counts_as_no_failure(stage):
     stage.play("runs/relu/0", "refuse")
     stage.play("runs/elu/0", "slow")
     start = time.monotonic()
-    with pytest.raises(InputError, match="run 0 failed: .*there is no such folder"):
+    with pytest.raises(InputError, match=r"run 0 failed: .*there is no such folder"):
         stage.work(study)
     assert time.monotonic() - start < 15
     # The other slot has saved and started no more before the error was told.
@@ -226,7 +226,7 @@ def test_damage_is_named(stage):
     stage.work(study)
     relu = study.job(Cell("runs", study.design.variants[0], 0)).folder
     (relu / "data.json").write_text("{")
-    with pytest.raises(InputError, match="relu/0/data.json: is damaged"):
+    with pytest.raises(InputError, match=r"relu/0/data.json: is damaged"):
         read_outcome(study)
     (relu / "results.json").write_text('{"val": ')
     failed = study.folder / "runs" / "relu" / "0.failed.json"
@@ -242,7 +242,7 @@ def test_damage_is_named(stage):
     assert stage.work(study).complete  # results that are not whole are no results
     for text in ("format = ", "format = 1", "format = 2", 'format = 1\nvariants = "x"', "format = 1\nvariants = [1]"):
         (study.folder / "study.toml").write_text(text)
-        with pytest.raises(InputError, match="study.toml: is (damaged|of another version)"):
+        with pytest.raises(InputError, match=r"study.toml: is (damaged|of another version)"):
             StudyFolder(study.folder)
     (study.folder / "study.toml").unlink()
     with pytest.raises(InputError, match="is no study"):
@@ -298,5 +298,5 @@ def test_a_slot_that_cannot_write_says_what(stage, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(execute.FileLock, "acquire", full)
-    with pytest.raises(RunError, match="cannot write .*lock: No space left"):
+    with pytest.raises(RunError, match=r"cannot write .*lock: No space left"):
         stage.work(study)
