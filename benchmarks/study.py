@@ -2,10 +2,10 @@
 
     python benchmarks/study.py [speed|kill] [--quick] [--out results.json]
 
-speed    3 activations x 2 optimisers on the digits, 10 seeds each (2 with --quick), as many at a time as there are processors with one thread each;
-         then the same requests as `seewhy train`, one after another, with a thread a processor. Both are timed from their start to their end, so
-         that a study pays for its planning and its own start. Its own cost is the share of its slots' time, each to its last run's end, in which
-         no run's process was there.
+speed    3 activations x 2 optimisers on the digits, 10 seeds and 10 epochs each (2 and 2 with --quick), as many runs at a time as there are
+         processors, a thread each; then the same requests as `seewhy train`, one after another, with a thread a processor. Both are timed from
+         start to end, so that a study pays for its planning and its own start. Its own cost is the share of its slots' time, each to its last
+         run's end, in which no run's process was there.
 kill     200 short runs (40 with --quick); the whole group is killed at ten random moments, at every other one the runs' processes too, and the
          study resumed. Counted are finished runs that are lost, or trained again, and runs that are called failed.
 """
@@ -64,24 +64,24 @@ class Slots:
         return 1 - busy / sum(max(end for _, end in spans) - begun for spans in self.spans.values())
 
 
-def study(place: Path, seeds: int) -> tuple[float, float, Any]:
+def study(place: Path, seeds: int, epochs: float) -> tuple[float, float, Any]:
     """Run the study; returns its seconds, its own cost and what it is."""
     begun, slots = time.monotonic(), Slots()
     import seewhy
-    from seewhy.comparison import execute
+    from seewhy.comparison import study as module
     from seewhy.runs import launch
 
     launch._start = slots.watching(launch._start)
     working: list[float] = []
-    work = execute.work
+    work = module.work
 
     def worked(*arguments: Any, **options: Any) -> None:
         working.append(time.monotonic())
         work(*arguments, **options)
 
-    sys.modules["seewhy.comparison.study"].work = worked  # type: ignore[attr-defined]
+    module.work = worked
     vary = {"activation": ["relu", "elu", "silu"], "optimizer": ["muon", "adamw"]}
-    made = seewhy.compare("digits", vary=vary, seeds=seeds, tune="none", jobs=CORES, epochs=10, out=place)
+    made = seewhy.compare("digits", vary=vary, seeds=seeds, tune="none", jobs=CORES, epochs=epochs, out=place)
     return time.monotonic() - begun, slots.own_cost(working[0]), made
 
 
@@ -100,7 +100,7 @@ def speed(quick: bool) -> dict[str, Any]:
     """Compare a study with one run after another."""
     seeds = 2 if quick else 10
     with tempfile.TemporaryDirectory() as folder:
-        together, own, made = study(Path(folder) / "study", seeds)
+        together, own, made = study(Path(folder) / "study", seeds, 2 if quick else 10)
         runs = 6 * seeds
         assert all(row["status"] == "ended" for row in made.rows())
         alone = one_after_another(made, Path(folder) / "alone")
