@@ -99,16 +99,16 @@ def one_after_another(made: Any, place: Path) -> float:
 def speed(quick: bool) -> dict[str, Any]:
     """Compare a study with one run after another."""
     seeds = 2 if quick else 10
+    runs = 6 * seeds
     with tempfile.TemporaryDirectory() as folder:
         together, own, made = study(Path(folder) / "study", seeds, 2 if quick else 10)
-        runs = 6 * seeds
         assert all(row["status"] == "ended" for row in made.rows())
+        print(
+            f"{runs} runs: study {together:.1f} s ({60 * runs / together:.1f} a minute), its own cost {own:.1%}",
+            flush=True,
+        )
         alone = one_after_another(made, Path(folder) / "alone")
-    print(
-        f"{runs} runs: study {together:.1f} s ({60 * runs / together:.1f} a minute), one after another {alone:.1f} s "
-        f"({60 * runs / alone:.1f} a minute)"
-    )
-    print(f"ratio {alone / together:.2f}; the engine's own cost {own:.1%}")
+    print(f"one after another {alone:.1f} s ({60 * runs / alone:.1f} a minute): ratio {alone / together:.2f}")
     return {"runs": runs, "study_seconds": together, "alone_seconds": alone, "ratio": alone / together, "own_cost": own}
 
 
