@@ -23,7 +23,7 @@ STOPPED = "stopped at "
 
 
 def _format(folder: Path, done: int, total: int, unit: str) -> str:
-    return f"{STOPPED} {unit} {done:,} of {total:,}; go on with: seewhy train --resume {folder}"
+    return f"{STOPPED}{unit} {done:,} of {total:,}; go on with: seewhy train --resume {folder}"
 
 
 class InterruptedRunError(RunError):
