@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from seewhy import data as seewhy_data
+from seewhy.comparison.asked import Asked, usual_jobs
 from seewhy.comparison.claims.results import Result
-from seewhy.comparison.create import create_study, extended_design, place_of, usual_jobs
+from seewhy.comparison.create import create_study, extended_design, place_of
 from seewhy.comparison.design import Layout, design_variants
 from seewhy.comparison.execute import Engine
 from seewhy.comparison.folder import Tune
-from seewhy.comparison.planning import Asked
 from seewhy.comparison.progress import Progress
 from seewhy.comparison.study import Study
 from seewhy.core.errors import InputError, bad_value
@@ -32,6 +32,7 @@ from seewhy.runs.diagnose.diagnosis import Diagnosis, read_diagnosis
 from seewhy.runs.diagnose.trial import plan_trial, try_remedy
 from seewhy.runs.report import draw_or_warn
 from seewhy.runs.run import Run
+from seewhy.runs.server import start_ahead, warm
 from seewhy.runs.stopping import Stop
 from seewhy.spec import Request, build_request, format_edit
 from seewhy.spec.initial import SPEC
@@ -294,7 +295,8 @@ def compare(
     design: Layout = "product",
     metric: str | None = None,
     reference: str | None = None,
-    tune: Tune = "lr",
+    extractor: str | Path | Run | None = None,
+    tune: Tune | None = None,
     halving: bool = False,
     budget: float | None = None,
     jobs: int | None = None,
@@ -318,9 +320,12 @@ def compare(
         variants: named edits of the base, as text or dictionaries: `{"wide": "model.width = 64", "augmented": {"flip": "random"}}`.
         seeds: runs of each variant; no verdict is given below 5. Split, order of the data and first weights are the same for the same seed.
         design: "product" for every combination of the factors, "one-at-a-time" for single changes of the base.
-        metric: by which runs are judged, on test images where there are some; None for the usual one.
+        metric: by which runs are judged, on test images where there are some; None for the usual one. Of generative models also a figure of
+            their samples: fid, kid, precision, recall, density, coverage.
+        extractor: of such a figure, the run of a classifier by whose features samples are compared, or "inception"; None for pixels.
         reference: the variant with which all others are compared; None: the base where there is one, else all pairs.
-        tune: "lr" chooses each variant's learning rate from as many short runs on validation images first; "none" keeps the defaults.
+        tune: "lr" chooses each variant's learning rate from as many short runs on validation images first; "none" keeps the defaults; None is
+            "lr" where the models have a metric of validation.
         halving: drop the worse half of the variants after two seeds of their own, again and again.
         budget: minutes for the whole study, from which the length of the runs follows; None for the runs' own budget.
         jobs: runs at the same time; None for one a processor core, one on a GPU.
@@ -340,9 +345,13 @@ def compare(
     base = build_request(_kept(source), _place(spec), _plain(options))
     chosen = design_variants(vary or {}, _edits(variants), base, design)
     at_once = jobs if jobs is not None else usual_jobs(base)
-    asked = Asked(base, chosen, seeds, metric, reference, tune, halving, budget, at_once)
-    study = create_study(asked, place_of(out, base), emitter(tuple(observers)))
-    study.work(at_once=at_once, engine=engine, address=address, stop=stop, told=told)
+    features = None if extractor is None else os.fspath(_place(extractor))
+    asked = Asked(base, chosen, seeds, metric, reference, tune, halving, budget, at_once, extractor=features)
+    with warm():
+        if engine == "local":
+            start_ahead()
+        study = create_study(asked, place_of(out, base), emitter(tuple(observers)))
+        study.work(at_once=at_once, engine=engine, address=address, stop=stop, told=told)
     return study
 
 

@@ -9,7 +9,9 @@ from run_cases import MLP, assert_same_bits
 
 import seewhy
 from seewhy import api
+from seewhy.core.errors import RunError
 from seewhy.runs.stopping import LAUNCHER, InterruptedRun, InterruptedRunError, stop_requests
+from seewhy.training.events import RunStarted
 
 OPTIONS = {**MLP, "epochs": 2.0, "batch_size": 200, "dropout": 0.2, "ema": 0.9}
 
@@ -137,9 +139,16 @@ def test_a_launched_run_stops_when_its_launcher_has_ended(whole, tmp_path, monke
     monkeypatch.setenv(LAUNCHER, str(os.getppid()))
     run = api.train("digits", out=tmp_path / "run", **OPTIONS)
     assert run.results == whole.results
-    monkeypatch.setenv(LAUNCHER, str(os.getpid()))  # any process that is not the parent
+
+    def orphan(event):
+        if isinstance(event, RunStarted):
+            monkeypatch.setenv(LAUNCHER, str(os.getpid()))  # any process that is not the parent
+
     with pytest.raises(InterruptedRunError, match="stopped at step 1 of 14"):
-        api.train("digits", out=tmp_path / "orphan", **OPTIONS)
+        api.train("digits", out=tmp_path / "orphan", observers=(orphan,), **OPTIONS)
+    with pytest.raises(RunError, match="is not started, for the process that launched it has ended"):
+        api.train("digits", out=tmp_path / "second", **OPTIONS)
+    assert not (tmp_path / "second").exists()
     monkeypatch.delenv(LAUNCHER)
     api.resume(tmp_path / "orphan")
     assert_same_bits(tmp_path / "orphan", whole.folder)

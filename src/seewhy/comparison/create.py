@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seewhy.comparison.design import Layout, Variant, design_variants
+from seewhy.comparison.asked import Asked
+from seewhy.comparison.design import BASE, Layout, Variant, check_variants, design_variants
 from seewhy.comparison.folder import Design
-from seewhy.comparison.planning import Asked, plan_study
+from seewhy.comparison.planning import plan_study
 from seewhy.comparison.study import Study
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
@@ -20,11 +20,6 @@ from seewhy.spec import Request
 from seewhy.training import state
 from seewhy.training.build import prepare
 from seewhy.training.events import Emit
-
-
-def usual_jobs(base: Request) -> int:
-    """Return how many runs are trained at the same time: one a processor core, one on a GPU."""
-    return 1 if base.view()["train.device"] in ("cuda", "mps") else os.cpu_count() or 1
 
 
 def place_of(out: str | Path | None, base: Request) -> Path:
@@ -77,9 +72,8 @@ def extended_design(
         design = replace(design, seeds=tuple(range(first, first + seeds)))
     if not vary and not variants:
         return design
-    return _with_variants(
-        design, design_variants(vary or {}, variants or {}, design.base, layout, least=1), at_once, emit
-    )
+    wanted = design_variants(vary or {}, variants or {}, design.base, layout, least=1)
+    return _with_variants(design, [each for each in wanted if each.name != BASE], at_once, emit)
 
 
 def _with_variants(design: Design, wanted: Sequence[Variant], at_once: int, emit: Emit) -> Design:
@@ -93,9 +87,23 @@ def _with_variants(design: Design, wanted: Sequence[Variant], at_once: int, emit
     new = [each for each in wanted if each.edit not in edits]
     if not new:
         return design
-    everything = (*design.variants, *new)
+    everything = check_variants((*design.variants, *new), design.base, 2)
     asked = Asked(
-        design.base, everything, len(design.seeds), design.metric.name, design.reference, design.tune, at_once=at_once
+        design.base,
+        everything,
+        len(design.seeds),
+        design.metric.name,
+        design.reference,
+        design.tune,
+        design.halving,
+        at_once=at_once,
+        extractor=(design.sampling.extractor or None) if design.sampling is not None else None,
     )
     planned = plan_study(asked, emit)
-    return replace(design, variants=planned.variants, run_seconds=planned.run_seconds, rates=planned.rates)
+    return replace(
+        design,
+        variants=planned.variants,
+        run_seconds=planned.run_seconds,
+        rates=planned.rates,
+        fingerprints=planned.fingerprints,
+    )

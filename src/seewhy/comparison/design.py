@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Literal
 
 from seewhy.core.errors import InputError, bad_value
@@ -24,8 +25,11 @@ BASE = "base"
 Layout = Literal["product", "one-at-a-time"]
 LAYOUTS: tuple[Layout, ...] = ("product", "one-at-a-time")
 
-RESERVED = ("train.seed", "data.split_seed")
-"""What pairs the runs of a study, and so cannot differ between variants."""
+RESERVED = ("train.seed", "data.split_seed", "data.test_fraction", "source")
+"""What pairs the runs of a study, the seeds and the images they are judged on, and so cannot differ between variants."""
+
+SLUG = 80
+"""Letters of a folder's name, which systems limit; a longer one ends with a digest of all."""
 
 MAX_VARIANTS = 200
 
@@ -47,7 +51,8 @@ class Variant:
     @property
     def slug(self) -> str:
         """Its folder's name."""
-        return re.sub(r"[^A-Za-z0-9._=+-]+", "-", self.name).strip("-.") or "variant"
+        text = re.sub(r"[^A-Za-z0-9._=+-]+", "-", self.name).strip("-.") or "variant"
+        return text if len(text) <= SLUG else f"{text[: SLUG - 9]}-{sha256(self.name.encode()).hexdigest()[:8]}"
 
     @property
     def changes(self) -> Values:
@@ -136,6 +141,7 @@ def design_variants(
         if isinstance(values, (str, bytes)) or not isinstance(values, Sequence) or not len(values):
             raise bad_value(f"vary: {name}", values, "a list of values")
     factors = {name: [_level(name, value) for value in values] for name, values in vary.items()}
+    _validate_paths(factors)
     found: list[Variant] = []
     if factors and design == "product":
         found += [_crossed(dict(zip(factors, levels, strict=True))) for levels in itertools.product(*factors.values())]
@@ -144,7 +150,7 @@ def design_variants(
     found += [Variant(name, format_edit(_parsed(name, edit)) if edit else "") for name, edit in variants.items()]
     if variants or design != "product":
         found = [Variant(BASE, ""), *(each for each in found if not _same(each, base))]
-    return _checked(found, base, least)
+    return check_variants(found, base, least)
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,15 @@ def _level(name: str, value: Any) -> _Level:
     ((path, plain),) = leaf.items()
     text = value if isinstance(value, str) else f"{name.rpartition('.')[2]}={format_value(_plain(value))}"
     return _Level(path, plain, text)
+
+
+def _validate_paths(factors: Mapping[str, Sequence[_Level]]) -> None:
+    """Refuse one field under two names, of whose values one would hide the other."""
+    names: dict[str, str] = {}
+    for name, levels in factors.items():
+        other = names.setdefault(levels[0].path, name)
+        if other != name:
+            raise InputError(f"vary: {other} and {name} are the same field; list all its values at once")
 
 
 def _plain(value: Any) -> Any:
@@ -181,22 +196,35 @@ def _parsed(name: str, edit: str) -> Values:
 
 
 def _same(variant: Variant, base: Request) -> bool:
-    return bool(variant.edit) and variant.applied(base) == base
+    return bool(variant.levels) and variant.applied(base) == base
 
 
-def _checked(variants: list[Variant], base: Request, least: int) -> tuple[Variant, ...]:
-    """Refuse what cannot be compared; every variant is looked at before any run begins."""
+def check_variants(variants: Sequence[Variant], base: Request, least: int) -> tuple[Variant, ...]:
+    """Refuse what cannot be compared; every variant is looked at before any run begins.
+
+    Args:
+        variants: of a study.
+        base: what they edit.
+        least: variants that there must be.
+
+    Raises:
+        InputError: names all that is wrong.
+    """
     problems: list[str] = []
     asked: dict[int, Request] = {}
     for number, variant in enumerate(variants):
         paths = [path for path in RESERVED if path in variant.changes]
         if paths:
-            problems.append(f"variant {variant.name!r}: cannot change {paths[0]}, which pairs the runs; use --seeds")
+            problems.append(
+                f"variant {variant.name!r}: cannot change {paths[0]}: all are compared at the same seeds and on the same images"
+            )
             continue
         try:
             asked[number] = variant.applied(base)
         except InputError as error:
             problems.append(str(error))
+        if not variant.name.strip():
+            problems.append(f"variants: each needs a name, got {variant.name!r} for {variant.edit!r}")
     for key, label in (("name", "name"), ("slug", "folder name")):
         names = [getattr(each, key).casefold() for each in variants]
         twice = next((name for name in names if names.count(name) > 1), None)

@@ -9,6 +9,7 @@ here, tasks on a Dask or Ray cluster, which start anew elsewhere when a worker i
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 import uuid
@@ -19,14 +20,15 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from seewhy.comparison.asked import validate_jobs
 from seewhy.comparison.folder import Cell, StudyFolder
-from seewhy.comparison.progress import Progress
+from seewhy.comparison.progress import ATTEMPTS, Progress
+from seewhy.comparison.quality import Sampling, read_figures
 from seewhy.core.errors import InputError, RunError, unknown_name
 from seewhy.core.files import naming, write_json
-from seewhy.runs.folder import read_json
-from seewhy.runs.launch import ask, launch
-from seewhy.runs.server import warm
-from seewhy.runs.stopping import Stop, stop_requests
+from seewhy.runs.launch import POLL, ask, last_line, launch
+from seewhy.runs.server import start_process, warm
+from seewhy.runs.stopping import STOPPED, Stop, stop_requests
 
 Engine = Literal["local", "dask", "ray"]
 ENGINES: tuple[Engine, ...] = ("local", "dask", "ray")
@@ -65,6 +67,7 @@ def work(
         RunError: the engine has failed again and again.
         KeyboardInterrupt: Ctrl-C; the runs have saved, and the same command goes on.
     """
+    validate_jobs(at_once)
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
     token = study.folder / f".stop-{uuid.uuid4().hex}"
@@ -109,9 +112,7 @@ def _spread(folder: Path, token: str, at_once: int, engine: Engine, address: str
         while True:
             before = len(progress.waiting())
             try:
-                Parallel(n_jobs=at_once)(delayed(work_slot)(str(folder), token) for _ in range(at_once))
-            except (InputError, KeyboardInterrupt):
-                raise
+                ends = Parallel(n_jobs=at_once)(delayed(work_slot)(str(folder), token) for _ in range(at_once))
             except Exception as error:
                 left = len(progress.waiting())
                 fruitless = fruitless + 1 if left == before else 0
@@ -120,6 +121,9 @@ def _spread(folder: Path, token: str, at_once: int, engine: Engine, address: str
                         f"{engine} has failed {FRUITLESS} times ({type(error).__name__}: {error})"
                     ) from error
                 continue
+            for end in ends:
+                if isinstance(end, Exception):
+                    raise end
             if (folder / token).exists() or progress.complete:
                 return
 
@@ -155,10 +159,19 @@ def _connected(engine: Engine, address: str | None, at_once: int) -> Iterator[No
         raise InputError(f"engine: {engine} is not installed ({error}); pip install 'seewhy[{engine}]'") from None
 
 
-def work_slot(folder: str, token: str) -> int:
-    """Train one open run after another until none is left or a stop is asked for; returns how many."""
-    with warm():
-        return _work_slot(StudyFolder(folder), token)
+def work_slot(folder: str, token: str) -> int | Exception:
+    """Train one open run after another until none is left or a stop is asked for.
+
+    Returns:
+        how many; or the error that ended it, for which the other slots are asked to stop too, and waited for.
+    """
+    try:
+        with warm():
+            return _work_slot(StudyFolder(folder), token)
+    except Exception as error:  # noqa: BLE001  raised once all slots have stopped
+        with suppress(OSError):
+            (Path(folder) / token).touch()
+        return error
 
 
 def _work_slot(study: StudyFolder, token: str) -> int:
@@ -187,29 +200,57 @@ def _held(study: StudyFolder, cell: Cell) -> Iterator[bool]:
     with naming(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
-    try:
+    with naming(path), suppress(Timeout):  # which is an OSError too
         lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
     try:
-        yield True
+        yield lock.is_locked
     finally:
         lock.release()
 
 
 def train_cell(study: StudyFolder, cell: Cell, progress: Progress, stop: Stop) -> None:
-    """Train one run, or let it go on; a failure is written down with its reason and tried again, `ATTEMPTS` times in all."""
+    """Train one run, or let it go on; a failure is written down with its reason and tried again, `ATTEMPTS` times in all.
+
+    Raises:
+        InputError: the run refuses its request time and again, as where its images have changed; it does not count as failed.
+    """
     job = study.job(cell)
     ask(progress.request(cell), job)
     failure = study.failure(cell)
 
     def failed(reason: str) -> None:
-        attempts = read_json(failure.parent, failure.name).get("attempts", 0)
-        write_json(failure, {"attempts": attempts + 1, "reason": reason})
+        if not reason.startswith(STOPPED):  # by somebody else's signal; it has saved
+            write_json(failure, {"attempts": progress.attempts(cell) + 1, "reason": reason})
 
     try:
         launch([job], at_once=1, stop=stop, failed=lambda _, error: failed(str(error)))
-    except (RunError, InputError) as error:
+        if job.ended and study.design.sampling is not None and cell.kind == "runs":
+            _measure(study, cell, study.design.sampling, stop)
+    except InputError as error:
+        # Once may be by chance: whoever was killed while he trained it, has left it in another state than it seemed to be in.
+        if progress.attempts(cell) + 1 >= ATTEMPTS:
+            raise
+        failed(str(error))
+    except RunError as error:
         if not stop():
             failed(str(error))
+
+
+def _measure(study: StudyFolder, cell: Cell, sampling: Sampling, stop: Stop) -> None:
+    """Judge the samples of a run that has ended, in a process of its own; raises RunError if that fails."""
+    file, run = study.quality(cell), study.job(cell).folder
+    if file.is_file():
+        return
+    log = file.with_suffix(".log")
+    log.unlink(missing_ok=True)
+    with warm():
+        process = start_process(sampling.command(run), log)
+        while process.poll() is None:
+            if stop():
+                process.send_signal(signal.SIGTERM)
+                process.wait()
+                return
+            time.sleep(POLL)
+    if process.wait():
+        raise RunError(f"the samples of {run} could not be judged: {last_line(log)}; see {log}")
+    write_json(file, read_figures(log))

@@ -2,7 +2,8 @@
 
 STUDY/study.toml                    what is compared: variants as edits, seeds, metric, tuning
 STUDY/base.toml                     the request that the variants edit, its budget settled
-STUDY/runs/VARIANT/SEED/            a run; SEED.toml what was asked of it, SEED.log what it printed, SEED.failed.json why it could not go on
+STUDY/runs/VARIANT/SEED/            a run; SEED.toml what was asked of it, SEED.log what it printed, SEED.failed.json why it could not go on,
+                                    SEED.quality.json the figures of its samples where the study is judged by them
 STUDY/tuning/VARIANT/RATE.../       short runs by which a variant's learning rate is chosen, from another seed
 STUDY/screening/VARIANT/SEED/       runs by which hopeless variants are dropped (`--halving`), from other seeds
 STUDY/results.json, results.csv     figures by variant and run, and the verdict
@@ -16,13 +17,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
 
 from seewhy.comparison.design import Variant
+from seewhy.comparison.quality import Sampling
 from seewhy.core.errors import InputError, unknown_name
 from seewhy.core.files import naming, whole_folder, write_text
 from seewhy.runs.launch import Job
@@ -56,6 +58,9 @@ class Design:
         command: that made the study; "" where it was made from Python.
         run_seconds: what a run is expected to take, by variant.
         rates: the learning rate about which each variant's own is looked for; those that have none to tune are left out.
+        selection: the metric of validation by which rates and survivors are chosen; None where there is none.
+        sampling: how samples are judged, where the metric is of them; None else.
+        fingerprints: of the images of variants that decode them in another way than the base.
     """
 
     base: Request
@@ -70,13 +75,22 @@ class Design:
     command: str
     run_seconds: Mapping[str, float]
     rates: Mapping[str, float]
+    selection: Metric | None = None
+    sampling: Sampling | None = None
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+    def fingerprint_of(self, variant: Variant) -> str:
+        """Return the fingerprint of the images as a variant decodes them."""
+        return self.fingerprints.get(variant.name, self.fingerprint)
 
     def to_toml(self) -> str:
         """Return study.toml's text; the base request is a file of its own."""
         head = {
             "format": FORMAT,
             "seeds": list(self.seeds),
-            "metric": {"name": self.metric.name, "higher": self.metric.higher, "unit": self.metric.unit},
+            "metric": self.metric._asdict(),
+            **({"selection": self.selection._asdict()} if self.selection is not None else {}),
+            **({"sampling": vars(self.sampling)} if self.sampling is not None else {}),
             "split": self.split,
             "reference": self.reference or "",
             "tune": self.tune,
@@ -91,6 +105,7 @@ class Design:
                 "levels": dict(each.levels),
                 "seconds": round(self.run_seconds[each.name], 3),
                 **({"rate": self.rates[each.name]} if each.name in self.rates else {}),
+                **({"fingerprint": self.fingerprints[each.name]} if each.name in self.fingerprints else {}),
             }
             for each in self.variants
         ]
@@ -178,6 +193,11 @@ class StudyFolder:
         job = self.job(cell)
         return job.folder.with_name(f"{job.folder.name}.failed.json")
 
+    def quality(self, cell: Cell) -> Path:
+        """Return the file with the figures of a run's samples, where the study is judged by them."""
+        job = self.job(cell)
+        return job.folder.with_name(f"{job.folder.name}.quality.json")
+
     def cells(self) -> Iterator[Cell]:
         """Yield the runs that are judged, seed by seed, so that what has ended can be compared when the rest is stopped."""
         for seed in self.design.seeds:
@@ -225,6 +245,9 @@ def _read(folder: Path) -> Design:
             command=values["command"],
             run_seconds={v["name"]: float(v["seconds"]) for v in values["variants"]},
             rates={v["name"]: float(v["rate"]) for v in values["variants"] if "rate" in v},
+            selection=Metric(**values["selection"]) if "selection" in values else None,
+            sampling=Sampling(**values["sampling"]) if "sampling" in values else None,
+            fingerprints={v["name"]: v["fingerprint"] for v in values["variants"] if "fingerprint" in v},
         )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from statistics import fmean
 
+from seewhy.comparison.asked import Asked
 from seewhy.comparison.design import BASE, Variant
-from seewhy.comparison.folder import TUNES, Design, Tune
-from seewhy.comparison.tuning import FACTORS, SHARE
-from seewhy.core.errors import InputError, RunError, bad_value, unknown_name
+from seewhy.comparison.folder import Design, Tune
+from seewhy.comparison.progress import SCREENING_SEEDS, SURVIVORS
+from seewhy.comparison.quality import FIGURES, Sampling, validate_extractor
+from seewhy.comparison.tuning import FACTORS, SHARE, short
+from seewhy.core.errors import InputError, RunError, unknown_name
 from seewhy.spec import Metric, Request, estimate_seconds, resolve
 from seewhy.training import state
 from seewhy.training.build import Prepared, prepare
@@ -22,54 +25,6 @@ START_SECONDS = 6.0
 
 LEAST_SEEDS = 5
 """Seeds below which no verdict is given."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of a study.
-
-    Attributes:
-        base: the request that the variants edit.
-        variants: the choices.
-        seeds: how many runs each.
-        metric: its name among the results of a split; None for the family's own.
-        reference: the variant with which all are compared; None: the base where there is one, else all pairs.
-        tune: how each variant's learning rate is chosen.
-        halving: whether hopeless variants are dropped early.
-        minutes: the budget of the whole study; None for that of the base's runs.
-        at_once: runs at the same time on this machine.
-        command: that asks for it.
-    """
-
-    base: Request
-    variants: tuple[Variant, ...]
-    seeds: int = 5
-    metric: str | None = None
-    reference: str | None = None
-    tune: Tune = "lr"
-    halving: bool = False
-    minutes: float | None = None
-    at_once: int = 1
-    command: str = ""
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.seeds, int) or self.seeds < 1:
-            raise bad_value("seeds", self.seeds, "at least 1")
-        if self.at_once < 1:
-            raise bad_value("jobs", self.at_once, "at least 1")
-        if self.tune not in TUNES:
-            raise bad_value("tune", self.tune, " or ".join(map(repr, TUNES)))
-        if self.minutes is not None and not (self.minutes > 0 and math.isfinite(self.minutes)):
-            raise bad_value("budget", self.minutes, "minutes above 0")
-        names = [each.name for each in self.variants]
-        if self.reference is not None and self.reference not in names:
-            raise unknown_name("reference", self.reference, names)
-        if self.base.view()["ensemble.members"] not in (None, 1):
-            raise InputError(
-                "ensemble.members: a study's runs are single networks; compare an ensemble by evaluating it"
-            )
-        if self.minutes is not None and (self.base.get("train.epochs") or self.base.get("train.minutes")):
-            raise InputError("budget: is for the whole study, but epochs or minutes of a run are given too; give one")
 
 
 def plan_study(asked: Asked, emit: Emit) -> Design:
@@ -88,24 +43,36 @@ def plan_study(asked: Asked, emit: Emit) -> Design:
             base = base.with_changes({"train.epochs": first.spec.train.epochs})
         prepared = {each.name: _prepared(each, base, first, emit) for each in asked.variants}
     variants = _distinct(asked.variants, prepared)
-    rates = _rates(asked, variants, prepared)
-    if asked.minutes is not None:
-        base = base.with_changes({"train.epochs": _epochs_within(asked, variants, prepared, rates)})
-    metric, split = _metric(asked, first, variants, prepared)
+    metric, selection, split = _metrics(asked, first, variants, prepared)
+    sampling = None
+    if metric.name in FIGURES:
+        extractor = "" if asked.extractor is None else validate_extractor(asked.extractor, first.facts.shape)
+        sampling = Sampling(extractor=extractor)
+    tune: Tune = asked.tune or ("none" if selection is None else "lr")
+    rates = _rates(variants, prepared) if tune == "lr" else {}
     reference = asked.reference or (BASE if variants[0].name == BASE else None)
+    if reference is not None and reference not in [each.name for each in variants]:
+        raise InputError(f"reference: {reference!r} is what the base does already, and so is left out; name the base")
+    seeds = tuple(range(first.spec.train.seed, first.spec.train.seed + asked.seeds))
+    if asked.minutes is not None:
+        base = base.with_changes({"train.epochs": _epochs_within(asked, variants, prepared, rates, reference)})
+    prints = {each.name: prepared[each.name].dataset.fingerprint for each in variants}
     return Design(
         base=base,
         variants=variants,
-        seeds=tuple(range(first.spec.train.seed, first.spec.train.seed + asked.seeds)),
+        seeds=seeds,
         metric=metric,
         split=split,
         reference=reference,
-        tune=asked.tune,
+        tune=tune,
         halving=asked.halving,
         fingerprint=first.dataset.fingerprint,
         command=asked.command,
         run_seconds={each.name: run_seconds(prepared[each.name], each.applied(base)) for each in variants},
         rates=rates,
+        selection=selection,
+        sampling=sampling,
+        fingerprints={name: found for name, found in prints.items() if found != first.dataset.fingerprint},
     )
 
 
@@ -135,32 +102,39 @@ def _distinct(variants: Sequence[Variant], prepared: Mapping[str, Prepared]) -> 
     return tuple(kept)
 
 
-def _metric(
+def _metrics(
     asked: Asked, first: Prepared, variants: Sequence[Variant], prepared: Mapping[str, Prepared]
-) -> tuple[Metric, str]:
-    """Return by what the variants are compared, and on which images."""
-    families = {prepared[each.name].spec.family.name: prepared[each.name].spec.family for each in variants}
-    if len(families) > 1 and len({family.metric for family in families.values()}) > 1:
-        raise InputError(f"variants: {' and '.join(families)} have no metric in common, and so cannot be compared")
-    family = first.spec.family
+) -> tuple[Metric, Metric | None, str]:
+    """Return by what the variants are judged, by which metric of validation rates and survivors are chosen, and the split that is judged."""
+    specs = [prepared[each.name].spec for each in variants]
+    families = {spec.family.name: spec.family for spec in specs}
     split = "test" if first.facts.test_images else "val" if first.facts.val_images else ""
     if not split:
         raise InputError("data: there are no test or validation images to compare on; raise data.test_fraction")
-    known = {metric.name: metric for metric in family.metrics}
-    name = asked.metric or next(iter(known), None)
-    if name is None or name not in known:
-        raise unknown_name("metric", name, list(known))
-    if asked.tune == "lr" and family.metric is None:
+    own, *others = [family.metrics for family in families.values()]
+    common = {metric.name: metric for metric in own if all(metric in other for other in others)}
+    samples = all("sample_quality" in spec.model_record.verbs for spec in specs)
+    known = {**common, **({name: metric for name, (metric, _) in FIGURES.items()} if samples else {})}
+    if not known:
+        raise InputError(f"variants: {' and '.join(families)} have no metric in common, and so cannot be compared")
+    name = asked.metric or next(iter(common), None)
+    if name is None:
         raise InputError(
-            f"tune: {family.name} have no metric of validation by which a rate could be chosen; use tune none"
+            f"metric: {' and '.join(families)} have no usual one in common; give --metric {', '.join(known)}"
         )
-    return known[name], split
+    if name not in known:
+        raise unknown_name("metric", name, list(known))
+    selection = known[name] if name in common else next(iter(common.values()), None)
+    if selection is None and (asked.tune == "lr" or asked.halving):
+        option, what = ("tune", "a rate") if asked.tune == "lr" else ("halving", "who goes on")
+        raise InputError(
+            f"{option}: {' and '.join(families)} have no metric of validation by which {what} could be chosen; leave --{option} out"
+        )
+    return known[name], selection, split
 
 
-def _rates(asked: Asked, variants: Sequence[Variant], prepared: Mapping[str, Prepared]) -> dict[str, float]:
+def _rates(variants: Sequence[Variant], prepared: Mapping[str, Prepared]) -> dict[str, float]:
     """Return the rate about which each variant's is looked for: none where a line search finds it, or the variant names its own."""
-    if asked.tune == "none":
-        return {}
     specs = {each.name: prepared[each.name].spec for each in variants if "optim.lr" not in each.changes}
     return {name: float(spec.optim.settings()["lr"]) for name, spec in specs.items() if not spec.optim.closure}
 
@@ -175,27 +149,58 @@ def run_seconds(prepared: Prepared, request: Request) -> float:
 
 
 def _epochs_within(
-    asked: Asked, variants: Sequence[Variant], prepared: Mapping[str, Prepared], rates: Mapping[str, float]
+    asked: Asked,
+    variants: Sequence[Variant],
+    prepared: Mapping[str, Prepared],
+    rates: Mapping[str, float],
+    reference: str | None,
 ) -> float:
     """Return the epochs of each run with which the whole study keeps its budget."""
     assert asked.minutes is not None
-    epoch, fixed = 0.0, 0.0
+    judged, tuned, fixed = 0.0, 0.0, 0.0
+    # Of halving it is not known who takes part; the mean over the variants stands for each.
+    runs = runs_at_most(len(variants), asked.seeds, asked.halving, reference is not None) / len(variants)
     for variant in variants:
-        each = prepared[variant.name]
+        each, tuning = prepared[variant.name], len(FACTORS) if variant.name in rates else 0
         start = estimate_seconds(each.spec, each.facts, each.images_per_second, 0)
-        one = estimate_seconds(each.spec, each.facts, each.images_per_second, 1) - start
-        tuning = len(FACTORS) if variant.name in rates else 0
-        epoch += one * (asked.seeds + SHARE * tuning)
-        fixed += (start + START_SECONDS) * (asked.seeds + tuning)
-    seconds = 60 * asked.minutes * asked.at_once
-    epochs = (seconds - fixed) / epoch
-    least = max(prepared[each.name].spec.train.batch_size / prepared[each.name].facts.train_images for each in variants)
-    if epochs < least:
-        needed = (fixed + epoch * max(1.0, least)) / (60 * asked.at_once)
-        raise InputError(
-            f"budget: {asked.minutes:g} minutes do not even pay for one epoch of each run; about {needed:.0f} would"
+        epoch = estimate_seconds(each.spec, each.facts, each.images_per_second, 1) - start
+        judged, tuned, fixed = (
+            judged + epoch * runs,
+            tuned + epoch * tuning,
+            fixed + (start + START_SECONDS) * (runs + tuning),
         )
-    return float(f"{epochs:.3g}")
+
+    def cost(epochs: float) -> float:
+        return fixed + judged * epochs + tuned * short(epochs)
+
+    seconds = 60 * asked.minutes * asked.at_once
+    least = max(prepared[each.name].spec.train.batch_size / prepared[each.name].facts.train_images for each in variants)
+    if cost(least) > seconds:
+        raise InputError(
+            f"budget: {asked.minutes:g} minutes do not even pay for one step of each run; "
+            f"one epoch of each takes about {math.ceil(cost(max(1.0, least)) / (60 * asked.at_once))}"
+        )
+    low, high = least, seconds / judged
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if cost(middle) <= seconds else (low, middle)
+    scale = 10.0 ** (2 - math.floor(math.log10(low)))
+    return max(least, math.floor(low * scale) / scale)  # rounded down, to keep within
+
+
+def runs_at_most(variants: int, seeds: int, halving: bool, referenced: bool) -> int:
+    """Return how many runs there will be beside tuning, at most."""
+    if not halving:
+        return variants * seeds
+    alive, runs = variants, 0
+    while alive > SURVIVORS:
+        runs += alive * SCREENING_SEEDS
+        # The reference goes on in any case, where it is not in the better half.
+        kept = min(alive, max(SURVIVORS, math.ceil(alive / 2)) + referenced)
+        if kept == alive:
+            break
+        alive = kept
+    return runs + alive * seeds
 
 
 def plan_lines(design: Design, *, at_once: int, done: int = 0) -> Iterator[tuple[str, str]]:
@@ -209,6 +214,9 @@ def plan_lines(design: Design, *, at_once: int, done: int = 0) -> Iterator[tuple
         + ("" if len(seeds) >= LEAST_SEEDS else f" (no verdict below {LEAST_SEEDS}, only intervals)"),
     )
     against = f"each against {design.reference!r}" if design.reference else "all pairs"
+    if design.sampling is not None:
+        features = f"features of {design.sampling.extractor}" if design.sampling.extractor else "pixels"
+        yield "samples", f"{design.sampling.generated:,} of each run, compared with held-out images by {features}"
     images = "test images" if design.split == "test" else "validation images, by which the best epoch was chosen too"
     yield "metric", f"{design.metric.name} of the {images}, paired by seed, {against}"
     epochs, minutes = design.base.get("train.epochs"), design.base.get("train.minutes")
@@ -220,18 +228,25 @@ def plan_lines(design: Design, *, at_once: int, done: int = 0) -> Iterator[tuple
     if design.tune == "lr":
         left = [each.name for each in design.variants if each not in tuned]
         note = f"; has no rate of its own to tune: {', '.join(left)}" if left else ""
+        share = short(epochs) / epochs if epochs else SHARE
         yield (
             "tuning",
-            f"learning rate, {len(FACTORS)} runs of {SHARE:.0%} of the length for each of {len(tuned)} variants{note}",
+            f"learning rate, {len(FACTORS)} runs of {share:.0%} of the length for each of {len(tuned)} variants{note}",
+        )
+    elif design.selection is None:
+        yield (
+            "tuning",
+            "none: there is no metric of validation by which a rate could be chosen; each variant keeps its own",
         )
     if design.halving:
         yield (
             "halving",
             "the worse half is dropped after two seeds of their own, which are not judged; the cost is at most what is said",
         )
-    runs = len(seeds) * len(design.variants)
-    total = sum(design.run_seconds[each.name] for each in design.variants) * len(seeds)
-    tuning = sum(START_SECONDS + SHARE * (design.run_seconds[each.name] - START_SECONDS) for each in tuned) * len(
+    runs = runs_at_most(len(design.variants), len(seeds), design.halving, design.reference is not None)
+    total = fmean(design.run_seconds[each.name] for each in design.variants) * runs
+    share = short(epochs) / epochs if epochs else SHARE
+    tuning = sum(START_SECONDS + share * (design.run_seconds[each.name] - START_SECONDS) for each in tuned) * len(
         FACTORS
     )
     more = f" and {len(tuned) * len(FACTORS)} short ones" if tuned else ""

@@ -12,9 +12,10 @@ from typing import Any
 from seewhy.comparison import tuning
 from seewhy.comparison.design import Variant
 from seewhy.comparison.folder import Cell, StudyFolder
+from seewhy.comparison.quality import value_of
 from seewhy.core.errors import InputError
 from seewhy.runs.folder import read_data, read_json
-from seewhy.spec import Request
+from seewhy.spec import Metric, Request
 
 ATTEMPTS = 2
 """Times that a run is tried before it counts as failed."""
@@ -60,28 +61,49 @@ class Progress:
         known = self._ended.get(job.folder)
         if known is not None:
             return known
-        if job.ended:
-            if read_data(job.folder).values["fingerprint"] != self.study.design.fingerprint:
+        if job.ended and self._measured(cell):
+            if read_data(job.folder).values["fingerprint"] != self.study.design.fingerprint_of(cell.variant):
                 raise InputError(
                     f"{job.folder}: was trained on other images than the study: those of {self.study.design.base.source} have changed; "
                     "restore them and remove this run, or start a new study"
                 )
-            found = Ended(read_json(job.folder, "results.json"))
+            found = Ended(self._results(cell))
         else:
-            failure = self.study.failure(cell)
-            told = read_json(failure.parent, failure.name)
-            if told.get("attempts", 0) < ATTEMPTS:
+            if self.attempts(cell) < ATTEMPTS:
                 return None
-            found = Ended({}, str(told.get("reason", "")))
+            found = Ended({}, str(self._failure(cell).get("reason") or "it said nothing"))
         self._ended[job.folder] = found
         return found
 
+    def attempts(self, cell: Cell) -> int:
+        """Return how often a run has failed; raises InputError if the file that says so is damaged."""
+        attempts = self._failure(cell).get("attempts", 0)
+        if not isinstance(attempts, int):
+            raise InputError(f"{self.study.failure(cell)}: is damaged; remove it, and the run is tried again")
+        return attempts
+
+    def _failure(self, cell: Cell) -> dict[str, Any]:
+        path = self.study.failure(cell)
+        return read_json(path.parent, path.name)
+
+    def _measured(self, cell: Cell) -> bool:
+        """Whether the samples of a run have been judged, where they are to be."""
+        return self.study.design.sampling is None or cell.kind != "runs" or self.study.quality(cell).is_file()
+
+    def _results(self, cell: Cell) -> dict[str, Any]:
+        """Return a run's results, with the figure of its samples among those of the split that is judged."""
+        results, design = read_json(self.study.job(cell).folder, "results.json"), self.study.design
+        if design.sampling is not None and cell.kind == "runs":
+            quality = self.study.quality(cell)
+            value = value_of(read_json(quality.parent, quality.name), design.metric.name)
+            results[design.split] = {**results.get(design.split, {}), design.metric.name: value}
+        return results
+
     def validation(self, cell: Cell) -> float | None:
         """Return an ended run's metric of validation, by which rates and survivors are chosen; None if it could not go on."""
-        ended, metric = self.ended(cell), self.study.design.metric.name
+        ended = self.ended(cell)
         assert ended is not None
-        results = ended.results.get("val", {})
-        value = results.get(metric)
+        value = ended.results.get("val", {}).get(self._selection.name)
         return float(value) if value is not None and math.isfinite(value) else None
 
     def tuning_cells(self, variant: Variant) -> list[Cell]:
@@ -103,7 +125,13 @@ class Progress:
         centre = self.study.design.rates.get(variant.name)
         if not self.tuning_cells(variant) or centre is None:
             return None
-        return tuning.best_rate(self.scores(variant), centre, higher=self.study.design.metric.higher)
+        return tuning.best_rate(self.scores(variant), centre, higher=self._selection.higher)
+
+    @property
+    def _selection(self) -> Metric:
+        """The metric of validation by which rates and survivors are chosen, without which planning refuses both."""
+        assert self.study.design.selection is not None
+        return self.study.design.selection
 
     def tuned(self, variant: Variant) -> bool:
         """Whether a variant's rate stands."""
@@ -138,7 +166,7 @@ class Progress:
     def _better_half(self, alive: Sequence[Variant], seeds: range) -> list[Variant]:
         """Return the better half by mean validation metric, a failed run the worst; the reference always goes on."""
         design = self.study.design
-        sign = 1.0 if design.metric.higher else -1.0
+        sign = 1.0 if self._selection.higher else -1.0
 
         def score(variant: Variant) -> float:
             values = [self.validation(Cell("screening", variant, seed)) for seed in seeds]

@@ -322,7 +322,7 @@ def _verdict(study: StudyFolder, rows: Sequence[RunRow], alive: set[str]) -> Ver
     whole = [seed for seed in design.seeds if all(judged[name, seed].status != WAITING for name in alive)]
     if not whole:
         return None
-    series, dropped = [], dict[str, list[int]]()
+    found, dropped = list[tuple[str, list[float | None], _Correct | None]](), dict[str, list[int]]()
     for variant in design.variants:
         own = [screened.get((variant.name, seed)) for seed in first]
         own += [judged.get((variant.name, seed)) for seed in whole]
@@ -331,12 +331,25 @@ def _verdict(study: StudyFolder, rows: Sequence[RunRow], alive: set[str]) -> Ver
                 position for position, row in enumerate(own) if row is not None
             ]  # judged ones have none
         values = [None if row is None else row.value for row in own]
-        series.append(Series(variant.name, values, _correct(own)))
+        found.append((variant.name, values, _correct(own)))
+    names = [right.names for _, _, right in found if right is not None]
+    same = all(np.array_equal(names[0], other) for other in names[1:])
+    series = [
+        Series(name, values, right.values if same and right is not None else None) for name, values, right in found
+    ]
     return judge(series, design.metric, base=design.reference, screened=dropped)
 
 
-def _correct(rows: Sequence[RunRow | None]) -> NDArray[Any] | None:
-    """Return whether each run was right at each test image, bool (seeds, images); None where runs have no predictions, or of other images."""
+@dataclass(frozen=True)
+class _Correct:
+    """Whether runs were right: of which images (N), and bool (seeds, N)."""
+
+    names: NDArray[Any]
+    values: NDArray[Any]
+
+
+def _correct(rows: Sequence[RunRow | None]) -> _Correct | None:
+    """Return whether each run was right at each test image; None where runs have no predictions, or of other images."""
     names: NDArray[Any] | None = None
     found: list[NDArray[Any] | None] = []
     for row in rows:
@@ -350,7 +363,7 @@ def _correct(rows: Sequence[RunRow | None]) -> NDArray[Any] | None:
         found.append(None if arrays is None else arrays["probabilities"].argmax(1) == arrays["labels"])
     if names is None:
         return None
-    return np.stack([np.zeros(len(names), dtype=bool) if right is None else right for right in found])
+    return _Correct(names, np.stack([np.zeros(len(names), dtype=bool) if right is None else right for right in found]))
 
 
 def _predictions(folder: Path) -> dict[str, NDArray[Any]] | None:

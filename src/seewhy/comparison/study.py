@@ -113,6 +113,7 @@ class Study:
         try:
             work(self._files, at_once=at_once, engine=engine, address=address, stop=stop, told=told)
         finally:
+            self._files.changed()  # somebody else may have extended it
             outcome = self.outcome()
             outcome.save()
         draw_or_warn(lambda: write_report(outcome), self.folder)

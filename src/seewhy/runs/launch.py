@@ -10,6 +10,7 @@ import contextlib
 import json
 import shutil
 import signal
+import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -114,7 +115,7 @@ def _launch(
             while waiting and len(running) < at_once:
                 job = waiting.popleft()
                 running.append((job, _start(job)))
-            time.sleep(POLL)
+            _pause([process for _, process in running])
             for pair in [pair for pair in running if pair[1].poll() is not None]:
                 running.remove(pair)
                 job, code = pair[0], pair[1].wait()
@@ -131,6 +132,15 @@ def _launch(
                 process.send_signal(signal.SIGTERM)
         for _, process in running:
             process.wait()
+
+
+def _pause(running: Sequence[Process]) -> None:
+    """Wait a moment, or until a single process ends."""
+    if len(running) != 1:
+        time.sleep(POLL)
+        return
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running[0].wait(POLL)
 
 
 def _start(job: Job) -> Process:
@@ -150,8 +160,13 @@ def _failure(job: Job, code: int) -> RunError | InputError:
 
 def last_words(job: Job) -> str:
     """Return the last line that a run has written."""
+    return last_line(job.log)
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of what a process has written."""
     try:
-        lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except FileNotFoundError:
         lines = []
     return lines[-1] if lines else "it said nothing"

@@ -47,8 +47,8 @@ FORKS = sys.platform == "linux"
 ASKING = (signal.SIGTERM,)
 """Signals by which a run is asked to stop."""
 
-LOOK_SECONDS = 0.02
-"""Between looks of the server at its children."""
+LOOK_SECONDS = 1.0
+"""Between looks of the server at its children, whose ends wake it."""
 
 
 class Process(Protocol):
@@ -60,8 +60,8 @@ class Process(Protocol):
     def send_signal(self, sig: int) -> None:
         """Send a signal."""
 
-    def wait(self) -> int:
-        """Wait for its end and return the exit code."""
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return the exit code; raises subprocess.TimeoutExpired."""
 
 
 class Forked:
@@ -83,9 +83,10 @@ class Forked:
             raise ProcessLookupError
         os.kill(self.pid, sig)
 
-    def wait(self) -> int:
-        """Wait for its end and return the exit code."""
-        self.over.wait()
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return the exit code; raises subprocess.TimeoutExpired."""
+        if not self.over.wait(timeout):
+            raise subprocess.TimeoutExpired("seewhy", timeout or 0.0)
         assert self.code is not None
         return self.code
 
@@ -199,6 +200,13 @@ def warm() -> Iterator[None]:
             server.close()
 
 
+def start_ahead() -> None:
+    """Start the server now, within `warm()`, so that it gets ready while others plan."""
+    if FORKS:
+        with suppress(OSError):
+            _shared.get()
+
+
 def start_process(arguments: Sequence[str], log: Path) -> Process:
     """Start `seewhy ARGUMENTS` as a process that prints into a log, within `warm()`; its end is this process's concern (`LAUNCHER`)."""
     if FORKS:
@@ -219,11 +227,18 @@ def serve() -> None:
     for name in PRELOADED:
         import_module(name)
     children: dict[int, int] = {}
+    wakes, waker = os.pipe()
+    for end in (wakes, waker):
+        os.set_blocking(end, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the runs are asked to stop by themselves; this only waits for them
     reading, pending = True, b""
     while reading or children:
-        ready = select([0], [], [], LOOK_SECONDS)[0] if reading else []
-        if ready:
+        ready = select([0, wakes] if reading else [wakes], [], [], LOOK_SECONDS)[0]
+        if wakes in ready:
+            os.read(wakes, 4096)
+        if 0 in ready:
             chunk = os.read(0, 65536)
             reading, pending = bool(chunk), pending + chunk
             *lines, pending = pending.split(b"\n")
@@ -233,8 +248,6 @@ def serve() -> None:
                 for pid in children:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGTERM)
-        elif not reading:
-            select([], [], [], LOOK_SECONDS)
         _reap(children)
     os._exit(0)  # taking thousands of modules down again takes as long as a short run
 
@@ -268,6 +281,8 @@ def _become(arguments: Sequence[str], log: str) -> None:
     code = 1
     try:
         os.setsid()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
         os.environ[LAUNCHER] = str(os.getppid())

@@ -18,9 +18,12 @@ Stop = Callable[[], bool]
 LAUNCHER = "SEEWHY_LAUNCHER"
 """Environment variable by which a launched run knows the process that launched it, whose end is its own."""
 
+STOPPED = "stopped at "
+"""How the message begins of a run that was asked to stop and has saved."""
+
 
 def _format(folder: Path, done: int, total: int, unit: str) -> str:
-    return f"stopped at {unit} {done:,} of {total:,}; go on with: seewhy train --resume {folder}"
+    return f"{STOPPED}{unit} {done:,} of {total:,}; go on with: seewhy train --resume {folder}"
 
 
 class InterruptedRunError(RunError):
@@ -47,6 +50,12 @@ class InterruptedRun(KeyboardInterrupt):
         super().__init__(_format(folder, done, total, unit))
 
 
+def orphaned() -> bool:
+    """Whether a process launched this one, and is gone."""
+    launcher = os.environ.get(LAUNCHER, "")
+    return bool(launcher) and str(os.getppid()) != launcher
+
+
 class StopRequest:
     """Whether a run has been asked to stop; called after every step.
 
@@ -57,15 +66,10 @@ class StopRequest:
     def __init__(self, stop: Stop | None) -> None:
         self.signal: signal.Signals | None = None
         self._stop = stop
-        self._launcher = os.environ.get(LAUNCHER, "")
 
     def __call__(self) -> bool:
         """Answer."""
-        return self.signal is not None or self._orphaned() or (self._stop is not None and bool(self._stop()))
-
-    def _orphaned(self) -> bool:
-        """Whether the process that launched this one is gone."""
-        return bool(self._launcher) and str(os.getppid()) != self._launcher
+        return self.signal is not None or orphaned() or (self._stop is not None and bool(self._stop()))
 
     def interruption(
         self, folder: Path, done: int, total: int, unit: str = "step"

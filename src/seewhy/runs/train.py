@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from seewhy.core.errors import RunError
 from seewhy.core.files import remove_leftovers
 from seewhy.models.family import Trained, implementation_of
 from seewhy.runs import ensemble, extend
@@ -16,7 +17,7 @@ from seewhy.runs.folder import create, only_writer, write_finished, write_metric
 from seewhy.runs.initial import carry_over, read_initial
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, prepare_run, validate_data, validate_place
-from seewhy.runs.stopping import Stop, stop_requests
+from seewhy.runs.stopping import Stop, orphaned, stop_requests
 from seewhy.runs.watching import Watching, cut_records
 from seewhy.spec import Request, Resolution
 from seewhy.training import state
@@ -126,6 +127,8 @@ def _start(plan: Plan) -> Run | None:
     if plan.dry_run:
         return None
     folder = Path(prepared.engine.broadcast(str(plan.folder or free_name(prepared))))
+    if orphaned():  # whoever comes next may be starting the same run already
+        raise RunError(f"{folder}: is not started, for the process that launched it has ended")
     if prepared.engine.is_main:
         create(folder, prepared, write_augmented)
     prepared.engine.barrier()

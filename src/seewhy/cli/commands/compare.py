@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any
 from seewhy.cli.commands.train import relative
 from seewhy.cli.options import add_spec_options, spec_options
 from seewhy.cli.text import json_text
+from seewhy.comparison.asked import Asked, usual_jobs, validate_jobs
 from seewhy.comparison.design import LAYOUTS, design_variants, parse_variant, parse_vary
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
 from seewhy.core.files import user_path
+from seewhy.runs.server import start_ahead, warm
 from seewhy.spec import build_request
 
 if TYPE_CHECKING:
     from seewhy.comparison.results import Outcome
     from seewhy.comparison.study import Study
 
-FIXED = ("metric", "reference", "tune", "budget", "out", "spec", "source")
+FIXED = ("metric", "extractor", "reference", "tune", "budget", "out", "spec", "source")
 """What a study has once and for all."""
 
 SECONDS = {"s": 1 / 60, "m": 1.0, "h": 60.0, "": 1.0}
@@ -52,10 +54,17 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     what.add_argument("--seeds", type=int, metavar="N", help="runs of each variant (default: 5; no verdict below that)")
     what.add_argument("--metric", metavar="NAME", help="by which runs are judged (default: accuracy, or nats)")
     what.add_argument(
+        "--extractor",
+        metavar="RUN",
+        help="of --metric fid, kid, precision, recall, density, coverage (default: pixels)",
+    )
+    what.add_argument(
         "--reference", metavar="VARIANT", help="compare all with this one (default: the base, else all pairs)"
     )
     what.add_argument(
-        "--tune", choices=("lr", "none"), help="choose each variant's learning rate by short runs first (default: lr)"
+        "--tune",
+        choices=("lr", "none"),
+        help="choose each variant's learning rate by short runs first (default: lr where it can be)",
     )
     what.add_argument(
         "--halving", action="store_true", help="drop the worse half after two seeds of their own, again and again"
@@ -88,14 +97,15 @@ def run(options: argparse.Namespace) -> int:
     changes = spec_options(options)
     _validate(options, changes)
     vary, variants = _factors(options.vary), dict(map(parse_variant, options.variant))
-    study = _study(options, changes, vary, variants)
-    if study is None:
-        return 0
-    from seewhy.cli.study_progress import StudyScreen
+    with warm():
+        study = _study(options, changes, vary, variants)
+        if study is None:
+            return 0
+        from seewhy.cli.study_progress import StudyScreen
 
-    jobs = _jobs(options, study)
-    with StudyScreen(study) as screen:
-        outcome = study.work(at_once=jobs, engine=options.engine, address=options.address, told=screen.update)
+        jobs = _jobs(options, study)
+        with StudyScreen(study) as screen:
+            outcome = study.work(at_once=jobs, engine=options.engine, address=options.address, told=screen.update)
     _print(study, outcome, options)
     return 0
 
@@ -114,6 +124,8 @@ def _validate(options: argparse.Namespace, changes: dict[str, Any]) -> None:
             raise InputError(f"--{former[0]}: the study has its own; leave out {', '.join(fixed)}")
     elif not options.vary and not options.variant:
         raise InputError("nothing to compare: give --vary FIELD=VALUE,... or --variant 'NAME: EDIT'")
+    if options.jobs is not None:
+        validate_jobs(options.jobs)
     if options.address is not None and options.engine == "local":
         raise InputError("--address: is of a cluster, but --engine is local; name dask or ray")
     if options.export is not None and not options.export.endswith((".csv", ".parquet")):
@@ -148,11 +160,6 @@ def _study(
     base = build_request(options.source, options.spec, changes)
     chosen = design_variants(vary, variants, base, options.design)
     minutes = parse_minutes(options.budget) if options.budget is not None else None
-    from seewhy.cli.progress import planning
-    from seewhy.comparison.create import place_of, usual_jobs
-    from seewhy.comparison.planning import Asked, plan_lines, plan_study
-    from seewhy.comparison.study import Study
-
     at_once = options.jobs if options.jobs is not None else usual_jobs(base)
     asked = Asked(
         base,
@@ -160,13 +167,20 @@ def _study(
         5 if options.seeds is None else options.seeds,
         options.metric,
         options.reference,
-        options.tune or "lr",
+        options.tune,
         options.halving,
         minutes,
         at_once,
         shlex.join(["seewhy", *sys.argv[1:]]),
+        options.extractor,
     )
+    from seewhy.cli.progress import planning
+    from seewhy.comparison.create import place_of
+    from seewhy.comparison.planning import plan_lines, plan_study
+    from seewhy.comparison.study import Study
+
     folder = place_of(options.out, base)
+    _start_ahead(options)
     with planning() as observer:
         design = plan_study(asked, observer)
     _show([*plan_lines(design, at_once=at_once), ("folder", str(folder))])
@@ -181,6 +195,7 @@ def _former(options: argparse.Namespace, vary: dict[str, list[Any]], variants: d
 
     study = Study(user_path(options.work or options.resume, "STUDY"))
     jobs = _jobs(options, study)
+    _start_ahead(options)
     if options.work is not None:
         _show(study.plan(at_once=jobs))
         return None if options.dry_run else study
@@ -203,9 +218,12 @@ def _former(options: argparse.Namespace, vary: dict[str, list[Any]], variants: d
     return study
 
 
-def _jobs(options: argparse.Namespace, study: Study) -> int:
-    from seewhy.comparison.create import usual_jobs
+def _start_ahead(options: argparse.Namespace) -> None:
+    if options.engine == "local" and not options.dry_run:
+        start_ahead()
 
+
+def _jobs(options: argparse.Namespace, study: Study) -> int:
     return int(options.jobs) if options.jobs is not None else usual_jobs(study.design.base)
 
 
