@@ -132,7 +132,9 @@ class Server:
         return run
 
     def close(self) -> None:
-        """End it once its runs have ended."""
+        """End it once its runs have ended; at once where none is left."""
+        if all(run.over.is_set() for run in self._runs):
+            self._process.kill()
         with suppress(OSError):
             assert self._process.stdin is not None
             self._process.stdin.close()
