@@ -9,8 +9,8 @@ from statistics import fmean
 
 from seewhy.comparison.design import Variant
 from seewhy.comparison.folder import Design, StudyFolder
+from seewhy.comparison.judging import Series, judge
 from seewhy.comparison.results import ENDED, FAILED, WAITING, Curve, Outcome, RunRow, VariantFigures
-from seewhy.comparison.verdict import Series, judge
 from seewhy.core.findings import Finding, Remedy
 from seewhy.spec import Metric, Request
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from seewhy.comparison.verdict import LEAST, Series, judge
+from seewhy.comparison.judging import LEAST, Series, judge
 from seewhy.core.errors import InputError
 from seewhy.metrics import (
     correctness_difference,

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from seewhy.comparison.folder import StudyFolder
+from seewhy.comparison.judging import LEAST
 from seewhy.comparison.results import ENDED, WAITING, Outcome, RunRow, VariantFigures
 from seewhy.comparison.tables import (
     axis_title,
@@ -26,8 +27,7 @@ from seewhy.comparison.tables import (
     variants_table,
 )
 from seewhy.comparison.tuning import FACTORS
-from seewhy.comparison.verdict import LEAST
-from seewhy.comparison.wording import best_variant
+from seewhy.comparison.verdict import best_variant
 from seewhy.core.errors import InputError
 from seewhy.core.files import write_text
 from seewhy.metrics import mean_curve, time_to_target

@@ -17,8 +17,9 @@ import numpy as np
 
 from seewhy.comparison.design import Variant
 from seewhy.comparison.folder import Cell, Kind, StudyFolder
+from seewhy.comparison.judging import Series, judge
 from seewhy.comparison.progress import Progress
-from seewhy.comparison.verdict import Series, VariantSummary, Verdict, judge
+from seewhy.comparison.verdict import VariantSummary, Verdict
 from seewhy.core.errors import InputError
 from seewhy.core.files import write_json, write_text
 from seewhy.metrics import area_under_curve, time_to_target

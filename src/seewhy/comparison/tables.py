@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, median, stdev
 from typing import Generic, NamedTuple, TypeVar
 
+from seewhy.comparison.judging import LEAST
 from seewhy.comparison.results import WAITING, Outcome, VariantFigures
-from seewhy.comparison.verdict import LEAST, PairComparison, VariantSummary
-from seewhy.comparison.wording import best_variant
+from seewhy.comparison.verdict import PairComparison, VariantSummary, best_variant
 from seewhy.metrics import t_interval, wilson_interval
 from seewhy.reporting.comparison_records import StudyTable, TableCell
 from seewhy.reporting.formatting import format_metric_name, format_number

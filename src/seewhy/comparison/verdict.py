@@ -1,63 +1,25 @@
-"""Which variant is better, and how sure that is: judgement of numbers, whoever measured them.
-
-A series is a variant's final metric by seed. Series are compared in pairs over the seeds at which both ended, each against the base or all
-against all; a word is said from five pairs on, and only where the p-value, adjusted by Holm over the comparisons made, is at most alpha. The
-interval of a difference is that of the comparison alone, 1 - alpha.
-
-**Early stopping** (successive halving) chooses by the values that it sees. Seeds at which variants were dropped are therefore left out of every
-test and of the survivors' means: survivors are judged on fresh seeds, and a dropped variant has an interval and no verdict.
-"""
+"""A verdict: the records of a study that was judged (`judging`), and what is said of it in words."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from statistics import NormalDist, fmean, stdev
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from seewhy.comparison.wording import verdict_sentence
-from seewhy.core.errors import bad_value, unknown_name
-from seewhy.metrics import (
-    CorrectnessDifference,
-    McNemar,
-    PairedDifference,
-    ProbabilityOfImprovement,
-    correctness_difference,
-    holm,
-    mcnemar,
-    paired_difference,
-    probability_of_improvement,
-    seeds_needed,
-    t_interval,
-    wilson_interval,
-)
+from seewhy.metrics import CorrectnessDifference, McNemar, ProbabilityOfImprovement
 from seewhy.spec import Metric
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+MANY = 10
+"""Comparisons that are told one by one; further ones are counted."""
 
-LEAST = 5
-"""Paired seeds without which no verdict is given."""
+FEW = 4
+"""Comparisons below which the doubt from seeds and images together is told with each."""
 
-POWER = 0.8
-"""Of the planned number of seeds."""
+TESTS = {"sign-flip": "paired permutation test", "t": "paired t test, which assumes normal differences"}
 
+ORDER = ("better", "worse", "not distinguishable", "too few seeds", "stopped early")
 
-@dataclass(frozen=True)
-class Series:
-    """A variant's runs.
-
-    Attributes:
-        name: of the variant.
-        values: the metric by seed, the same seeds in the same order in every series; None where the run failed or diverged.
-        correct: bool (seeds, images), whether the run was right at each test image; rows of failed runs are not read. None where there is none.
-    """
-
-    name: str
-    values: Sequence[float | None]
-    correct: NDArray[Any] | None = field(default=None, compare=False)
+OPPOSITE = {"better": "worse", "worse": "better"}
 
 
 @dataclass(frozen=True)
@@ -170,189 +132,110 @@ class Verdict:
         return {**values, "metric": self.metric._asdict(), "sentence": self.sentence()}
 
 
-def judge(
-    series: Sequence[Series],
-    metric: Metric,
-    *,
-    base: str | None = None,
-    alpha: float = 0.05,
-    screened: Mapping[str, Collection[int]] | None = None,
-) -> Verdict:
-    """Compare variants over seeds.
+def verdict_sentence(verdict: Verdict) -> str:
+    """Return the sentences of a study.
 
-    Args:
-        series: two at least, with values at the same seeds.
-        metric: what the values are.
-        base: the variant that all others are compared with; None for all pairs.
-        alpha: family-wise error of the verdicts, and 1 - confidence of each interval.
-        screened: by dropped variant, the positions of the seeds at which it ran before it was dropped.
-
-    Raises:
-        InputError: fewer than two series, names twice, or values or correctness of different lengths; a value that is not finite; a base or
-            dropped variant that is not there; a position that is none; alpha not within (0, 1).
+    With a base every variant is told beside it; else the variant with the best mean is told beside every other. Failed runs come last.
     """
-    screened = screened or {}
-    _validate(series, base, alpha, screened)
-    used = {seed for seeds in screened.values() for seed in seeds}
-    fresh = [seed for seed in range(len(series[0].values)) if seed not in used]
-    pairs = _pairs(series, base, screened, fresh)
-    tests = sum(pair.tested for pair in pairs)
-    measured = [_measure(pair, metric, alpha, tests) for pair in pairs]
-    p_values = [
-        found.p_value if pair.tested and found else math.nan for pair, found in zip(pairs, measured, strict=True)
-    ]
-    comparisons = [
-        _comparison(pair, found, p_holm, metric, alpha, tests)
-        for pair, found, p_holm in zip(pairs, measured, holm(p_values), strict=True)
-    ]
-    summaries = [_summary(one, fresh, screened.get(one.name), alpha) for one in series]
-    return Verdict(metric, base, alpha, LEAST, tests, tuple(summaries), tuple(comparisons))
+    pairs = sorted(verdict.pairs, key=lambda pair: ORDER.index(pair.word))
+    best, said = best_variant(verdict), set[str]()
+    if verdict.base is None:
+        pairs = [pair for pair in pairs if best in (pair.a, pair.b)]
+        clauses = [_clause(pair, best, verdict, said) for pair in pairs[:MANY]]
+        clauses[0] = f"{best} is {clauses[0]}"
+    else:
+        clauses = [f"{pair.a} is {_clause(pair, pair.a, verdict, said)}" for pair in pairs[:MANY]]
+    if len(pairs) > MANY:
+        clauses.append(f"{len(pairs) - MANY} further comparisons are in the table")
+    failures = [_failures(variant) for variant in verdict.variants if variant.failed]
+    return " ".join(["; ".join(clauses) + ".", *failures])
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Two series and the positions of the seeds at which both ended."""
+def best_variant(verdict: Verdict) -> str:
+    """Return the variant with the best mean, of those that were not dropped and have enough values for a verdict where there are any."""
+    sign = 1 if verdict.metric.higher else -1
 
-    a: Series
-    b: Series
-    seeds: list[int]
-    stopped: bool
+    def rank(variant: VariantSummary) -> tuple[bool, bool, float]:
+        enough = variant.n >= verdict.least
+        return not variant.stopped, enough, -math.inf if variant.mean is None else sign * variant.mean
 
-    @property
-    def tested(self) -> bool:
-        return not self.stopped and len(self.seeds) >= LEAST
-
-    def gains(self, metric: Metric) -> list[float]:
-        """Return a - b by seed, positive where a is better."""
-        sign = 1 if metric.higher else -1
-        pairs = ((self.a.values[seed], self.b.values[seed]) for seed in self.seeds)
-        return [sign * (x - y) for x, y in pairs if x is not None and y is not None]
+    return max(verdict.variants, key=rank).name
 
 
-def _pairs(
-    series: Sequence[Series], base: str | None, screened: Mapping[str, Collection[int]], fresh: list[int]
-) -> list[_Pair]:
-    chosen = list(itertools.combinations(series, 2))
-    if base is not None:
-        reference = next(one for one in series if one.name == base)
-        chosen = [(one, reference) for one in series if one is not reference]
-    pairs = []
-    for a, b in chosen:
-        stopped = a.name in screened or b.name in screened
-        seeds = range(len(a.values)) if stopped else fresh
-        both = [seed for seed in seeds if a.values[seed] is not None and b.values[seed] is not None]
-        pairs.append(_Pair(a, b, both, stopped))
-    return pairs
+def format_difference(difference: float, interval: tuple[float, float] | None, metric: Metric) -> str:
+    """Return a difference with its interval: "1.2 points [0.5, 1.9]"; shares are in points of a hundred.
+
+    Digits follow the interval's width; an interval that is infinite is left out.
+    """
+    factor, unit = (1, metric.unit) if metric.unit else (100, "points")
+    ends = [factor * end for end in interval or () if math.isfinite(end)]
+    width = ends[1] - ends[0] if len(ends) == 2 else 0.0
+    digits = max(0, 1 - math.floor(math.log10(width))) if width > 0 else 2
+    within = f" [{', '.join(format(end + 0.0, f'.{digits}f') for end in ends)}]" if len(ends) == 2 else ""
+    return f"{factor * difference:.{digits}f} {unit}{within}"
 
 
-def _measure(pair: _Pair, metric: Metric, alpha: float, tests: int) -> PairedDifference | None:
-    if len(pair.seeds) < 2:
-        return None
-    return paired_difference(pair.gains(metric), comparisons=max(tests, 1), alpha=alpha)
+def _once(text: str, said: set[str]) -> str:
+    """Return a text the first time that it is to be said, "" afterwards."""
+    if text in said:
+        return ""
+    said.add(text)
+    return text
 
 
-def _comparison(
-    pair: _Pair, found: PairedDifference | None, p_holm: float, metric: Metric, alpha: float, tests: int
-) -> PairComparison:
-    gains, sign = pair.gains(metric), 1 if metric.higher else -1
-    made = found if pair.tested else None
-    word = _word(pair, made, p_holm, alpha)
-    improvement = None
-    if gains:
-        runs_a, runs_b = ([sign * (one.values[seed] or 0.0) for seed in pair.seeds] for one in (pair.a, pair.b))
-        improvement = probability_of_improvement(runs_a, runs_b, confidence=1 - alpha)
-    return PairComparison(
-        a=pair.a.name,
-        b=pair.b.name,
-        n=len(gains),
-        difference=fmean(gains) if gains else None,
-        interval=found.interval if found else None,
-        bootstrap=found.bootstrap if found else None,
-        p_value=made.p_value if made else None,
-        p_holm=p_holm if made else None,
-        test=made.test if made else "",
-        improvement=improvement,
-        images=_images(pair, alpha),
-        seeds_needed=_needed(made, alpha / max(tests, 1)) if made and word == "not distinguishable" else None,
-        word=word,
+def _clause(pair: PairComparison, subject: str, verdict: Verdict, said: set[str]) -> str:
+    """Return what the subject is beside the other variant of the pair; number of seeds and test only where they change."""
+    sign, other = (1, pair.b) if pair.a == subject else (-1, pair.a)
+    word = pair.word if sign > 0 else OPPOSITE.get(pair.word, pair.word)
+    amount = _signed(pair, -sign if word == "worse" else sign, verdict.metric)
+    over = _once(f" over {pair.n} seed{'' if pair.n == 1 else 's'}", said)
+    images = _images(pair, -sign if word == "worse" else sign) if len(verdict.pairs) < FEW else ""
+    if word in OPPOSITE:
+        return f"{word} than {other} by {amount}{over} ({_test(pair, verdict.tests, said)}{images})"
+    seen = f"difference {amount}{over}" if pair.n else "no seed at which both ended"
+    if word == "not distinguishable":
+        needed = "no number of seeds in reach would tell a difference of this size"
+        if pair.seeds_needed is not None:
+            needed = f"about {pair.seeds_needed} seeds would be needed"
+        return f"not distinguishable from {other} ({seen}{images}; {needed})"
+    reason = f"{verdict.least} seeds are the least"
+    if word == "stopped early":
+        dropped = [name for name in (pair.a, pair.b) if verdict.variant(name).stopped]
+        reason = f"{' and '.join(dropped)} stopped early"
+    return f"not judged against {other} ({seen}; {reason})"
+
+
+def _signed(pair: PairComparison, sign: int, metric: Metric) -> str:
+    if pair.difference is None:
+        return ""
+    low, high = pair.interval or (0.0, 0.0)
+    interval = None if pair.interval is None else ((low, high) if sign > 0 else (-high, -low))
+    return format_difference(sign * pair.difference, interval, metric)
+
+
+def _test(pair: PairComparison, tests: int, said: set[str]) -> str:
+    p = pair.p_holm or 0.0
+    amount = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return f"{_once(f'{TESTS[pair.test]}, ', said)}{_once('Holm-adjusted ', said) if tests > 1 else ''}{amount}"
+
+
+def _images(pair: PairComparison, sign: int) -> str:
+    """Return the accuracy's interval over seeds and over test images, in points."""
+    if pair.images is None:
+        return ""
+    accuracy = pair.images.accuracy
+    if accuracy.over_both is None:
+        return ""
+    low, high = sorted(sign * 100 * end for end in accuracy.over_both.interval)
+    return f"; accuracy over {accuracy.seeds} seeds and {accuracy.images} test images [{low:.2f}, {high:.2f}] points"
+
+
+def _failures(variant: VariantSummary) -> str:
+    low, high = variant.failure_interval
+    share = (
+        f"{variant.failed} of {variant.runs} runs failed ({variant.failed / variant.runs:.0%} [{low:.0%}, {high:.0%}])"
     )
-
-
-def _word(pair: _Pair, made: PairedDifference | None, p_holm: float, alpha: float) -> str:
-    if pair.stopped:
-        return "stopped early"
-    if made is None:
-        return "too few seeds"
-    if p_holm > alpha:
-        return "not distinguishable"
-    return "better" if made.mean > 0 else "worse"
-
-
-def _needed(made: PairedDifference, alpha: float) -> int | None:
-    """Return the seeds at which a difference of the size seen would be found, beyond those that have not found it."""
-    if not made.sd > 0:
-        return None
-    needed = seeds_needed(made.mean, made.sd, alpha, POWER)
-    return None if needed is None else max(needed, made.n + 1)
-
-
-def _images(pair: _Pair, alpha: float) -> ImageComparison | None:
-    if pair.a.correct is None or pair.b.correct is None or not pair.seeds:
-        return None
-    a, b = pair.a.correct[pair.seeds], pair.b.correct[pair.seeds]
-    by_seed = tuple(mcnemar(right_a, right_b) for right_a, right_b in zip(a, b, strict=True))
-    return ImageComparison(correctness_difference(a, b, 1 - alpha), by_seed)
-
-
-def _summary(one: Series, fresh: Sequence[int], screened: Collection[int] | None, alpha: float) -> VariantSummary:
-    """Summarise a variant: a dropped one ran at the seeds that dropped it, and nowhere else."""
-    started = range(len(one.values)) if screened is None else sorted(set(screened))
-    values = [one.values[seed] for seed in (fresh if screened is None else started)]
-    ended = [value for value in values if value is not None]
-    failed = sum(one.values[seed] is None for seed in started)
-    z = NormalDist().inv_cdf(1 - alpha / 2)
-    return VariantSummary(
-        name=one.name,
-        runs=len(started),
-        failed=failed,
-        failure_interval=wilson_interval(failed, len(started), z),
-        n=len(ended),
-        mean=fmean(ended) if ended else None,
-        sd=stdev(ended) if len(ended) > 1 else None,
-        interval=t_interval(ended, 1 - alpha) if len(ended) > 1 else None,
-        stopped=screened is not None,
-    )
-
-
-def _validate(
-    series: Sequence[Series], base: str | None, alpha: float, screened: Mapping[str, Collection[int]]
-) -> None:
-    if len(series) < 2:
-        raise bad_value("series", len(series), "2 at least")
-    names = [one.name for one in series]
-    for name in names:
-        if names.count(name) > 1:
-            raise bad_value("series", name, "names that differ")
-    if not 0 < alpha < 1:
-        raise bad_value("alpha", alpha, "within (0, 1)")
-    seeds = len(series[0].values)
-    images = {one.correct.shape[1] for one in series if one.correct is not None and one.correct.ndim == 2}
-    for one in series:
-        if len(one.values) != seeds or not seeds:
-            raise bad_value(f"{one.name}: values", len(one.values), f"one for each of the {max(seeds, 1)} seeds")
-        for value in one.values:
-            if value is not None and not math.isfinite(value):
-                raise bad_value(f"{one.name}: values", value, "finite", "a run that failed is None")
-        if one.correct is not None and (one.correct.shape[:1] != (seeds,) or one.correct.ndim != 2 or len(images) > 1):
-            raise bad_value(f"{one.name}: correct", one.correct.shape, f"({seeds}, images), the same images in all")
-    for name in [*screened, *([] if base is None else [base])]:
-        if name not in names:
-            raise unknown_name("base" if name == base else "screened", name, names)
-    for name, positions in screened.items():
-        if not positions or not all(0 <= position < seeds for position in positions):
-            raise bad_value(
-                f"screened: {name}", sorted(positions), f"positions of seeds, 0 to {seeds - 1}, one at least"
-            )
+    return f"{variant.name}: {share}{'; what is said of it is of the runs that ended' if variant.n else ''}."
 
 
 def _json_value(value: Any) -> Any:
