@@ -29,7 +29,7 @@ def passing(history):
 
 @pytest.fixture
 def planted(monkeypatch):
-    """One check, whose finding is confirmed at step 7 and has passed away at step 40."""
+    """One check, whose finding is confirmed at step 7 and has passed away at step 28."""
     check = Check("passing", passing, "warning", 0, "It passes.", "the test", ())
     monkeypatch.setattr("seewhy.diagnosis.network.CHECKS", (check,))
 
@@ -61,19 +61,19 @@ def test_a_finding_that_passes_away_is_told_once(planted, tmp_path):
     run = seewhy.train("digits", out=tmp_path / "run", observers=[told.append], progress=False, **OPTIONS)
     found, gone = (event for event in told if isinstance(event, (Found, PassedAway)))
     assert (found.step, found.finding["code"]) == (7, "passing")
-    assert (gone.step, gone.text) == (40, "passed away at step 40: a title")
+    assert (gone.step, gone.text) == (28, "passed away at step 28: a title")
     assert run.findings == []
     assert run.past == [Finding.from_json(gone.finding)]
-    assert run.past[0].ended == 40
+    assert run.past[0].ended == 28
     assert [(check.code, check.status) for check in run.checks] == [("passing", "passed")]
-    assert "passed away at step 40" in run.report().read_text()
+    assert "passed away at step 28" in run.report().read_text()
 
 
 def test_a_person_hears_that_it_passed_away(planted, tmp_path, capsys):
     seewhy.train("digits", out=tmp_path / "run", progress=True, **OPTIONS)
     printed = capsys.readouterr().err
     assert printed.count("warning: a title, step 7") == 1
-    assert printed.count("passed away at step 40: a title") == 1
+    assert printed.count("passed away at step 28: a title") == 1
 
 
 @pytest.mark.parametrize("killed", [1, 8, 20, 21, 30, 40])

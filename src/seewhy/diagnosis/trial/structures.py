@@ -16,7 +16,7 @@ def mapped(function: Callable[[Tensor], Tensor], value: Any) -> Any:
     """Return a value of the same structure, each of its tensors replaced; what holds none is returned as it is."""
     if isinstance(value, Tensor):
         return function(value)
-    if not tensors_of(value):
+    if next(tensors_of(value), None) is None:
         return value
     if isinstance(value, Mapping):
         return {key: mapped(function, part) for key, part in value.items()}
