@@ -31,6 +31,7 @@ COMMANDS = {
     "claims": "the canon's claims, measured: an experiment each, with effects, intervals and a verdict",
     "check": "what is wrong with the images and the split, before any training",
     "techniques": "what can be chosen: formula, source, options",
+    "export": "one file that needs no seewhy: ONNX or a program of torch, parity measured before it is written",
     "report": "rebuild a run's HTML report",
 }
 

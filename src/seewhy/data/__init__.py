@@ -16,7 +16,7 @@ from seewhy.data.codec import decode_file, decode_many, from_pixels
 from seewhy.data.dataset import Dataset, Split
 from seewhy.data.decoding import Decoded, DecodeOptions, decode
 from seewhy.data.facts import ImageFacts
-from seewhy.data.fitting import DecodeRule
+from seewhy.data.fitting import DecodeRule, Fit
 from seewhy.data.formats import is_image_name
 from seewhy.data.load import check_dataset, load_dataset, load_for_evaluation
 from seewhy.data.reading import BadImageError
@@ -49,6 +49,7 @@ __all__ = [
     "DecodeOptions",
     "DecodeRule",
     "Decoded",
+    "Fit",
     "ImageFacts",
     "ImageSource",
     "Issue",

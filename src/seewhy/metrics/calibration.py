@@ -163,6 +163,13 @@ def fit_temperature(probabilities: Tensor, labels: Tensor, *, smoothing: float |
 
 
 @torch.no_grad()
+def tempered(probabilities: Tensor, temperature: float) -> Tensor:
+    """Return softmax(log p / T), float32, of floating p (..., K): the formula alone, which branches on no value."""
+    if temperature == 1.0:
+        return probabilities.float()
+    return (probabilities.double().clamp_min(FLOOR).log() / temperature).softmax(-1).float()
+
+
 def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:
     """Return softmax(log p / T), float32 rows that sum to 1, with the same most probable class as before.
 
@@ -181,7 +188,7 @@ def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:
     _validate_range(probabilities.nan_to_num(0.0, posinf=math.inf))
     if temperature == 1.0:
         return probabilities.float()
-    scaled = (probabilities.double().clamp_min(FLOOR).log() / temperature).softmax(-1).float()
+    scaled = tempered(probabilities, temperature)
     # Probabilities that differed may be rounded to equal ones, of which another would be the first.
     predicted = probabilities.argmax(-1, keepdim=True)
     most = scaled.max(-1, keepdim=True)

@@ -284,6 +284,7 @@ PHRASES = {
     "traverse": "traverse latent dimensions",
     "encode": "encode images",
     "decode": "decode latents",
+    "export": "be exported",
 }
 """What verbs are in a sentence."""
 

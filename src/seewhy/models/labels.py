@@ -22,6 +22,8 @@ def validate_labels(labels: Tensor | None, classes: int | None, count: int) -> N
         raise InputError("labels: the model is not class-conditional; leave them out, or build it with classes")
     if labels.shape != (count,) or labels.dtype != torch.int64:
         raise bad_value("labels", f"{labels.dtype} {tuple(labels.shape)}", f"int64 ({count},), one for each image")
+    if torch.compiler.is_exporting():  # a graph that is traced has no values yet
+        return
     if count and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise bad_value("labels", (int(labels.min()), int(labels.max())), f"from 0 to {classes - 1}")
 

@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, Literal, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.core.tensors import load_tensors
-from seewhy.data import ImageSource
+from seewhy.data import DecodeRule, ImageSource
 from seewhy.diagnosis.history import Entry
 from seewhy.metrics import ClassificationMetrics, LikelihoodMetrics, SampleQuality, apply_temperature
 from seewhy.models.family import Evaluated, Trained, implementation_of, verb
@@ -25,6 +26,7 @@ from seewhy.models.predictor import Predictor
 from seewhy.nn.stochastic import is_stochastic
 from seewhy.runs import folder as files
 from seewhy.runs.evaluate import SELECTED, Progress, evaluate_ensemble, evaluation_split
+from seewhy.runs.exported import Exported
 from seewhy.runs.extractors import INCEPTION, features_of
 from seewhy.runs.generation import Generation
 from seewhy.runs.inference import computing, in_chunks, of_members, sampled
@@ -82,7 +84,7 @@ class Run(Generation):
     @property
     def ended(self) -> bool:
         """Whether the run has come to its end, and so has results; before, the best weights so far predict, uncalibrated."""
-        return bool(self.results)
+        return (self.folder / "results.json").is_file()  # a gan's are empty
 
     @property
     def record(self) -> dict[str, Any]:
@@ -132,6 +134,11 @@ class Run(Generation):
     def facts(self) -> DataFacts:
         """Size, channels and number of the images."""
         return self._known.facts
+
+    @property
+    def rule(self) -> DecodeRule:
+        """How its images were decoded, and those that it predicts are."""
+        return self._known.rule
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -291,7 +298,7 @@ class Run(Generation):
 
     @property
     def _output(self) -> Classes:
-        return Classes(self.classes, self.facts.shape, self._known.rule)
+        return Classes(self.classes, self.facts.shape, self.rule)
 
     def _probabilities(self, samples: int | None) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
         """Return the function from images to probabilities and, of several members or passes, theirs."""
@@ -369,7 +376,7 @@ class Run(Generation):
 
     def read(self, images: ImageLike | Sequence[ImageLike]) -> Tensor:
         """Return images (paths, PIL images, arrays, tensors) at the run's size, uint8 (N, C, H, W)."""
-        return read_images(images, self.facts.shape, self._known.rule)
+        return read_images(images, self.facts.shape, self.rule)
 
     @computing
     def sample_quality(
@@ -407,6 +414,37 @@ class Run(Generation):
         about: dict[str, Any] = {"extractor": features, "classes": known, "n": n, "seed": seed}
         figures: SampleQuality = compare(self.trained, dataset, **about, **options)
         return figures
+
+    # Elsewhere.
+
+    def export(
+        self,
+        format: str = "onnx",
+        out: str | Path | None = None,
+        *,
+        precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    ) -> Exported:
+        """Write the network as one file that needs no seewhy, after its parity with the run was measured on real images.
+
+        Of a classifier: uint8 images (N, H, W, 1 or 3) of any size to probabilities, with resizing, normalisation, test-time views, the mean of
+        an ensemble and the temperature inside. Of a generative model: the decoder, the generator, or one step of an autoregressive model.
+        A page beside the file, `NAME.README.md`, shows the lines that use it.
+
+        Args:
+            format: "onnx" (needs the extra `seewhy[export]`), or "torch" for an exported program of torch.
+            out: the file, which must not exist; None for `model.onnx` or `model.pt2` in the run's folder.
+            precision: of the networks of an ONNX classifier; "fp16", or "int8" with scales from training images. The accuracy on the
+                validation split before and after is measured.
+
+        Returns:
+            `file`, `readme`, `parity`, `accuracy`; `lines()` says what was measured.
+
+        Raises:
+            InputError: the run has not ended, the file exists, a package is missing, or the data of a classifier have gone.
+            RunError: the network cannot be exported, or the file does not compute what the run does; nothing is written then.
+        """
+        exported: Exported = import_module("seewhy.export.write").export_run(self, format, out, precision=precision)
+        return exported  # named, not imported: the room stands above this one
 
     # The report.
 

@@ -80,7 +80,7 @@ FAMILY = Family(
         Model(
             name="gan",
             section=GANSection,
-            verbs=frozenset({"sample", "sample_quality"}),
+            verbs=frozenset({"sample", "sample_quality", "export"}),
             summary="a generator trained against a discriminator that classifies images as real or generated",
             formula="min_G max_D E log D(x) + E log(1 - D(G(z))), or one of the other losses",
             source="Goodfellow et al. 2014, 1406.2661; Radford et al. 2016, 1511.06434",

@@ -84,7 +84,7 @@ def defaults(view: View, facts: DataFacts) -> Defaults:
     return found
 
 
-_VERBS = frozenset({"evaluate", "sample", "sample_quality", "complete"})
+_VERBS = frozenset({"evaluate", "sample", "sample_quality", "complete", "export"})
 
 FAMILY = Family(
     name="autoregressive models",

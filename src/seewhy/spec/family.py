@@ -54,7 +54,7 @@ class Model:
         name: what the user writes.
         section: its fields.
         verbs: what its runs can do beside training: "evaluate", "predict", "sample", "sample_quality",
-            "complete", "reconstruct", "interpolate", "traverse".
+            "complete", "reconstruct", "interpolate", "traverse", "export" (of models that predict, by that).
         summary: one line.
         formula: in plain text, with the letters of the canon.
         source: authors, year and, where there is one, the arXiv number.

@@ -9,9 +9,11 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.text import cell, json_text
+from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
     del arguments
-    parser.add_argument("folder", metavar="RUN", help="a folder that `seewhy train` made")
+    parser.add_argument(
+        "folder", metavar="RUN", help="a folder that `seewhy train` made, or an .onnx file of `seewhy export`"
+    )
     parser.add_argument(
         "images", metavar="IMAGE", nargs="+", help="files, folders, globs, or - to read paths from stdin"
     )
@@ -45,14 +49,21 @@ def run(options: argparse.Namespace) -> int:
     from seewhy.cli.progress import counting, tell_unfinished
     from seewhy.runs.run import Run
 
-    trained = Run(options.folder)
-    tell_unfinished(trained)
     paths = list(find(options.images))
+    if options.folder.endswith(".onnx"):
+        from seewhy.export.onnx_model import OnnxModel
+
+        if options.samples is not None:
+            raise InputError("samples: an exported network has nothing random in it; leave them out, or name the run")
+        model = OnnxModel(options.folder)
+        classes, predict = model.classes, model.predict_each
+    else:
+        trained = Run(options.folder)
+        tell_unfinished(trained)
+        classes, predict = trained.classes, partial(trained.predict_each, samples=options.samples)
     with counting("predicting") as update:
         failures = _write(
-            trained.predict_each(paths, update, samples=options.samples),
-            trained.classes,
-            "json" if options.json else "csv" if options.csv else "table",
+            predict(paths, update), classes, "json" if options.json else "csv" if options.csv else "table"
         )
     if failures:
         print(f"no prediction for {failures:,} of {len(paths):,} images", file=sys.stderr)

@@ -140,7 +140,7 @@ class ConvGenerator(Generator):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, Z) -> (N, C, H, W), float32."""
-        validate_labels(labels, self.classes, len(z))
+        validate_labels(labels, self.classes, z.shape[0])
         x = self.first(append_one_hot(z, labels, self.classes)).unflatten(1, self.smallest)
         x = x.contiguous(memory_format=torch.channels_last)
         for normalise, up in zip(self.norms, self.ups, strict=True):

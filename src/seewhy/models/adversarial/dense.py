@@ -62,7 +62,7 @@ class DenseGenerator(Generator):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, Z) -> (N, *shape), float32."""
-        validate_labels(labels, self.classes, len(z))
+        validate_labels(labels, self.classes, z.shape[0])
         x: Tensor = self.last(self.hidden(append_one_hot(z, labels, self.classes)))
         return self.output_function(x).view(-1, *self.shape)
 

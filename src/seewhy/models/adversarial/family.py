@@ -13,6 +13,7 @@ from seewhy.models import generative
 from seewhy.models.adversarial.build import build_gan
 from seewhy.models.adversarial.design import AdversarialDesign
 from seewhy.models.adversarial.gan import GAN
+from seewhy.models.adversarial.graph import export
 from seewhy.models.adversarial.objective import adversarial_objective
 from seewhy.models.family import FamilyReport, Finished, Implementation, Objective, Trained
 from seewhy.models.generative import FolderReader
@@ -86,5 +87,5 @@ IMPLEMENTATION = Implementation(
     report=report,
     observe=generative.observe,
     networks=networks,
-    verbs={"sample": generative.sample, "sample_quality": generative.sample_quality},
+    verbs={"sample": generative.sample, "sample_quality": generative.sample_quality, "export": export},
 )

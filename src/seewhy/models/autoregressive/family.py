@@ -14,6 +14,7 @@ from seewhy.models import generative
 from seewhy.models.autoregressive import verbs
 from seewhy.models.autoregressive.build import build_autoregressive
 from seewhy.models.autoregressive.design import AutoregressiveDesign
+from seewhy.models.autoregressive.graph import export
 from seewhy.models.family import FamilyReport, Finished, Implementation, Objective, Trained
 from seewhy.models.generative import FolderReader, SheetImages
 from seewhy.models.intensity import IntensityLevels
@@ -93,5 +94,6 @@ IMPLEMENTATION = Implementation(
         "complete": verbs.complete,
         "evaluate": verbs.evaluate,
         "sample_quality": verbs.sample_quality,
+        "export": export,
     },
 )

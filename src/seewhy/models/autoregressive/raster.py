@@ -49,7 +49,7 @@ def validate_values(net: Autoregressive, values: Tensor, labels: Tensor | None) 
         )
     if values.dtype not in (torch.int64, torch.uint8):
         raise bad_value("values", values.dtype, "int64 or uint8, from 0 to levels - 1")
-    validate_labels(labels, net.classes, len(values))
+    validate_labels(labels, net.classes, values.shape[0])
 
 
 def scaled(values: Tensor, levels: int) -> Tensor:
@@ -59,5 +59,5 @@ def scaled(values: Tensor, levels: int) -> Tensor:
 
 def by_level(features: Tensor, channels: int, levels: int) -> Tensor:
     """Turn a network's last features (N, C L, *axes) into logits (N, L, C, *axes), float32."""
-    by_colour: Tensor = features.float().reshape(len(features), channels, levels, *features.shape[2:])
+    by_colour: Tensor = features.float().reshape(features.shape[0], channels, levels, *features.shape[2:])
     return by_colour.transpose(1, 2)

@@ -21,6 +21,7 @@ from seewhy.models.latent import verbs
 from seewhy.models.latent.autoencoder import Autoencoder
 from seewhy.models.latent.build import build_autoencoder, build_vae
 from seewhy.models.latent.design import LatentDesign
+from seewhy.models.latent.graph import export
 from seewhy.models.latent.latents import fit_latents, load_latents
 from seewhy.models.latent.sheets import latent_results, latent_sheets, latent_use
 from seewhy.models.latent.vae import VAE, BoundOptions
@@ -117,5 +118,6 @@ IMPLEMENTATION = Implementation(
         "decode": verbs.decode,
         "evaluate": verbs.evaluate,
         "sample_quality": verbs.sample_quality,
+        "export": export,
     },
 )

@@ -213,7 +213,7 @@ class LSTMNet(nn.Module):
         for layer in self.layers:
             f = layer(f, torch.cat([*(shifted(f) for shifted in near), f, x]), one_hot, scan)
         logits = scan.leave(self.head(f.flatten(1)).view(-1, *f.shape[1:]))
-        return by_level(logits.view(-1, *self.sides, len(values)).movedim(-1, 0), self.shape[0], self.levels)
+        return by_level(logits.view(-1, *self.sides, values.shape[0]).movedim(-1, 0), self.shape[0], self.levels)
 
     def head(self, f: Tensor) -> Tensor:
         """Return logits, (F, M) -> (C L, M)."""

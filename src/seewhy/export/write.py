@@ -1,0 +1,140 @@
+"""From a run to one file that needs no seewhy."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy import data as seewhy_data
+from seewhy.core.errors import InputError, unknown_name
+from seewhy.core.files import user_path, write_atomic, write_text
+from seewhy.data import Dataset
+from seewhy.export.classifier import classifier_graph, classifier_record, float_predictor
+from seewhy.export.formats import Format, format_named, put_record, require, traced
+from seewhy.export.parity import measure_parity, real_images, validate_parity
+from seewhy.export.readme import readme
+from seewhy.export.reduced import PRECISIONS, Precision, accuracy, reduced
+from seewhy.models.family import verb
+from seewhy.models.graph import Graph
+from seewhy.runs.exported import Exported
+from seewhy.runs.run import Run
+from seewhy.training.build import data_options
+from seewhy.training.state import isolated
+
+VERSION = 1
+"""Of the record in a file's metadata."""
+
+
+def export_run(
+    run: Run, format: str = "onnx", out: str | Path | None = None, *, precision: Precision = "fp32"
+) -> Exported:
+    """Write a run's network as one file; see `seewhy.Run.export`."""
+    form = format_named(format)
+    _validate(run, form, precision)
+    suffix = f".{precision}" * (precision != "fp32") + form.suffix
+    file = user_path(out, "out") if out is not None else run.folder / f"model{suffix}"
+    page = file.with_name(f"{file.stem}.README.md")
+    for path in (file, page):
+        if path.exists():
+            raise InputError(f"out: {path} exists and is not overwritten; name another file, or remove it")
+    if file.suffix != form.suffix:
+        raise InputError(f"out: a file of format {form.name} ends in {form.suffix}, got {file.name}")
+    if not file.parent.is_dir():
+        raise InputError(f"out: there is no folder {file.parent}")
+    with isolated():
+        torch.set_float32_matmul_precision("highest")
+        return _export(run, form, precision, file, page)
+
+
+def _validate(run: Run, form: Format, precision: str) -> None:
+    """Refuse what cannot be exported, before any work."""
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+    if not _predicts(run):
+        verb(run.spec, "export", run.folder)
+    if not run.ended:
+        raise InputError(f"{run.folder}: has not ended; seewhy train --resume {run.folder}, then export it")
+    if precision != "fp32" and form.name != "onnx":
+        raise InputError(f"precision: {precision} is of ONNX files; leave it out, or take --format onnx")
+    if precision != "fp32" and not _predicts(run):
+        raise InputError(
+            f"precision: {precision} is for classifiers, whose accuracy says what it costs, but {run.folder} is a "
+            f"{run.spec.model.name}; leave it out"
+        )
+
+
+def _predicts(run: Run) -> bool:
+    return "predict" in run.spec.family.model(run.spec.model.name).verbs
+
+
+def _export(run: Run, form: Format, precision: Precision, file: Path, page: Path) -> Exported:
+    graph, samples, dataset = _graph(run)
+    record = _record(run, precision)
+    measured: list[Exported] = []
+
+    def fill(temporary: Path) -> None:
+        data = form.write(traced(graph), graph, record)
+        compute = form.load(data, graph)
+        parity = measure_parity(graph, compute, samples)
+        validate_parity(parity)
+        both = None
+        if precision != "fp32":
+            assert dataset is not None
+            data = _with_record(reduced(data, precision, dataset.train), record)
+            both = accuracy(compute, dataset.val), accuracy(form.load(data, graph), dataset.val)
+        temporary.write_bytes(data)
+        measured.append(Exported(file, page, parity, both))
+
+    write_atomic(file, fill)
+    (done,) = measured
+    write_text(page, readme(file.name, form.name, graph, record, done.lines()))
+    return done
+
+
+def _graph(run: Run) -> tuple[Graph, Iterable[Mapping[str, Tensor]], Dataset | None]:
+    """Return a run's graph, inputs by which its parity is measured and, of a classifier, its data."""
+    if _predicts(run):
+        dataset = _dataset(run)
+        split = dataset.val if len(dataset.val) else dataset.train
+        return classifier_graph(run, float_predictor(run)), real_images(split), dataset
+    trained = run.trained
+    model = copy.deepcopy(trained.model).cpu().float().eval()
+    graph: Graph = verb(run.spec, "export", run.folder)(replace(trained, model=model))
+    return graph, [graph.examples], None
+
+
+def _dataset(run: Run) -> Dataset:
+    decode, split = data_options(dict(run.spec.data), run.rule.peaks)
+    return seewhy_data.load_dataset(
+        run.spec.source, decode=decode, split=split, labels=run.spec.family.labels, strict=run.spec.data.strict
+    )
+
+
+def _record(run: Run, precision: Precision) -> dict[str, Any]:
+    """Return what the file says of itself."""
+    more = classifier_record(run) if _predicts(run) else {"shape": list(run.facts.shape)}
+    if not _predicts(run) and run.spec.family.labels == "required":
+        more = {**more, "classes": list(run.classes)}
+    return {
+        "seewhy": metadata.version("seewhy"),
+        "torch": torch.__version__,
+        "format_version": VERSION,
+        "model": run.spec.model.name,
+        "precision": precision,
+        **more,
+    }
+
+
+def _with_record(data: bytes, record: Mapping[str, Any]) -> bytes:
+    """Return an ONNX file with its record, which converters drop."""
+    model = require("onnx").load_from_string(data)
+    put_record(model, record)
+    serialised: bytes = model.SerializeToString()
+    return serialised
