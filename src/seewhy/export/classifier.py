@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +22,9 @@ from seewhy.models.graph import Graph, Port
 from seewhy.models.predictor import Predictor, view_probabilities
 from seewhy.models.resize import any_to_channels, resample
 from seewhy.runs.run import Run
+
+GOALS = (0.9, 0.95, 0.99)
+"""Accuracies for which the confidence is told from which on they are reached."""
 
 NETWORK = "members."
 """What the names of the networks' modules begin with."""
@@ -44,7 +48,7 @@ class ClassifierGraph(nn.Module):
 
 def float_predictor(run: Run) -> Predictor:
     """Return what predicts, in float32 on the CPU."""
-    return copy.deepcopy(run.predictor).cpu().float().eval()
+    return copy.deepcopy(run.predictor).cpu().float().requires_grad_(False)
 
 
 def classifier_graph(run: Run, predictor: Predictor) -> Graph:
@@ -75,14 +79,39 @@ def classifier_graph(run: Run, predictor: Predictor) -> Graph:
     )
 
 
+def confidence_thresholds(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return, by accuracy, the least confidence from which on images are classified that well; without those that are not reached.
+
+    Args:
+        probabilities: (N, K) of validation images.
+        labels: int64 (N).
+    """
+    confidence, predicted = probabilities.max(1)
+    order = confidence.argsort(descending=True)
+    hits = (predicted == labels)[order].double()
+    running = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
+    ranked = confidence[order]
+    last = torch.cat([ranked[1:] < ranked[:-1], torch.ones(1, dtype=torch.bool)])  # of those that are as confident
+    found = {goal: (running >= goal) & last for goal in GOALS}
+    return {f"{goal:g}": float(ranked[reached.nonzero()[-1, 0]]) for goal, reached in found.items() if reached.any()}
+
+
+def _thresholds(run: Run) -> dict[str, float]:
+    file = run.folder / "predictions" / "val.npz"
+    if not file.is_file():
+        return {}
+    with np.load(file) as arrays:
+        return confidence_thresholds(torch.from_numpy(arrays["probabilities"]), torch.from_numpy(arrays["labels"]))
+
+
 def classifier_record(run: Run) -> dict[str, Any]:
     """Return what is said of a classifier beside its graph."""
     rule = run.rule
     return {
         "classes": list(run.classes),
-        "shape": list(run.facts.shape),
         "decode": {"fit": rule.fit, "max_pixels": rule.max_pixels, "peaks": rule.peaks},
         "temperature": float(run.record.get("temperature", 1.0)),
+        "thresholds": _thresholds(run),
         "views": run.predictor.views,
         "members": len(run.predictor.members),
         "accuracy": {split: figures["accuracy"] for split, figures in run.results.items() if "accuracy" in figures},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -68,10 +69,15 @@ def require(package: str) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Run a block without the warnings of exporters, which are about their own insides."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Run a block without what exporters and converters warn and log of their own insides; what they raise is told."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 @torch.no_grad()
@@ -88,9 +94,12 @@ def traced(graph: Graph) -> torch.export.ExportedProgram:
         shapes.append({i: free.setdefault(name, torch.export.Dim(name, min=1, max=MOST)) for i, name in names.items()})
     try:
         with quiet():
-            return torch.export.export(graph.module, tuple(graph.examples.values()), dynamic_shapes=tuple(shapes))
+            program = torch.export.export(graph.module, tuple(graph.examples.values()), dynamic_shapes=tuple(shapes))
     except Exception as error:  # the exporter raises whatever its parts do
         raise RunError(f"the network cannot be exported: {_first_line(error)}") from error
+    for node in program.graph.nodes:  # which names files of this machine
+        node.meta.pop("stack_trace", None)
+    return program
 
 
 def _first_line(error: Exception) -> str:

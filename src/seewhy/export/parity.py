@@ -58,7 +58,7 @@ def measure_parity(graph: Graph, compute: Compute, samples: Iterable[Mapping[str
         wanted = dict(zip(graph.outputs, graph.reference(*sample.values()), strict=True))
         inputs += max(len(value) for value in sample.values())
         if "images" in sample:
-            sizes["x".join(map(str, sample["images"].shape[1:]))] = None
+            sizes["x".join(map(str, sample["images"].shape[1:3]))] = None
         for name, value in wanted.items():
             if value.dtype == torch.uint8:
                 levels.append(_level_difference(found[name], value))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from seewhy.models.graph import Graph, Port
 
 READ = 'np.asarray(ImageOps.exif_transpose(Image.open("image.jpg")).convert("RGB"))[None]'
@@ -56,20 +58,19 @@ def readme(file: str, form: str, graph: Graph, record: Mapping[str, Any], measur
         record: what the file's metadata say.
         measured: parity and accuracy, a line each.
     """
-    classes = record.get("classes")
     lines = [
         f"# {file}",
         "",
         f"A {record['model']} trained by seewhy {record['seewhy']}, exported with torch {record['torch']} in {record['precision']}.",
         "",
-        f"```python\n{usage(file, form, graph, classifier=classes is not None)}```",
+        f"```python\n{usage(file, form, graph)}```",
         "",
         *_table("input", graph.inputs),
         "",
         *_table("output", graph.outputs),
         "",
     ]
-    if classes is not None:
+    if "probabilities" in graph.outputs:
         inside = f"resizing ({record['decode']['fit']}), normalisation, test-time views ({record['views']}), mean of {record['members']} network"
         lines += [
             f"Inside: {inside}{'s' * (record['members'] != 1)}, temperature {record['temperature']:.4g}.",
@@ -77,14 +78,17 @@ def readme(file: str, form: str, graph: Graph, record: Mapping[str, Any], measur
             OUTSIDE,
             "",
         ]
+        for goal, least in record["thresholds"].items():
+            said = f"From a confidence of {least:.3f} on, {float(goal):.0%} of the validation images were classified rightly"
+            lines += [f"{said} (`thresholds`).", ""]
     return "\n".join([*lines, "Measured when it was written:", "", *(f"- {line}" for line in measured), ""])
 
 
-def usage(file: str, form: str, graph: Graph, *, classifier: bool) -> str:
+def usage(file: str, form: str, graph: Graph) -> str:
     """Return the lines of Python that use a file."""
-    if classifier:
+    if "probabilities" in graph.outputs:
         return CLASSIFIER[form].format(file=file)
-    makers = {name: _maker(name, form, value) for name, value in graph.examples.items()}
+    makers = {name: _maker(form, value) for name, value in graph.examples.items()}
     return GENERATIVE[form].format(
         file=file,
         inputs="\n".join(f"{name} = {maker}" for name, maker in makers.items()),
@@ -94,12 +98,11 @@ def usage(file: str, form: str, graph: Graph, *, classifier: bool) -> str:
     )
 
 
-def _maker(name: str, form: str, value: Any) -> str:
+def _maker(form: str, value: Tensor) -> str:
     """Return an expression that makes an input of an example's shape: noise, or zeros for classes and levels."""
     shape = ", ".join(map(str, value.shape))
     if value.is_floating_point():
         return f"np.random.randn({shape}).astype(np.float32)" if form == "onnx" else f"torch.randn({shape})"
-    del name
     return f"np.zeros(({shape},), np.int64)" if form == "onnx" else f"torch.zeros({shape}, dtype=torch.int64)"
 
 

@@ -6,10 +6,8 @@ int8    weights and activations of 8 bits, with scales from training images (sta
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +41,7 @@ def reduced(data: bytes, precision: Precision, train: Split) -> bytes:
     """
     model = require("onnx").load_from_string(data)
     try:
-        with quiet(), _silent():
+        with quiet():
             return _half(model) if precision == "fp16" else _quantised(model, train)
     except RunError:
         raise
@@ -92,17 +90,6 @@ def _quantised(model: Any, train: Split) -> bytes:
             nodes_to_quantize=nodes,
         )
         return file.read_bytes()
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Run a block without the advice that converters log."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def image_chunks(split: Split, most: int | None = None) -> Iterator[tuple[Array, Array]]:

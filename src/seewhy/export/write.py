@@ -76,7 +76,7 @@ def _predicts(run: Run) -> bool:
 
 def _export(run: Run, form: Format, precision: Precision, file: Path, page: Path) -> Exported:
     graph, samples, dataset = _graph(run)
-    record = _record(run, precision)
+    record = _record(run, graph, precision)
     measured: list[Exported] = []
 
     def fill(temporary: Path) -> None:
@@ -105,7 +105,7 @@ def _graph(run: Run) -> tuple[Graph, Iterable[Mapping[str, Tensor]], Dataset | N
         split = dataset.val if len(dataset.val) else dataset.train
         return classifier_graph(run, float_predictor(run)), real_images(split), dataset
     trained = run.trained
-    model = copy.deepcopy(trained.model).cpu().float().eval()
+    model = copy.deepcopy(trained.model).cpu().float().requires_grad_(False)
     graph: Graph = verb(run.spec, "export", run.folder)(replace(trained, model=model))
     return graph, [graph.examples], None
 
@@ -117,18 +117,17 @@ def _dataset(run: Run) -> Dataset:
     )
 
 
-def _record(run: Run, precision: Precision) -> dict[str, Any]:
+def _record(run: Run, graph: Graph, precision: Precision) -> dict[str, Any]:
     """Return what the file says of itself."""
-    more = classifier_record(run) if _predicts(run) else {"shape": list(run.facts.shape)}
-    if not _predicts(run) and run.spec.family.labels == "required":
-        more = {**more, "classes": list(run.classes)}
+    more = {"classes": list(run.classes)} if "labels" in graph.inputs else {}
     return {
         "seewhy": metadata.version("seewhy"),
         "torch": torch.__version__,
         "format_version": VERSION,
         "model": run.spec.model.name,
         "precision": precision,
-        **more,
+        "shape": list(run.facts.shape),
+        **(classifier_record(run) if _predicts(run) else more),
     }
 
 

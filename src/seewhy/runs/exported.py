@@ -12,7 +12,7 @@ class Parity:
 
     Attributes:
         inputs: that were compared.
-        sizes: of the images that went in, as texts; () of generative models.
+        sizes: height x width of the images that went in; () of generative models.
         levels: the largest difference of a pixel, in intensity levels; None where there are no images.
         probability: the largest |dp|; None where there are none.
         different: inputs of which another class or level comes first.
@@ -25,7 +25,7 @@ class Parity:
     different: int = 0
 
     def __str__(self) -> str:
-        said = [f"{self.inputs} inputs" + (f" of {len(self.sizes)} sizes ({self.sizes[0]} ...)" if self.sizes else "")]
+        said = [f"{self.inputs} inputs" + (f" of sizes {', '.join(self.sizes)}" if self.sizes else "")]
         said += [f"pixels within {self.levels} level{'s' * (self.levels != 1)}"] if self.levels is not None else []
         if self.probability is not None:
             said += [

@@ -84,7 +84,7 @@ def defaults(view: View, facts: DataFacts) -> Defaults:
     return found
 
 
-_VERBS = frozenset({"evaluate", "sample", "sample_quality", "complete", "export"})
+_VERBS = frozenset({"evaluate", "sample", "sample_quality", "complete"})
 
 FAMILY = Family(
     name="autoregressive models",
@@ -100,7 +100,7 @@ FAMILY = Family(
         Model(
             name="pixelcnn",
             section=PixelCNN,
-            verbs=_VERBS,
+            verbs=_VERBS | {"export"},
             summary="pixel after pixel, from those before it, by masked convolutions",
             formula="p(x) = prod_i p(x_i | x_<i), each a softmax over levels",
             source="van den Oord et al. 2016, 1601.06759",
@@ -111,7 +111,7 @@ FAMILY = Family(
         Model(
             name="gated_pixelcnn",
             section=GatedPixelCNN,
-            verbs=_VERBS,
+            verbs=_VERBS | {"export"},
             summary="PixelCNN of two stacks without blind spot, with gates and class conditioning",
             formula="y = tanh(W_f * x + V_f h) sigmoid(W_g * x + V_g h)",
             source="van den Oord et al. 2016, 1606.05328",

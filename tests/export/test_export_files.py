@@ -1,0 +1,193 @@
+"""What stands in an exported file and on the page beside it, files of less precision, and what is refused."""
+
+import json
+import sys
+import zipfile
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from export_cases import block, metadata, onnx_function
+from PIL import Image
+
+from seewhy.core.errors import InputError
+from seewhy.export import formats
+from seewhy.export.classifier import confidence_thresholds
+from seewhy.export.onnx_model import OnnxModel
+from seewhy.runs.run import Run
+
+
+def test_the_metadata_name_classes_thresholds_and_versions(exported, make_run):
+    run, record = make_run("ensemble"), metadata(exported("ensemble").file)
+    assert record["classes"] == list(run.classes)
+    assert record["torch"] == torch.__version__
+    assert record["seewhy"]
+    assert record["temperature"] == run.record["temperature"] != 1
+    assert (record["members"], record["precision"], record["shape"]) == (2, "fp32", [1, 8, 8])
+    assert record["accuracy"] == {split: run.results[split]["accuracy"] for split in ("val", "test")}
+    predictions = np.load(run.folder / "predictions" / "val.npz")
+    confidence, right = (
+        predictions["probabilities"].max(1),
+        predictions["probabilities"].argmax(1) == predictions["labels"],
+    )
+    assert record["thresholds"]
+    for goal, least in record["thresholds"].items():
+        assert right[confidence >= np.float32(least)].mean() >= float(goal)
+
+
+def test_thresholds_by_hand():
+    """Right, right, wrong, right by falling confidence, the last two alike: 90% is reached to the second, and 75% to the last."""
+    confidence = torch.tensor([0.9, 0.8, 0.6, 0.6])
+    probabilities = torch.stack([confidence, 1 - confidence], 1)
+    assert confidence_thresholds(probabilities, torch.tensor([0, 0, 1, 0])) == {"0.9": pytest.approx(0.8)} | {
+        goal: pytest.approx(0.8) for goal in ("0.95", "0.99")
+    }
+    assert confidence_thresholds(probabilities, torch.tensor([1, 1, 1, 1])) == {}
+
+
+def test_the_free_axes_are_named_and_no_path_of_this_machine_is_told(exported):
+    file = exported("mlp").file
+    shape = onnx.load(file).graph.input[0].type.tensor_type.shape.dim
+    assert [dim.dim_param for dim in shape] == ["batch", "height", "width", "channels"]
+    assert onnx.load(file).opset_import[0].version == 18
+    assert b".py" not in file.read_bytes()
+    archive = zipfile.ZipFile(exported("mlp", "torch").file)
+    assert not any(b".py" in archive.read(name) for name in archive.namelist())
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("mlp", "onnx"), ("mlp", "torch"), ("vae", "onnx"), ("vae", "torch"), ("gan", "onnx"), ("pixelcnn", "onnx")],
+)
+def test_the_pages_lines_run(exported, make_run, name, form, tmp_path, monkeypatch, capsys):
+    done = exported(name, form)
+    monkeypatch.chdir(done.file.parent)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8))
+    image.save("image.png")
+    lines = block(done.readme).replace("image.jpg", "image.png")
+    assert "seewhy" not in lines.replace("seewhy.json", "")
+    monkeypatch.setitem(sys.modules, "seewhy", None)
+    exec(compile(lines, "page", "exec"), {})
+    printed = capsys.readouterr().out
+    if name == "mlp":
+        expected = make_run(name).predict(image)
+        assert printed.split()[0] == expected.label
+        assert float(printed.split()[1]) == pytest.approx(expected.confidence, abs=0.01)
+    else:
+        assert printed.startswith("(") or printed.startswith("torch.Size")
+    page = done.readme.read_text()
+    assert done.lines()[0] in page
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_less_precision_tells_the_accuracy_before_and_after(exported, make_run, precision):
+    run, done = make_run("convnet"), exported("convnet", precision=precision)
+    before, after = done.accuracy
+    assert before == pytest.approx(run.results["val"]["accuracy"])
+    assert abs(after - before) < 0.2
+    assert f"accuracy on the validation split: {before:.2%} in fp32, {after:.2%} as written" in done.readme.read_text()
+    model = onnx.load(done.file)
+    types = {tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) == 4}
+    assert types == {onnx.TensorProto.FLOAT16 if precision == "fp16" else onnx.TensorProto.INT8}
+    assert metadata(done.file)["precision"] == precision
+    (found,) = onnx_function(done.file)(np.full((1, 50, 40, 3), 130, np.uint8))
+    assert found.dtype == np.float32
+    assert found.sum() == pytest.approx(1, abs=1e-3)
+
+
+def test_what_exists_is_not_overwritten(make_run, tmp_path):
+    for name in ("model.pt2", "model.README.md"):
+        file = tmp_path / name
+        file.write_text("mine")
+        with pytest.raises(InputError, match=rf"{name} exists and is not overwritten"):
+            make_run("mlp").export("torch", tmp_path / "model.pt2")
+        assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("mlp", {"format": "coreml"}, "format: 'coreml' is not known; allowed: onnx, torch"),
+        ("mlp", {"precision": "fp8"}, "precision: 'fp8' is not known; allowed: fp32, fp16, int8"),
+        ("mlp", {"format": "torch", "precision": "fp16"}, "fp16 is of ONNX files"),
+        ("vae", {"precision": "int8"}, "int8 is for classifiers"),
+        ("mlp", {"out": "model.pt"}, "ends in .onnx, got model.pt"),
+        ("mlp", {"out": "nowhere/model.onnx"}, "there is no folder"),
+    ],
+)
+def test_bad_options_are_refused_before_any_work(make_run, tmp_path, monkeypatch, name, options, message):
+    run = make_run(name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        run.export(**options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_has_not_ended_is_refused(make_run, tmp_path):
+    folder = make_run("mlp").folder
+    for name in ("spec.toml", "request.toml", "data.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    with pytest.raises(InputError, match="has not ended; seewhy train --resume"):
+        Run(tmp_path).export("torch")
+
+
+def test_the_missing_extra_is_named(make_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(
+        InputError, match=r"needs the package onnxscript, .*pip install 'seewhy\[export\]', or take --format torch"
+    ):
+        make_run("mlp").export("onnx", tmp_path / "model.onnx")
+    assert formats.format_named("torch").name == "torch"
+
+
+def test_a_model_that_cannot_be_exported_is_named(make_run, tmp_path):
+    folder = make_run("pixelcnn").folder
+    text = (folder / "spec.toml").read_text()
+    assert 'name = "pixelcnn"' in text
+    from seewhy.spec import answering
+
+    assert {"vae", "autoencoder", "gan", "pixelcnn", "gated_pixelcnn"} <= set(answering("export"))
+    assert "row_lstm" not in answering("export")
+
+
+def test_images_are_predicted_by_onnxruntime(exported, make_run, tmp_path):
+    run, model = make_run("convnet"), OnnxModel(exported("convnet").file)
+    paths = []
+    for number, (mode, size) in enumerate([("RGB", (40, 30)), ("L", (9, 17)), ("RGBA", (8, 8)), ("L", (1, 1))]):
+        image = Image.fromarray(np.random.default_rng(number).integers(0, 256, (*size[::-1], 4), dtype=np.uint8))
+        image.convert(mode).save(tmp_path / f"{number}.png", exif=_sideways() if number == 0 else None)
+        paths.append(str(tmp_path / f"{number}.png"))
+    (tmp_path / "4.png").write_bytes(b"no image")
+    paths.append(str(tmp_path / "4.png"))
+    seen = []
+    found = list(model.predict_each(paths, lambda done, total: seen.append((done, total))))
+    assert seen[-1] == (5, 5)
+    for ours, theirs in zip(found, run.predict(paths), strict=True):
+        assert (ours.name, ours.label, ours.error) == (theirs.name, theirs.label, theirs.error)
+        if ours.error is None:
+            np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=0.01)
+
+
+def _sideways():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def test_files_that_are_none_of_ours_are_refused(exported, tmp_path):
+    with pytest.raises(InputError, match="there is no such file"):
+        OnnxModel(tmp_path / "model.onnx")
+    (tmp_path / "model.onnx").write_bytes(b"something else")
+    with pytest.raises(InputError, match="is no ONNX file"):
+        OnnxModel(tmp_path / "model.onnx")
+    with pytest.raises(InputError, match="is no classifier"):
+        OnnxModel(exported("vae").file)
+
+
+def test_the_torch_file_holds_its_record(exported):
+    extra = {formats.EXTRA: ""}
+    with formats.quiet():
+        torch.export.load(exported("mlp", "torch").file, extra_files=extra)
+    assert json.loads(extra[formats.EXTRA])["classes"] == [str(digit) for digit in range(10)]
