@@ -13,7 +13,7 @@ RUNS = {
     "mlp": {"model": "mlp", "width": 16, "depth": 1},
     "convnet": {"model": "convnet", "width": 4, "depth": 1},
     "resnet": {"model": "resnet", "width": 4, "depth": 1},
-    "ensemble": {"model": "mlp", "width": 16, "depth": 1, "ensemble.members": 2},
+    "ensemble": {"model": "mlp", "width": 16, "depth": 1, "train.snapshots": 2, "epochs": 2.0},
     "vae": {"model": "vae", "width": 16, "depth": 1, "model.conditional": True},
     "gan": {"model": "gan", "width": 16, "depth": 1},
     "pixelcnn": {"model": "pixelcnn", "width": 4, "depth": 1},

@@ -25,6 +25,9 @@ from seewhy.models.graph import Graph
 
 OPSET = 18
 EXTRA = "seewhy.json"
+SCOPES = "pkg.torch.onnx.name_scopes"
+"""The metadata of a node that name the modules from which it comes."""
+
 MOST = 1 << 20
 """The most of a free axis."""
 
@@ -122,6 +125,7 @@ def _write_onnx(program: torch.export.ExportedProgram, graph: Graph, record: Map
         raise RunError(f"the network cannot be exported to ONNX: {_first_line(error)}; try --format torch") from error
     assert exported is not None
     model = exported.model_proto
+    _strip(model)
     _name_axes(model, graph)
     put_record(model, record)
     serialised: bytes = model.SerializeToString()
@@ -134,6 +138,16 @@ def put_record(model: Any, record: Mapping[str, Any]) -> None:
     for name, value in record.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = name, json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _strip(model: Any) -> None:
+    """Remove what the exporter notes of its own work, but for the modules from which nodes come."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        kept = [(entry.key, entry.value) for entry in part.metadata_props if entry.key == SCOPES]
+        del part.metadata_props[:]
+        for name, value in kept:
+            part.metadata_props.add(key=name, value=value)
 
 
 def _name_axes(model: Any, graph: Graph) -> None:

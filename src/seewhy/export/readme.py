@@ -61,7 +61,7 @@ def readme(file: str, form: str, graph: Graph, record: Mapping[str, Any], measur
     lines = [
         f"# {file}",
         "",
-        f"A {record['model']} trained by seewhy {record['seewhy']}, exported with torch {record['torch']} in {record['precision']}.",
+        f"Model `{record['model']}`, trained by seewhy {record['seewhy']} and exported with torch {record['torch']} in {record['precision']}.",
         "",
         f"```python\n{usage(file, form, graph)}```",
         "",

@@ -16,7 +16,7 @@ import torch
 from seewhy.core.errors import RunError
 from seewhy.data import Split
 from seewhy.export.classifier import NETWORK
-from seewhy.export.formats import Array, Compute, quiet, require
+from seewhy.export.formats import SCOPES, Array, Compute, quiet, require
 
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
@@ -51,7 +51,7 @@ def reduced(data: bytes, precision: Precision, train: Split) -> bytes:
 
 def _of_network(node: Any) -> bool:
     """Whether a node computes inside of a network."""
-    scopes = next((entry.value for entry in node.metadata_props if entry.key == "pkg.torch.onnx.name_scopes"), "")
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "")
     return f"'{NETWORK}" in scopes
 
 
