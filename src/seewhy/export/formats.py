@@ -121,14 +121,14 @@ def _write_onnx(program: torch.export.ExportedProgram, graph: Graph, record: Map
                 output_names=list(graph.outputs),
                 verbose=False,
             )
-    except Exception as error:  # as above
+            assert exported is not None
+            model = exported.model_proto
+        _strip(model)
+        _name_axes(model, graph)
+        put_record(model, record)
+        serialised: bytes = model.SerializeToString()
+    except Exception as error:  # as above; a file of more than 2 GB is refused here too
         raise RunError(f"the network cannot be exported to ONNX: {_first_line(error)}; try --format torch") from error
-    assert exported is not None
-    model = exported.model_proto
-    _strip(model)
-    _name_axes(model, graph)
-    put_record(model, record)
-    serialised: bytes = model.SerializeToString()
     return serialised
 
 
@@ -136,8 +136,7 @@ def put_record(model: Any, record: Mapping[str, Any]) -> None:
     """Write a record into the metadata of an ONNX model."""
     del model.metadata_props[:]
     for name, value in record.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = name, json.dumps(value, ensure_ascii=False, allow_nan=False)
+        model.metadata_props.add(key=name, value=json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 def _strip(model: Any) -> None:

@@ -41,12 +41,16 @@ class Graph:
     reference: Callable[..., tuple[Tensor, ...]]
 
 
-def with_labels(inputs: Mapping[str, Port], examples: Mapping[str, Tensor], labels: Tensor | None) -> dict[str, dict]:  # type: ignore[type-arg]
-    """Return inputs and examples of a network, as arguments of `Graph`, with the labels of a class-conditional one behind them."""
+Inputs = tuple[dict[str, Port], dict[str, Tensor]]
+"""What goes in by name, and examples."""
+
+
+def with_labels(port: Mapping[str, Port], example: Mapping[str, Tensor], labels: Tensor | None) -> Inputs:
+    """Return the inputs of a network and their examples, the labels of a class-conditional one behind the others."""
     if labels is None:
-        return {"inputs": dict(inputs), "examples": dict(examples)}
-    port = Port(axes=("batch*",), meaning="int64, the class of each image")
-    return {"inputs": {**inputs, "labels": port}, "examples": {**examples, "labels": labels}}
+        return dict(port), dict(example)
+    classes = Port(axes=("batch*",), meaning="int64, the class of each image")
+    return {**port, "labels": classes}, {**example, "labels": labels.cpu()}
 
 
 IMAGES = Port(axes=("batch", "height", "width", "channels"), meaning="uint8")

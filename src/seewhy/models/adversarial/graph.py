@@ -34,9 +34,11 @@ def export(trained: Trained) -> Graph:
     def reference(noise: Tensor, labels: Tensor | None = None) -> tuple[Tensor]:
         return (gan.to_uint8(gan.generator(noise, labels)).permute(0, 2, 3, 1),)
 
+    inputs, examples = with_labels({"noise": port}, {"noise": noise}, labels_for(trained, None, EXAMPLES))
     return Graph(
         module=GeneratorGraph(gan),
         outputs={"images": IMAGES},
         reference=reference,
-        **with_labels({"noise": port}, {"noise": noise}, labels_for(trained, None, EXAMPLES)),
+        inputs=inputs,
+        examples=examples,
     )

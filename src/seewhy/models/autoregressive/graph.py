@@ -36,7 +36,7 @@ def export(trained: Trained) -> Graph:
     model: RasterGenerator = trained.model
     net, count = model.net, math.prod(model.net.shape)
     values = torch.randint(net.levels, (EXAMPLES, *net.shape), generator=rng(0, "export"))
-    inputs = {
+    ports = {
         "values": Port(
             axes=("batch*", "channel", "row", "column"),
             meaning=f"int64, levels from 0 to {net.levels - 1}: those before the position count",
@@ -46,17 +46,20 @@ def export(trained: Trained) -> Graph:
             meaning=f"int64 (1,), from 0 to {count - 1}: (row * width + column) * channels + channel",
         ),
     }
-    examples = {"values": values, "position": torch.tensor([count // 2])}
 
     def reference(values: Tensor, position: Tensor, labels: Tensor | None = None) -> tuple[Tensor]:
         channel, place = int(position) % net.shape[0], int(position) // net.shape[0]
         return (net(values, labels).flatten(3)[:, :, channel, place],)
 
+    inputs, examples = with_labels(
+        ports, {"values": values, "position": torch.tensor([count // 2])}, labels_for(trained, None, EXAMPLES)
+    )
     return Graph(
         module=NextValueGraph(net),
         outputs={
             "logits": Port(axes=("batch", "level"), meaning="float32, softmax gives the next value's distribution")
         },
         reference=reference,
-        **with_labels(inputs, examples, labels_for(trained, None, EXAMPLES)),
+        inputs=inputs,
+        examples=examples,
     )

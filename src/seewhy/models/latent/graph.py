@@ -36,9 +36,11 @@ def export(trained: Trained) -> Graph:
         axes=("batch*", "dimension"),
         meaning=f"float32 (N, {networks.latent_dim}); from N(0, 1) for images of the prior",
     )
+    inputs, examples = with_labels({"latents": port}, {"latents": latents}, labels_for(trained, None, EXAMPLES))
     return Graph(
         module=DecoderGraph(networks),
         outputs={"images": IMAGES},
         reference=reference,
-        **with_labels({"latents": port}, {"latents": latents}, labels_for(trained, None, EXAMPLES)),
+        inputs=inputs,
+        examples=examples,
     )
