@@ -87,7 +87,7 @@ def confidence_thresholds(probabilities: Tensor, labels: Tensor) -> dict[str, fl
         labels: int64 (N).
     """
     confidence, predicted = probabilities.max(1)
-    order = confidence.argsort(descending=True)
+    order = confidence.argsort(descending=True, stable=True)
     hits = (predicted == labels)[order].double()
     running = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
     ranked = confidence[order]

@@ -25,6 +25,7 @@ from seewhy.models.family import verb
 from seewhy.models.graph import Graph
 from seewhy.runs.exported import Exported
 from seewhy.runs.run import Run
+from seewhy.spec import answering
 from seewhy.training.build import data_options
 from seewhy.training.state import isolated
 
@@ -57,21 +58,23 @@ def _validate(run: Run, form: Format, precision: str) -> None:
     """Refuse what cannot be exported, before any work."""
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
-    if not _predicts(run):
-        verb(run.spec, "export", run.folder)
+    name, able = run.spec.model.name, (*answering("predict"), *answering("export"))
+    if name not in able:
+        raise InputError(
+            f"{run.folder}: is a run of {name}, whose network cannot be exported; those of {', '.join(able)} can"
+        )
     if not run.ended:
         raise InputError(f"{run.folder}: has not ended; seewhy train --resume {run.folder}, then export it")
     if precision != "fp32" and form.name != "onnx":
         raise InputError(f"precision: {precision} is of ONNX files; leave it out, or take --format onnx")
     if precision != "fp32" and not _predicts(run):
         raise InputError(
-            f"precision: {precision} is for classifiers, whose accuracy says what it costs, but {run.folder} is a "
-            f"{run.spec.model.name}; leave it out"
+            f"precision: {precision} is for classifiers, whose accuracy says what it costs, but {run.folder} is a {name}; leave it out"
         )
 
 
 def _predicts(run: Run) -> bool:
-    return "predict" in run.spec.family.model(run.spec.model.name).verbs
+    return run.spec.model.name in answering("predict")
 
 
 def _export(run: Run, form: Format, precision: Precision, file: Path, page: Path) -> Exported:

@@ -284,7 +284,6 @@ PHRASES = {
     "traverse": "traverse latent dimensions",
     "encode": "encode images",
     "decode": "decode latents",
-    "export": "be exported",
 }
 """What verbs are in a sentence."""
 
