@@ -6,9 +6,6 @@ import pytest
 
 from seewhy import api
 
-for package in ("onnx", "onnxscript", "onnxruntime"):
-    pytest.importorskip(package, reason="the extra seewhy[export] is not installed")
-
 RUNS = {
     "mlp": {"model": "mlp", "width": 16, "depth": 1},
     "convnet": {"model": "convnet", "width": 4, "depth": 1},
@@ -18,6 +15,12 @@ RUNS = {
     "gan": {"model": "gan", "width": 16, "depth": 1},
     "pixelcnn": {"model": "pixelcnn", "width": 4, "depth": 1},
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _extra():
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="the extra seewhy[export] is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import sys
 import zipfile
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from export_cases import block, metadata, onnx_function, picture
@@ -19,6 +18,8 @@ from seewhy.export.onnx_model import OnnxModel
 from seewhy.export.reduced import reduced
 from seewhy.runs.run import Run
 from seewhy.spec import answering
+
+onnx = pytest.importorskip("onnx", reason="the extra seewhy[export] is not installed")
 
 
 def test_the_metadata_name_classes_thresholds_and_versions(exported, make_run):
