@@ -76,7 +76,7 @@ def test_steps_of_a_pixelcnn_give_the_likelihood_of_its_run(exported, make_run):
 def test_a_classifier_whose_parity_fails_leaves_nothing(make_run, tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "tempered", lambda p, _: (p.log() / 3).softmax(-1))
     with pytest.raises(RunError, match=r"does not compute what the run does: .*largest \|dp\| .*no file was written"):
-        make_run("mlp").export("onnx", tmp_path / "model.onnx")
+        make_run("mlp").export("torch", tmp_path / "model.pt2")
     assert not list(tmp_path.iterdir())
 
 
