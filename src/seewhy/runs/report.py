@@ -17,6 +17,7 @@ from seewhy.diagnosis.history import Entry
 from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, Health, ReportRecord
 from seewhy.runs.augmented import read_augmented
+from seewhy.runs.explained import explained_section
 from seewhy.runs.folder import read_findings
 from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.initial import SPEC
@@ -102,7 +103,7 @@ def record_of(run: RunFiles) -> ReportRecord:
     notes = [] if ended else ["This run has not ended: there is no final evaluation yet."]
     last = next(path for name in ("metrics.csv", SPEC) if (path := run.folder / name).exists())
     written = datetime.datetime.fromtimestamp(last.stat().st_mtime).astimezone()
-    evaluation = family.evaluation
+    evaluation, explained = family.evaluation, explained_section(run.folder, run.record)
     tiles = [("Training images", f"{facts['train_images']:,}"), ("Classes", f"{facts['classes']}")]
     if metrics:
         tiles.append(("Training time", _format_seconds(metrics[-1]["seconds"])))
@@ -115,7 +116,7 @@ def record_of(run: RunFiles) -> ReportRecord:
         command=f"seewhy train --spec {run.folder}",
         python=f'import seewhy\n\nrun = seewhy.Run("{run.folder}")\n{family.python}',
         metrics=metrics,
-        sections=family.sections,
+        sections=[*family.sections, *([] if explained is None else [explained])],
         evaluation=evaluation,
         ensemble=run.read_json("ensemble.json").get(evaluation.split) if evaluation is not None else None,
         augmentation=read_augmented(run.folder),
