@@ -69,23 +69,28 @@ def randomised(network: nn.Module, names: Sequence[str], generator: torch.Genera
 
 
 def sanity_check(
-    network: nn.Module, layers: Sequence[str], attribute: Callable[[nn.Module], Tensor], *, seed: int = 0
+    network: nn.Module,
+    layers: Sequence[str],
+    maps: Tensor,
+    attribute: Callable[[nn.Module], Tensor],
+    *,
+    seed: int = 0,
 ) -> Randomised:
     """Compare the maps of a network with those of networks whose weights are random.
 
     Args:
         network: trained.
         layers: names of the modules with parameters, the head last.
-        attribute: from a network to its maps (N, H, W).
+        maps: its maps (N, H, W).
+        attribute: from a network to its maps of the same images.
         seed: of the random networks.
     """
-    known = attribute(network)
     order = list(reversed(layers))
     stages = sorted({1, -(-len(order) // 3), -(-2 * len(order) // 3), len(order)})
 
     def alike(draw: int, count: int) -> float:
         return float(
-            rank_correlation(known, attribute(randomised(network, order[:count], rng(seed, "sanity", draw)))).mean()
+            rank_correlation(maps, attribute(randomised(network, order[:count], rng(seed, "sanity", draw)))).mean()
         )
 
     cascade = tuple((count / len(order), alike(0, count)) for count in stages)
@@ -94,7 +99,7 @@ def sanity_check(
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
-    """Return Spearman's rank correlation of the pixels of maps, (N, H, W) twice -> (N); 0 where a map is constant. Ties share their mean rank."""
+    """Return Spearman's rank correlation of maps, (N, H, W) twice -> (N): of their pixels' ranks, which ties share; 0 where a map is constant."""
     a, b = (_ranks(maps.flatten(1)) for maps in (first, second))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     scale = a.norm(dim=1) * b.norm(dim=1)

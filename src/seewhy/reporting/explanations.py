@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,10 @@ TILE, GAP = 104, 12
 LINE, SIZE = 14, 11
 """Pixels from line to line, and of the letters."""
 
-LETTERS = 18
-"""Letters that fit under an image."""
+LETTERS, LETTER = 20, 5.6
+"""Letters that fit under an image, and pixels of one."""
+
+LEGEND = "Orange speaks for the class, blue against it; every map has a scale of its own."
 
 PIXELS = 4
 """An image is enlarged to so many pixels for each of the figure's, so that small ones have hard edges."""
@@ -84,21 +87,30 @@ class ExplainedImage:
     neighbours: Sequence[Neighbour] = ()
 
 
+Cell = tuple[str, NDArray[np.uint8], list[tuple[str, str]]]
+"""Head, image, lines with their colours."""
+
+
 def overlay(image: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return a map over its image, pale and grey: orange speaks for the class, blue against it; uint8 [H, W, 3].
 
     The strongest colour is the 99.5th percentile of the map's size.
     """
     grey = np.atleast_3d(image).mean(axis=2, keepdims=True)
-    base = np.repeat(110 + 0.57 * grey, 3, axis=2)
+    base = np.repeat(140 + 0.45 * grey, 3, axis=2)
     size = np.abs(values)
     strength = np.clip(size / max(float(np.quantile(size, 0.995)), 1e-12), 0, 1)[:, :, None]
     colour = np.where(values[:, :, None] > 0, _rgb(LIGHT["wrong"]), _rgb(LIGHT["accent"]))
-    return np.round(base + 0.92 * strength * (colour - base)).clip(0, 255).astype(np.uint8)
+    shown: NDArray[np.uint8] = np.round(base + 0.92 * strength * (colour - base)).clip(0, 255).astype(np.uint8)
+    return shown
 
 
-def explanation_chart(images: Sequence[ExplainedImage]) -> Any:
+def explanation_chart(images: Sequence[ExplainedImage], lines: Sequence[str] = ()) -> Any:
     """Draw explained images, a row each: the image, its maps, the nearest training images with their classes.
+
+    Args:
+        images: one or more.
+        lines: sentences under the figure.
 
     Returns:
         An Altair chart.
@@ -114,18 +126,17 @@ def explanation_chart(images: Sequence[ExplainedImage]) -> Any:
     row = LINE * 2 + tall + LINE * 4
     for number, one in enumerate(images):
         top = number * row
-        cells = [_prediction_cell(one), *map(lambda one_map: _map_cell(one, one_map), one.maps)]
+        cells = [_prediction_cell(one), *(_map_cell(one, found) for found in one.maps)]
         cells += [_neighbour_cell(one, near, at) for at, near in enumerate(one.neighbours)]
-        for column, (head, image, lines) in enumerate(cells):
-            _place(pictures, texts, column * (TILE + GAP), top, head, image, lines)
+        for column, cell in enumerate(cells):
+            _place(pictures, texts, column * (TILE + GAP), top, cell)
     width = max(len(one.maps) + len(one.neighbours) + 1 for one in images) * (TILE + GAP)
-    foot = "orange speaks for the class, blue against it; every map has a scale of its own"
-    texts.append({"x": 0, "y": len(images) * row, "text": foot, "colour": LIGHT["muted"]})
-    return _chart(pictures, texts, width, len(images) * row + LINE * 2)
-
-
-Cell = tuple[str, NDArray[np.uint8], list[tuple[str, str]]]
-"""Head, image, lines with their colours."""
+    foot = [line for text in (LEGEND, *lines) for line in textwrap.wrap(text, max(2 * LETTERS, int(width / LETTER)))]
+    texts += [
+        {"x": 0, "y": len(images) * row + number * LINE, "text": line, "colour": LIGHT["muted"]}
+        for number, line in enumerate(foot)
+    ]
+    return _chart(pictures, texts, width, len(images) * row + LINE * (len(foot) + 1))
 
 
 def _prediction_cell(one: ExplainedImage) -> Cell:
@@ -150,13 +161,12 @@ def _neighbour_cell(one: ExplainedImage, near: Neighbour, position: int) -> Cell
 def _place(
     pictures: list[dict[str, Any]],
     texts: list[dict[str, Any]],
-    left: int,
-    top: int,
-    head: str,
-    image: NDArray[np.uint8],
-    lines: Sequence[tuple[str, str]],
+    left: float,
+    top: float,
+    cell: Cell,
 ) -> None:
     """Put a cell into the figure."""
+    head, image, lines = cell
     width, height = _sides(image)
     said = ", ".join([head, *(line for line, _ in lines)])
     pictures.append(

@@ -41,6 +41,9 @@ CHUNK = 500
 BLOCK = 50_000
 """Training images among which neighbours are looked for at a time."""
 
+DOUBTFUL = ("barely changes with", "random weights")
+"""What is written under a map that fails the sanity check."""
+
 Progress = Callable[[int, int], None]
 """Told (training images done, in all)."""
 
@@ -168,7 +171,7 @@ def explain(run: Explained, known: RunData, asked: Asked, progress: Progress | N
             maps=[attributed.shown(method, row) for method in attributed.maps],
             neighbours=neighbours[row],
         )
-        images.append(Explanation(shown, *attributed.completeness(row)))
+        images.append(Explanation(shown, *(attributed.completeness(row) or ())))
     return Explanations(tuple(images), attributed.layer, attributed.sanity, tuple(notes))
 
 
@@ -182,10 +185,10 @@ class _Attributed:
     layer: str | None = None
     rise: Tensor | None = None
 
-    def completeness(self, row: int) -> tuple[float | None, float | None]:
-        """Return the gap and the rise of integrated gradients."""
+    def completeness(self, row: int) -> tuple[float, float] | None:
+        """Return the gap and the rise of integrated gradients; None if they were not computed."""
         if self.rise is None:
-            return None, None
+            return None
         rise = float(self.rise[row])
         return abs(float(self.maps["integrated_gradients"][row].sum()) - rise), rise
 
@@ -195,15 +198,13 @@ class _Attributed:
         lines = []
         if method == "grad_cam" and not values.any():
             lines.append("nothing speaks for it")
-        if method == "integrated_gradients":
-            gap, rise = self.completeness(row)
-            assert gap is not None and rise is not None
-            lines.append(f"{rise:+.1f}, gap {gap:.1g}")
-        if found is not None:
-            lines.append(f"random: {found.correlation:+.2f}" if found.explains else "barely changes")
-        if found is not None and not found.explains:
-            lines.append("with random weights")
-        return AttributionMap(WORDS[method], values, lines, found is not None and not found.explains)
+        if method == "integrated_gradients" and (complete := self.completeness(row)) is not None:
+            gap, rise = complete
+            lines.append(f"sum {rise:+.1f}, gap {gap:.1g}")
+        if method == "occlusion":
+            lines.append(f"logit falls by {max(0.0, float(values.max())):.1f}")
+        doubtful = found is not None and not found.explains
+        return AttributionMap(WORDS[method], values, [*lines, *(DOUBTFUL if doubtful else ())], doubtful)
 
 
 def _networks(run: Explained) -> Iterator[tuple[nn.Module, torch.device]]:
@@ -241,7 +242,7 @@ def _attribute(run: Explained, asked: Asked, classes: Tensor, baseline: Tensor) 
                 def of(other: nn.Module, method: str = method) -> Tensor:
                     return _maps(method, other, images[some], target[some], base, found.layer).cpu()  # noqa: B023  used at once
 
-                correlations.setdefault(method, []).append(sanity_check(network, layers.weighted, of))
+                correlations.setdefault(method, []).append(sanity_check(network, layers.weighted, maps[some], of))
         if "integrated_gradients" in chosen:
             above = methods.rise(network, images, target, base).cpu() / count
             found.rise = above if found.rise is None else found.rise + above
@@ -254,8 +255,9 @@ def _maps(
 ) -> Tensor:
     if method == "grad_cam":
         return methods.grad_cam(network, images, classes, layer)
-    compute = methods.integrated_gradients if method == "integrated_gradients" else methods.occlusion
-    return compute(network, images, classes, baseline)
+    if method == "integrated_gradients":
+        return methods.integrated_gradients(network, images, classes, baseline)
+    return methods.occlusion(network, images, classes, baseline)
 
 
 def _training_data(run: Explained, known: RunData, notes: list[str]) -> Dataset | None:
@@ -313,7 +315,8 @@ def _training_features(run: Explained, data: Dataset, notes: list[str], progress
     try:
         kept = load_tensors(path)
         if bytes(kept["key"].tolist()).decode() == key:
-            return kept["features"]
+            features: Tensor = kept["features"]
+            return features
     except (InputError, RunError, KeyError):  # not there or damaged: they are computed again
         pass
     count = len(data.train)

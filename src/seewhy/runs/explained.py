@@ -124,7 +124,7 @@ class Explanations:
 
     def chart(self) -> Any:
         """Draw all of it as one figure, an Altair chart."""
-        return explanation_chart([one.shown for one in self.images])
+        return explanation_chart([one.shown for one in self.images], self.lines())
 
     def save(self, path: str | Path) -> None:
         """Write the figure to a file.
@@ -161,7 +161,8 @@ def write_explained(folder: Path, found: Explanations, record: Mapping[str, Any]
         found: the explanations.
         record: the run's record.json.
     """
-    arrays, rows = {}, []
+    arrays: dict[str, Any] = {}
+    rows = []
     for number, one in enumerate(found.images):
         shown = one.shown
         arrays[f"{number}"] = shown.image
@@ -192,7 +193,10 @@ def explained_section(folder: Path, record: Mapping[str, Any]) -> Section | None
             images = [_image(row, number, arrays) for number, row in enumerate(found["images"])]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: is damaged or missing ({error}); `seewhy explain {folder}` writes it anew") from None
-    lead = "What the network looked at where it was most confidently wrong: maps of the class that it predicted, and the training images that are nearest to the image in its last features."
+    lead = (
+        "What the network rests on where it was most confidently wrong: maps of the class that it predicted, "
+        "and the training images that are nearest in the inputs of its last layer."
+    )
     lines: Sequence[str] = found["lines"]
     title = "Why the most confident mistakes"
     return Section(
