@@ -118,7 +118,7 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     module.describe(parser, arguments)
-    options = parser.parse_args(_switched(parser, arguments))
+    options = parser.parse_intermixed_args(_switched(parser, arguments))
     try:
         code: int = module.run(options)
         sys.stdout.flush()

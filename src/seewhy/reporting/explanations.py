@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from seewhy.core.errors import bad_value
 from seewhy.reporting.palette import LIGHT
 
-TILE, GAP = 104, 12
+TILE, GAP = 112, 14
 """Pixels of an image's longer side in the figure, and between images."""
 
 LINE, SIZE = 14, 11
 """Pixels from line to line, and of the letters."""
 
-LETTERS, LETTER = 20, 5.6
+LETTERS, LETTER = 20, 6.4
 """Letters that fit under an image, and pixels of one."""
 
 LEGEND = "Orange speaks for the class, blue against it; every map has a scale of its own."

@@ -200,7 +200,7 @@ class _Attributed:
             lines.append("nothing speaks for it")
         if method == "integrated_gradients" and (complete := self.completeness(row)) is not None:
             gap, rise = complete
-            lines.append(f"sum {rise:+.1f}, gap {gap:.1g}")
+            lines.append(f"sum {rise:+.1f}, gap {gap / max(abs(rise), 1e-12):.1%}")
         if method == "occlusion":
             lines.append(f"logit falls by {max(0.0, float(values.max())):.1f}")
         doubtful = found is not None and not found.explains

@@ -7,7 +7,7 @@ explained/   mistakes.json and mistakes.npz, the maps and images of the most con
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import naming, write_json
 from seewhy.models.randomisation import UNCHANGED, Randomised
-from seewhy.reporting import Chart, Paragraph, Section
+from seewhy.reporting import Block, Chart, Paragraph, Section, Table
 from seewhy.reporting.explanations import AttributionMap, ExplainedImage, Neighbour, explanation_chart
 from seewhy.runs.folder import read_json, write_arrays
 
@@ -96,18 +96,21 @@ class Explanations:
             "notes": list(self.notes),
         }
 
+    def verdicts(self) -> list[tuple[str, float, str]]:
+        """Return method, rank correlation with the maps of random weights, and what that says of its maps."""
+        barely = (
+            f"this map barely changes when the weights are random (at least {UNCHANGED:g}): "
+            "it shows the image, not what the network has learnt"
+        )
+        return [
+            (WORDS[name], found.correlation, "changes with the weights" if found.explains else barely)
+            for name, found in self.sanity.items()
+        ]
+
     def lines(self) -> list[str]:
         """Return what must be known to read the maps, as sentences for people."""
-        lines = []
-        for name, found in self.sanity.items():
-            figure = f"rank correlation {found.correlation:.2f} with the maps of random weights"
-            lines.append(
-                f"{WORDS[name]}: changes with the weights ({figure})"
-                if found.explains
-                else f"{WORDS[name]}: this map barely changes when the weights are random ({figure}, {UNCHANGED:g} or more): "
-                "it shows the image, not what the network has learnt"
-            )
-        return [*lines, *self.notes]
+        known = "rank correlation {:.2f} with the maps of random weights"
+        return [*(f"{name}: {said} ({known.format(value)})." for name, value, said in self.verdicts()), *self.notes]
 
     def __str__(self) -> str:
         rows = []
@@ -179,7 +182,10 @@ def write_explained(folder: Path, found: Explanations, record: Mapping[str, Any]
     with naming(home):
         home.mkdir(exist_ok=True)
     write_arrays(home / "mistakes.npz", arrays)
-    write_json(home / "mistakes.json", {"of": mistakes_of(record), "lines": found.lines(), "images": rows})
+    write_json(
+        home / "mistakes.json",
+        {"of": mistakes_of(record), "sanity": found.verdicts(), "notes": found.notes, "images": rows},
+    )
 
 
 def explained_section(folder: Path, record: Mapping[str, Any]) -> Section | None:
@@ -197,11 +203,11 @@ def explained_section(folder: Path, record: Mapping[str, Any]) -> Section | None
         "What the network rests on where it was most confidently wrong: maps of the class that it predicted, "
         "and the training images that are nearest in the inputs of its last layer."
     )
-    lines: Sequence[str] = found["lines"]
-    title = "Why the most confident mistakes"
-    return Section(
-        title, [Paragraph(lead), Chart(explanation_chart(images), "Attribution maps"), *map(Paragraph, lines)]
-    )
+    blocks: list[Block] = [Paragraph(lead), Chart(explanation_chart(images), "Attribution maps")]
+    if found["sanity"]:
+        head = ("Map", "Rank correlation with the maps of random weights", "")
+        blocks.append(Table(head, found["sanity"], "Whether the maps depend on the weights"))
+    return Section("Why the most confident mistakes", [*blocks, *map(Paragraph, found["notes"])])
 
 
 def _image(row: Mapping[str, Any], number: int, arrays: Mapping[str, Any]) -> ExplainedImage:

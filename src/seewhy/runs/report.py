@@ -103,7 +103,7 @@ def record_of(run: RunFiles) -> ReportRecord:
     notes = [] if ended else ["This run has not ended: there is no final evaluation yet."]
     last = next(path for name in ("metrics.csv", SPEC) if (path := run.folder / name).exists())
     written = datetime.datetime.fromtimestamp(last.stat().st_mtime).astimezone()
-    evaluation, explained = family.evaluation, explained_section(run.folder, run.record)
+    evaluation = family.evaluation
     tiles = [("Training images", f"{facts['train_images']:,}"), ("Classes", f"{facts['classes']}")]
     if metrics:
         tiles.append(("Training time", _format_seconds(metrics[-1]["seconds"])))
@@ -116,7 +116,8 @@ def record_of(run: RunFiles) -> ReportRecord:
         command=f"seewhy train --spec {run.folder}",
         python=f'import seewhy\n\nrun = seewhy.Run("{run.folder}")\n{family.python}',
         metrics=metrics,
-        sections=[*family.sections, *([] if explained is None else [explained])],
+        sections=family.sections,
+        explained=explained_section(run.folder, run.record),
         evaluation=evaluation,
         ensemble=run.read_json("ensemble.json").get(evaluation.split) if evaluation is not None else None,
         augmentation=read_augmented(run.folder),
