@@ -131,6 +131,40 @@ def test_a_network_without_a_map_says_so():
     assert penultimate(mlp, images).shape == (2, 8)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "side", "features"),
+    [("resnet18", {}, 4, 512), ("vit_tiny_patch16_224", {"img_size": 64}, None, 192), ("regnetx_002", {}, 8, 368)],
+)
+def test_backbones_of_timm(name, options, side, features):
+    timm = pytest.importorskip("timm", reason="timm, whose networks are explained too, is not installed")
+    torch.manual_seed(0)
+    net = timm.create_model(name, num_classes=5, **options).eval()
+    images, classes = torch.rand(2, 3, 128 if side else 64, 128 if side else 64), torch.tensor([1, 4])
+    found = layers_of(net, images)
+    assert net.get_submodule(found.head) is net.get_classifier()
+    assert penultimate(net, images).shape == (2, features)
+    if side is None:
+        assert found.last_map is None
+    else:
+        assert found.maps[found.last_map] == (side, side)
+        assert grad_cam(net, images, classes).any()
+
+
+def test_a_network_without_gradients_says_so():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), Quantised(), nn.Flatten(), nn.Linear(64, 2))
+    images, classes = torch.rand(2, 3, 4, 4), torch.tensor([0, 1])
+    net[4].requires_grad_(False)
+    for method in (integrated_gradients, lambda *given: grad_cam(*given[:3], "1")):
+        with pytest.raises(InputError, match="no gradient passes through the network; take occlusion"):
+            method(net, images, classes, BASELINE)
+    assert occlusion(net, images, classes, BASELINE).any()
+
+
+class Quantised(nn.Module):
+    def forward(self, x):
+        return x.detach().mul(4).round()
+
+
 def test_wrong_choices_are_refused(trained):
     images, classes = planted(2)
     with pytest.raises(InputError, match=r"layer: '55' is not known"):

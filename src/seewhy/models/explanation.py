@@ -14,7 +14,7 @@ The gradient is of the logit, for a probability near 1 has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +30,8 @@ METHODS = ("grad_cam", "integrated_gradients", "occlusion")
 SMALLEST_SIDE = 4
 """A feature map of fewer positions a side says too little about where."""
 
-CHUNK = 64
-"""Images of a forward pass."""
+CHUNK, PIXELS = 64, 64 * 96**2
+"""Images of a forward pass, and pixels, at most."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,13 @@ class Layers:
 
     Attributes:
         maps: sides (h, w) of the layers that give a feature map of the image, by name.
-        weighted: names of the modules with parameters of their own; the last one is the head.
+        weighted: names of the modules with parameters of their own, in the order in which they begin.
+        head: the last of them that is called with a batch.
     """
 
     maps: Mapping[str, tuple[int, int]]
     weighted: tuple[str, ...]
+    head: str
 
     @property
     def last_map(self) -> str | None:
@@ -67,30 +69,35 @@ def layers_of(network: nn.Module, images: Tensor) -> Layers:
     """
     height, width = images.shape[2:]
     maps: dict[str, tuple[int, int]] = {}
-    weighted: dict[str, None] = {}
+    weighted: dict[str, bool] = {}
 
-    def visit(name: str, module: nn.Module) -> Callable[[Any, Any, Any], None]:
-        bare = bool(list(module.parameters(recurse=False))) and not list(module.children())
+    def begin(name: str, inputs: Any) -> None:
+        weighted.pop(name, None)
+        weighted[name] = bool(inputs) and isinstance(inputs[0], Tensor) and inputs[0].dim() > 1
 
-        def after(_module: Any, _inputs: Any, output: Any) -> None:
-            if list(module.parameters(recurse=False)):
-                weighted.pop(name, None)
-                weighted[name] = None
-            if not bare and isinstance(output, Tensor) and output.dim() == 4 and name:
-                h, w = output.shape[2:]
-                # Some networks hold (N, H, W, C) inside, which is no map with channels in front; sides of 1 say nothing of where.
-                if 1 < h <= height and 1 < w <= width and abs(h - w * height / width) <= 1:
-                    maps.pop(name, None)
-                    maps[name] = (h, w)
+    def end(name: str, output: Any) -> None:
+        if not isinstance(output, Tensor) or output.dim() != 4:
+            return
+        h, w = output.shape[2:]
+        # Some networks hold (N, H, W, C) inside, which is no map with channels in front; sides of 1 say nothing of where.
+        if 1 < h <= height and 1 < w <= width and abs(h - w * height / width) <= 1:
+            maps.pop(name, None)
+            maps[name] = (h, w)
 
-        return after
-
-    with (
-        _evaluating(network),
-        _hooked({name: visit(name, module) for name, module in network.named_modules()}, network),
-    ):
-        network(images[:1])
-    return Layers(maps, tuple(weighted))
+    handles = []
+    for name, module in network.named_modules():
+        own = next(module.parameters(recurse=False), None) is not None
+        if own:
+            handles.append(module.register_forward_pre_hook(lambda _, inputs, name=name: begin(name, inputs)))
+        if name and not (own and next(module.children(), None) is None):
+            handles.append(module.register_forward_hook(lambda _, _inputs, output, name=name: end(name, output)))
+    try:
+        with _evaluating(network):
+            network(images[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return Layers(maps, tuple(weighted), next((name for name in reversed(weighted) if weighted[name]), ""))
 
 
 def grad_cam(network: nn.Module, images: Tensor, classes: Tensor, layer: str | None = None) -> Tensor:
@@ -132,8 +139,12 @@ def _grad_cam(network: nn.Module, images: Tensor, classes: Tensor, layer: str) -
         kept[:] = [output if output.requires_grad else output.detach().requires_grad_()]
         return kept[0].clone()  # which an activation may overwrite in place
 
-    with torch.enable_grad(), _evaluating(network), _hooked({layer: keep}, network):
-        (gradient,) = torch.autograd.grad(_logits(network(images), classes).sum(), kept[0])
+    handle = network.get_submodule(layer).register_forward_hook(keep)
+    try:
+        with torch.enable_grad(), _evaluating(network):
+            (gradient,) = torch.autograd.grad(_score(network(images), classes), kept[0])
+    finally:
+        handle.remove()
     features = kept[0].detach()
     cam = (gradient.mean(dim=(2, 3), keepdim=True) * features).sum(1, keepdim=True).relu()
     return F.interpolate(cam.float(), size=images.shape[2:], mode="bilinear")[:, 0]
@@ -169,7 +180,7 @@ def integrated_gradients(
 def _gradient(network: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
     with torch.enable_grad(), _evaluating(network):
         x = images.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(_logits(network(x), classes).sum(), x)
+        (gradient,) = torch.autograd.grad(_score(network(x), classes), x)
     return gradient
 
 
@@ -215,13 +226,13 @@ def occlusion(
     maps = torch.zeros_like(images[:, 0])
     with _evaluating(network):
         for row, (x, c) in enumerate(zip(images, classes, strict=True)):
-            occluded = []
-            for part in _parts(places):
-                batch = x.repeat(len(part), 1, 1, 1)
-                for one, (top, left) in zip(batch, part, strict=True):
+            occluded: list[Tensor] = []
+            for batch, target in _chunks(x.expand(len(places), -1, -1, -1), c.expand(len(places))):
+                hidden = batch.clone()
+                for one, (top, left) in zip(hidden, places[len(occluded) :], strict=False):
                     one[:, top : top + size, left : left + size] = fill[:, top : top + size, left : left + size]
-                occluded.append(_logits(network(batch), c.expand(len(part))))
-            falls = _logits(network(x[None]), c[None]) - torch.cat(occluded)
+                occluded += _logits(network(hidden), target)
+            falls = _logits(network(x[None]), c[None]) - torch.stack(occluded)
             covered = torch.zeros_like(maps[row])
             for fall, (top, left) in zip(falls, places, strict=True):
                 maps[row, top : top + size, left : left + size] += fall
@@ -232,14 +243,19 @@ def occlusion(
 
 @torch.no_grad()
 def penultimate(network: nn.Module, images: Tensor) -> Tensor:
-    """Return what enters the head, the last module with parameters: float32 (N, D), a map averaged over its positions."""
-    head = layers_of(network, images).weighted[-1]
+    """Return what enters the head, the last module with parameters: float32 (N, D), a map averaged over its positions.
+
+    Args:
+        network: images to logits.
+        images: (N, C, H, W), of float or of whole numbers.
+    """
     kept: list[Tensor] = []
-    handle = network.get_submodule(head).register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    head = network.get_submodule(layers_of(network, images).head)
+    handle = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
     try:
         with _evaluating(network):
             for (x,) in _chunks(images):
-                network(x)
+                network(x if x.is_floating_point() else x.float())
     finally:
         handle.remove()
     features = torch.cat(kept).float()
@@ -251,14 +267,18 @@ def _starts(side: int, size: int, stride: int) -> list[int]:
     return [*range(0, side - size, stride), side - size]
 
 
-def _parts(places: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    for start in range(0, len(places), CHUNK):
-        yield places[start : start + CHUNK]
+def _chunks(*tensors: Tensor, size: int = CHUNK) -> Iterator[tuple[Tensor, ...]]:
+    """Yield some images, and what belongs to them, at a time."""
+    size = max(1, min(size, PIXELS // tensors[0][0, 0].numel()))
+    for start in range(0, len(tensors[0]), size):
+        yield tuple(tensor[start : start + size] for tensor in tensors)
 
 
-def _chunks(*tensors: Tensor, size: int | None = None) -> Iterator[tuple[Tensor, ...]]:
-    for start in range(0, len(tensors[0]), size or CHUNK):
-        yield tuple(tensor[start : start + (size or CHUNK)] for tensor in tensors)
+def _score(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the sum of the classes' logits, which has a gradient."""
+    if not logits.requires_grad:
+        raise InputError("method: no gradient passes through the network; take occlusion, which needs none")
+    return _logits(logits, classes).sum()
 
 
 def _logits(logits: Tensor, classes: Tensor) -> Tensor:
@@ -275,14 +295,3 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-@contextmanager
-def _hooked(hooks: Mapping[str, Callable[[Any, Any, Any], Any]], network: nn.Module) -> Iterator[None]:
-    """Call functions after the forward passes of modules, by name."""
-    handles = [network.get_submodule(name).register_forward_hook(hook) for name, hook in hooks.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

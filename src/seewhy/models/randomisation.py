@@ -103,7 +103,7 @@ def sanity_check(
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
-    """Return Spearman's rank correlation of maps, (N, H, W) twice -> (N): of their pixels' ranks, which ties share; 0 where a map is constant."""
+    """Return Spearman's rank correlation of maps, (N, H, W) twice -> (N), over the pixels; 0 where a map is constant."""
     a, b = (_ranks(maps.flatten(1)) for maps in (first, second))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     scale = a.norm(dim=1) * b.norm(dim=1)

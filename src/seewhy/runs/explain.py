@@ -35,6 +35,9 @@ MISTAKES = 6
 CHECKED = 8
 """Images by which maps are held against those of random weights."""
 
+STEPS, CHECK_STEPS = 64, 16
+"""Points of the path of integrated gradients: of the maps that are shown, and of those of random weights, of which only the ranks matter."""
+
 CHUNK = 500
 """Training images whose features are computed at a time."""
 
@@ -240,7 +243,7 @@ def _attribute(run: Explained, asked: Asked, classes: Tensor, baseline: Tensor) 
                 some = slice(0, CHECKED)
 
                 def of(other: nn.Module, method: str = method) -> Tensor:
-                    return _maps(method, other, images[some], target[some], base, found.layer).cpu()  # noqa: B023  used at once
+                    return _maps(method, other, images[some], target[some], base, found.layer, CHECK_STEPS).cpu()  # noqa: B023  used at once
 
                 correlations.setdefault(method, []).append(sanity_check(network, layers.weighted, maps[some], of))
         if "integrated_gradients" in chosen:
@@ -251,12 +254,18 @@ def _attribute(run: Explained, asked: Asked, classes: Tensor, baseline: Tensor) 
 
 
 def _maps(
-    method: str, network: nn.Module, images: Tensor, classes: Tensor, baseline: Tensor, layer: str | None
+    method: str,
+    network: nn.Module,
+    images: Tensor,
+    classes: Tensor,
+    baseline: Tensor,
+    layer: str | None,
+    steps: int = STEPS,
 ) -> Tensor:
     if method == "grad_cam":
         return methods.grad_cam(network, images, classes, layer)
     if method == "integrated_gradients":
-        return methods.integrated_gradients(network, images, classes, baseline)
+        return methods.integrated_gradients(network, images, classes, baseline, steps=steps)
     return methods.occlusion(network, images, classes, baseline)
 
 
@@ -344,8 +353,8 @@ def _features(run: Explained, images: Callable[[int], Tensor], count: int, progr
     for number, (network, device) in enumerate(_networks(run)):
         rows = []
         for start in range(0, count, CHUNK):
-            rows.append(F.normalize(methods.penultimate(network, images(start).to(device).float()).cpu()))
+            rows.append(F.normalize(methods.penultimate(network, images(start).to(device)).cpu()))
             if progress is not None:
                 progress(number * count + min(start + CHUNK, count), total)
         parts.append(torch.cat(rows))
-    return torch.cat(parts, dim=1) / len(parts) ** 0.5
+    return torch.cat(parts, dim=1).div(len(parts) ** 0.5)

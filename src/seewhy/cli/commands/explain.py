@@ -16,7 +16,7 @@ from seewhy.core.escaping import escaped
 
 METHODS = ("grad_cam", "integrated_gradients", "occlusion", "all")
 
-MOST = 64
+MOST = 32
 """Images of one picture."""
 
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Explain, draw and print."""
     from seewhy.cli.commands.predict import find
     from seewhy.cli.progress import counting, tell_unfinished
-    from seewhy.core.files import user_path
+    from seewhy.core.files import naming, user_path
     from seewhy.runs.explained import FOLDER, PICTURE, validate_picture
     from seewhy.runs.run import Run
 
@@ -74,6 +74,9 @@ def run(options: argparse.Namespace) -> int:
             check=not options.no_check,
             progress=update,
         )
+    if options.out is None:
+        with naming(out.parent):
+            out.parent.mkdir(exist_ok=True)
     found.save(out)
     print(json_text(found.to_json()) if options.json else escaped(str(found), lines=True))
     print(f"wrote {escaped(str(out))}", file=sys.stderr)
