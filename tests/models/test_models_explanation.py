@@ -133,7 +133,12 @@ def test_a_network_without_a_map_says_so():
 
 @pytest.mark.parametrize(
     ("name", "options", "side", "features"),
-    [("resnet18", {}, 4, 512), ("vit_tiny_patch16_224", {"img_size": 64}, None, 192), ("regnetx_002", {}, 8, 368)],
+    [
+        ("resnet18", {}, 4, 512),
+        ("vit_tiny_patch16_224", {"img_size": 64}, None, 192),
+        ("swin_tiny_patch4_window7_224", {"img_size": 64, "depths": (1, 1, 1, 1), "embed_dim": 24}, None, 192),
+        ("convnext_atto", {}, 4, 320),
+    ],
 )
 def test_backbones_of_timm(name, options, side, features):
     timm = pytest.importorskip("timm", reason="timm, whose networks are explained too, is not installed")

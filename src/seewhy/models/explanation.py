@@ -34,6 +34,10 @@ CHUNK, PIXELS = 64, 64 * 96**2
 """Images of a forward pass, and pixels, at most."""
 
 
+NO_MAPS = (nn.Softmax, nn.modules.dropout._DropoutNd)
+"""Whose outputs (N, heads, L, L) in attention look like maps."""
+
+
 @dataclass(frozen=True)
 class Layers:
     """What a network computes on the way to its logits, in the order in which it does.
@@ -89,7 +93,8 @@ def layers_of(network: nn.Module, images: Tensor) -> Layers:
         own = next(module.parameters(recurse=False), None) is not None
         if own:
             handles.append(module.register_forward_pre_hook(lambda _, inputs, name=name: begin(name, inputs)))
-        if name and not (own and next(module.children(), None) is None):
+        bare = (own and next(module.children(), None) is None) or isinstance(module, NO_MAPS)
+        if name and not bare:
             handles.append(module.register_forward_hook(lambda _, _inputs, output, name=name: end(name, output)))
     try:
         with _evaluating(network):
