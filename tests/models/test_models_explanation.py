@@ -103,7 +103,7 @@ def test_methods_equal_captum(trained):
     ours = integrated_gradients(trained, images, classes, BASELINE, steps=32)
     torch.testing.assert_close(ours, expected.sum(1), rtol=1e-4, atol=1e-5)
 
-    for layer in ("2", "5"):
+    for layer in ("2", "4", "5"):  # what gives 4 is overwritten in place
         cam = attr.LayerGradCam(net, net.get_submodule(layer)).attribute(images, target=classes, relu_attributions=True)
         expected = attr.LayerAttribution.interpolate(cam, (SIDE, SIDE), "bilinear")[:, 0]
         torch.testing.assert_close(grad_cam(trained, images, classes, layer), expected.detach(), rtol=1e-4, atol=1e-6)
@@ -221,6 +221,20 @@ def test_an_edge_detector_is_found_to_explain_nothing(trained):
     found = sanity_check(trained, layers_of(trained, images).weighted, edges(trained), edges)
     assert found.correlation == pytest.approx(1.0)
     assert not found.explains
+
+
+def test_weights_become_random_from_the_head_down(trained):
+    images, _ = planted(1)
+    layers, changed = layers_of(trained, images).weighted, []
+
+    def attribute(net):
+        weights = ((name, net.get_submodule(name).weight, trained.get_submodule(name).weight) for name in layers)
+        changed.append({name for name, value, known in weights if not torch.equal(value, known)})
+        return images.mean(1)
+
+    sanity_check(trained, layers, images.mean(1), attribute)
+    assert changed[:4] == [{"10"}, {"8", "10"}, {"1", "4", "8", "10"}, {"0", "1", "4", "8", "10"}]
+    assert all(one == set(layers) for one in changed[3:])
 
 
 def test_random_weights_are_the_same_values_elsewhere(trained):

@@ -1,6 +1,7 @@
 """Explanations of runs: maps and neighbours of images, of mistakes in the report, of ensembles, and what is refused."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -88,11 +89,32 @@ def test_mistakes_stand_in_the_report(digits_run, tmp_path):
     assert "Why the most confident mistakes" in text
     assert "Rank correlation with the maps of random weights" in text
     assert "truly" in text
-    assert "<image" in text
+    assert re.search(r"<image [^>]*\bhref=.data:image/png", text)
     record = json.loads((run.folder / "record.json").read_text())
     record["mistakes"][0]["confidence"] -= 0.1  # those of another end of the run
     (run.folder / "record.json").write_text(json.dumps(record))
     assert "Why the most confident mistakes" not in run.report().read_text()
+
+
+def test_a_map_that_explains_nothing_is_said_to(digits_run, tmp_path, monkeypatch):
+    """The map is the image's edges, whatever the weights are."""
+
+    def edges(_network, images, *_others, **_options):
+        grey = images.mean(1)
+        return (grey - grey.roll(1, 1)).abs() + (grey - grey.roll(1, 2)).abs()
+
+    monkeypatch.setattr("seewhy.models.explanation.occlusion", edges)
+    run = Run(shutil.copytree(digits_run.folder, tmp_path / "run"))
+    found = run.explain(nearest=0)
+    assert not found.sanity["occlusion"].explains
+    assert found.to_json()["sanity"]["occlusion"]["correlation"] == pytest.approx(1.0)
+    assert found.sanity["integrated_gradients"].explains
+    said = "this map barely changes when the weights are random"
+    assert str(found).count(said) == 1
+    assert f"occlusion: {said}" in str(found)
+    text = (run.folder / "report.html").read_text()
+    assert said in text
+    assert "barely changes with" in text
 
 
 def test_an_mlp_has_no_map_but_the_other_methods(plain_run, pictures):
