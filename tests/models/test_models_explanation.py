@@ -123,7 +123,8 @@ def test_an_earlier_map_is_taken_where_the_last_is_small(side, layer):
 
 
 def test_a_network_without_a_map_says_so():
-    mlp = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 2))
+    resize = nn.Upsample(4)  # what becomes of the image before the first weights is no map of the network's
+    mlp = nn.Sequential(resize, nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 2))
     images, classes = torch.rand(2, 3, 4, 4), torch.tensor([0, 1])
     with pytest.raises(InputError, match=r"no feature map.*integrated_gradients or occlusion"):
         grad_cam(mlp, images, classes)
@@ -153,6 +154,14 @@ def test_backbones_of_timm(name, options, side, features):
     else:
         assert found.maps[found.last_map] == (side, side)
         assert grad_cam(net, images, classes).any()
+
+
+def test_a_network_that_enlarges_images_has_maps():
+    net = nn.Sequential(nn.Upsample(24), *network()).eval()
+    images, classes = torch.rand(2, 3, 6, 6), torch.tensor([0, 1])
+    assert layers_of(net, images).maps["3"] == (24, 24)
+    assert layers_of(net, images).last_map == "6"
+    assert grad_cam(net, images, classes).shape == (2, 6, 6)
 
 
 def test_a_network_without_gradients_says_so():

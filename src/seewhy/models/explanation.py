@@ -74,17 +74,18 @@ def layers_of(network: nn.Module, images: Tensor) -> Layers:
     height, width = images.shape[2:]
     maps: dict[str, tuple[int, int]] = {}
     weighted: dict[str, bool] = {}
+    computing: set[str] = set()
 
     def begin(name: str, inputs: Any) -> None:
         weighted.pop(name, None)
         weighted[name] = bool(inputs) and isinstance(inputs[0], Tensor) and inputs[0].dim() > 1
 
     def end(name: str, output: Any) -> None:
-        if not isinstance(output, Tensor) or output.dim() != 4:
-            return
+        if not isinstance(output, Tensor) or output.dim() != 4 or not computing & set(weighted):
+            return  # before the first weights there is only the image, perhaps resized
         h, w = output.shape[2:]
         # Some networks hold (N, H, W, C) inside, which is no map with channels in front; sides of 1 say nothing of where.
-        if 1 < h <= height and 1 < w <= width and abs(h - w * height / width) <= 1:
+        if min(h, w) > 1 and abs(h - w * height / width) <= 1:
             maps.pop(name, None)
             maps[name] = (h, w)
 
@@ -93,8 +94,9 @@ def layers_of(network: nn.Module, images: Tensor) -> Layers:
         own = next(module.parameters(recurse=False), None) is not None
         if own:
             handles.append(module.register_forward_pre_hook(lambda _, inputs, name=name: begin(name, inputs)))
-        bare = (own and next(module.children(), None) is None) or isinstance(module, NO_MAPS)
-        if name and not bare:
+        if own and next(module.children(), None) is None:
+            computing.add(name)
+        elif name and not isinstance(module, NO_MAPS):
             handles.append(module.register_forward_hook(lambda _, _inputs, output, name=name: end(name, output)))
     try:
         with _evaluating(network):
