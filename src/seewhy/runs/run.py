@@ -291,6 +291,38 @@ class Run(Generation):
         """Return calibrated class probabilities (N, K), float32, of uint8 images (N, C, H, W) of any size."""
         return self._probabilities(None)(images)[0]
 
+    @property
+    def _output(self) -> Classes:
+        return Classes(self.classes, self.facts.shape, self._known.rule)
+
+    def _probabilities(self, samples: int | None) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
+        """Return the function from images to probabilities and, of several members or passes, theirs."""
+        verb(self.spec, "predict", self.folder)  # refuses generative models before any work
+        if samples is not None and (not isinstance(samples, int) or isinstance(samples, bool) or samples < 1):
+            raise bad_value("samples", samples, "a whole number of at least 1")
+        if samples is not None and self.members:
+            raise InputError(f"{self.folder}: is an ensemble, whose members differ already; samples are of one network")
+        if samples is not None and not any(is_stochastic(module) for module in self.model.modules()):
+            raise InputError(
+                f"samples: nothing in the network of {self.folder} is random, such as dropout; leave them out"
+            )
+
+        @torch.no_grad()
+        def probabilities(images: Tensor) -> tuple[Tensor, Tensor | None]:
+            with isolated():
+                self.engine.apply()
+                if samples is not None:
+                    each = sampled(self.engine, self.model, self.predictor, images, samples)
+                elif self.members:
+                    each = of_members(self.members, lambda one, its: in_chunks(one.engine, its.uncalibrated, images))
+                else:
+                    return in_chunks(self.engine, self.predictor, images), None
+                return apply_temperature(each.mean(0), self._temperature), each
+
+        return probabilities
+
+    # Explanation.
+
     @computing
     def explain(
         self,
@@ -335,36 +367,6 @@ class Run(Generation):
             write_explained(self.folder, found, self.record)
             self.report()
         return found
-
-    @property
-    def _output(self) -> Classes:
-        return Classes(self.classes, self.facts.shape, self._known.rule)
-
-    def _probabilities(self, samples: int | None) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
-        """Return the function from images to probabilities and, of several members or passes, theirs."""
-        verb(self.spec, "predict", self.folder)  # refuses generative models before any work
-        if samples is not None and (not isinstance(samples, int) or isinstance(samples, bool) or samples < 1):
-            raise bad_value("samples", samples, "a whole number of at least 1")
-        if samples is not None and self.members:
-            raise InputError(f"{self.folder}: is an ensemble, whose members differ already; samples are of one network")
-        if samples is not None and not any(is_stochastic(module) for module in self.model.modules()):
-            raise InputError(
-                f"samples: nothing in the network of {self.folder} is random, such as dropout; leave them out"
-            )
-
-        @torch.no_grad()
-        def probabilities(images: Tensor) -> tuple[Tensor, Tensor | None]:
-            with isolated():
-                self.engine.apply()
-                if samples is not None:
-                    each = sampled(self.engine, self.model, self.predictor, images, samples)
-                elif self.members:
-                    each = of_members(self.members, lambda one, its: in_chunks(one.engine, its.uncalibrated, images))
-                else:
-                    return in_chunks(self.engine, self.predictor, images), None
-                return apply_temperature(each.mean(0), self._temperature), each
-
-        return probabilities
 
     # Evaluation.
 
