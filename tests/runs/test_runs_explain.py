@@ -17,7 +17,7 @@ from seewhy.runs.run import Run
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def planted_images(tmp_path_factory):
     """Grey noise, in one class with a bright square at the upper left; the last training image of each is doubled in what is asked for."""
     home, rng = tmp_path_factory.mktemp("planted"), np.random.default_rng(0)
     for split, count in (("train", 40), ("val", 10), ("test", 10)):
@@ -32,14 +32,14 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def planted(pictures, tmp_path_factory):
+def planted(planted_images, tmp_path_factory):
     options = {"model": "resnet", "width": 6, "depth": 1, "epochs": 4.0, "batch_size": 8, "precision": "fp32"}
     folder = tmp_path_factory.mktemp("explained") / "run"
-    return api.train(pictures, out=folder, watch=False, **options, **{"train.threads": 1})
+    return api.train(planted_images, out=folder, watch=False, **options, **{"train.threads": 1})
 
 
-def test_maps_point_at_the_square_and_a_copy_is_nearest(planted, pictures):
-    image = pictures / "train" / "square" / "07.png"
+def test_maps_point_at_the_square_and_a_copy_is_nearest(planted, planted_images):
+    image = planted_images / "train" / "square" / "07.png"
     found = planted.explain(image, class_name="square")
     (one,) = found.images
     assert list(one.maps) == ["grad_cam", "integrated_gradients", "occlusion"]
@@ -62,8 +62,8 @@ def test_maps_point_at_the_square_and_a_copy_is_nearest(planted, pictures):
     assert str(found).count("with the maps of random weights") == 3
 
 
-def test_features_are_kept_and_renewed_with_the_weights(planted, pictures, monkeypatch):
-    image = pictures / "test" / "square" / "00.png"
+def test_features_are_kept_and_renewed_with_the_weights(planted, planted_images, monkeypatch):
+    image = planted_images / "test" / "square" / "00.png"
     told = []
     before = planted.explain(image, check=False, method="grad_cam", progress=lambda *done: told.append(done))
     planted.explain(image, check=False, method="grad_cam", progress=lambda *done: told.append(done))
@@ -117,8 +117,8 @@ def test_a_map_that_explains_nothing_is_said_to(digits_run, tmp_path, monkeypatc
     assert "barely changes with" in text
 
 
-def test_an_mlp_has_no_map_but_the_other_methods(plain_run, pictures):
-    image = pictures / "test" / "plain" / "00.png"
+def test_an_mlp_has_no_map_but_the_other_methods(plain_run, planted_images):
+    image = planted_images / "test" / "plain" / "00.png"
     found = plain_run.explain(image, nearest=0, check=False)
     assert list(found.images[0].maps) == ["integrated_gradients", "occlusion"]
     assert "no feature map" in found.notes[0]
@@ -126,9 +126,9 @@ def test_an_mlp_has_no_map_but_the_other_methods(plain_run, pictures):
         plain_run.explain(image, method="grad_cam")
 
 
-def test_an_ensembles_maps_are_the_means_of_its_members(pictures, tmp_path):
+def test_an_ensembles_maps_are_the_means_of_its_members(planted_images, tmp_path):
     ensemble = api.train("digits", out=tmp_path / "run", members=2, epochs=1.0, watch=False, **MLP)
-    image = pictures / "test" / "plain" / "00.png"
+    image = planted_images / "test" / "plain" / "00.png"
     found = ensemble.explain(image, class_name="3", nearest=1)
     each = [member.explain(image, class_name="3", nearest=0, check=False) for member in ensemble.members]
     for name, values in found.images[0].maps.items():
@@ -138,8 +138,8 @@ def test_an_ensembles_maps_are_the_means_of_its_members(pictures, tmp_path):
     assert len(found.images[0].shown.neighbours) == 1
 
 
-def test_data_that_are_gone_leave_the_neighbours_out(pictures, planted, tmp_path):
-    home = shutil.copytree(pictures, tmp_path / "data")
+def test_data_that_are_gone_leave_the_neighbours_out(planted_images, planted, tmp_path):
+    home = shutil.copytree(planted_images, tmp_path / "data")
     options = {"width": 4, "depth": 1, "epochs": 1.0, "batch_size": 16, "precision": "fp32", "model": "resnet"}
     run = api.train(home, out=tmp_path / "run", watch=False, **options, **{"train.threads": 1})
     image = shutil.copy(home / "test" / "plain" / "00.png", tmp_path / "image.png")
@@ -157,9 +157,9 @@ def refused(arguments, capsys):
     return capsys.readouterr().err
 
 
-def test_the_command_draws_and_prints(planted, pictures, tmp_path, capsys):
+def test_the_command_draws_and_prints(planted, planted_images, tmp_path, capsys):
     out = tmp_path / "why.svg"
-    image = pictures / "test" / "square" / "01.png"
+    image = planted_images / "test" / "square" / "01.png"
     given = [planted.folder, "--method", "occlusion", image, "--out", out, "--json", "--no-check", "--nearest", "1"]
     assert cli(["explain", *map(str, given)]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -173,8 +173,8 @@ def test_the_command_draws_and_prints(planted, pictures, tmp_path, capsys):
         assert picture.width > 200
 
 
-def test_the_command_refuses_what_is_wrong(planted, pictures, tmp_path, capsys):
-    image = pictures / "test" / "square" / "01.png"
+def test_the_command_refuses_what_is_wrong(planted, planted_images, tmp_path, capsys):
+    image = planted_images / "test" / "square" / "01.png"
     assert "did you mean 'square'?" in refused([planted.folder, image, "--class", "sqare"], capsys)
     assert "did you mean 'grad_cam'?" in refused([planted.folder, image, "--method", "gradcam"], capsys)
     assert "layer: 'net.blocs' is not known" in refused([planted.folder, image, "--layer", "net.blocs"], capsys)

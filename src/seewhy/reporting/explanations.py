@@ -120,7 +120,7 @@ def explanation_chart(images: Sequence[ExplainedImage], lines: Sequence[str] = (
     """
     if not images:
         raise bad_value("images", 0, "at least one explained image")
-    pictures: list[dict[str, Any]] = []
+    marks: list[dict[str, Any]] = []
     texts: list[dict[str, Any]] = []
     tall = max(_sides(one.image)[1] for one in images)
     row = LINE * 2 + tall + LINE * 4
@@ -129,14 +129,14 @@ def explanation_chart(images: Sequence[ExplainedImage], lines: Sequence[str] = (
         cells = [_prediction_cell(one), *(_map_cell(one, found) for found in one.maps)]
         cells += [_neighbour_cell(one, near, at) for at, near in enumerate(one.neighbours)]
         for column, cell in enumerate(cells):
-            _place(pictures, texts, column * (TILE + GAP), top, cell)
+            _place(marks, texts, column * (TILE + GAP), top, cell)
     width = max(len(one.maps) + len(one.neighbours) + 1 for one in images) * (TILE + GAP)
     foot = [line for text in (LEGEND, *lines) for line in textwrap.wrap(text, max(2 * LETTERS, int(width / LETTER)))]
     texts += [
         {"x": 0, "y": len(images) * row + number * LINE, "text": line, "colour": LIGHT["muted"]}
         for number, line in enumerate(foot)
     ]
-    return _chart(pictures, texts, width, len(images) * row + LINE * (len(foot) + 1))
+    return _chart(marks, texts, width, len(images) * row + LINE * (len(foot) + 1))
 
 
 def _prediction_cell(one: ExplainedImage) -> Cell:
@@ -159,7 +159,7 @@ def _neighbour_cell(one: ExplainedImage, near: Neighbour, position: int) -> Cell
 
 
 def _place(
-    pictures: list[dict[str, Any]],
+    marks: list[dict[str, Any]],
     texts: list[dict[str, Any]],
     left: float,
     top: float,
@@ -169,7 +169,7 @@ def _place(
     head, image, lines = cell
     width, height = _sides(image)
     said = ", ".join([head, *(line for line, _ in lines)])
-    pictures.append(
+    marks.append(
         {
             "x": left + width / 2,
             "y": top + LINE * 1.5 + height / 2,
@@ -186,7 +186,7 @@ def _place(
         texts.append({"x": left, "y": y, "text": _short(line, LETTERS), "colour": colour})
 
 
-def _chart(pictures: list[dict[str, Any]], texts: list[dict[str, Any]], width: float, height: float) -> Any:
+def _chart(marks: list[dict[str, Any]], texts: list[dict[str, Any]], width: float, height: float) -> Any:
     """Lay images and lines out at their places in pixels."""
     import altair as alt  # the figures' library, which nothing else of an explanation needs
 
@@ -195,10 +195,10 @@ def _chart(pictures: list[dict[str, Any]], texts: list[dict[str, Any]], width: f
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, width], nice=False, zero=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[height, 0], nice=False, zero=False))
     layers: list[Any] = []
-    for w, h in sorted({(one["w"], one["h"]) for one in pictures}):
-        shown = [one for one in pictures if (one["w"], one["h"]) == (w, h)]
-        marks = alt.Chart(inline_data(shown)).mark_image(width=w, height=h, aspect=False)
-        layers.append(marks.encode(x=x, y=y, url="url:N", tooltip=alt.Tooltip("tip:N", title=" "), description="tip:N"))
+    for w, h in sorted({(one["w"], one["h"]) for one in marks}):
+        shown = [one for one in marks if (one["w"], one["h"]) == (w, h)]
+        drawn = alt.Chart(inline_data(shown)).mark_image(width=w, height=h, aspect=False)
+        layers.append(drawn.encode(x=x, y=y, url="url:N", tooltip=alt.Tooltip("tip:N", title=" "), description="tip:N"))
     for colour in sorted({one["colour"] for one in texts}):
         shown = [one for one in texts if one["colour"] == colour]
         words = alt.Chart(inline_data(shown)).mark_text(

@@ -1,7 +1,7 @@
 """Explanations as records and as files of a run: those of the most confident mistakes stand in its report.
 
 explained/   mistakes.json and mistakes.npz, the maps and images of the most confident mistakes; features.safetensors, the features of the
-             training images; explanation.png, the picture of the last images that were explained
+             training images; explanation.png, the figure of the last images that were explained
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from seewhy.reporting.explanations import AttributionMap, ExplainedImage, Neighb
 from seewhy.runs.folder import read_json, write_arrays
 
 FOLDER = "explained"
-PICTURE = "explanation.png"
+FIGURE = "explanation.png"
 
 WORDS = {"grad_cam": "Grad-CAM", "integrated_gradients": "integrated gradients", "occlusion": "occlusion"}
 """Methods as people write them."""
@@ -141,11 +141,11 @@ class Explanations:
         """
         from seewhy.reporting import save_figure
 
-        validate_picture(path)
+        validate_figure(path)
         save_figure(self.chart(), path)
 
 
-def validate_picture(path: str | Path) -> None:
+def validate_figure(path: str | Path) -> None:
     """Raise InputError where a figure cannot be written in the form that a name asks for."""
     if Path(path).suffix.lower() not in (".png", ".svg", ".html"):
         raise bad_value("out", str(path), "a name that ends in .png, .svg or .html")

@@ -17,7 +17,7 @@ from seewhy.core.escaping import escaped
 METHODS = ("grad_cam", "integrated_gradients", "occlusion", "all")
 
 MOST = 32
-"""Images of one picture."""
+"""Images of one figure."""
 
 
 def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
@@ -42,7 +42,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument("--nearest", type=int, metavar="N", default=4, help="training images to show (default: 4)")
     parser.add_argument("--no-check", action="store_true", help="do not compare the maps with those of random weights")
     parser.add_argument(
-        "--out", metavar="FILE", help="the picture, .png, .svg or .html (default: RUN/explained/explanation.png)"
+        "--out", metavar="FILE", help="the figure, .png, .svg or .html (default: RUN/explained/explanation.png)"
     )
     parser.add_argument("--json", action="store_true", help="print all but the pixels as JSON")
 
@@ -52,18 +52,18 @@ def run(options: argparse.Namespace) -> int:
     from seewhy.cli.commands.predict import find
     from seewhy.cli.progress import counting, tell_unfinished
     from seewhy.core.files import naming, user_path
-    from seewhy.runs.explained import FOLDER, PICTURE, validate_picture
+    from seewhy.runs.explained import FIGURE, FOLDER, validate_figure
     from seewhy.runs.run import Run
 
     trained = Run(options.folder)
-    out = trained.folder / FOLDER / PICTURE if options.out is None else user_path(options.out, "out")
-    validate_picture(out)
+    out = trained.folder / FOLDER / FIGURE if options.out is None else user_path(options.out, "out")
+    validate_figure(out)
     tell_unfinished(trained)
     images = list(find(options.images))
     if options.images and not images:
         raise InputError("no images were named on stdin")
     if len(images) > MOST:
-        raise InputError(f"{len(images):,} images are too many for one picture; name up to {MOST}")
+        raise InputError(f"{len(images):,} images are too many for one figure; name up to {MOST}")
     with counting("features of the training images") as update:
         found = trained.explain(
             images or None,
