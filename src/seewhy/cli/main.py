@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "train a classifier or a generative model on a folder of images, or go on with a run",
     "evaluate": "accuracy, per-class figures, confusion and calibration of a run; likelihood or sample quality of a generative model",
     "predict": "classes of images: a table, --json or --csv",
+    "explain": "why a prediction: attribution maps over the image, held against random weights, and the nearest training images",
     "generate": "sample, complete, reconstruct, interpolate images with a generative model",
     "diagnose": "what is wrong with a run, or with one before it is trained; --try runs a remedy and says whether it helped",
     "compare": "which choice is better on these images, and how sure that is: variants x seeds, paired, with statistics",
@@ -118,7 +119,7 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     module.describe(parser, arguments)
-    options = parser.parse_args(_switched(parser, arguments))
+    options = parser.parse_intermixed_args(_switched(parser, arguments))
     try:
         code: int = module.run(options)
         sys.stdout.flush()

@@ -240,7 +240,8 @@ class Implementation:
         announce: spec -> the lines of the plan that describe model and regularisation, as (name, text).
         finish: (trained, dataset, folder): measures the trained network on validation and test data and writes what the run leaves behind.
             Called once on every process; only the main one writes. The test split is looked at here.
-        verbs: by name: functions whose first argument is a `Trained`: "predict", "evaluate", "sample", ...
+        verbs: by name: functions whose first argument is a `Trained`: "predict", "evaluate", "sample", ... "explain" returns the module from
+            pixels (N, C, H, W), 0 to 255 in floating point, to logits (N, K).
         report: (folder reader) -> the family's part of the report. The reader has `folder`, `spec`, `results`, `record`, `read_json(name)`.
         observe: (trained network in training, folder, total epochs) -> called with the epoch (from 1) after it ended, in the main process,
             with the weights that would predict; None for nothing.
@@ -275,6 +276,7 @@ def implementation_of(spec: RunSpec) -> Implementation:
 
 PHRASES = {
     "predict": "predict classes",
+    "explain": "be explained by attribution maps",
     "evaluate": "be measured on a split",
     "sample": "sample images",
     "sample_quality": "have the quality of its samples measured",

@@ -42,6 +42,7 @@ _TITLES = {
     "evaluation": "Evaluation",
     "confusion": "Confusion",
     "mistakes": "Mistakes",
+    "explained": "Why",
     "classes": "Classes",
     "calibration": "Calibration",
     "augmentation": "Augmentation",
@@ -82,6 +83,7 @@ def render_report(record: ReportRecord) -> str:
         "split": interpretation.split_name(evaluation) if evaluation else "",
         "confusion": _confusion(evaluation) if evaluation else None,
         "mistakes": _mistakes(evaluation) if evaluation else [],
+        "explained": section_fragment(record.explained) if record.explained else "",
         "classes": _classes(evaluation) if evaluation else [],
         "calibration": _calibration(evaluation) if evaluation else None,
         "choices": _choices(record.choices),
@@ -105,7 +107,9 @@ def _navigation(record: ReportRecord, ids: Sequence[str]) -> list[tuple[str, str
     names = ["findings"] if record.health else []
     names += ["members" if record.ensemble else "curves"]
     names += ["network"] if record.health and findings.is_drawn(record.health) else []
-    later = ["confusion", "mistakes", "classes", "calibration"] if record.evaluation else []
+    later = ["confusion", "mistakes"] if record.evaluation else []
+    later += ["explained"] if record.evaluation and record.explained else []
+    later += ["classes", "calibration"] if record.evaluation else []
     later += [] if record.evaluation or record.sections else ["evaluation"]
     later += ["augmentation"] if record.augmentation else []
     later += ["data"]

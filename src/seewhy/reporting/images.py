@@ -24,7 +24,8 @@ def pil_image(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _data_uri(image: Image.Image, form: str) -> str:
+def data_uri(image: Image.Image, form: str) -> str:
+    """Return an image as a data URI; form is "png" or "jpeg"."""
     buffer = io.BytesIO()
     image.save(buffer, format=form.upper(), **({"quality": 85} if form == "jpeg" else {"optimize": True}))
     return f"data:image/{form};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
@@ -32,7 +33,7 @@ def _data_uri(image: Image.Image, form: str) -> str:
 
 def png_data_uri(array: NDArray[np.uint8]) -> str:
     """Return the image, uint8 [H, W, C] with C = 1 or 3 or [H, W], as a PNG data URI; no pixel is changed."""
-    return _data_uri(pil_image(array), "png")
+    return data_uri(pil_image(array), "png")
 
 
 def thumbnail_data_uri(array: NDArray[np.uint8], side: int = 224) -> str:
@@ -41,7 +42,7 @@ def thumbnail_data_uri(array: NDArray[np.uint8], side: int = 224) -> str:
         return png_data_uri(array)
     image = pil_image(array)
     image.thumbnail((side, side))
-    return _data_uri(image, "jpeg")
+    return data_uri(image, "jpeg")
 
 
 def image_grid(

@@ -349,6 +349,7 @@ class ReportRecord:
         evaluation: the final figures of a classifier, or None.
         ensemble: of an ensemble, on the split that `evaluation` is of: members (one mapping each: accuracy, log_loss, ece), gain with
             gain_interval, disagreement, disagreement_right, disagreement_wrong (nats), by_number (mappings: members, accuracy, log_loss).
+        explained: of a classifier, why the most confident mistakes were made, or None.
         augmentation: training images and what augmentation makes of them, or None.
         choices: every field of the specification and whether it was asked for or chosen.
         spec_toml: the resolved specification.
@@ -368,6 +369,7 @@ class ReportRecord:
     sections: Sequence[Section] = ()
     evaluation: EvaluationRecord | None = None
     ensemble: Mapping[str, Any] | None = None
+    explained: Section | None = None
     augmentation: AugmentationRecord | None = None
     choices: Sequence[ChoiceRow] = ()
     spec_toml: str = ""

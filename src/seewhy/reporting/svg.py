@@ -16,6 +16,7 @@ import vl_convert
 from seewhy.reporting.formatting import replace_unsafe
 
 _DROP = ("role", "aria-roledescription", "aria-hidden", "class", "pointer-events", "font-family", "stroke-miterlimit")
+_LINK = "{http://www.w3.org/1999/xlink}href"
 _LONG = re.compile(r"-?\d+\.\d{2,}")
 
 
@@ -35,6 +36,8 @@ def _tidy(element: ElementTree.Element, *, marks: bool) -> None:
     for name in ("transform", "d", "x2", "y2"):
         if name in element.attrib:
             element.set(name, _LONG.sub(_short, element.attrib[name]))
+    if (link := element.attrib.pop(_LINK, None)) is not None:
+        element.set("href", link)  # a page knows no prefixes but its own
     if element.get("opacity") == "1":
         del element.attrib["opacity"]
     for child in list(element):

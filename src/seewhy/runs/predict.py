@@ -106,7 +106,7 @@ def _encoded(image: object) -> str | bytes | None:
     return data
 
 
-def _name(image: object, position: int) -> str:
+def image_name(image: object, position: int) -> str:
     """Return what an image is called: its file, else its position."""
     if isinstance(image, (str, os.PathLike)):
         return os.fsdecode(image)
@@ -147,7 +147,7 @@ def read_images(images: Any, shape: tuple[int, int, int], rule: DecodeRule) -> T
     pixels, reasons = _decode(given, shape, rule)
     if reasons:
         first = min(reasons)
-        raise InputError(f"{_name(given[first], first)}: {reasons[first]}")
+        raise InputError(f"{image_name(given[first], first)}: {reasons[first]}")
     return pixels
 
 
@@ -170,7 +170,7 @@ def predict_each(
     total, done, given = (len(images) if isinstance(images, Sized) else None), 0, iter(images)
     while chunk := list(islice(given, CHUNK)):
         pixels, reasons = _decode(chunk, classes.shape, classes.rule)
-        names = [_name(image, position) for position, image in enumerate(chunk, start=done)]
+        names = [image_name(image, position) for position, image in enumerate(chunk, start=done)]
         good = [name for index, name in enumerate(names) if index not in reasons]
         predicted = iter(predict_images(classes, probabilities, pixels, good))
         for index, name in enumerate(names):

@@ -17,6 +17,7 @@ from seewhy.diagnosis.history import Entry
 from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, Health, ReportRecord
 from seewhy.runs.augmented import read_augmented
+from seewhy.runs.explained import explained_section
 from seewhy.runs.folder import read_findings
 from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.initial import SPEC
@@ -116,6 +117,7 @@ def record_of(run: RunFiles) -> ReportRecord:
         python=f'import seewhy\n\nrun = seewhy.Run("{run.folder}")\n{family.python}',
         metrics=metrics,
         sections=family.sections,
+        explained=explained_section(run.folder, run.record),
         evaluation=evaluation,
         ensemble=run.read_json("ensemble.json").get(evaluation.split) if evaluation is not None else None,
         augmentation=read_augmented(run.folder),

@@ -26,11 +26,13 @@ from seewhy.models.predictor import Predictor
 from seewhy.nn.stochastic import is_stochastic
 from seewhy.runs import folder as files
 from seewhy.runs.evaluate import SELECTED, Progress, evaluate_ensemble, evaluation_split
+from seewhy.runs.explain import Asked, explain, mistakes
+from seewhy.runs.explained import Explanations, write_explained
 from seewhy.runs.exported import Exported
 from seewhy.runs.extractors import INCEPTION, features_of
 from seewhy.runs.generation import Generation
 from seewhy.runs.inference import computing, in_chunks, of_members, sampled
-from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_each, read_images
+from seewhy.runs.predict import Classes, ImageLike, Prediction, image_name, is_batch, predict_each, read_images
 from seewhy.runs.report import write_report
 from seewhy.runs.watching import read_records
 from seewhy.spec import DataFacts, Request, RunSpec
@@ -325,6 +327,53 @@ class Run(Generation):
                 return apply_temperature(each.mean(0), self._temperature), each
 
         return probabilities
+
+    # Explanation.
+
+    @computing
+    def explain(
+        self,
+        images: ImageLike | Iterable[ImageLike] | None = None,
+        *,
+        class_name: str | None = None,
+        method: str = "all",
+        layer: str | None = None,
+        nearest: int = 4,
+        check: bool = True,
+        progress: Progress | None = None,
+    ) -> Explanations:
+        """Explain predictions: which pixels speak for a class, whether these maps depend on the weights, and the nearest training images.
+
+        Args:
+            images: of the kinds that `predict` takes; None for the most confident mistakes of the run, which then stand in its report.
+            class_name: the class that the maps speak for; None for the predicted one.
+            method: "grad_cam", "integrated_gradients", "occlusion" or "all" (`seewhy.models.explanation`).
+            layer: of Grad-CAM, the name of a module of the network; None for the last feature map of at least 4 x 4.
+            nearest: training images to show, the nearest by the inputs of the last layer; their features are kept beside the run.
+            check: compare the maps with those of random weights (Adebayo et al. 2018).
+            progress: told (training images done, in all) while their features are computed.
+
+        Returns:
+            `Explanations`: print it, `save("why.png")`, `to_json()`; `images[0].maps["grad_cam"]` is an array [H, W].
+
+        Raises:
+            InputError: the run is of a generative model, an image cannot be read, or a class, method or layer is not known.
+        """
+        verb(self.spec, "explain", self.folder)  # refuses generative models before any work
+        if images is None:
+            names, pixels, true = mistakes(self.folder, self.record)
+        else:
+            given = cast("Sequence[ImageLike]", list(images) if is_batch(images) else [images])  # type: ignore[arg-type]
+            names, pixels = [image_name(image, at) for at, image in enumerate(given)], self.read(given)
+            true = [None] * len(names)
+        asked = Asked(
+            names, pixels, true, class_name=class_name, method=method, layer=layer, nearest=nearest, check=check
+        )
+        found = explain(self, self._known, asked, progress)
+        if images is None:
+            write_explained(self.folder, found, self.record)
+            self.report()
+        return found
 
     # Evaluation.
 

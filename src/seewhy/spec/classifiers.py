@@ -310,7 +310,7 @@ def default_model(facts: DataFacts) -> Default:
     return Default("resnet", f"images of more than {SMALL} px")
 
 
-_VERBS = frozenset({"evaluate", "predict"})
+_VERBS = frozenset({"evaluate", "explain", "predict"})
 
 FAMILY = Family(
     name="classifiers",

@@ -262,5 +262,5 @@ IMPLEMENTATION = Implementation(
     announce=announce,
     finish=finish,
     report=report,
-    verbs={"predict": predictor_of, "evaluate": evaluate},
+    verbs={"predict": predictor_of, "evaluate": evaluate, "explain": lambda trained: trained.model},
 )
