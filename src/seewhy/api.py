@@ -36,8 +36,9 @@ from seewhy.runs.server import start_ahead, warm
 from seewhy.runs.stopping import Stop
 from seewhy.spec import Request, build_request, format_edit
 from seewhy.spec.initial import SPEC
+from seewhy.spec.sections import DataSection
 from seewhy.spec.tree import leaves
-from seewhy.training.build import data_options
+from seewhy.training.build import at_edge, data_options
 from seewhy.training.events import Observer, emitter
 from seewhy.training.fabric import is_main_process
 
@@ -199,16 +200,9 @@ def check(
         options: fields of the data section, such as `resolution=64`.
     """
     view = Request.make("any", {"data": options}).view()
-    fields = ("resolution", "channels", "val_fraction", "test_fraction", "split_seed", "cache", "fit", "max_pixels")
-    decode, split = data_options({name: view[f"data.{name}"] for name in fields})
-    return seewhy_data.check_dataset(
-        source,
-        decode=decode,
-        split=split,
-        labels=labels,  # type: ignore[arg-type]
-        strict=bool(view["data.strict"]),
-        progress=progress,
-    )
+    loading = data_options({name: view[f"data.{name}"] for name in DataSection.model_fields})
+    with at_edge("data"):
+        return seewhy_data.check_dataset(source, **loading, labels=labels, progress=progress)  # type: ignore[arg-type]
 
 
 def diagnose(

@@ -18,15 +18,17 @@ from seewhy.data.decoding import Decoded, DecodeOptions, decode
 from seewhy.data.facts import ImageFacts
 from seewhy.data.fitting import DecodeRule
 from seewhy.data.formats import is_image_name
-from seewhy.data.load import check_dataset, load_dataset, load_for_evaluation
+from seewhy.data.load import ReadOptions, check_dataset, load_dataset, load_for_evaluation
 from seewhy.data.reading import BadImageError
 from seewhy.data.sources import (
     BUILTIN,
     Arrays,
     Catalog,
     ImageSource,
+    TableOptions,
     as_path,
     find_images,
+    find_table,
     is_arrays,
     is_builtin,
     keep_arrays,
@@ -55,9 +57,11 @@ __all__ = [
     "Mix",
     "Mixed",
     "RandomErasing",
+    "ReadOptions",
     "ResizedCrop",
     "Split",
     "SplitOptions",
+    "TableOptions",
     "as_path",
     "batch_bounds",
     "batches",
@@ -67,6 +71,7 @@ __all__ = [
     "decode_many",
     "downsample",
     "find_images",
+    "find_table",
     "from_pixels",
     "is_arrays",
     "is_builtin",
