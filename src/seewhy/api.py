@@ -189,20 +189,25 @@ def _reported(run: Run) -> Run:
 
 
 def check(
-    source: ImageSource, *, progress: Callable[[int, int], None] | None = None, labels: str = "required", **options: Any
+    source: ImageSource, *, progress: Callable[[int, int], None] | None = None, unlabelled: bool = False, **options: Any
 ) -> Audit:
     """List what is wrong with the images and the split of a data set, before any training.
 
     Args:
         source: a folder of class folders, a built-in name, an .npz file or arrays.
         progress: told (images done, images in all).
-        labels: "required" for classifiers, "optional" where any images will do.
-        options: fields of the data section, such as `resolution=64`.
+        unlabelled: whether any images will do, as for generative models.
+        options: fields of the data section, such as `resolution=64`, `labels="labels.csv"`.
+
+    Raises:
+        InputError: the source or an option is wrong.
     """
     view = Request.make("any", {"data": options}).view()
     loading = data_options({name: view[f"data.{name}"] for name in DataSection.model_fields})
     with at_edge("data"):
-        return seewhy_data.check_dataset(source, **loading, labels=labels, progress=progress)  # type: ignore[arg-type]
+        return seewhy_data.check_dataset(
+            source, **loading, labels="optional" if unlabelled else "required", progress=progress
+        )
 
 
 def diagnose(
