@@ -11,6 +11,7 @@ from seewhy.data.augmentation.erase import Cutout, RandomErasing
 from seewhy.data.augmentation.mix import Mix, Mixed
 from seewhy.data.augmentation.resize import downsample
 from seewhy.data.augmentation.techniques import AUGMENTATIONS
+from seewhy.data.balance import class_weights
 from seewhy.data.batching import Batch, batch_bounds, batches, order
 from seewhy.data.codec import decode_file, decode_many, from_pixels
 from seewhy.data.dataset import Dataset, Split
@@ -66,6 +67,7 @@ __all__ = [
     "batch_bounds",
     "batches",
     "check_dataset",
+    "class_weights",
     "decode",
     "decode_file",
     "decode_many",

@@ -74,6 +74,8 @@ def misfits(view: View, facts: DataFacts) -> Iterator[str]:
     least = min(facts.height, facts.width)
     if facts.channels == 1 and (view["reg.saturation"] > 0 or view["reg.hue"] > 0):
         yield "reg.saturation, reg.hue: the images are grey and have neither; set both to 0 or data.channels to 3"
+    if facts.classes == 1 and view["data.balance"] != "none":
+        yield "data.balance: all images are of one class; leave it out"
     if view["model.stem"] == "whitening" and not facts.small:
         yield (
             f"model.stem: 'whitening' is for images of up to 64 pixels, but these have {facts.side}; "

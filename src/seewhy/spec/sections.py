@@ -55,6 +55,10 @@ class DataSection(Section):
         None, ge=2, le=1000, description="Parts of the images that are not for testing, for cross-validation."
     )
     fold: int = Field(1, ge=1, description="Which of data.folds is for validation.")
+    balance: Literal["none", "sqrt", "equal"] = Field(
+        "none",
+        description="Draw classes of different sizes as they are, by the square roots of their sizes, or equally often.",
+    )
     cache: Literal["pixels", "bytes"] = Field(
         "pixels", description="Keep decoded pixels, or encoded bytes that are decoded for each batch (for big sets)."
     )

@@ -213,6 +213,7 @@ def facts_of(dataset: Dataset) -> DataFacts:
         val_images=len(dataset.val),
         test_images=len(dataset.test) if dataset.test is not None else 0,
         flip_invariant=dataset.flip_invariant,
+        class_images=dataset.counts()["train"],
     )
 
 
@@ -357,5 +358,6 @@ def _batches(prepared: Prepared, objective: Objective) -> Callable[[int, int], I
         augment=objective.augment,
         shard=(engine.rank, engine.world),
         overlap=spec.optim.overlap,
+        balance=spec.data.balance,
     )
     return lambda epoch, start: source(epoch=epoch, start=start)
