@@ -20,6 +20,7 @@ from seewhy.data.facts import ImageFacts
 from seewhy.data.fitting import DecodeRule
 from seewhy.data.formats import is_image_name
 from seewhy.data.load import ReadOptions, check_dataset, load_dataset, load_for_evaluation
+from seewhy.data.near_duplicates import NearDuplicates, NearPair, near_duplicates
 from seewhy.data.reading import BadImageError
 from seewhy.data.sources import (
     BUILTIN,
@@ -57,6 +58,8 @@ __all__ = [
     "Issue",
     "Mix",
     "Mixed",
+    "NearDuplicates",
+    "NearPair",
     "RandomErasing",
     "ReadOptions",
     "ResizedCrop",
@@ -82,6 +85,7 @@ __all__ = [
     "list_images",
     "load_dataset",
     "load_for_evaluation",
+    "near_duplicates",
     "order",
     "source_name",
     "split",
