@@ -30,7 +30,7 @@ class Issue:
             "deep_pixels", "several_pages", "colour_as_grey",
             "stray_files", "own_output", "special_files", "link_loop", "split_names", "class_names",
             "missing_files", "unlabelled", "contradictory_rows", "doubled_rows", "unlisted", "labels_file", "near_duplicate",
-            "near_leakage".
+            "near_leakage", "suspicious_labels".
         message: one line for people.
         paths: every file or class that it concerns, sorted.
     """

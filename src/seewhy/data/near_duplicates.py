@@ -1,9 +1,10 @@
 """Near duplicates: copies that were resized, compressed again, brightened or mirrored, found without comparing all pairs.
 
-Of each image, made grey and 32 x 32, the signs of the 64 lowest frequencies of the discrete cosine transform but the mean are a hash (Zauner 2010).
-Brightness and contrast do not change it, and mirroring flips the signs of the odd horizontal frequencies, known bits. Hashes that differ in few
-bits are found by multi-index hashing (Norouzi et al. 2012, 1307.2982): they agree, but for one bit, in one of four bands of 16 bits, so each
-image looks up 4 x 17 buckets. What is found there is a candidate; it counts if the images themselves agree, in the large and in the small.
+Of each image, made grey and 32 x 32, the signs of the 64 lowest frequencies of the discrete cosine transform, without the mean, are a hash
+(Zauner 2010). Brightness and contrast do not change it, and mirroring flips the signs of the odd horizontal frequencies, known bits. Hashes
+that differ in few bits are found by multi-index hashing (Norouzi et al. 2012, 1307.2982): they agree, but for one bit, in one of four bands of
+16 bits, so each image looks up 4 x 17 buckets. What is found there is a candidate; it counts if the images themselves agree, in the large and
+in the small.
 """
 
 from __future__ import annotations
@@ -124,8 +125,8 @@ def near_duplicates(dataset: Dataset) -> NearDuplicates:
     expected = _expected_pairs(thumbnails)
     if expected > ALIKE * len(thumbnails):
         return NearDuplicates(
-            skipped=f"images are so alike that there would be about {expected:,.0f} pairs of {len(thumbnails):,} images, as of simple drawings, or "
-            "frames of films; data.group keeps those in one split"
+            skipped=f"images are so alike that there would be about {expected:,.0f} pairs of {len(thumbnails):,} images, as of simple "
+            "drawings or frames of films; data.group keeps those in one split"
         )
     pairs = []
     for first, second, mirrored, likeness in like_pairs(thumbnails):
@@ -223,7 +224,8 @@ def _candidates(hashes: Hashes, flipped: np.uint64) -> Rows:
 def _correlation(one: Tensor, other: Tensor) -> Tensor:
     """Return the correlation of (n, H, W) with (n, H, W), (n)."""
     a, b = (x.flatten(1) - x.flatten(1).mean(1, keepdim=True) for x in (one, other))
-    return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp_min(1e-6)
+    scale: Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp_min(1e-6)
+    return scale
 
 
 def _detail(images: Tensor) -> Tensor:

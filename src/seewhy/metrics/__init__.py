@@ -36,6 +36,7 @@ from seewhy.metrics.correctness import (
 )
 from seewhy.metrics.ensembles import by_number, ensemble_metrics
 from seewhy.metrics.intervals import mean_interval, t_interval, wilson_interval
+from seewhy.metrics.label_errors import SuspiciousLabel, suspicious_labels
 from seewhy.metrics.learning_curves import (
     MeanCurve,
     area_under_curve,
@@ -108,6 +109,7 @@ __all__ = [
     "SampleQuality",
     "Similarity",
     "Source",
+    "SuspiciousLabel",
     "apply_temperature",
     "area_under_curve",
     "balanced_accuracy",
@@ -153,6 +155,7 @@ __all__ = [
     "sign_flip_interval",
     "sign_flip_test",
     "studentised_interval",
+    "suspicious_labels",
     "t_interval",
     "time_to_target",
     "top_accuracy",
