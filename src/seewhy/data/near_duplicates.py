@@ -9,6 +9,7 @@ in the small.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ SIDE, BITS, BANDS = 32, 64, 4
 MOST_BITS = 8
 """Bits in which hashes of near duplicates differ at most. Up to seven, four bands, each but for one bit, are sure to find."""
 
-SMALLEST = 16
+SMALLEST = 24
 """Pixels of the shorter side from which on a copy can be told from a likeness."""
 
 BUCKET = 32
@@ -122,11 +123,10 @@ def near_duplicates(dataset: Dataset) -> NearDuplicates:
     where = [(name, position) for name, split in splits.items() for position in range(len(split))]
     hashes = np.concatenate([split.hashes for split in splits.values()])
     thumbnails = torch.cat([thumbnails_of(split) for split in splits.values()])
-    expected = _expected_pairs(thumbnails)
-    if expected > ALIKE * len(thumbnails):
+    if _alike(thumbnails):
         return NearDuplicates(
-            skipped=f"images are so alike that there would be about {expected:,.0f} pairs of {len(thumbnails):,} images, as of simple "
-            "drawings or frames of films; data.group keeps those in one split"
+            skipped="images are so alike, as simple drawings or frames of films are, that most would be in several pairs; data.group keeps what "
+            "belongs together in one split"
         )
     pairs = []
     for first, second, mirrored, likeness in like_pairs(thumbnails):
@@ -139,14 +139,12 @@ def near_duplicates(dataset: Dataset) -> NearDuplicates:
     return NearDuplicates(tuple(sorted(pairs, key=lambda pair: (-pair.likeness, pair.names))))
 
 
-def _expected_pairs(thumbnails: Tensor) -> float:
-    """Return how many pairs there would be by a sample of the images."""
-    n = len(thumbnails)
-    if n <= SAMPLED:
-        return 0.0
-    rows = torch.randperm(n, generator=seeding.rng(0, "near duplicates"))[:SAMPLED]
-    found = sum(1 for _ in like_pairs(thumbnails[rows]))
-    return found * (n / SAMPLED) ** 2 if found > CHANCE else 0.0
+def _alike(thumbnails: Tensor) -> bool:
+    """Whether there would be more than a few pairs for each image, by a sample of them."""
+    n, sampled = len(thumbnails), min(len(thumbnails), SAMPLED)
+    rows = torch.randperm(n, generator=seeding.rng(0, "near duplicates"))[:sampled]
+    most = max(CHANCE, ALIKE * sampled**2 // max(n, 1))
+    return len(list(itertools.islice(like_pairs(thumbnails[rows]), most + 1))) > most
 
 
 def thumbnails_of(split: Split) -> Tensor:
