@@ -93,3 +93,12 @@ def test_what_cannot_be_kept_together_is_refused():
         split(rows, test_fraction=0.0, folds=(1, 5))
     with pytest.raises(InputError, match=r"fold: must be from 1 to 3, got 4"):
         SplitOptions(folds=3, fold=4)
+
+
+def test_folds_of_many_small_classes_are_of_one_size():
+    labels, sizes = [k for k in range(10) for _ in range(3)], []
+    for fold in range(1, 6):
+        start = np.full(30, UNDECIDED, np.int64)
+        options = {"val_fraction": None, "test_fraction": 0.0, "seed": 0, "folds": (fold, 5)}
+        sizes.append(int((assign(start, np.array(labels), [str(i) for i in range(30)], **options) == VAL).sum()))
+    assert sizes == [6] * 5
