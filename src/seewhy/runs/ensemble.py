@@ -36,7 +36,7 @@ from seewhy.training.build import Prepared, data_options, prepare_again
 from seewhy.training.events import Emit, Evaluated, MemberEnded, MembersStarted, Planned, RunEnded
 from seewhy.training.plan import format_threads
 
-SETTLED = ("train.epochs", "train.device", "train.precision", "train.initial_weights")
+SETTLED = ("train.epochs", "train.device", "train.precision", "train.initial_weights", "data.labels")
 """What is settled once for all members."""
 
 
