@@ -25,6 +25,7 @@ from seewhy.comparison.study import Study
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
 from seewhy.data import Audit, ImageSource
+from seewhy.runs import checking
 from seewhy.runs import train as training
 from seewhy.runs.diagnose.baseline import read_baseline
 from seewhy.runs.diagnose.before import diagnose_request
@@ -36,8 +37,8 @@ from seewhy.runs.server import start_ahead, warm
 from seewhy.runs.stopping import Stop
 from seewhy.spec import Request, build_request, format_edit
 from seewhy.spec.initial import SPEC
+from seewhy.spec.sections import DataSection
 from seewhy.spec.tree import leaves
-from seewhy.training.build import data_options
 from seewhy.training.events import Observer, emitter
 from seewhy.training.fabric import is_main_process
 
@@ -188,27 +189,41 @@ def _reported(run: Run) -> Run:
 
 
 def check(
-    source: ImageSource, *, progress: Callable[[int, int], None] | None = None, labels: str = "required", **options: Any
+    source: ImageSource,
+    *,
+    labels_folds: int | None = None,
+    out: str | Path | None = None,
+    show: str | Path | None = None,
+    unlabelled: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> Audit:
-    """List what is wrong with the images and the split of a data set, before any training.
+    """List what is wrong with the images, the split and, on request, the labels of a data set, before any training.
 
     Args:
-        source: a folder of class folders, a built-in name, an .npz file or arrays.
+        source: a folder of images, a built-in name, an .npz file or arrays.
+        labels_folds: runs by which labels that are probably wrong are found, each trained without its share of the images; None to leave them.
+        out: folder of these runs; a call that was stopped goes on there. Default: runs/<data>-labels.
+        show: PNG file for the pairs of near duplicates or, with `labels_folds`, the likeliest wrong labels; not written where there are none.
+        unlabelled: whether any images will do, as for generative models.
         progress: told (images done, images in all).
-        labels: "required" for classifiers, "optional" where any images will do.
-        options: fields of the data section, such as `resolution=64`.
+        options: fields of the data section, such as `resolution=64`, `labels="labels.csv"`; with `labels_folds` also of the runs, as in `train`.
+
+    Raises:
+        InputError: the source or an option is wrong.
+        RunError: a run failed.
     """
-    view = Request.make("any", {"data": options}).view()
-    fields = ("resolution", "channels", "val_fraction", "test_fraction", "split_seed", "cache", "fit", "max_pixels")
-    decode, split = data_options({name: view[f"data.{name}"] for name in fields})
-    return seewhy_data.check_dataset(
-        source,
-        decode=decode,
-        split=split,
-        labels=labels,  # type: ignore[arg-type]
-        strict=bool(view["data.strict"]),
-        progress=progress,
-    )
+    named = {f"data.{name}" if name in DataSection.model_fields else name: value for name, value in options.items()}
+    kept = _kept(source) if labels_folds is not None else None if seewhy_data.is_arrays(source) else source
+    request = Request.make("arrays" if kept is None else seewhy_data.source_name(kept), _plain(named))
+    page, folder = (None if path is None else user_path(path, name) for name, path in (("show", show), ("out", out)))
+    checking.validate(request, page, folder, labels_folds)
+    checked = checking.check_images(source, request, "optional" if unlabelled else "required", progress)
+    if labels_folds is not None:
+        return checking.check_labels(request, folder, checked, folds=labels_folds, show=page)
+    if page is not None:
+        checking.draw_pairs(checked, page)
+    return checked.audit
 
 
 def diagnose(

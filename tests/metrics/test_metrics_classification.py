@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -57,12 +58,15 @@ def test_a_class_without_images_or_predictions_has_no_figures():
 
 def test_the_headline_and_everything_are_json(predictions):
     figures = classification_metrics("val", CLASSES, *predictions)
-    assert list(figures.headline()) == ["n", "accuracy", "interval", "log_loss", "ece", "top5"]
+    more = ["balanced_accuracy", "macro_f1", "class_recall", "top5"]
+    assert list(figures.headline()) == ["n", "accuracy", "interval", "log_loss", "ece", *more]
     everything = json.loads(json.dumps(figures.to_json()))
     assert everything["split"] == "val"
     assert everything["classes"] == list(CLASSES)
     assert "ensemble" not in everything
-    assert figures.headline().items() <= everything.items()
+    headline = figures.headline()
+    assert headline.pop("class_recall") == {row["class"]: row["recall"] for row in figures.per_class}
+    assert headline.items() <= everything.items()
     few = classification_metrics("val", "ab", torch.tensor([[0.9, 0.1]]), torch.tensor([0]))
     assert few.top5 is None
     assert "top5" not in few.headline()
@@ -102,3 +106,18 @@ WRONG = [
 def test_wrong_input_is_named(probabilities, labels, message):
     with pytest.raises(InputError, match=message):
         classification_metrics("test", "ab", probabilities, labels)
+
+
+def test_balanced_figures_agree_with_scikit_learn():
+    generator = torch.Generator().manual_seed(4)
+    labels = torch.tensor([0] * 60 + [1] * 7 + [2] * 3)
+    probabilities = torch.rand(70, 5, generator=generator).softmax(1)
+    probabilities[:50, 0] += 1
+    found, predicted = classification_metrics("test", list("abcde"), probabilities, labels), probabilities.argmax(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert found.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(labels, predicted))
+    expected = metrics.f1_score(labels, predicted, average="macro", zero_division=0)
+    assert found.macro_f1 == pytest.approx(expected)
+    assert found.headline()["class_recall"]["b"] == (predicted[60:67] == 1).double().mean().item()
+    assert found.headline()["class_recall"]["e"] is None

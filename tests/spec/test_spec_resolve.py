@@ -119,6 +119,7 @@ def test_every_choice_is_filled_in():
         "reg.cutout",
         "reg.erasing",
         "train.minutes",
+        *(f"data.{name}" for name in ("labels", "image_column", "label_column", "split_column", "group", "folds")),
         "train.initial_weights",
         "train.patience",
         "ensemble.jobs",

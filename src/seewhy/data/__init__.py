@@ -11,6 +11,7 @@ from seewhy.data.augmentation.erase import Cutout, RandomErasing
 from seewhy.data.augmentation.mix import Mix, Mixed
 from seewhy.data.augmentation.resize import downsample
 from seewhy.data.augmentation.techniques import AUGMENTATIONS
+from seewhy.data.balance import class_weights
 from seewhy.data.batching import Batch, batch_bounds, batches, order
 from seewhy.data.codec import decode_file, decode_many, from_pixels
 from seewhy.data.dataset import Dataset, Split
@@ -18,15 +19,18 @@ from seewhy.data.decoding import Decoded, DecodeOptions, decode
 from seewhy.data.facts import ImageFacts
 from seewhy.data.fitting import DecodeRule, Fit
 from seewhy.data.formats import is_image_name
-from seewhy.data.load import check_dataset, load_dataset, load_for_evaluation
+from seewhy.data.load import ReadOptions, check_dataset, load_dataset, load_for_evaluation
+from seewhy.data.near_duplicates import NearDuplicates, NearPair, near_duplicates
 from seewhy.data.reading import BadImageError
 from seewhy.data.sources import (
     BUILTIN,
     Arrays,
     Catalog,
     ImageSource,
+    TableOptions,
     as_path,
     find_images,
+    find_table,
     is_arrays,
     is_builtin,
     keep_arrays,
@@ -55,19 +59,25 @@ __all__ = [
     "Issue",
     "Mix",
     "Mixed",
+    "NearDuplicates",
+    "NearPair",
     "RandomErasing",
+    "ReadOptions",
     "ResizedCrop",
     "Split",
     "SplitOptions",
+    "TableOptions",
     "as_path",
     "batch_bounds",
     "batches",
     "check_dataset",
+    "class_weights",
     "decode",
     "decode_file",
     "decode_many",
     "downsample",
     "find_images",
+    "find_table",
     "from_pixels",
     "is_arrays",
     "is_builtin",
@@ -76,6 +86,7 @@ __all__ = [
     "list_images",
     "load_dataset",
     "load_for_evaluation",
+    "near_duplicates",
     "order",
     "source_name",
     "split",

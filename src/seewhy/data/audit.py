@@ -28,7 +28,9 @@ class Issue:
         kind: "unreadable", "empty_class", "one_image_class", "missing_class", "no_validation", "duplicate", "leakage",
             "repeated", "conflicting_labels", "imbalance", "mixed_sizes", "cut", "extreme_shapes", "blank", "dark",
             "deep_pixels", "several_pages", "colour_as_grey",
-            "stray_files", "own_output", "special_files", "link_loop", "split_names", "class_names".
+            "stray_files", "own_output", "special_files", "link_loop", "split_names", "class_names",
+            "missing_files", "unlabelled", "contradictory_rows", "doubled_rows", "unlisted", "labels_file", "near_duplicate",
+            "near_leakage", "suspicious_labels".
         message: one line for people.
         paths: every file or class that it concerns, sorted.
     """

@@ -18,9 +18,14 @@ from torch import Tensor
 
 from seewhy.core import seeding
 from seewhy.core.errors import bad_value
+from seewhy.data.balance import Balance, draw
 from seewhy.data.dataset import Split
 
 Transform = Callable[..., Tensor]
+
+
+AGAIN = 1 << 40
+"""What tells the random numbers of an image's second time in an epoch from those of its first: more than there are rows."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Batch:
     Attributes:
         images: uint8 [n, C, H, W] in channels_last memory.
         labels: int64 [n].
-        sample_ids: int64 [n], the images' rows in the whole data set.
+        sample_ids: int64 [n], the addresses of the images' random numbers: their rows in the whole data set, plus `AGAIN` for each time that
+            the epoch has drawn the image before (`balance`).
         step_in_epoch: which batch of the epoch this is, from 0.
         global_size: images of this step on all processes together (n when there is one process).
         shared: how many of the images, the last ones, the next batch of the epoch begins with.
@@ -73,6 +79,7 @@ def batches(
     start: int = 0,
     shard: tuple[int, int] = (0, 1),
     overlap: float = 0.0,
+    balance: Balance = "none",
 ) -> Iterator[Batch]:
     """Yield the batches of one epoch, from step `start` on.
 
@@ -89,24 +96,31 @@ def batches(
         shard: (rank, world), this process and how many share each batch; it takes positions `rank, rank + world, ...` of every batch.
         overlap: share of a batch, at least 0 and less than 1, that the next one sees again before its own images; for methods that
             compare gradients on the same images (Berahas et al. 2016, 1605.06049). The first of an epoch has only its own.
+        balance: how far classes of different sizes are drawn equally often, see `seewhy.data.balance`; "none" is each image once.
 
     Raises:
-        InputError: `batch_size` or `overlap` is out of range.
+        InputError: `batch_size` or `overlap` is out of range, or there is no such balance.
     """
     rank, world = shard
     if not 0 <= overlap < 1:
         raise bad_value("overlap", overlap, "at least 0 and less than 1")
     if overlap and world > 1:
         raise bad_value("overlap", overlap, f"0 where {world} processes share a batch")
-    permutation = order(len(split), seed=seed, epoch=epoch)
+    if balance == "none":
+        permutation, times = order(len(split), seed=seed, epoch=epoch), None
+    else:
+        permutation, times = draw(split.labels, balance, seed=seed, epoch=epoch)
     bounds = batch_bounds(len(split), batch_size)
     shared = 0 if len(bounds) == 1 else int(overlap * min(high - low for low, high in bounds))
 
     def make(step: int) -> Batch:
         low, high = bounds[step]
         low = max(0, low - shared)
-        positions = permutation[low + rank : high : world]
+        own = slice(low + rank, high, world)
+        positions = permutation[own]
         images, sample_ids = split.images(positions), split.sample_ids[positions]
+        if times is not None:
+            sample_ids = sample_ids + AGAIN * times[own]
         if augment is not None and len(positions):
             images = augment(images, sample_ids, seed=seed, epoch=epoch)
         return Batch(images, split.labels[positions], sample_ids, step, high - low, shared)

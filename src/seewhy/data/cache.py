@@ -69,7 +69,8 @@ def layout_of(catalog: Catalog, shape: Shape, rule: DecodeRule, *, encoded: bool
     names = "\0".join(catalog.names).encode("utf-8", "surrogatepass")
     options = f"{VERSION}|{shape}|{'bytes' if encoded else 'pixels'}|{rule.fit}|{rule.max_pixels}|{rule.peaks}"
     sizes = np.zeros(0, np.int64) if catalog.stats is None else catalog.stats[:, 0]
-    return digest(options, names, sizes, catalog.labels, catalog.splits)[:16]
+    more = [catalog.content] if catalog.content and catalog.pixels is None else []
+    return digest(options, names, sizes, catalog.labels, catalog.splits, *more)[:16]
 
 
 def cached(

@@ -14,20 +14,30 @@ from seewhy.data.audit import Audit, count
 from seewhy.data.cache_build import Progress
 from seewhy.data.dataset import Dataset, Split
 from seewhy.data.decoding import Decoded, DecodeOptions
-from seewhy.data.sources import ImageSource, Labels, list_images
+from seewhy.data.sources import ImageSource, Labels, TableOptions, list_images
 from seewhy.data.splitting import SplitOptions
 
 SHOWN = 20
 """Unreadable files that an error names."""
 
 
-class LoadOptions(TypedDict, total=False):
-    """The keyword arguments of `load_dataset`."""
+LOST = ("missing_files", "unlabelled", "contradictory_rows")
+"""What is left out of a labels file, unless strictness forbids it."""
+
+
+class ReadOptions(TypedDict, total=False):
+    """Those keyword arguments of `load_dataset` that a run's specification says."""
 
     decode: DecodeOptions | None
     split: SplitOptions | None
-    labels: Labels
     strict: bool
+    table: TableOptions | None
+
+
+class LoadOptions(ReadOptions, total=False):
+    """The keyword arguments of `load_dataset`."""
+
+    labels: Labels
     cache_dir: Path | None
     data_dir: Path | None
     progress: Progress | None
@@ -40,6 +50,7 @@ def load_dataset(
     split: SplitOptions | None = None,
     labels: Labels = "required",
     strict: bool = False,
+    table: TableOptions | None = None,
     cache_dir: Path | None = None,
     data_dir: Path | None = None,
     progress: Progress | None = None,
@@ -52,7 +63,8 @@ def load_dataset(
         split: what is held out where the data do not say.
         labels: "required": there must be images of at least two classes; "optional": any images will do, and those without class folders are
             one class.
-        strict: make an unreadable file an error instead of leaving it out.
+        strict: make an unreadable file, or a row of the labels file that cannot be used, an error instead of leaving it out.
+        table: a labels file for a folder, and groups.
         cache_dir: where decoded folders are kept; default: `SEEWHY_CACHE`, else the user's cache folder.
         data_dir: where built-in sets live; default: `SEEWHY_DATA`, else the user's cache folder.
         progress: called with (images done, images in all) while they are decoded.
@@ -61,7 +73,12 @@ def load_dataset(
         InputError: the source is wrong, or too few classes have images.
         RunError: the cache cannot be written.
     """
-    catalog = list_images(source, labels=labels, data_dir=data_dir)
+    catalog = list_images(source, labels=labels, data_dir=data_dir, table=table)
+    lost = [issue.message for issue in catalog.issues if strict and issue.kind in LOST]
+    if lost:
+        raise InputError(
+            "\n".join(f"strict: {message}; correct the file, or leave them out with strict off" for message in lost)
+        )
     decoded = decoding.decode(catalog, decode, cache_dir=cache_dir, progress=progress)
     if strict and decoded.unreadable:
         raise InputError(_format_unreadable(decoded))

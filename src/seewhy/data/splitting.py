@@ -31,6 +31,8 @@ class SplitOptions:
         keep_duplicates_together: whether identical images of a class go to one side of a split that is made here, so that a classifier is
             not tested on what it was trained on. Where images repeat, that biases a likelihood: the data's own distribution repeats them
             too. Default: as labels are required.
+        folds: parts of the images that are not for testing, for cross-validation; None for none.
+        fold: which of them is for validation, from 1.
 
     Raises:
         InputError: a value is not allowed.
@@ -40,6 +42,8 @@ class SplitOptions:
     test_fraction: float = 0.15
     seed: int = 0
     keep_duplicates_together: bool | None = None
+    folds: int | None = None
+    fold: int = 1
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -47,6 +51,12 @@ class SplitOptions:
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise bad_value(name, value, "at least 0 and less than 1")
+        if self.folds is not None and self.folds < 2:
+            raise bad_value("folds", self.folds, "at least 2")
+        if not 1 <= self.fold <= (self.folds or 1):
+            raise bad_value(
+                "fold", self.fold, f"from 1 to {self.folds}" if self.folds else "1 where there are no folds"
+            )
 
 
 def split(decoded: Decoded, options: SplitOptions | None = None) -> Dataset:
@@ -77,6 +87,8 @@ def split(decoded: Decoded, options: SplitOptions | None = None) -> Dataset:
         test_fraction=options.test_fraction,
         seed=options.seed,
         duplicates=duplicates if together else None,
+        groups=catalog.groups,
+        folds=None if options.folds is None else (options.fold, options.folds),
     )
     mean, std = facts.moments(splits == TRAIN, height * width)
     by_name = {

@@ -18,9 +18,12 @@ from seewhy.metrics.calibration import (
 )
 from seewhy.metrics.classification import (
     ClassificationMetrics,
+    balanced_accuracy,
     classification_metrics,
+    confusion_matrix,
     entropy,
     log_loss,
+    macro_f1,
     mutual_information,
     top_accuracy,
 )
@@ -33,6 +36,7 @@ from seewhy.metrics.correctness import (
 )
 from seewhy.metrics.ensembles import by_number, ensemble_metrics
 from seewhy.metrics.intervals import mean_interval, t_interval, wilson_interval
+from seewhy.metrics.label_errors import SuspiciousLabel, suspicious_labels
 from seewhy.metrics.learning_curves import (
     MeanCurve,
     area_under_curve,
@@ -105,14 +109,17 @@ __all__ = [
     "SampleQuality",
     "Similarity",
     "Source",
+    "SuspiciousLabel",
     "apply_temperature",
     "area_under_curve",
+    "balanced_accuracy",
     "bin_coverage",
     "brier_score",
     "by_number",
     "calibration_bins",
     "class_coverage",
     "classification_metrics",
+    "confusion_matrix",
     "correctness_difference",
     "density_coverage",
     "ensemble_metrics",
@@ -128,6 +135,7 @@ __all__ = [
     "kmeans_centres",
     "likelihood_metrics",
     "log_loss",
+    "macro_f1",
     "mcnemar",
     "mean_curve",
     "mean_interval",
@@ -147,6 +155,7 @@ __all__ = [
     "sign_flip_interval",
     "sign_flip_test",
     "studentised_interval",
+    "suspicious_labels",
     "t_interval",
     "time_to_target",
     "top_accuracy",

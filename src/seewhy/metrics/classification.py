@@ -42,6 +42,24 @@ def top_accuracy(probabilities: Tensor, labels: Tensor, k: int) -> float:
     return (probabilities.topk(k, dim=1).indices == labels[:, None]).any(1).float().mean().item()
 
 
+def confusion_matrix(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Return the counts (K, K) of true (rows) and most probable classes (columns), of p (N, K) and y (N)."""
+    K = probabilities.shape[1]
+    return torch.bincount(labels * K + probabilities.argmax(1), minlength=K * K).reshape(K, K)
+
+
+def balanced_accuracy(confusion: Tensor) -> float:
+    """Return the mean recall of the classes that have images, of counts (K, K) whose rows are true classes."""
+    correct, actual = confusion.diagonal(), confusion.sum(1)
+    return (correct[actual > 0] / actual[actual > 0]).double().mean().item()
+
+
+def macro_f1(confusion: Tensor) -> float:
+    """Return the mean of F1 = 2 correct / (actual + predicted) over the classes that have images or are predicted, of counts (K, K)."""
+    correct, total = confusion.diagonal(), confusion.sum(0) + confusion.sum(1)
+    return (2 * correct[total > 0] / total[total > 0]).double().mean().item()
+
+
 @dataclass(frozen=True)
 class ClassificationMetrics:
     """The figures of one split.
@@ -57,6 +75,8 @@ class ClassificationMetrics:
         confusion: K x K counts, rows are true classes.
         per_class: precision, recall, F1 and count of each class (None where it is undefined: no such prediction or image).
         calibration: bins of confidence with mean confidence, accuracy, its interval and count.
+        balanced_accuracy: mean recall of the classes that have images, to which each class counts alike.
+        macro_f1: mean F1 of the classes that have images or are predicted.
         ensemble: of an ensemble, what `ensemble_metrics` returned.
     """
 
@@ -71,6 +91,8 @@ class ClassificationMetrics:
     confusion: list[list[int]]
     per_class: list[dict[str, Any]]
     calibration: list[dict[str, float]]
+    balanced_accuracy: float
+    macro_f1: float
     ensemble: dict[str, Any] | None = None
 
     def headline(self) -> dict[str, Any]:
@@ -81,6 +103,9 @@ class ClassificationMetrics:
             "interval": list(self.interval),
             "log_loss": self.log_loss,
             "ece": self.ece,
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "class_recall": {row["class"]: row["recall"] for row in self.per_class},
         }
         return figures if self.top5 is None else {**figures, "top5": self.top5}
 
@@ -108,7 +133,7 @@ def classification_metrics(
     K, n = len(classes), len(labels)
     if probabilities.shape[1] != K:
         raise bad_value("probabilities", tuple(probabilities.shape), f"(N, {K}), a column for each class")
-    confusion = torch.bincount(labels * K + probabilities.argmax(1), minlength=K * K).reshape(K, K)
+    confusion = confusion_matrix(probabilities, labels)
     correct = int(confusion.diagonal().sum())
     bins = calibration_bins(probabilities, labels)
     return ClassificationMetrics(
@@ -123,6 +148,8 @@ def classification_metrics(
         confusion=confusion.tolist(),
         per_class=_per_class(classes, confusion),
         calibration=bins,
+        balanced_accuracy=balanced_accuracy(confusion),
+        macro_f1=macro_f1(confusion),
     )
 
 

@@ -40,6 +40,7 @@ from seewhy.reporting.records import (
 
 if TYPE_CHECKING:
     from seewhy.reporting.augmentations import augmentation_fragment, augmentation_sheet
+    from seewhy.reporting.captioned import captioned_sheet
     from seewhy.reporting.claims import claim_chart, render_claims
     from seewhy.reporting.classification import confusion_matrix_chart, reliability_diagram
     from seewhy.reporting.comparison import render_comparison
@@ -68,6 +69,7 @@ _MODULES = {
     "render_report": "html",
     "render_why": "findings",
     "image_grid": "images",
+    "captioned_sheet": "captioned",
     "png_data_uri": "images",
     "thumbnail_data_uri": "images",
     "layer_statistics_panels": "layer_statistics",
@@ -107,6 +109,7 @@ __all__ = [
     "VariantRecord",
     "augmentation_fragment",
     "augmentation_sheet",
+    "captioned_sheet",
     "claim_chart",
     "confusion_matrix_chart",
     "curve_panels",

@@ -56,6 +56,8 @@ class EvaluationRecord:
         mistakes: misclassified images, the most confident first.
         temperature: by which the logits were divided before log_loss, ece and calibration were measured.
         uncalibrated: ece, log_loss and calibration at temperature 1; None where no temperature was fitted.
+        balanced_accuracy: mean recall of the classes that have images; None where it was not measured.
+        macro_f1: mean F1 of the classes; None likewise.
     """
 
     split: str
@@ -72,6 +74,8 @@ class EvaluationRecord:
     mistakes: Sequence[Mistake] = ()
     temperature: float = 1.0
     uncalibrated: Mapping[str, Any] | None = None
+    balanced_accuracy: float | None = None
+    macro_f1: float | None = None
 
     def __post_init__(self) -> None:
         K = len(self.classes)

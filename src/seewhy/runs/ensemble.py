@@ -36,7 +36,7 @@ from seewhy.training.build import Prepared, data_options, prepare_again
 from seewhy.training.events import Emit, Evaluated, MemberEnded, MembersStarted, Planned, RunEnded
 from seewhy.training.plan import format_threads
 
-SETTLED = ("train.epochs", "train.device", "train.precision", "train.initial_weights")
+SETTLED = ("train.epochs", "train.device", "train.precision", "train.initial_weights", "data.labels")
 """What is settled once for all members."""
 
 
@@ -188,8 +188,7 @@ def finish(run: Run, emit: Emit) -> None:
 
     Its temperature is fitted on the averaged validation probabilities (Rahaman & Thiery 2021).
     """
-    decode, split_options = data_options(dict(run.spec.data))
-    dataset = seewhy_data.load_dataset(run.spec.source, decode=decode, split=split_options, strict=run.spec.data.strict)
+    dataset = seewhy_data.load_dataset(run.spec.source, **data_options(dict(run.spec.data)))
     splits = {name: split for name, split in dataset.splits.items() if name != "train" and len(split)}
     members = {name: member_probabilities(run.members, split) for name, split in splits.items()}
     more: dict[str, Any] = {}

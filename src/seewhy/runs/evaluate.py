@@ -53,13 +53,10 @@ def evaluation_split(
     """
     given = spec.source if source is None else source
     where = given if isinstance(given, str) else "the arrays"
-    decode, split_options = data_options(dict(spec.data), known.rule.peaks)
-    labels, strict = spec.family.labels, spec.data.strict
+    options, labels = data_options(dict(spec.data), known.rule.peaks), spec.family.labels
     same, own = False, isinstance(given, str) and absolute_source(given) == spec.source
     if own:
-        dataset = seewhy_data.load_dataset(
-            given, decode=decode, split=split_options, labels=labels, strict=strict, progress=progress
-        )
+        dataset = seewhy_data.load_dataset(given, **options, labels=labels, progress=progress)
         same = dataset.fingerprint == known.values.get("fingerprint")
         name = "test" if dataset.test is not None and len(dataset.test) else "val"
         theirs, split = dataset.classes, dataset.splits[name]
@@ -67,7 +64,7 @@ def evaluation_split(
         name = "test"
         # One class is enough to know its recall.
         theirs, split = seewhy_data.load_for_evaluation(
-            given, decode=decode, labels="optional", strict=strict, progress=progress
+            given, decode=options["decode"], labels="optional", strict=spec.data.strict, progress=progress
         )
     if not len(split):
         raise InputError(f"{where}: has no test or validation images to evaluate on; name another source")

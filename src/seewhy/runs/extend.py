@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
@@ -14,7 +15,7 @@ from seewhy.runs.run import Run
 from seewhy.spec import Resolution, reasons_in
 from seewhy.spec.initial import REQUEST, SPEC
 from seewhy.spec.tree import leaves
-from seewhy.training.build import absolute_source
+from seewhy.training.build import absolute_labels, absolute_source
 from seewhy.training.checkpoint import Checkpoint
 from seewhy.training.job import Progress
 from seewhy.training.plan import format_epochs
@@ -42,6 +43,9 @@ def resolution_of(run: Run, source: str | None = None, options: Mapping[str, Any
     asked, found = dict(changes), dict(changes)
     if source is not None:
         asked["source"] = found["source"] = absolute_source(source)
+        if spec.data.labels is not None and not Path(spec.data.labels).is_file():  # moved with the images
+            labels = absolute_labels(found["source"], Path(spec.data.labels).name)
+            asked["data.labels"] = found["data.labels"] = labels
     if "train.epochs" in changes:
         found["train.minutes"] = None
         fraction = getattr(spec.train, "initial_fraction", 0.0)

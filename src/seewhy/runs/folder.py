@@ -138,7 +138,7 @@ def read_data(folder: Path) -> RunData:
     """Return what a run knows of its data; raises InputError if data.json is missing or damaged."""
     value = read_json(folder, "data.json")
     try:
-        facts = DataFacts(**value["facts"])
+        facts = DataFacts.from_json(value["facts"])
         whole = (
             facts.height,
             facts.width,

@@ -456,10 +456,8 @@ class Run(Generation):
             else extractor
         )
         features, known = features_of(other, self)
-        decode, split = data_options(dict(self.spec.data), self._known.rule.peaks)
-        dataset = seewhy_data.load_dataset(
-            self.spec.source, decode=decode, split=split, labels=self.spec.family.labels, strict=self.spec.data.strict
-        )
+        loading = data_options(dict(self.spec.data), self._known.rule.peaks)
+        dataset = seewhy_data.load_dataset(self.spec.source, **loading, labels=self.spec.family.labels)
         about: dict[str, Any] = {"extractor": features, "classes": known, "n": n, "seed": seed}
         figures: SampleQuality = compare(self.trained, dataset, **about, **options)
         return figures

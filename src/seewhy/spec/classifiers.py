@@ -83,6 +83,10 @@ class ClassifierReg(RegSection):
     label_smoothing: float = chosen(
         ge=0, lt=1, description="Probability taken from the true class and spread over all."
     )
+    class_weights: Literal["none", "sqrt", "equal"] = Field(
+        "none",
+        description="Weigh the loss of rare classes more: not, by the square roots of the classes' sizes, or so that all count equally.",
+    )
     dropout: float = Field(
         0.0,
         ge=0,
@@ -120,8 +124,11 @@ class ClassifierReg(RegSection):
 
 
 class ClassifierTrain(TrainSection):
-    """Training: also progressive resizing, test-time augmentation and snapshots."""
+    """Training: also the choice of the best epoch, progressive resizing, test-time augmentation and snapshots."""
 
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss"] = Field(
+        "accuracy", description="Figure of the validation images by which the best epoch is chosen."
+    )
     initial_resolution: int = chosen(
         ge=4,
         le=1024,
@@ -155,6 +162,8 @@ def rules(view: View) -> Iterator[str]:
         yield (
             f"reg.dropconnect_shared: {view['reg.dropconnect_shared']} needs reg.dropconnect, which is 0; raise it or leave this out"
         )
+    if view["reg.class_weights"] != "none" and view["data.balance"] != "none":
+        yield "reg.class_weights, data.balance: both make up for classes of different sizes; choose one"
     members = view["ensemble.members"]
     if members == 1 and (view["ensemble.edits"] or view["ensemble.jobs"]):
         yield "ensemble: edits and jobs belong to several members, but ensemble.members is 1; raise it or leave them out"
@@ -323,7 +332,12 @@ FAMILY = Family(
     ensemble=True,
     optimizers=("muon", "adamw"),
     metric=Metric("accuracy", higher=True),
-    figures=(Metric("log_loss", higher=False, unit="nats"), Metric("ece", higher=False)),
+    figures=(
+        Metric("log_loss", higher=False, unit="nats"),
+        Metric("ece", higher=False),
+        Metric("balanced_accuracy", higher=True),
+        Metric("macro_f1", higher=True),
+    ),
     models=(
         Model(
             name="mlp",

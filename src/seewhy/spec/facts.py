@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ class DataFacts:
         classes: K.
         train_images, val_images, test_images: in each split, 0 where there is none.
         flip_invariant: whether a mirrored image is as likely as the original.
+        class_images: training images of each class; () where they were not counted.
     """
 
     height: int
@@ -29,6 +31,7 @@ class DataFacts:
     val_images: int
     test_images: int
     flip_invariant: bool
+    class_images: tuple[int, ...] = ()
 
     @property
     def side(self) -> int:
@@ -44,6 +47,11 @@ class DataFacts:
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return self.channels, self.height, self.width
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> DataFacts:
+        """Make the record of what `to_json` returned, by this version or an earlier one."""
+        return cls(**{**values, "class_images": tuple(values.get("class_images", ()))})
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""

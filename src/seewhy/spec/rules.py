@@ -16,6 +16,7 @@ def broken_rules(view: View, family: Family) -> Iterator[str]:
         yield "reg.saturation, reg.hue: grey images have neither, but data.channels is 1; set both to 0"
     if view["reg.penalise_all"] and not (view["reg.l1"] or view["reg.l2"]):
         yield "reg.penalise_all: needs a penalty, but reg.l1 and reg.l2 are 0; raise one of them or leave it out"
+    yield from _data(view)
     yield from _searching(view, family)
     yield from family.rules(view)
 
@@ -37,6 +38,18 @@ def _budget(view: View) -> Iterator[str]:
         yield (
             f"train.patience: {patience} needs validation data, but data.val_fraction is 0; raise it or leave patience out"
         )
+
+
+def _data(view: View) -> Iterator[str]:
+    """Yield what does not go together of labels files and folds."""
+    for name in ("image_column", "label_column", "split_column"):
+        if view[f"data.{name}"] is not None and view["data.labels"] is None:
+            yield f"data.{name}: is a column of the labels file, but data.labels names none; name it or leave this out"
+    folds, fold = view["data.folds"], view["data.fold"]
+    if fold > (folds or 1):
+        yield f"data.fold: must be at most data.folds ({folds or 'none'}), got {fold}"
+    if folds is not None and view["data.val_fraction"] is not None:
+        yield f"data.val_fraction: one of {folds} folds is for validation; leave one of the two out"
 
 
 def _searching(view: View, family: Family) -> Iterator[str]:
@@ -61,6 +74,8 @@ def misfits(view: View, facts: DataFacts) -> Iterator[str]:
     least = min(facts.height, facts.width)
     if facts.channels == 1 and (view["reg.saturation"] > 0 or view["reg.hue"] > 0):
         yield "reg.saturation, reg.hue: the images are grey and have neither; set both to 0 or data.channels to 3"
+    if facts.classes == 1 and view["data.balance"] != "none":
+        yield "data.balance: all images are of one class; leave it out"
     if view["model.stem"] == "whitening" and not facts.small:
         yield (
             f"model.stem: 'whitening' is for images of up to 64 pixels, but these have {facts.side}; "

@@ -32,6 +32,33 @@ class DataSection(Section):
         0.15, ge=0, lt=1, description="Share held out for testing where the data bring no test split."
     )
     split_seed: int = Field(0, ge=0, description="Seed of the split.")
+    labels: str | None = Field(
+        None,
+        min_length=1,
+        description="CSV or Parquet file that says the labels of a folder's images, where its folders do not.",
+    )
+    image_column: str | None = Field(
+        None, min_length=1, description="Column of the labels file that names the images (default: found)."
+    )
+    label_column: str | None = Field(
+        None, min_length=1, description="Column of the labels file with the labels (default: found)."
+    )
+    split_column: str | None = Field(
+        None, min_length=1, description="Column of the labels file that says train, val or test (default: found)."
+    )
+    group: str | None = Field(
+        None,
+        min_length=1,
+        description="What must lie in one split (patient, video): a column of the labels file, or a regular expression for images' names.",
+    )
+    folds: int | None = Field(
+        None, ge=2, le=1000, description="Parts of the images that are not for testing, for cross-validation."
+    )
+    fold: int = Field(1, ge=1, description="Which of data.folds is for validation.")
+    balance: Literal["none", "sqrt", "equal"] = Field(
+        "none",
+        description="Draw classes of different sizes as they are, by the square roots of their sizes, or equally often.",
+    )
     cache: Literal["pixels", "bytes"] = Field(
         "pixels", description="Keep decoded pixels, or encoded bytes that are decoded for each batch (for big sets)."
     )

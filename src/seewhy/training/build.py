@@ -20,7 +20,7 @@ from seewhy import data as seewhy_data
 from seewhy import optim
 from seewhy.core.errors import InputError
 from seewhy.core.seeding import derive, rng
-from seewhy.data import Batch, Dataset, DecodeOptions, SplitOptions
+from seewhy.data import Batch, Dataset, DecodeOptions, ReadOptions, SplitOptions, TableOptions
 from seewhy.models.family import Objective, implementation_of
 from seewhy.nn import incoming_views, penalised_weights
 from seewhy.optim import Penalties
@@ -105,6 +105,7 @@ def prepare(request: Request, emit: Emit) -> Prepared:
     resolution = resolve(request, facts).settle(
         {
             "source": Default(absolute_source(request.source)),
+            "data.labels": Default(absolute_labels(request.source, view["data.labels"])),
             "train.device": Default(device, "this machine"),
             "train.precision": Default(precision, "a line search" if exact else "this machine"),
             "train.threads": Default(view["train.threads"] or torch.get_num_threads(), "this machine"),
@@ -145,10 +146,18 @@ def absolute_source(source: str) -> str:
     return source if seewhy_data.is_builtin(source) else str(Path(seewhy_data.as_path(source)).resolve())
 
 
-def data_options(
-    fields: Mapping[str, Any], peaks: tuple[float, float] | None = None
-) -> tuple[DecodeOptions, SplitOptions]:
-    """Return the options of decoding and splitting from the fields of a data section.
+def absolute_labels(source: str, labels: str | None) -> str | None:
+    """Return the path of a labels file that means the same from any working directory."""
+    with at_edge("data"):
+        return None if labels is None else seewhy_data.find_table(labels, seewhy_data.as_path(source))
+
+
+TABLE = ("labels", "image_column", "label_column", "split_column", "group")
+"""Fields of the data section that say what is known of images beside their files."""
+
+
+def data_options(fields: Mapping[str, Any], peaks: tuple[float, float] | None = None) -> ReadOptions:
+    """Return the options of `load_dataset` from the fields of a data section.
 
     Args:
         fields: by name.
@@ -167,20 +176,21 @@ def data_options(
             val_fraction=fields["val_fraction"],
             test_fraction=fields["test_fraction"],
             seed=fields["split_seed"],
+            folds=fields["folds"],
+            fold=fields["fold"],
         )
-    return decode, split
+        table = TableOptions(**{name: fields[name] for name in TABLE})
+    return ReadOptions(decode=decode, split=split, table=table, strict=bool(fields["strict"]))
 
 
 def load_data(source: str, fields: dict[str, object], labels: str, emit: Emit, bootstrap: int | None) -> Dataset:
     """Read a data set; with the seed `bootstrap` the training images are sampled with replacement."""
-    decode, split = data_options(fields)
+    options = data_options(fields)
     with at_edge("data"):
         dataset = seewhy_data.load_dataset(
             source,
-            decode=decode,
-            split=split,
+            **options,
             labels=labels,  # type: ignore[arg-type]
-            strict=bool(fields["strict"]),
             progress=lambda done, total: emit(DataProgress(done, total)),
         )
     if len(dataset.train) < 2:
@@ -203,6 +213,7 @@ def facts_of(dataset: Dataset) -> DataFacts:
         val_images=len(dataset.val),
         test_images=len(dataset.test) if dataset.test is not None else 0,
         flip_invariant=dataset.flip_invariant,
+        class_images=dataset.counts()["train"],
     )
 
 
@@ -347,5 +358,6 @@ def _batches(prepared: Prepared, objective: Objective) -> Callable[[int, int], I
         augment=objective.augment,
         shard=(engine.rank, engine.world),
         overlap=spec.optim.overlap,
+        balance=spec.data.balance,
     )
     return lambda epoch, start: source(epoch=epoch, start=start)

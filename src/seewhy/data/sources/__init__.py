@@ -8,8 +8,10 @@ from seewhy.data.sources.builtin import BUILTIN, cache_folder
 from seewhy.data.sources.catalog import Catalog, SourceKind
 from seewhy.data.sources.find import find_images
 from seewhy.data.sources.kept import Arrays, is_arrays, keep_arrays
+from seewhy.data.sources.labelled import TableOptions
 from seewhy.data.sources.listing import ImageSource, Labels, is_builtin, list_images
 from seewhy.data.sources.paths import as_path, source_name
+from seewhy.data.sources.table import find_table
 
 __all__ = [
     "BUILTIN",
@@ -18,9 +20,11 @@ __all__ = [
     "ImageSource",
     "Labels",
     "SourceKind",
+    "TableOptions",
     "as_path",
     "cache_folder",
     "find_images",
+    "find_table",
     "is_arrays",
     "is_builtin",
     "keep_arrays",

@@ -30,9 +30,11 @@ class Catalog:
         root: folder of the paths.
         paths: N paths relative to `root`, in the order of the names.
         stats: int64 [N, 5] of the files, see `identity`.
-        content: hash of the arrays.
+        content: hash of what is not in names, labels, splits and files: the arrays, or the classes and groups of a labels file.
         pixels: uint8 or uint16 [N, H, W, C].
         labels_required: whether there must be images of two classes at least.
+        groups: N texts; images of one group are kept in one split; None where each image stands alone.
+        labels_file: name of the table that says the labels; "" where folders or arrays do.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Catalog:
     content: str = ""
     pixels: npt.NDArray[Any] | None = field(default=None, repr=False)
     labels_required: bool = True
+    groups: Sequence[str] | None = field(default=None, repr=False)
+    labels_file: str = ""
 
     @property
     def fewest_classes(self) -> int:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from seewhy.core.errors import InputError, nearest, unknown_name
+from seewhy.data.identity import digest
 from seewhy.data.sources.archive import load_npz
 from seewhy.data.sources.arrays import from_memory
 from seewhy.data.sources.builtin import BUILTIN, load_builtin
 from seewhy.data.sources.catalog import Catalog
 from seewhy.data.sources.folder import list_folder, suggest_inner
 from seewhy.data.sources.kept import Arrays, is_arrays
+from seewhy.data.sources.labelled import TableOptions, groups_by_name, list_labelled
 from seewhy.data.sources.names import printable
 from seewhy.data.sources.paths import as_path
 
@@ -29,7 +31,13 @@ def is_builtin(source: object) -> bool:
     return isinstance(source, str) and source in BUILTIN
 
 
-def list_images(source: ImageSource, *, labels: Labels = "required", data_dir: Path | None = None) -> Catalog:
+def list_images(
+    source: ImageSource,
+    *,
+    labels: Labels = "required",
+    data_dir: Path | None = None,
+    table: TableOptions | None = None,
+) -> Catalog:
     """List the images of a source.
 
     Args:
@@ -38,20 +46,23 @@ def list_images(source: ImageSource, *, labels: Labels = "required", data_dir: P
         labels: "required": there must be images of at least two classes; "optional": any images will do, and those without class folders are
             one class.
         data_dir: where built-in sets live; default: `SEEWHY_DATA`, else the user's cache folder.
+        table: what is known of the images of a folder beside their files: a labels file, groups.
 
     Raises:
         InputError: there is no such source, it holds too few classes, or a built-in set is not there and cannot be fetched.
     """
     if labels not in LABELS:
         raise unknown_name("labels", labels, LABELS)
-    required = labels == "required"
+    required, table = labels == "required", table or TableOptions()
     if is_arrays(source):
+        _validate_is_folder("the arrays", table, is_folder=False)
         return _checked("the arrays", replace(from_memory(source, labels_required=required), labels_required=required))
     path = as_path(source)
+    _validate_is_folder(path, table, is_folder=os.path.isdir(path) and not is_builtin(source))
     if is_builtin(source):
         catalog = load_builtin(path, None if data_dir is None else Path(data_dir))
     elif os.path.isdir(path):
-        catalog = list_folder(path, labels_required=required)
+        catalog = _listed_folder(path, table, labels_required=required)
     elif os.path.isfile(path):
         if not path.lower().endswith(".npz"):
             raise InputError(
@@ -61,6 +72,24 @@ def list_images(source: ImageSource, *, labels: Labels = "required", data_dir: P
     else:
         raise _not_found(path)
     return _checked(path, replace(catalog, labels_required=required))
+
+
+def _listed_folder(path: str, table: TableOptions, *, labels_required: bool) -> Catalog:
+    """List a folder, with the labels and groups that a table says."""
+    if table.labels is not None:
+        return list_labelled(path, table, labels_required=labels_required)
+    catalog = list_folder(path, labels_required=labels_required)
+    if table.group is None:
+        return catalog
+    groups = groups_by_name(catalog, table.group)
+    return replace(catalog, groups=groups, content=digest("\0".join(groups)))
+
+
+def _validate_is_folder(where: str, table: TableOptions, *, is_folder: bool) -> None:
+    """Refuse a labels file and groups for what has no files' names; a source that is not there is told of later."""
+    given = next((name for name in ("labels", "group") if getattr(table, name) is not None), None)
+    if given is not None and not is_folder and (where == "the arrays" or os.path.isfile(where) or where in BUILTIN):
+        raise InputError(f"{given}: goes with a folder of images, but {printable(where)} is none; leave it out")
 
 
 def _checked(where: str, catalog: Catalog) -> Catalog:
@@ -77,7 +106,7 @@ def _names() -> str:
 def _one_class(path: str, catalog: Catalog) -> InputError:
     """Return the error for a source whose images are all of one class."""
     message = f"source: {path} has images of one class only ({catalog.classes[0]}); a classifier needs at least two"
-    if catalog.kind != "folder":
+    if catalog.kind != "folder" or catalog.labels_file:
         return InputError(message)
     inner = suggest_inner(catalog)
     return InputError(f"{message} class folders" + (f"; did you mean {inner!r}?" if inner else ""))

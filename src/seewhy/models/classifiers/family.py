@@ -196,6 +196,8 @@ def format_metrics(metrics: ClassificationMetrics) -> list[str]:
     lines = [
         f"{metrics.split}: {metrics.n:,} images, {len(metrics.classes)} classes",
         f"accuracy           {metrics.accuracy:.2%}  [{low:.2%}, {high:.2%}]",
+        f"balanced accuracy  {metrics.balanced_accuracy:.2%}",
+        f"macro F1           {metrics.macro_f1:.2%}",
     ]
     lines += [f"top-5 accuracy     {metrics.top5:.2%}"] if metrics.top5 is not None else []
     lines += [f"log-loss           {metrics.log_loss:.4f} nats", f"calibration error  {metrics.ece:.4f}"]
@@ -220,6 +222,9 @@ def report(reader: Any) -> FamilyReport:
             low, high = results[split]["interval"]
             accuracy = results[split]["accuracy"]
             summary.append((f"{label} accuracy", f"{accuracy:.1%} [{100 * low:.1f}, {100 * high:.1f}]"))
+            balanced = results[split].get("balanced_accuracy")  # runs of earlier versions have none
+            if balanced is not None and f"{balanced:.1%}" != f"{accuracy:.1%}":
+                summary.append((f"{label} balanced accuracy", f"{balanced:.1%}"))
     if "val" in results:
         unbiased = "the test accuracy is not." if "test" in results else "hold out test images for one that is not."
         notes.append(

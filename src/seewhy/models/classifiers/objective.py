@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seewhy.data import Augment, Cutout, Mix, RandomErasing, ResizedCrop, Split
-from seewhy.metrics import log_loss
+from seewhy.data import Augment, Cutout, Mix, RandomErasing, ResizedCrop, Split, class_weights
+from seewhy.metrics import balanced_accuracy, confusion_matrix, log_loss, macro_f1
 from seewhy.models.family import Engine, Inputs, Objective, StepResult, Update
 from seewhy.models.predictor import view_probabilities
 from seewhy.spec import DataFacts, RunSpec
@@ -31,15 +31,22 @@ def sections(spec: RunSpec) -> tuple[ClassifierReg, ClassifierTrain]:
     return spec.reg, spec.train
 
 
-def cross_entropy(logits: Tensor, inputs: Inputs, *, label_smoothing: float = 0.0) -> StepResult:
-    """Return the smoothed loss; log-loss without smoothing (nats) and right answers, summed.
+def cross_entropy(
+    logits: Tensor, inputs: Inputs, *, label_smoothing: float = 0.0, weights: Tensor | None = None
+) -> StepResult:
+    """Return the smoothed loss; log-loss without smoothing and weights (nats) and right answers, summed.
 
     Args:
         logits: (N, K).
         inputs: whose targets are the labels (N), or probabilities (N, K).
         label_smoothing: s, within [0, 1).
+        weights: w (K), by which each class's term of the sum over k is multiplied; None for 1.
     """
-    loss = F.cross_entropy(logits, inputs.targets, label_smoothing=label_smoothing)
+    if weights is None:
+        loss = F.cross_entropy(logits, inputs.targets, label_smoothing=label_smoothing)
+    else:  # over the number of images, not the sum of their weights: every process and every batch counts alike
+        options: Any = {"weight": weights.to(logits.dtype), "label_smoothing": label_smoothing, "reduction": "sum"}
+        loss = F.cross_entropy(logits, inputs.targets, **options) / len(inputs)
     plain = logits.detach()
     correct = (plain.argmax(dim=1) == inputs.labels).sum()
     sums = {"loss": F.cross_entropy(plain.float(), inputs.labels) * len(inputs), "accuracy": correct.float()}
@@ -49,12 +56,18 @@ def cross_entropy(logits: Tensor, inputs: Inputs, *, label_smoothing: float = 0.
 def objective(spec: RunSpec, facts: DataFacts, mean: Sequence[float]) -> Objective:
     """Return what training a classifier needs to know."""
     reg, train = sections(spec)
-    criterion = partial(cross_entropy, label_smoothing=reg.label_smoothing)
+    weighted = reg.class_weights != "none"
+    placed = _Placed(class_weights(facts.class_images, reg.class_weights)) if weighted else None
+
+    def criterion(logits: Tensor, inputs: Inputs) -> StepResult:
+        weights = None if placed is None else placed.on(logits.device)
+        return cross_entropy(logits, inputs, label_smoothing=reg.label_smoothing, weights=weights)
+
     updates = (Update("model", lambda network, inputs: network(inputs.images), criterion),)
     return Objective(
         metrics=("loss", "accuracy"),
         updates=lambda _step: updates,
-        score=_score,
+        score=partial(_score, metric=train.metric),
         validate=_validate,
         augment=augmentation(reg, mean),
         mix=_mix(reg),
@@ -64,9 +77,20 @@ def objective(spec: RunSpec, facts: DataFacts, mean: Sequence[float]) -> Objecti
     )
 
 
-def _score(row: Mapping[str, float]) -> list[float]:
-    """Rank by accuracy and, for ties, by the loss."""
-    return [row["val_accuracy"], -row["val_loss"]]
+class _Placed:
+    """A tensor that is copied to a device once, not in every step."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+
+    def on(self, device: torch.device) -> Tensor:
+        self._tensor = self._tensor.to(device)
+        return self._tensor
+
+
+def _score(row: Mapping[str, float], *, metric: str) -> list[float]:
+    """Rank by a metric and, for ties, by the loss."""
+    return [-row["val_loss"]] if metric == "log_loss" else [row[f"val_{metric}"], -row["val_loss"]]
 
 
 def augmentation(reg: ClassifierReg, mean: Sequence[float]) -> Augment:
@@ -127,9 +151,16 @@ def split_probabilities(
 
 
 def _validate(engine: Engine, model: nn.Module, split: Split) -> dict[str, float]:
-    """Return log-loss (nats) and accuracy; one view an image is enough to compare epochs, and leaves the time to training."""
+    """Return log-loss (nats), accuracy, balanced accuracy and macro F1; one view an image is enough to compare epochs, and leaves the time to
+    training.
+    """
     model.eval()
     single: Any = partial(view_probabilities, model, views="none")
     probabilities = split_probabilities(engine, single, split)
-    accuracy = (probabilities.argmax(1) == split.labels).float().mean().item()
-    return {"loss": log_loss(probabilities, split.labels), "accuracy": accuracy}
+    confusion = confusion_matrix(probabilities, split.labels)
+    return {
+        "loss": log_loss(probabilities, split.labels),
+        "accuracy": int(confusion.diagonal().sum()) / len(split),
+        "balanced_accuracy": balanced_accuracy(confusion),
+        "macro_f1": macro_f1(confusion),
+    }
