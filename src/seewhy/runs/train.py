@@ -165,7 +165,8 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
     progress = Progress.from_json(checkpoint.step, checkpoint.state) if checkpoint is not None else Progress()
     observers: list[Observer] = []
     watching = Watching(folder, plan.emit, checkpoint.watch if checkpoint is not None else {})
-    job = replace(make_job(prepared, folder, emitter_of(observers), checkpoint), watch=watching.state)
+    job = make_job(prepared, folder, emitter_of(observers), checkpoint, plan.emit)
+    job = replace(job, watch=watching.state)
     if main:
         remove_leftovers(folder)
         told = _at_checkpoint(progress, job) if checkpoint is not None else ()

@@ -1,0 +1,16 @@
+"""Classifiers on pretrained backbones of timm and torchvision."""
+
+from seewhy.models.pretrained.backbones import Record, backbone_names, make_body, record_of
+from seewhy.models.pretrained.network import PretrainedNet
+from seewhy.models.pretrained.weights import find_weights, load_weights, read_weights
+
+__all__ = [
+    "PretrainedNet",
+    "Record",
+    "backbone_names",
+    "find_weights",
+    "load_weights",
+    "make_body",
+    "read_weights",
+    "record_of",
+]
