@@ -11,6 +11,7 @@ from seewhy.spec.classifiers import ClassifierReg, ClassifierTrain, batch_size, 
 from seewhy.spec.classifiers import rules as classifier_rules
 from seewhy.spec.facts import DataFacts
 from seewhy.spec.family import Default, Defaults, Family, Metric, Model
+from seewhy.spec.optimizers import LARGE_BATCH
 from seewhy.spec.section import chosen
 from seewhy.spec.sections import ModelSection
 from seewhy.spec.view import View
@@ -134,7 +135,10 @@ def default_regime(view: View, facts: DataFacts) -> Default:
     return Default("linear" if of_class < SOME else "finetune", said)
 
 
-RATES = {"nearest_mean": 2e-2, "linear": 2e-3, "finetune": 5e-4, "full": 1e-3}
+PENALTY = 100.0
+"""Of a linear head: that of scikit-learn's C = 0.01, divided by the number of images."""
+
+RATES = {"nearest_mean": 5e-2, "linear": 2e-3, "finetune": 5e-4, "full": 1e-3}
 """Of Adam and AdamW, by regime."""
 
 
@@ -142,7 +146,9 @@ def defaults(view: View, facts: DataFacts) -> Defaults:
     """Return what is chosen where nothing is said."""
     regime = view["model.regime"] or default_regime(view, facts).value
     fixed, closure = regime in FIXED, view.optimizer is not None and view.optimizer.closure
-    batch = facts.train_images if closure else batch_size(facts) if fixed else min(32, batch_size(facts))
+    batch = batch_size(facts) if fixed else min(32, batch_size(facts))
+    if closure or regime == "nearest_mean":
+        batch = min(facts.train_images, LARGE_BATCH)
     size = view["train.batch_size"] or batch
     frozen = fixed or (regime == "finetune" and size < SMALL_BATCH)
     once = "features are computed once" if fixed else ""
@@ -154,8 +160,8 @@ def defaults(view: View, facts: DataFacts) -> Defaults:
         "model.norm_statistics": Default("frozen" if frozen else "updated", once or f"batches of {size}"),
         "model.head_epochs": Default(1.0 if regime == "finetune" else 0.0, regime),
         "model.lowest_rate": Default(0.05 if regime == "finetune" else 1.0, regime),
-        "optim.name": Default("adamw"),
-        "reg.label_smoothing": Default(0.1),
+        "optim.name": Default("adam" if fixed else "adamw", "a convex loss with an L2 penalty" if fixed else ""),
+        "reg.label_smoothing": Default(0.0 if fixed else 0.1, once),
         "reg.crop_padding": Default(crop, once or f"images of {facts.side} px"),
         "reg.flip": Default(flip, once or ("" if facts.flip_invariant else "a mirrored image may mean something else")),
         "train.batch_size": Default(
@@ -165,10 +171,14 @@ def defaults(view: View, facts: DataFacts) -> Defaults:
         "train.ema": Default(0.0),
         "train.tta": Default("none" if flip == "none" else "flip", "no flips" if flip == "none" else ""),
     }
+    if view["optim.name"] == "adam" and regime == "linear":
+        found["optim.weight_decay"] = Default(round(PENALTY / facts.train_images, 6), f"{PENALTY:g} / training images")
     if view["optim.name"] in ("adamw", "adam"):
         found["optim.lr"] = Default(RATES[regime], regime)
     if not facts.small and view["data.resolution"] is None:
         found["data.resolution"] = Default(facts.side, "what the backbone's central crop is cut from")
+    if regime == "nearest_mean" and view["train.minutes"] is None:
+        found["train.epochs"] = Default(1.0, "nothing but a scale is trained")
     if view["train.snapshots"] > 1:
         found["optim.schedule"] = Default("cosine", "a cycle a snapshot")
     return found
@@ -190,7 +200,7 @@ FAMILY = Family(
     reg=ClassifierReg,
     train=ClassifierTrain,
     ensemble=True,
-    optimizers=("adamw",),
+    optimizers=("adamw", "adam"),
     metric=Metric("accuracy", higher=True),
     figures=(Metric("log_loss", higher=False, unit="nats"), Metric("ece", higher=False)),
     models=(

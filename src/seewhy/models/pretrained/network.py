@@ -14,6 +14,10 @@ from seewhy.models.pretrained.backbones import Record
 Statistics = nn.modules.batchnorm._BatchNorm
 
 
+COSINES = 10.0
+"""The scale that logits which are cosines begin with."""
+
+
 class Fit(nn.Module):
     """Resizes images to a side, antialiased, and cuts out the centre, as the pretraining's evaluation did.
 
@@ -39,26 +43,35 @@ class Fit(nn.Module):
 
 
 class Standardise(nn.Module):
-    """(x - mean) / std with the statistics of the training features; the identity until they are measured. (N, D) -> (N, D)."""
+    """(f - mean) / scale, by the mean of the training features and one scale for all; the identity until they are measured.
+
+    (N, D) -> (N, D). One scale keeps what features are worth: each divided by its own deviation, the rare ones would drown the others.
+
+    Args:
+        features: D.
+        unit: whether each image's features are then brought to a length of 1.
+    """
 
     mean: Tensor
-    std: Tensor
+    scale: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, *, unit: bool = False) -> None:
         super().__init__()
+        self.unit = unit
         self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("std", torch.ones(features))
+        self.register_buffer("scale", torch.ones(()))
 
     @torch.no_grad()
     def measure(self, features: Tensor) -> None:
-        """Take mean and standard deviation of features (N, D); constant ones are left unscaled."""
+        """Take mean and scale of features (N, D); the scale of constant ones is left at 1."""
         self.mean.copy_(features.mean(0))
-        deviation = features.std(0, correction=0)
-        self.std.copy_(torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation)))
+        scale = (features - self.mean).square().mean().sqrt()
+        self.scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features, of mean 0 and standard deviation 1."""
-        return (x - self.mean) / self.std
+        """Return the features."""
+        x = (x - self.mean) / self.scale
+        return F.normalize(x) if self.unit else x
 
 
 class PretrainedNet(nn.Module):
@@ -72,7 +85,8 @@ class PretrainedNet(nn.Module):
         input_size: S.
         fixed: whether the body is as it was pretrained: its parameters have no gradient, and it stays in evaluation mode.
         frozen_statistics: whether its batch normalisations keep their running statistics.
-        scaled: whether the head is fixed too, and a scale of its logits is what is trained.
+        scaled: whether the head is fixed too, its logits are cosines, and their scale is what is trained.
+        dropout: probability with which a feature is dropped in training.
     """
 
     def __init__(
@@ -91,10 +105,10 @@ class PretrainedNet(nn.Module):
         super().__init__()
         self.fit = Fit(record.resized(input_size), input_size, record.interpolation)
         self.body = body
-        self.standardise = Standardise(features)
+        self.standardise = Standardise(features, unit=scaled)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(features, classes)
-        self.scale = nn.Parameter(torch.ones(()), requires_grad=scaled)
+        self.scale = nn.Parameter(torch.tensor(COSINES if scaled else 1.0), requires_grad=scaled)
         self.fixed, self.frozen_statistics = fixed, frozen_statistics
         self.body.requires_grad_(not fixed)
         self.head.requires_grad_(not scaled)
@@ -144,18 +158,15 @@ class PretrainedNet(nn.Module):
 
     @torch.no_grad()
     def start_at_means(self, features: Tensor, labels: Tensor) -> None:
-        """Let the head choose the class whose mean is nearest (Mensink et al. 2013).
+        """Let the head choose the class whose mean has the largest cosine with an image's features (Mensink et al. 2013, with cosines).
 
-        With m_k the mean of the standardised features f of class k and D dimensions, logit_k = (m_k . f - |m_k|^2 / 2) / sqrt(D), which
-        orders classes as -|f - m_k|^2 does. A class without images has the mean of all.
+        With f the standardised features and m_k the mean of those of class k, both of length 1: logit_k = scale m_k . f. A class without
+        training images has the logit 0.
 
         Args:
             features: of the training images, (N, D).
             labels: (N).
         """
         found = self.standardise(features)
-        for k in range(self.head.out_features):
-            own = found[labels == k]
-            mean = own.mean(0) if len(own) else found.mean(0)
-            self.head.weight[k] = mean / len(mean) ** 0.5
-            self.head.bias[k] = -(mean @ mean) / 2 / len(mean) ** 0.5
+        sums = torch.zeros_like(self.head.weight).index_add_(0, labels, found)
+        self.head.weight.copy_(F.normalize(sums))

@@ -11,6 +11,7 @@ import os
 import pickle
 import re
 import sys
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,12 @@ def _downloaded(record: Record) -> Path:
     else:
         home, where = str(_hub_file(record)), record.url
     try:
+        _reach(f"https://{where}" if record.hub else where)
         if record.hub:
             return Path(hf_hub_download(record.hub, HUB_FILES[0]))
         _hub_file(record).parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(record.url, str(_hub_file(record)), progress=False)
-    except Exception as error:  # noqa: BLE001  the client's errors have many types, all of which mean that the file did not come
+    except Exception as error:  # the client's errors have many types, all of which mean that the file did not come
         raise InputError(
             f"{FIELD}: the weights of {record.name} are not in {home} and cannot be downloaded ({_reason(error)}); download them from "
             f"{where} on another machine and name the file by {FIELD}, or choose {FIELD} none"
@@ -126,8 +128,20 @@ def _downloaded(record: Record) -> Path:
     return _hub_file(record)
 
 
+def _reach(url: str) -> None:
+    """Ask for a page once, where the hub's client would ask six times in half a minute; raises what a missing network raises."""
+    if offline():
+        raise OSError("offline")
+    urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
+
+
+def offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids downloads."""
+    return os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
+
+
 def _reason(error: Exception) -> str:
-    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
+    if offline():
         return "HF_HUB_OFFLINE forbids it"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
 
