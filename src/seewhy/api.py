@@ -24,6 +24,8 @@ from seewhy.comparison.progress import Progress
 from seewhy.comparison.study import Study
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
+from seewhy.core.trust import name_of
+from seewhy.core.trust import trust as trust_name
 from seewhy.data import Audit, ImageSource
 from seewhy.runs import train as training
 from seewhy.runs.diagnose.baseline import read_baseline
@@ -67,6 +69,7 @@ def train(
     stop: Stop | None = None,
     progress: bool | None = None,
     watch: bool = True,
+    trust: bool = False,
     **options: Any,
 ) -> Run:
     """Train a classifier or a generative model and return its run.
@@ -82,7 +85,9 @@ def train(
         progress: show the plan, a bar and a line an epoch, on stderr or in a notebook's cell; None: in notebooks. For a callback of your own
             see `observers`.
         watch: look for what is wrong with the training (`seewhy.watch`); `run.findings` says what was found. It changes no bit of the run.
-        options: short names (`epochs=3, activation="elu"`), sections (`model={"width": 32}`) or dotted paths
+        trust: whether the factory of a network that `spec` names may be imported; one that is named here may.
+        options: short names (`epochs=3, activation="elu"`; as `model` also a function ((channels, height, width), classes) -> module),
+            sections (`model={"width": 32}`) or dotted paths
             (`**{"optim.lr": 0.1}`); `seewhy train --help` lists them. `initial_weights` may be a `Run`.
 
     Raises:
@@ -92,7 +97,10 @@ def train(
     """
     plain = _plain(options)
     with _shown(observers, progress) as told:
-        run = start(build_request(_kept(source), _place(spec), plain), out=out, observers=told, stop=stop, watch=watch)
+        request = build_request(_kept(source), _place(spec), plain)
+        if trust:
+            trust_request(request)
+        run = start(request, out=out, observers=told, stop=stop, watch=watch)
     assert run is not None
     return run
 
@@ -121,6 +129,7 @@ def resume(
     source: ImageSource | None = None,
     progress: bool | None = None,
     watch: bool = True,
+    trust: bool = False,
     **options: Any,
 ) -> Run:
     """Go on with an interrupted run exactly where it stopped, to its end; or with one that has ended, to a larger budget.
@@ -133,6 +142,7 @@ def resume(
         source: where the data lie now, if they were moved; they must be the same images.
         progress: as in `train`.
         watch: as in `train`; goes on with what was found before.
+        trust: whether code that the run names, such as the factory of its network, may be imported.
         options: `epochs` (the new total) and `patience`; a learning-rate schedule then ends with it. All else is the run's own.
 
     Raises:
@@ -140,6 +150,7 @@ def resume(
         RunError: as `train`.
     """
     place, moved = user_path(folder, "folder"), _kept(source)
+    Run(place, trust=trust)
     with _shown(observers, progress) as told:
         return _reported(
             training.resume(place, told, stop=stop, previous=previous, source=moved, options=options, watch=watch)
@@ -411,6 +422,18 @@ def is_run(source: object) -> bool:
     return isinstance(source, (str, os.PathLike)) and (user_path(Path(source), "source") / SPEC).is_file()
 
 
+def trust_request(request: Request) -> None:
+    """Let the factory that a request names be imported."""
+    if (factory := request.get("model.factory")) is not None:
+        trust_name(factory)
+
+
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options with runs and paths as texts."""
-    return {name: os.fspath(_place(value)) if isinstance(value, PLACES) else value for name, value in options.items()}
+    """Return options with runs, paths and functions as texts."""
+    return {name: _text(value) for name, value in options.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, PLACES):
+        return os.fspath(_place(value))
+    return name_of(value, "model") if callable(value) else value

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy import data as seewhy_data
+from seewhy.core import trust as core_trust
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
 from seewhy.core.findings import CheckOutcome, Finding
@@ -50,14 +51,22 @@ class Run(Generation):
         snapshot: of a snapshot ensemble, which network this is (from 1); None for the whole run.
     """
 
-    def __init__(self, folder: Path | str, snapshot: int | None = None) -> None:
+    def __init__(self, folder: Path | str, snapshot: int | None = None, *, trust: bool = False) -> None:
         """Open a run folder, or one of its snapshots as a network by itself.
+
+        Args:
+            folder: of the run.
+            snapshot: its number, from 1.
+            trust: whether code that the run names, such as the factory of its network, may be imported.
 
         Raises:
             InputError: the folder is no run, or one of another version.
         """
         self.folder, self.snapshot = user_path(folder, "folder"), snapshot
         self.spec: RunSpec = files.read_spec(self.folder)
+        if trust:
+            for name in self.spec.model.code:
+                core_trust.trust(name)
         self.checkpoints = Checkpoints(self.folder / "checkpoint")
 
     def __repr__(self) -> str:

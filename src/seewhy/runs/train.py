@@ -139,7 +139,7 @@ def _start(plan: Plan) -> Run | None:
 def _resume(run: Run, resolution: Resolution, plan: Plan, *, previous: bool = False) -> Run:
     if run.spec.train.tensorboard:
         require_tensorboard()
-    prepared = prepare_again(resolution, plan.emit)
+    prepared = prepare_again(resolution, plan.emit, begun=run.checkpoints.has("last"))
     validate_data(run, prepared)
     validate_steps(prepared)
     main = prepared.engine.is_main

@@ -117,6 +117,9 @@ def leaves(options: Mapping[str, Any]) -> Values:
             path = "model.name" if name == "model" else "optim.name" if name == "optim" else ALIASES.get(name, name)
             pairs = [(path, value)]
         for path, item in pairs:
+            if path == "model.name" and isinstance(item, str) and ":" in item:  # a factory in the place of a model
+                found |= {"model.name": "custom", "model.factory": item}
+                continue
             for leaf, plain in _leaf(name, path, item):
                 if leaf in found and found[leaf] != plain:
                     raise InputError(f"{leaf}: is given twice, as {found[leaf]!r} and as {plain!r}; give it once")

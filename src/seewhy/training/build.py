@@ -133,14 +133,20 @@ def _validate_threads(threads: int | None) -> None:
         )
 
 
-def prepare_again(resolution: Resolution, emit: Emit) -> Prepared:
-    """Read the data and build the network of a run that was resolved before."""
+def prepare_again(resolution: Resolution, emit: Emit, *, begun: bool = False) -> Prepared:
+    """Read the data and build the network of a run that was resolved before.
+
+    Args:
+        resolution: of the run.
+        emit: told of the progress of decoding.
+        begun: whether a checkpoint has the weights, so that those that depend on data or on a file need not be made.
+    """
     spec = resolution.spec
     engine = Engine(device=choose_device(spec.train.device), precision=spec.train.precision, threads=spec.train.threads)
     seed = spec.train.seed if spec.train.bootstrap else None
     dataset = load_data(spec.source, dict(spec.data), spec.family.labels, emit, seed)
     facts = facts_of(dataset)
-    return Prepared(resolution, dataset, facts, engine, build_model(spec, facts, dataset), 0.0)
+    return Prepared(resolution, dataset, facts, engine, build_model(spec, facts, dataset, begun=begun), 0.0)
 
 
 def absolute_source(source: str) -> str:
@@ -210,14 +216,15 @@ def facts_of(dataset: Dataset) -> DataFacts:
     )
 
 
-def build_model(spec: RunSpec, facts: DataFacts, dataset: Dataset) -> torch.nn.Module:
-    """Build the network with the weights that (seed, data) determine."""
+def build_model(spec: RunSpec, facts: DataFacts, dataset: Dataset, *, begun: bool = False) -> torch.nn.Module:
+    """Build the network with the weights that (seed, data) determine; `begun` leaves out those that depend on data or on a file."""
     rows = torch.randperm(len(dataset.train), generator=rng(spec.train.seed, "preparation"))[:PREPARATION_IMAGES]
     sample = dataset.train.images(rows.sort().values)
     implementation = implementation_of(spec)
     with at_edge("model"):
         network = implementation.build(spec, facts, dataset.mean, dataset.std)
-        implementation.prepare(network, sample, spec)
+        if not begun:
+            implementation.prepare(network, sample, spec)
     return network
 
 

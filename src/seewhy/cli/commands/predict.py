@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from seewhy.cli.options import add_trust
 from seewhy.cli.text import cell, json_text
 from seewhy.core.escaping import escaped
 
@@ -25,6 +26,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "images", metavar="IMAGE", nargs="+", help="files, folders, globs, or - to read paths from stdin"
     )
+    add_trust(parser)
     parser.add_argument(
         "--samples",
         type=int,
@@ -45,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from seewhy.cli.progress import counting, tell_unfinished
     from seewhy.runs.run import Run
 
-    trained = Run(options.folder)
+    trained = Run(options.folder, trust=options.trust)
     tell_unfinished(trained)
     paths = list(find(options.images))
     with counting("predicting") as update:

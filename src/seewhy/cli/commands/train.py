@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.commands.diagnose import FAILED, add_fail_on
-from seewhy.cli.options import add_spec_options, spec_options
+from seewhy.cli.options import add_spec_options, add_trust, spec_options
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
 from seewhy.spec import Request, build_request
@@ -53,6 +53,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         help="do not look for what is wrong with the training, which is said as it is found and kept in findings.json",
     )
     add_fail_on(parser)
+    add_trust(parser)
     parser.add_argument("--quiet", action="store_true", help="print only the results")
     add_spec_options(parser, arguments)
     parser.usage = (
@@ -101,6 +102,8 @@ def _train(
 ) -> Run | None:
     from seewhy import api
 
+    if request is not None and options.trust:
+        api.trust_request(request)
     try:
         if request is None:
             return api.resume(
@@ -109,6 +112,7 @@ def _train(
                 previous=options.previous,
                 source=options.source,
                 watch=options.watch,
+                trust=options.trust,
                 **changes,
             )
         return api.start(request, out=options.out, observers=[reporter], dry_run=options.dry_run, watch=options.watch)

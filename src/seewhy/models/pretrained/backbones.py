@@ -21,6 +21,9 @@ Library = Literal["timm", "torchvision"]
 WITHOUT_LINEAR = ("googlenet", "inception_v3", "squeezenet1_0", "squeezenet1_1")
 """Classifiers of torchvision with several outputs, or without a last linear layer."""
 
+SIZED: Mapping[str, Mapping[str, Any]] = {"vit": {"image_size": 0}, "max": {"input_size": (0, 0)}}
+"""Arguments of torchvision's constructors that are sides of images, by the first letters of the name."""
+
 IMAGENET = 1000
 """Classes of torchvision's classifiers."""
 
@@ -144,7 +147,7 @@ def _torchvision_record(name: str) -> Record:
         std=tuple(transforms.std),
         licence="BSD-3-Clause",
         url=weights.url,
-        options={"vit": {"image_size": 0}, "max": {"input_size": (0, 0)}}.get(name[:3], {}),
+        options=SIZED.get(name[:3], {}),
     )
 
 

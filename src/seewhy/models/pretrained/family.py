@@ -35,7 +35,7 @@ def examine(view: View) -> int:
 def _record(spec: RunSpec) -> tuple[PretrainedSection, Record]:
     model = spec.model
     assert isinstance(model, PretrainedSection)
-    return model, record_of(library_of(model.name), model.backbone)  # type: ignore[attr-defined]
+    return model, record_of(library_of(model.name), model.backbone)
 
 
 def build(spec: RunSpec, facts: DataFacts, mean: Sequence[float], std: Sequence[float]) -> Classifier:
@@ -79,15 +79,15 @@ SAID = {
 def announce(spec: RunSpec) -> list[tuple[str, str]]:
     """Describe network and weights in the plan."""
     (model, record), (reg, _) = _record(spec), sections(spec)
-    found = find_weights(model.weights, record)
-    licence = f", licence {record.licence}" if model.weights == "pretrained" and record.licence else ""
+    licence = f", licence {record.licence}" if record.licence else ""
+    weights = {"none": "no: random weights", "pretrained": f"{record.hub or record.url}{licence}"}
     trained = f"{model.regime}: {SAID[model.regime]}"
     if model.regime == "finetune" and model.head_epochs:
         trained = f"finetune: the head for {model.head_epochs:g} epochs, then all, the first layers at {model.lowest_rate:g} of the rate"
     frozen = ", statistics of batch normalisation frozen" if model.norm_statistics == "frozen" else ""
     lines = [
         ("network", f"{record.name} of {record.library} at {model.input_size or record.input_size} px"),
-        ("pretrained", f"{found}{licence}" if found is not None else "no: random weights"),
+        ("pretrained", weights.get(model.weights, model.weights)),
         ("trained", trained + frozen * (model.regime not in FIXED)),
     ]
     return [*lines, *([("regularised", f"dropout {reg.dropout:g}")] if reg.dropout else [])]

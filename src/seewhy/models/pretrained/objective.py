@@ -72,7 +72,7 @@ def _validate(engine: Engine, model: nn.Module, split: Split) -> dict[str, float
     """Return log-loss (nats) and accuracy of a split of features."""
     model.eval()
     parts = []
-    for rows in torch.arange(len(split)).split(BATCH):
+    for rows in torch.split(torch.arange(len(split)), BATCH):
         with engine.autocast():
             parts.append(net_of(model).classify(split.images(rows).to(engine.device)).float().softmax(1).cpu())
     probabilities = torch.cat(parts)
