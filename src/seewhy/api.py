@@ -354,7 +354,8 @@ def compare(
         RunError, KeyboardInterrupt: the study was stopped; `resume_study` goes on.
     """
     base = build_request(_kept(source), _place(spec), _plain(options))
-    chosen = design_variants(vary or {}, _edits(variants), base, design)
+    levels = {name: _texts(values) for name, values in (vary or {}).items()}
+    chosen = design_variants(levels, _edits(variants), base, design)
     at_once = jobs if jobs is not None else usual_jobs(base)
     features = None if extractor is None else os.fspath(_place(extractor))
     asked = Asked(base, chosen, seeds, metric, reference, tune, halving, budget, at_once, extractor=features)
@@ -431,6 +432,11 @@ def trust_request(request: Request) -> None:
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
     """Return options with runs, paths and functions as texts."""
     return {name: _text(value) for name, value in options.items()}
+
+
+def _texts(values: Any) -> Any:
+    """Return a list of values with runs, paths and functions as texts; anything else, which is refused later, as it is."""
+    return [_text(value) for value in values] if isinstance(values, (list, tuple)) else values
 
 
 def _text(value: Any) -> Any:

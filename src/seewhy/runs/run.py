@@ -26,7 +26,7 @@ from seewhy.models.predictor import Predictor
 from seewhy.nn.stochastic import is_stochastic
 from seewhy.runs import folder as files
 from seewhy.runs.evaluate import SELECTED, Progress, evaluate_ensemble, evaluation_split
-from seewhy.runs.extractors import INCEPTION, features_of
+from seewhy.runs.extractors import INCEPTION, classifier_features, features_of
 from seewhy.runs.generation import Generation
 from seewhy.runs.inference import computing, in_chunks, of_members, sampled
 from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_each, read_images
@@ -297,6 +297,23 @@ class Run(Generation):
     def probabilities(self, images: Tensor) -> Tensor:
         """Return calibrated class probabilities (N, K), float32, of uint8 images (N, C, H, W) of any size."""
         return self._probabilities(None)(images)[0]
+
+    @computing
+    def features(self, images: ImageLike | Sequence[ImageLike]) -> Tensor:
+        """Return the features (N, D), float32, of images: the inputs of the classifier's last linear layer.
+
+        Of a linear head on a pretrained backbone they are the backbone's, less their mean over the training images and divided by one scale.
+
+        Args:
+            images: one or several, of the kinds that `predict` takes.
+
+        Raises:
+            InputError: an image cannot be read, or the run is an ensemble or of no classifier.
+        """
+        verb(self.spec, "predict", self.folder)
+        extractor = classifier_features(self.model, f"{self.spec.model.name} of run {self.folder.name}")  # type: ignore[arg-type]
+        found: Tensor = extractor.features(self.read(images)).values
+        return found
 
     @property
     def _output(self) -> Classes:

@@ -10,7 +10,7 @@ from seewhy.core.errors import InputError
 from seewhy.core.trust import trust
 from seewhy.spec.initial import REQUEST, SPEC, spec_of_run, with_network_of_initial
 from seewhy.spec.request import Request
-from seewhy.spec.tree import leaves
+from seewhy.spec.tree import factory_of, leaves
 
 
 def build_request(source: str | None, start: str | Path | None, options: Mapping[str, Any]) -> Request:
@@ -27,7 +27,7 @@ def build_request(source: str | None, start: str | Path | None, options: Mapping
     Raises:
         InputError: there is neither a start nor a source, or something in them is wrong.
     """
-    if (factory := leaves(options).get("model.factory")) is not None:
+    if (factory := factory_of(leaves(options))) is not None:
         trust(factory)  # whoever names it here means it
     return with_network_of_initial(_request(source, start, options))
 

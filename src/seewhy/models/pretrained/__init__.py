@@ -1,6 +1,6 @@
 """Classifiers on pretrained backbones of timm and torchvision."""
 
-from seewhy.models.pretrained.backbones import Record, backbone_names, make_body, record_of
+from seewhy.models.pretrained.backbones import Record, backbone_names, has_timm, make_body, record_of
 from seewhy.models.pretrained.network import PretrainedNet
 from seewhy.models.pretrained.weights import find_weights, load_weights, read_weights
 
@@ -9,6 +9,7 @@ __all__ = [
     "Record",
     "backbone_names",
     "find_weights",
+    "has_timm",
     "load_weights",
     "make_body",
     "read_weights",

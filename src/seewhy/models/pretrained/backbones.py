@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -64,6 +65,11 @@ class Record:
         return round(input_size / self.crop)
 
 
+def has_timm() -> bool:
+    """Whether timm is installed."""
+    return importlib.util.find_spec("timm") is not None
+
+
 def _timm() -> Any:
     try:
         import timm
@@ -113,8 +119,6 @@ def record_of(library: Library, name: str) -> Record:
 def _timm_record(name: str) -> Record:
     config = _timm().get_pretrained_cfg(name)
     classifier = config.classifier or ()
-    if config.input_size[0] != 3 or config.input_size[1] != config.input_size[2]:
-        raise InputError(f"model.backbone: {name} takes {config.input_size}, not square colour images; choose another")
     return Record(
         library="timm",
         name=name,
@@ -127,7 +131,7 @@ def _timm_record(name: str) -> Record:
         hub=config.hf_hub_id or "",
         url=config.url or "",
         classifier=(classifier,) if isinstance(classifier, str) else tuple(classifier),
-        options={"fixed": bool(config.fixed_input_size)},
+        options={"fixed": bool(config.fixed_input_size), "shape": tuple(config.input_size)},
     )
 
 
@@ -166,6 +170,8 @@ def make_body(record: Record, input_size: int) -> tuple[nn.Module, int]:
         body.eval()
         with torch.no_grad():
             features: Tensor = body(torch.zeros(1, 3, input_size, input_size))
+    except InputError:
+        raise
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
         raise InputError(
             f"model.input_size: {record.name} cannot be made for images of {input_size} px ({_first_line(error)}); its own size is "
@@ -179,6 +185,11 @@ def _first_line(error: Exception) -> str:
 
 
 def _timm_body(record: Record, input_size: int) -> nn.Module:
+    channels, height, width = record.options["shape"]
+    if channels != 3 or height != width:
+        raise InputError(
+            f"model.backbone: {record.name} takes {record.options['shape']}, not square colour images; choose another"
+        )
     options = {"img_size": input_size} if record.options["fixed"] and input_size != record.input_size else {}
     body: nn.Module = _timm().create_model(record.name, pretrained=False, num_classes=0, **options)
     return body
