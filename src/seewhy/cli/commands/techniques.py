@@ -101,9 +101,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _list_backbones(pattern: str, *, as_json: bool) -> int:
     """Print the backbones whose names match; those of timm where it is installed."""
-    from seewhy.models.pretrained import backbone_names, has_timm, record_of
+    from seewhy.models.pretrained import Library, backbone_names, has_timm, record_of
 
-    libraries = ("torchvision", "timm") if has_timm() else ("torchvision",)
+    libraries: tuple[Library, ...] = ("torchvision", "timm") if has_timm() else ("torchvision",)
     records = [record_of(library, name) for library in libraries for name in backbone_names(library, pattern)]
     if as_json:
         fields = ("library", "name", "input_size", "crop", "interpolation", "mean", "std", "licence", "hub", "url")
