@@ -25,7 +25,6 @@ from seewhy.comparison.study import Study
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
 from seewhy.core.trust import name_of
-from seewhy.core.trust import trust as trust_name
 from seewhy.data import Audit, ImageSource
 from seewhy.runs import train as training
 from seewhy.runs.diagnose.baseline import read_baseline
@@ -37,6 +36,7 @@ from seewhy.runs.run import Run
 from seewhy.runs.server import start_ahead, warm
 from seewhy.runs.stopping import Stop
 from seewhy.spec import Request, build_request, format_edit
+from seewhy.spec.build import trust_request
 from seewhy.spec.initial import SPEC
 from seewhy.spec.tree import leaves
 from seewhy.training.build import data_options
@@ -380,6 +380,7 @@ def resume_study(
     observers: Sequence[Observer] = (),
     told: Callable[[Progress], None] = lambda _: None,
     stop: Stop | None = None,
+    trust: bool = False,
 ) -> Study:
     """Go on with a study where it stopped, with more seeds or variants where they are asked for; what has ended is kept.
 
@@ -388,11 +389,14 @@ def resume_study(
         seeds: how many there are to be in all.
         vary, variants, design: further variants, as in `compare`.
         jobs, engine, address, observers, told, stop: as in `compare`.
+        trust: whether the factories of networks that the study names may be imported.
 
     Raises:
         InputError: the folder is no study, its images have changed, or what is asked for is wrong.
     """
     study = folder if isinstance(folder, Study) else Study(user_path(folder, "folder"))
+    if trust:
+        study.trust()
     at_once = jobs if jobs is not None else usual_jobs(study.design.base)
     wanted = extended_design(
         study,
@@ -421,12 +425,6 @@ def is_run(source: object) -> bool:
     if isinstance(source, Run):
         return True
     return isinstance(source, (str, os.PathLike)) and (user_path(Path(source), "source") / SPEC).is_file()
-
-
-def trust_request(request: Request) -> None:
-    """Let the factory that a request names be imported."""
-    if (factory := request.get("model.factory")) is not None:
-        trust_name(factory)
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,12 @@ def build_request(source: str | None, start: str | Path | None, options: Mapping
     return with_network_of_initial(_request(source, start, options))
 
 
+def trust_request(request: Request) -> None:
+    """Let the factory of a network that a request names be imported."""
+    if (factory := request.get("model.factory")) is not None:
+        trust(factory)
+
+
 def _request(source: str | None, start: str | Path | None, options: Mapping[str, Any]) -> Request:
     changes = {**options, **({"source": source} if source is not None else {})}
     if start is None:

@@ -18,6 +18,7 @@ from seewhy.cli.options import add_spec_options, add_trust, spec_options
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
 from seewhy.spec import Request, build_request
+from seewhy.spec.build import trust_request
 
 if TYPE_CHECKING:
     from seewhy.core.findings import Severity
@@ -78,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("--fail-on: fails on what watching finds, but --no-watch is given too; leave one out")
     # Before torch is imported, so that what is wrong is told at once.
     request = build_request(options.source, options.spec, changes) if options.resume is None else None
+    if request is not None and options.trust:
+        trust_request(request)
     from seewhy.runs.progress import Reporter
     from seewhy.training.fabric import is_main_process
 
@@ -102,8 +105,6 @@ def _train(
 ) -> Run | None:
     from seewhy import api
 
-    if request is not None and options.trust:
-        api.trust_request(request)
     try:
         if request is None:
             return api.resume(
