@@ -22,9 +22,9 @@ def trust(name: str) -> None:
     _trusted.add(name)
 
 
-def is_trusted(name: str) -> bool:
-    """Whether a name may be imported."""
-    return name in _trusted
+def trusted() -> frozenset[str]:
+    """Return the names that may be imported."""
+    return frozenset(_trusted)
 
 
 def imported(field: str, name: str) -> Any:
@@ -40,7 +40,7 @@ def imported(field: str, name: str) -> Any:
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):
         raise InputError(f"{field}: must be package.module:attribute, got {name!r}")
-    if not is_trusted(name):
+    if name not in _trusted:
         raise InputError(
             f"{field}: a file asks to import {attribute} from {module}, which runs that module's code; if you trust it, say --trust (in "
             "Python: trust=True)"

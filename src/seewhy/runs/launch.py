@@ -19,7 +19,7 @@ from pathlib import Path
 
 from seewhy.core.errors import InputError, RunError
 from seewhy.core.files import naming
-from seewhy.core.trust import is_trusted
+from seewhy.core.trust import trusted
 from seewhy.runs.server import Process, start_process, warm
 from seewhy.runs.stopping import Stop
 from seewhy.spec import Request
@@ -151,8 +151,8 @@ def _start(job: Job) -> Process:
         shutil.rmtree(job.folder)
     what = ["--resume", str(job.folder)] if begun else ["--spec", str(job.request), "--out", str(job.folder)]
     switches = [] if job.watch else ["--no-watch"]
-    factory = Request.from_toml(job.request).get("model.factory")
-    switches += ["--trust"] if factory is not None and is_trusted(factory) else []
+    if trusted() and Request.from_toml(job.request).get("model.factory") in trusted():
+        switches.append("--trust")
     return start_process(["train", *what, *switches], job.log)
 
 
