@@ -24,6 +24,7 @@ from seewhy.comparison.progress import Progress
 from seewhy.comparison.study import Study
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
+from seewhy.core.trust import name_of
 from seewhy.data import Audit, ImageSource
 from seewhy.runs import checking
 from seewhy.runs import train as training
@@ -36,6 +37,7 @@ from seewhy.runs.run import Run
 from seewhy.runs.server import start_ahead, warm
 from seewhy.runs.stopping import Stop
 from seewhy.spec import Request, build_request, format_edit
+from seewhy.spec.build import trust_request
 from seewhy.spec.initial import SPEC
 from seewhy.spec.sections import DataSection
 from seewhy.spec.tree import leaves
@@ -68,6 +70,7 @@ def train(
     stop: Stop | None = None,
     progress: bool | None = None,
     watch: bool = True,
+    trust: bool = False,
     **options: Any,
 ) -> Run:
     """Train a classifier or a generative model and return its run.
@@ -83,7 +86,9 @@ def train(
         progress: show the plan, a bar and a line an epoch, on stderr or in a notebook's cell; None: in notebooks. For a callback of your own
             see `observers`.
         watch: look for what is wrong with the training (`seewhy.watch`); `run.findings` says what was found. It changes no bit of the run.
-        options: short names (`epochs=3, activation="elu"`), sections (`model={"width": 32}`) or dotted paths
+        trust: whether the factory of a network that `spec` names may be imported; one that is named here may.
+        options: short names (`epochs=3, activation="elu"`; as `model` also a function ((channels, height, width), classes) -> module),
+            sections (`model={"width": 32}`) or dotted paths
             (`**{"optim.lr": 0.1}`); `seewhy train --help` lists them. `initial_weights` may be a `Run`.
 
     Raises:
@@ -93,7 +98,10 @@ def train(
     """
     plain = _plain(options)
     with _shown(observers, progress) as told:
-        run = start(build_request(_kept(source), _place(spec), plain), out=out, observers=told, stop=stop, watch=watch)
+        request = build_request(_kept(source), _place(spec), plain)
+        if trust:
+            trust_request(request)
+        run = start(request, out=out, observers=told, stop=stop, watch=watch)
     assert run is not None
     return run
 
@@ -122,6 +130,7 @@ def resume(
     source: ImageSource | None = None,
     progress: bool | None = None,
     watch: bool = True,
+    trust: bool = False,
     **options: Any,
 ) -> Run:
     """Go on with an interrupted run exactly where it stopped, to its end; or with one that has ended, to a larger budget.
@@ -134,6 +143,7 @@ def resume(
         source: where the data lie now, if they were moved; they must be the same images.
         progress: as in `train`.
         watch: as in `train`; goes on with what was found before.
+        trust: whether code that the run names, such as the factory of its network, may be imported.
         options: `epochs` (the new total) and `patience`; a learning-rate schedule then ends with it. All else is the run's own.
 
     Raises:
@@ -141,6 +151,7 @@ def resume(
         RunError: as `train`.
     """
     place, moved = user_path(folder, "folder"), _kept(source)
+    Run(place, trust=trust)
     with _shown(observers, progress) as told:
         return _reported(
             training.resume(place, told, stop=stop, previous=previous, source=moved, options=options, watch=watch)
@@ -358,7 +369,8 @@ def compare(
         RunError, KeyboardInterrupt: the study was stopped; `resume_study` goes on.
     """
     base = build_request(_kept(source), _place(spec), _plain(options))
-    chosen = design_variants(vary or {}, _edits(variants), base, design)
+    levels = {name: _texts(values) for name, values in (vary or {}).items()}
+    chosen = design_variants(levels, _edits(variants), base, design)
     at_once = jobs if jobs is not None else usual_jobs(base)
     features = None if extractor is None else os.fspath(_place(extractor))
     asked = Asked(base, chosen, seeds, metric, reference, tune, halving, budget, at_once, extractor=features)
@@ -383,6 +395,7 @@ def resume_study(
     observers: Sequence[Observer] = (),
     told: Callable[[Progress], None] = lambda _: None,
     stop: Stop | None = None,
+    trust: bool = False,
 ) -> Study:
     """Go on with a study where it stopped, with more seeds or variants where they are asked for; what has ended is kept.
 
@@ -391,11 +404,14 @@ def resume_study(
         seeds: how many there are to be in all.
         vary, variants, design: further variants, as in `compare`.
         jobs, engine, address, observers, told, stop: as in `compare`.
+        trust: whether the factories of networks that the study names may be imported.
 
     Raises:
         InputError: the folder is no study, its images have changed, or what is asked for is wrong.
     """
     study = folder if isinstance(folder, Study) else Study(user_path(folder, "folder"))
+    if trust:
+        study.trust()
     at_once = jobs if jobs is not None else usual_jobs(study.design.base)
     wanted = extended_design(
         study,
@@ -427,5 +443,16 @@ def is_run(source: object) -> bool:
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options with runs and paths as texts."""
-    return {name: os.fspath(_place(value)) if isinstance(value, PLACES) else value for name, value in options.items()}
+    """Return options with runs, paths and functions as texts."""
+    return {name: _text(value) for name, value in options.items()}
+
+
+def _texts(values: Any) -> Any:
+    """Return a list of values with runs, paths and functions as texts; anything else, which is refused later, as it is."""
+    return [_text(value) for value in values] if isinstance(values, (list, tuple)) else values
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, PLACES):
+        return os.fspath(_place(value))
+    return name_of(value, "model") if callable(value) else value

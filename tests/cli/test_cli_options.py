@@ -179,7 +179,9 @@ def test_a_field_of_another_model_is_refused_with_the_model_that_has_it(capsys):
     assert "model.activation.alpha: belongs to elu, but model.activation is 'relu'" in message(
         "--activation", "relu", "--model.activation.alpha", "2"
     )
-    assert "reg.mixup: belongs to classifiers, but model.name is 'gan'" in message("--model", "gan", "--reg.mixup", "1")
+    assert "reg.mixup: belongs to classifiers, pretrained, custom, but model.name is 'gan'" in message(
+        "--model", "gan", "--reg.mixup", "1"
+    )
 
 
 def test_everything_that_is_wrong_is_said_at_once(capsys):

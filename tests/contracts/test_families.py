@@ -96,7 +96,9 @@ def test_its_fields_are_checked():
         Request.make("digits", {"model": "mlp", "model.temperature": 2.0})
     with pytest.raises(InputError, match="a hot toy has no L1 penalty"):
         Request.make("digits", {"model": "toy", "model.temperature": 2.0, "reg.l1": 0.1})
-    with pytest.raises(InputError, match=r"reg\.dropout: belongs to classifiers, but model\.name is 'toy'"):
+    with pytest.raises(
+        InputError, match=r"reg\.dropout: belongs to classifiers, pretrained, custom, but model\.name is 'toy'"
+    ):
         Request.make("digits", {"model": "toy", "dropout": 0.5})
 
 

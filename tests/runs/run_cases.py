@@ -41,3 +41,14 @@ def raise_at(step):
             raise KeyboardInterrupt
 
     return observe
+
+
+def stop_after(steps):
+    """Return a `stop` that ends a run after so many steps, with a checkpoint."""
+    calls = []
+
+    def stop():
+        calls.append(None)
+        return len(calls) == steps
+
+    return stop

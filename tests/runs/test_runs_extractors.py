@@ -61,7 +61,7 @@ def test_a_runs_extractor_has_its_name_and_refuses_other_sizes():
 
 
 def test_the_run_of_a_generative_model_is_refused():
-    with pytest.raises(InputError, match="is no classifier; name a run of mlp, convnet or resnet"):
+    with pytest.raises(InputError, match="is no classifier; name the run of a classifier of the same images"):
         run_features(torch.nn.Identity(), "vae of run digits-1", (1, 8, 8))
 
 

@@ -122,9 +122,12 @@ UNKNOWN = [
 WHOSE = [
     (
         {"model": "vae", "label_smoothing": 0.1},
-        "reg.label_smoothing: belongs to classifiers, but model.name is 'vae'; ",
+        "reg.label_smoothing: belongs to classifiers, pretrained, custom, but model.name is 'vae'; ",
     ),
-    ({"model": "vae", "members": 3}, "ensemble.members: belongs to classifiers, but model.name is 'vae'; "),
+    (
+        {"model": "vae", "members": 3},
+        "ensemble.members: belongs to classifiers, pretrained, custom, but model.name is 'vae'; ",
+    ),
     (
         {"model": "gan", "model.beta": 2.0},
         "model.beta: belongs to vae, but model.name is 'gan'; choose it or leave this out",

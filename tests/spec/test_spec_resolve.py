@@ -30,7 +30,10 @@ def every_run():
     optimizers = (None, *OPTIMIZERS)
     for model, optimizer in itertools.product((None, *model_names()), optimizers):
         if optimizer is None or model is None or family_of(model).closures or not optimizer.closure:
-            named = {"model": model, "optimizer": None if optimizer is None else name_of(optimizer)}
+            named = {
+                "model": "package.module:make" if model == "custom" else model,
+                "optimizer": None if optimizer is None else name_of(optimizer),
+            }
             yield {name: value for name, value in named.items() if value is not None}
 
 

@@ -48,6 +48,15 @@ def add_spec_options(
             _add(groups[each.section], each, shown=each.path in paths)
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add --trust, for runs that name code of their own."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="import the factory of the network that a run or a file names, which runs its code; one named here is imported anyway",
+    )
+
+
 def _named(arguments: Sequence[str]) -> Values:
     """Return the model and the optimiser that arguments name; one that there is not is refused later."""
     values: Values = {}
@@ -56,6 +65,7 @@ def _named(arguments: Sequence[str]) -> Values:
         option, equals, value = word.partition("=")
         section = CHOOSERS.get(option)
         name = value if equals else after
+        name = "custom" if section == "model" and ":" in name else name
         if section is not None and name in known[section]:
             values[section] = {"name": name}
     return values

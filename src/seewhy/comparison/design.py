@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from seewhy.core.errors import InputError, bad_value
+from seewhy.core.trust import trust
 from seewhy.spec import Request, format_edit, parse_edit, tree
 from seewhy.spec.sections import Values
 from seewhy.spec.toml import format_value
@@ -153,6 +154,12 @@ def design_variants(
     return check_variants(found, base, least)
 
 
+def _trust_named(changes: Mapping[str, Any]) -> None:
+    """Let the factory of a network that is named here be imported."""
+    if (factory := tree.factory_of(changes)) is not None:
+        trust(factory)
+
+
 @dataclass(frozen=True)
 class _Level:
     path: str
@@ -164,6 +171,7 @@ def _level(name: str, value: Any) -> _Level:
     leaf = tree.leaves({name: value})
     if len(leaf) != 1:
         raise InputError(f"vary: {name}: a value must set one field, got {value!r}; use a named variant")
+    _trust_named(leaf)
     ((path, plain),) = leaf.items()
     text = value if isinstance(value, str) else f"{name.rpartition('.')[2]}={format_value(_plain(value))}"
     return _Level(path, plain, text)
@@ -190,9 +198,11 @@ def _crossed(levels: Mapping[str, _Level]) -> Variant:
 
 def _parsed(name: str, edit: str) -> Values:
     try:
-        return parse_edit(edit)
+        changes = parse_edit(edit)
     except InputError as error:
         raise InputError(f"variant {name!r}: {error}") from None
+    _trust_named(changes)
+    return changes
 
 
 def _same(variant: Variant, base: Request) -> bool:

@@ -17,6 +17,7 @@ from seewhy.core.errors import InputError, RunError
 from seewhy.runs.report import draw_or_warn
 from seewhy.runs.run import Run
 from seewhy.runs.stopping import Stop
+from seewhy.spec.build import trust_request
 
 
 class Study:
@@ -48,6 +49,11 @@ class Study:
     def extend(self, design: Design) -> None:
         """Write a design with more seeds or variants; those who are at work on the study take it up by themselves."""
         self._files.extend(design)
+
+    def trust(self) -> None:
+        """Let the factories of networks that the variants name be imported."""
+        for variant in self.design.variants:
+            trust_request(variant.applied(self.design.base))
 
     @property
     def design(self) -> Design:

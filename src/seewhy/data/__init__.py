@@ -15,7 +15,7 @@ from seewhy.data.balance import class_weights
 from seewhy.data.batching import Batch, batch_bounds, batches, order
 from seewhy.data.codec import decode_file, decode_many, from_pixels
 from seewhy.data.dataset import Dataset, Split
-from seewhy.data.decoding import Decoded, DecodeOptions, decode
+from seewhy.data.decoding import LARGE_SIDE, Decoded, DecodeOptions, decode
 from seewhy.data.facts import ImageFacts
 from seewhy.data.fitting import DecodeRule, Fit
 from seewhy.data.formats import is_image_name
@@ -42,6 +42,7 @@ from seewhy.data.splitting import SplitOptions, split
 __all__ = [
     "AUGMENTATIONS",
     "BUILTIN",
+    "LARGE_SIDE",
     "Arrays",
     "Audit",
     "Augment",

@@ -38,11 +38,12 @@ class DecodeOptions:
     """How images are decoded.
 
     Attributes:
-        resolution: side of the square images in pixels. Default: the longest side where none is longer than 64, else 128.
+        resolution: side of the square images in pixels. Default: the longest side where none is longer than 64, else `large_side`.
         channels: 1 for grey, 3 for colour. Default: grey if all sampled images are.
         cache: "pixels" keeps decoded pixels, "bytes" encoded ones that are decoded for every batch.
         fit: how an image of another shape becomes square; see `DecodeRule`.
         max_pixels: pixels of an image that is decoded; larger ones are left out.
+        large_side: the resolution where it is not given and an image has a side of more than 64 pixels.
         peaks: the values that are white in deep images (16 bits and more); default: decided by a sample of the data set. Give those of a run
             (`Dataset.rule.peaks`) to decode other images by its scale.
 
@@ -55,6 +56,7 @@ class DecodeOptions:
     cache: Literal["pixels", "bytes"] = "pixels"
     fit: Fit = "crop"
     max_pixels: int = MAX_PIXELS
+    large_side: int = LARGE_SIDE
     peaks: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -144,7 +146,7 @@ def _shape(options: DecodeOptions, headers: Sequence[tuple[int, int, bool]]) -> 
         channels = 1 if all(header[2] for header in headers) else 3
     if resolution is None:
         side = max(max(header[:2]) for header in headers)
-        resolution = side if side <= SMALL else LARGE_SIDE
+        resolution = side if side <= SMALL else options.large_side
     return image_shape(resolution, channels)
 
 

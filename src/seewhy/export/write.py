@@ -114,10 +114,8 @@ def _graph(run: Run) -> tuple[Graph, Iterable[Mapping[str, Tensor]], Dataset | N
 
 
 def _dataset(run: Run) -> Dataset:
-    decode, split = data_options(dict(run.spec.data), run.rule.peaks)
-    return seewhy_data.load_dataset(
-        run.spec.source, decode=decode, split=split, labels=run.spec.family.labels, strict=run.spec.data.strict
-    )
+    options = data_options(dict(run.spec.data), run.rule.peaks)
+    return seewhy_data.load_dataset(run.spec.source, **options, labels=run.spec.family.labels)
 
 
 def _record(run: Run, graph: Graph, precision: Precision) -> dict[str, Any]:

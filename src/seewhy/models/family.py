@@ -29,6 +29,8 @@ from seewhy.core.errors import InputError
 from seewhy.data import Augment, Dataset, Mix, Split
 from seewhy.reporting import EvaluationRecord, Section
 from seewhy.spec import DataFacts, RunSpec, answering, family_of
+from seewhy.spec.family import Family
+from seewhy.spec.view import View
 
 
 class Engine(Protocol):
@@ -122,6 +124,19 @@ class Update:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Precomputed:
+    """Features that are computed once and stand for the images of the training and validation splits.
+
+    Attributes:
+        features: (network, uint8 images (N, C, H, W) on its device) -> features (N, D), float32.
+        start: called once before training with the network, all training features (N, D) and labels (N); sets weights that depend on them.
+    """
+
+    features: Callable[[nn.Module, Tensor], Tensor]
+    start: Callable[[nn.Module, Tensor, Tensor], None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Objective:
     """What training needs to know.
 
@@ -135,6 +150,7 @@ class Objective:
         initial_resolution: side in pixels at which the first part of a run sees the images; None for the full side.
         initial_fraction: that part.
         snapshots: cycles of the learning rate that leave a network each.
+        precomputed: features that take the images' place in `Inputs` and in the split that is validated; None for the images themselves.
     """
 
     metrics: tuple[str, ...]
@@ -146,6 +162,7 @@ class Objective:
     initial_resolution: int | None = None
     initial_fraction: float = 0.0
     snapshots: int = 1
+    precomputed: Precomputed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +263,9 @@ class Implementation:
         observe: (trained network in training, folder, total epochs) -> called with the epoch (from 1) after it ended, in the main process,
             with the weights that would predict; None for nothing.
         load: called with a network whose weights are loaded, and the run's folder; for what lies beside the weights.
+        examine: request -> the side in pixels at which images are kept that are large, None for the usual one. Called before data are read;
+            raises InputError for what the machine does not have, such as a package or a file of weights.
+        rates: (network, spec) -> the share of the learning rate of each named parameter; those that are not named have the whole.
         networks: network -> its parts that have updates of their own, by the names of these (`Update.network`).
     """
 
@@ -258,6 +278,8 @@ class Implementation:
     prepare: Callable[[nn.Module, Tensor, RunSpec], None] = lambda _network, _images, _spec: None
     observe: Callable[[Trained, Path, int], Callable[[int], None]] | None = None
     load: Callable[[nn.Module, Path], None] = lambda _network, _folder: None
+    examine: Callable[[View], int | None] = lambda _view: None
+    rates: Callable[[nn.Module, RunSpec], Mapping[str, float]] = lambda _network, _spec: {}
     networks: Callable[[nn.Module], Mapping[str, nn.Module]] = lambda network: {"model": network}
 
 
@@ -269,9 +291,9 @@ def _imported(name: str) -> Implementation:
     return found
 
 
-def implementation_of(spec: RunSpec) -> Implementation:
-    """Return what a specification's family does."""
-    return _imported(spec.family.implementation)
+def implementation_of(spec: RunSpec | Family) -> Implementation:
+    """Return what a family does, of a specification or by itself."""
+    return _imported((spec if isinstance(spec, Family) else spec.family).implementation)
 
 
 PHRASES = {
@@ -315,6 +337,7 @@ __all__ = [
     "Implementation",
     "Inputs",
     "Objective",
+    "Precomputed",
     "Progress",
     "StepResult",
     "Trained",

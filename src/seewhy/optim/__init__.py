@@ -2,6 +2,7 @@
 
 from seewhy.optim import second_order  # noqa: F401  registers its methods
 from seewhy.optim.first_order import OPTIMISERS, build
+from seewhy.optim.layerwise import scale_rates
 from seewhy.optim.line_search import backtracking, strong_wolfe
 from seewhy.optim.minimization import minimize
 from seewhy.optim.muon import Muon
@@ -27,6 +28,7 @@ __all__ = [
     "build",
     "in_cycles",
     "minimize",
+    "scale_rates",
     "schedule",
     "strong_wolfe",
 ]

@@ -271,10 +271,9 @@ def _maps(
 
 def _training_data(run: Explained, known: RunData, notes: list[str]) -> Dataset | None:
     """Return the data that the run was trained on; None where they are not there any more, which a note says."""
-    decode, split = data_options(dict(run.spec.data), known.rule.peaks)
-    labels, strict = run.spec.family.labels, run.spec.data.strict
+    options = data_options(dict(run.spec.data), known.rule.peaks)
     try:
-        data = seewhy_data.load_dataset(run.spec.source, decode=decode, split=split, labels=labels, strict=strict)
+        data = seewhy_data.load_dataset(run.spec.source, **options, labels=run.spec.family.labels)
     except InputError as error:
         notes.append(
             f"The nearest training images are left out, for the training data cannot be read any more: {error}"

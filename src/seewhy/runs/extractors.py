@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +28,19 @@ INCEPTION_CHUNK = 50
 
 
 def classifier_features(classifier: Classifier, name: str) -> FeatureExtractor:
-    """Return the extractor whose features are the inputs of the classifier's last layer, in eval mode and float32.
+    """Return the extractor whose features are the inputs of the classifier's last linear layer, in eval mode and float32.
 
     Args:
-        classifier: trained; its network ends in a linear `head`.
+        classifier: trained.
         name: of the classifier, such as "convnet of run mnist-1".
+
+    Raises:
+        InputError: the network has no linear layer.
     """
-    net: Any = classifier.net
-    head: torch.nn.Linear = net.head
+    linear = [module for module in classifier.net.modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise InputError(f"features: {name} has no linear layer, whose inputs they would be")
+    head = linear[-1]
     return FeatureExtractor(
         f"{name}, {head.in_features} features", lambda images: _last_features(classifier, head, images)
     )
@@ -53,7 +58,7 @@ def run_features(classifier: nn.Module, name: str, shape: tuple[int, int, int]) 
         InputError: the network is no classifier.
     """
     if not isinstance(classifier, Classifier):
-        raise InputError(f"extractor: {name} is no classifier; name a run of mlp, convnet or resnet on the same images")
+        raise InputError(f"extractor: {name} is no classifier; name the run of a classifier of the same images")
     extractor = classifier_features(classifier, name)
 
     def features(images: Tensor) -> Features:

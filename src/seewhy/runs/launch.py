@@ -19,6 +19,7 @@ from pathlib import Path
 
 from seewhy.core.errors import InputError, RunError
 from seewhy.core.files import naming
+from seewhy.core.trust import trusted
 from seewhy.runs.server import Process, start_process, warm
 from seewhy.runs.stopping import Stop
 from seewhy.spec import Request
@@ -149,7 +150,10 @@ def _start(job: Job) -> Process:
     if not begun and job.folder.exists():  # killed while its folder was made, before its specification was there
         shutil.rmtree(job.folder)
     what = ["--resume", str(job.folder)] if begun else ["--spec", str(job.request), "--out", str(job.folder)]
-    return start_process(["train", *what, *([] if job.watch else ["--no-watch"])], job.log)
+    switches = [] if job.watch else ["--no-watch"]
+    if trusted() and Request.from_toml(job.request).get("model.factory") in trusted():
+        switches.append("--trust")
+    return start_process(["train", *what, *switches], job.log)
 
 
 def _failure(job: Job, code: int) -> RunError | InputError:

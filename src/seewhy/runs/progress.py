@@ -10,6 +10,7 @@ from seewhy.training.events import (
     DataProgress,
     EpochEnded,
     Event,
+    FeatureProgress,
     Found,
     MemberEnded,
     MembersStarted,
@@ -50,7 +51,9 @@ class Reporter:
         screen = self.screen
         match event:
             case DataProgress():
-                self._data(event)
+                self._counted("decoding", event.done, event.total)
+            case FeatureProgress():
+                self._counted("features", event.done, event.total)
             case Planned():
                 screen.stop()
                 for name, line in event.lines:
@@ -80,11 +83,11 @@ class Reporter:
                 if event.reason != "interrupted" and screen.live:
                     screen.line("evaluating the best checkpoint")
 
-    def _data(self, event: DataProgress) -> None:
-        if not self.screen.counting and event.done < event.total:
-            self.screen.start("decoding", event.total)
-        self.screen.update(event.done, total=event.total)
-        if event.done >= event.total:
+    def _counted(self, what: str, done: int, total: int) -> None:
+        if not self.screen.counting and done < total:
+            self.screen.start(what, total)
+        self.screen.update(done, total=total)
+        if done >= total:
             self.screen.stop()
 
     def _start(self, event: RunStarted) -> None:

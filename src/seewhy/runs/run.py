@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy import data as seewhy_data
+from seewhy.core import trust as core_trust
 from seewhy.core.errors import InputError, bad_value
 from seewhy.core.files import user_path
 from seewhy.core.findings import CheckOutcome, Finding
@@ -29,7 +30,7 @@ from seewhy.runs.evaluate import SELECTED, Progress, evaluate_ensemble, evaluati
 from seewhy.runs.explain import Asked, explain, mistakes
 from seewhy.runs.explained import Explanations, write_explained
 from seewhy.runs.exported import Exported
-from seewhy.runs.extractors import INCEPTION, features_of
+from seewhy.runs.extractors import INCEPTION, classifier_features, features_of
 from seewhy.runs.generation import Generation
 from seewhy.runs.inference import computing, in_chunks, of_members, sampled
 from seewhy.runs.predict import Classes, ImageLike, Prediction, image_name, is_batch, predict_each, read_images
@@ -54,14 +55,22 @@ class Run(Generation):
         snapshot: of a snapshot ensemble, which network this is (from 1); None for the whole run.
     """
 
-    def __init__(self, folder: Path | str, snapshot: int | None = None) -> None:
+    def __init__(self, folder: Path | str, snapshot: int | None = None, *, trust: bool = False) -> None:
         """Open a run folder, or one of its snapshots as a network by itself.
+
+        Args:
+            folder: of the run.
+            snapshot: its number, from 1.
+            trust: whether code that the run names, such as the factory of its network, may be imported.
 
         Raises:
             InputError: the folder is no run, or one of another version.
         """
         self.folder, self.snapshot = user_path(folder, "folder"), snapshot
         self.spec: RunSpec = files.read_spec(self.folder)
+        if trust:
+            for name in self.spec.model.code:
+                core_trust.trust(name)
         self.checkpoints = Checkpoints(self.folder / "checkpoint")
 
     def __repr__(self) -> str:
@@ -297,6 +306,23 @@ class Run(Generation):
     def probabilities(self, images: Tensor) -> Tensor:
         """Return calibrated class probabilities (N, K), float32, of uint8 images (N, C, H, W) of any size."""
         return self._probabilities(None)(images)[0]
+
+    @computing
+    def features(self, images: ImageLike | Sequence[ImageLike]) -> Tensor:
+        """Return the features (N, D), float32, of images: the inputs of the classifier's last linear layer.
+
+        Of a linear head on a pretrained backbone they are the backbone's, less their mean over the training images and divided by one scale.
+
+        Args:
+            images: one or several, of the kinds that `predict` takes.
+
+        Raises:
+            InputError: an image cannot be read, or the run is an ensemble or of no classifier.
+        """
+        verb(self.spec, "predict", self.folder)
+        extractor = classifier_features(self.model, f"{self.spec.model.name} of run {self.folder.name}")  # type: ignore[arg-type]
+        found: Tensor = extractor.features(self.read(images)).values
+        return found
 
     @property
     def _output(self) -> Classes:

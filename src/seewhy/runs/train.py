@@ -139,7 +139,7 @@ def _start(plan: Plan) -> Run | None:
 def _resume(run: Run, resolution: Resolution, plan: Plan, *, previous: bool = False) -> Run:
     if run.spec.train.tensorboard:
         require_tensorboard()
-    prepared = prepare_again(resolution, plan.emit)
+    prepared = prepare_again(resolution, plan.emit, begun=run.checkpoints.has("last"))
     validate_data(run, prepared)
     validate_steps(prepared)
     main = prepared.engine.is_main
@@ -165,7 +165,8 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
     progress = Progress.from_json(checkpoint.step, checkpoint.state) if checkpoint is not None else Progress()
     observers: list[Observer] = []
     watching = Watching(folder, plan.emit, checkpoint.watch if checkpoint is not None else {})
-    job = replace(make_job(prepared, folder, emitter_of(observers), checkpoint), watch=watching.state)
+    job = make_job(prepared, folder, emitter_of(observers), checkpoint, plan.emit)
+    job = replace(job, watch=watching.state)
     if main:
         remove_leftovers(folder)
         told = _at_checkpoint(progress, job) if checkpoint is not None else ()

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
+from seewhy.core.trust import trust
 from seewhy.spec.initial import REQUEST, SPEC, spec_of_run, with_network_of_initial
 from seewhy.spec.request import Request
+from seewhy.spec.tree import factory_of, leaves
 
 
 def build_request(source: str | None, start: str | Path | None, options: Mapping[str, Any]) -> Request:
@@ -25,7 +27,15 @@ def build_request(source: str | None, start: str | Path | None, options: Mapping
     Raises:
         InputError: there is neither a start nor a source, or something in them is wrong.
     """
+    if (factory := factory_of(leaves(options))) is not None:
+        trust(factory)  # whoever names it here means it
     return with_network_of_initial(_request(source, start, options))
+
+
+def trust_request(request: Request) -> None:
+    """Let the factory of a network that a request names be imported."""
+    if (factory := request.get("model.factory")) is not None:
+        trust(factory)
 
 
 def _request(source: str | None, start: str | Path | None, options: Mapping[str, Any]) -> Request:

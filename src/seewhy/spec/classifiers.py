@@ -275,21 +275,26 @@ def _model_defaults(view: View, facts: DataFacts) -> dict[str, Default]:
 
 def defaults(view: View, facts: DataFacts) -> Defaults:
     """Return what is chosen where nothing is said."""
-    name, small = view["model.name"], facts.small
-    flip = view["reg.flip"] or ("alternating" if facts.flip_invariant else "none")
     # Muon gives matrices a fixed norm, which changes nothing only where a normalisation layer follows.
     plain = view["model.norm"] == "none"
-    optimizer = view["optim.name"] or ("adamw" if plain else "muon")
+    optimizer = Default("adamw" if plain else "muon", "no normalisation" if plain else "")
+    return {**_model_defaults(view, facts), **training_defaults(view, facts, optimizer=optimizer)}
+
+
+def training_defaults(view: View, facts: DataFacts, *, optimizer: Default) -> Defaults:
+    """Return what is chosen of training and regularisation, with the optimiser that suits the network."""
+    name, small = view["model.name"], facts.small
+    flip = view["reg.flip"] or ("alternating" if facts.flip_invariant else "none")
     closure = view.optimizer is not None and view.optimizer.closure
     batch = min(facts.train_images, LARGE_BATCH) if closure else batch_size(facts)
     crop = 0 if name == "mlp" or view["reg.resized_crop"] is not None else crop_padding(facts)
     fixed = "an mlp looks at fixed positions" if name == "mlp" else ""
-    found = _model_defaults(view, facts)
-    found |= {
-        "reg.label_smoothing": Default(0.2 if optimizer == "muon" and small else 0.1),
+    muon = (view["optim.name"] or optimizer.value) == "muon"
+    found = {
+        "reg.label_smoothing": Default(0.2 if muon and small else 0.1),
         "reg.crop_padding": Default(crop, fixed or ("resized crops" if crop == 0 else f"images of {facts.side} px")),
         "reg.flip": Default(flip, "" if facts.flip_invariant else "a mirrored image may mean something else"),
-        "optim.name": Default(optimizer, "no normalisation" if plain else ""),
+        "optim.name": optimizer,
         "train.batch_size": Default(
             batch, "a closure's curvature" if closure else f"{facts.train_images:,} training images"
         ),

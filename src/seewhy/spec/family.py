@@ -131,7 +131,7 @@ GROUP = "seewhy.families"
 _families: dict[str, Family] = {}
 _loading: list[str] = []
 
-BUILTIN = ("classifiers", "autoregressive", "latent", "adversarial")
+BUILTIN = ("classifiers", "pretrained", "custom", "autoregressive", "latent", "adversarial")
 """Modules beside this one that define a family each, in the order in which they are listed."""
 
 

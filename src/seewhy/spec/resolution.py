@@ -131,7 +131,7 @@ def resolve_budget(resolution: Resolution, facts: DataFacts, images_per_second: 
         images_per_second: training speed measured on this machine for this network.
     """
     spec, asked = resolution.spec, resolution.request
-    if asked.get("train.epochs") is not None:
+    if asked.get("train.epochs") is not None or spec.train.epochs != OPEN_EPOCHS:
         return resolution
     fixed = estimate_seconds(spec, facts, images_per_second, 0)
     an_epoch = estimate_seconds(spec, facts, images_per_second, 1) - fixed

@@ -12,6 +12,11 @@ from seewhy.spec.section import ASCENDING, Choice, Group, Section, chosen, pair
 class ModelSection(Choice):
     """The fields of one model: a subclass a model."""
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """What is imported to make the network that seewhy does not bring, as "package.module:attribute"."""
+        return ()
+
 
 class DataSection(Section):
     """Which images are read, at what size, and how they are split."""

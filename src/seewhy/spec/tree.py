@@ -124,6 +124,19 @@ def leaves(options: Mapping[str, Any]) -> Values:
     return found
 
 
+CUSTOM = "custom"
+"""The model whose network a factory makes."""
+
+
+def factory_of(changes: Mapping[str, Any]) -> str | None:
+    """Return the factory of a network that changes by leaf path name, "package.module:function", also in the place of a model; else None."""
+    name = changes.get("model.name")
+    if isinstance(name, str) and ":" in name:
+        return name
+    factory = changes.get("model.factory")
+    return factory if isinstance(factory, str) else None
+
+
 def _leaf(name: str, path: str, value: Any) -> Iterator[tuple[str, Any]]:
     section, *rest = path.split(".")
     if path == "source":
@@ -158,10 +171,13 @@ def _plain(value: Any) -> Any:
 def applied(values: Values, changes: Mapping[str, Any]) -> Values:
     """Return nested values with changes by leaf path; None unsets a field, or a whole group.
 
-    Another name starts its section (or group) afresh: what was asked of the former choice belongs to it, not to the new one. Of an optimiser's
-    section the schedule stays, which all have. A budget in epochs replaces one in minutes, and the other way round.
+    The factory of a network in the place of a model's name stands for the model `CUSTOM` with it. Another name starts its section (or group)
+    afresh: what was asked of the former choice belongs to it, not to the new one. Of an optimiser's section the schedule stays, which all have.
+    A budget in epochs replaces one in minutes, and the other way round.
     """
     found = copy.deepcopy(values)
+    if (factory := factory_of(changes)) is not None:
+        changes = {**changes, "model.name": CUSTOM, "model.factory": factory}
     names = sorted((path for path in changes if path.endswith(".name")), key=lambda path: path.count("."))
     for path in names:
         *holder, _ = path.split(".")

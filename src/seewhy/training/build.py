@@ -20,7 +20,7 @@ from seewhy import data as seewhy_data
 from seewhy import optim
 from seewhy.core.errors import InputError
 from seewhy.core.seeding import derive, rng
-from seewhy.data import Batch, Dataset, DecodeOptions, ReadOptions, SplitOptions, TableOptions
+from seewhy.data import LARGE_SIDE, Batch, Dataset, DecodeOptions, ReadOptions, Split, SplitOptions, TableOptions
 from seewhy.models.family import Objective, implementation_of
 from seewhy.nn import incoming_views, penalised_weights
 from seewhy.optim import Penalties
@@ -41,6 +41,7 @@ from seewhy.training.averaging import MovingAverage
 from seewhy.training.checkpoint import Checkpoint, Checkpoints, snapshot_file
 from seewhy.training.events import DataProgress, Emit
 from seewhy.training.fabric import Engine, choose_device, choose_precision
+from seewhy.training.features import splits_of
 from seewhy.training.job import Job
 from seewhy.training.speed import measure_speed
 
@@ -99,8 +100,10 @@ def prepare(request: Request, emit: Emit) -> Prepared:
     _validate_threads(view["train.threads"])
     engine = Engine(device=device, precision=precision, threads=view["train.threads"])
     fields = {name: view[f"data.{name}"] for name in DataSection.model_fields}
-    labels = family_for(request.values).labels
-    dataset = load_data(request.source, fields, labels, emit, view["train.seed"] if view["train.bootstrap"] else None)
+    family = family_for(request.values)
+    fields["large_side"] = implementation_of(family).examine(view)
+    seed = view["train.seed"] if view["train.bootstrap"] else None
+    dataset = load_data(request.source, fields, family.labels, emit, seed)
     facts = facts_of(dataset)
     resolution = resolve(request, facts).settle(
         {
@@ -131,14 +134,20 @@ def _validate_threads(threads: int | None) -> None:
         )
 
 
-def prepare_again(resolution: Resolution, emit: Emit) -> Prepared:
-    """Read the data and build the network of a run that was resolved before."""
+def prepare_again(resolution: Resolution, emit: Emit, *, begun: bool = False) -> Prepared:
+    """Read the data and build the network of a run that was resolved before.
+
+    Args:
+        resolution: of the run.
+        emit: told of the progress of decoding.
+        begun: whether a checkpoint has the weights, so that those that depend on data or on a file need not be made.
+    """
     spec = resolution.spec
     engine = Engine(device=choose_device(spec.train.device), precision=spec.train.precision, threads=spec.train.threads)
     seed = spec.train.seed if spec.train.bootstrap else None
     dataset = load_data(spec.source, dict(spec.data), spec.family.labels, emit, seed)
     facts = facts_of(dataset)
-    return Prepared(resolution, dataset, facts, engine, build_model(spec, facts, dataset), 0.0)
+    return Prepared(resolution, dataset, facts, engine, build_model(spec, facts, dataset, begun=begun), 0.0)
 
 
 def absolute_source(source: str) -> str:
@@ -171,6 +180,7 @@ def data_options(fields: Mapping[str, Any], peaks: tuple[float, float] | None = 
             fit=fields["fit"],
             max_pixels=fields["max_pixels"],
             peaks=peaks,
+            large_side=fields.get("large_side") or LARGE_SIDE,
         )
         split = SplitOptions(
             val_fraction=fields["val_fraction"],
@@ -217,21 +227,24 @@ def facts_of(dataset: Dataset) -> DataFacts:
     )
 
 
-def build_model(spec: RunSpec, facts: DataFacts, dataset: Dataset) -> torch.nn.Module:
-    """Build the network with the weights that (seed, data) determine."""
+def build_model(spec: RunSpec, facts: DataFacts, dataset: Dataset, *, begun: bool = False) -> torch.nn.Module:
+    """Build the network with the weights that (seed, data) determine; `begun` leaves out those that depend on data or on a file."""
     rows = torch.randperm(len(dataset.train), generator=rng(spec.train.seed, "preparation"))[:PREPARATION_IMAGES]
     sample = dataset.train.images(rows.sort().values)
     implementation = implementation_of(spec)
     with at_edge("model"):
         network = implementation.build(spec, facts, dataset.mean, dataset.std)
-        implementation.prepare(network, sample, spec)
+        if not begun:
+            implementation.prepare(network, sample, spec)
     return network
 
 
 def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimizer:
     """Build the optimiser of a resolved specification."""
     with at_edge("optim"):
-        return optim.build(spec.optim.name, model.named_parameters(), **spec.optim.settings())
+        optimizer = optim.build(spec.optim.name, model.named_parameters(), **spec.optim.settings())
+    optim.scale_rates(optimizer, implementation_of(spec).rates(model, spec))
+    return optimizer
 
 
 def make_penalties(reg: RegSection, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Penalties | None:
@@ -269,8 +282,18 @@ def at_edge(section: str) -> Iterator[None]:
         raise InputError(f"{section}.{field}: {message[own.end() :]}") from error
 
 
-def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint | None) -> Job:
-    """Put the parts of a run together; with `resumed`, weights and optimiser go on from there."""
+def make_job(
+    prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint | None, told: Emit = lambda _event: None
+) -> Job:
+    """Put the parts of a run together; with `resumed`, weights and optimiser go on from there.
+
+    Args:
+        prepared: the run.
+        folder: where it writes.
+        emit: is given the events of the training.
+        resumed: a checkpoint, None at the start.
+        told: is given the progress of what comes before the training.
+    """
     spec, engine, train, objective = prepared.spec, prepared.engine, prepared.spec.train, prepared.objective
     per_epoch, total_steps = count_steps(prepared)
     optimizer = make_optimizer(spec, prepared.model)
@@ -284,6 +307,7 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         if average is not None:
             average.load(resumed.average)
     wrapped, engine_optimizer = engine.setup(prepared.model, optimizer)
+    train_split, val_split = splits_of(objective, prepared.model, engine, prepared.dataset, told, fresh=resumed is None)
     ends = cycle_ends(total_steps, objective.snapshots)
     one = optim.schedule(spec.optim.schedule, total_steps=max(1, total_steps // len(ends)), warmup=spec.optim.warmup)
     initial = objective.initial_resolution or prepared.facts.side
@@ -291,7 +315,7 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
     return Job(
         engine=engine,
         objective=objective,
-        validation=prepared.dataset.val if measured else None,
+        validation=val_split if measured else None,
         model=prepared.model,
         wrapped=wrapped,
         optimizer=optimizer if spec.optim.closure else engine_optimizer,
@@ -300,7 +324,7 @@ def make_job(prepared: Prepared, folder: Path, emit: Emit, resumed: Checkpoint |
         classes=prepared.facts.classes,
         base_lrs=base_lrs,
         schedule=optim.in_cycles(one, ends),
-        batches=_batches(prepared, objective),
+        batches=_batches(prepared, objective, train_split),
         initial_steps=round(objective.initial_fraction * total_steps) if initial < prepared.facts.side else 0,
         steps_per_epoch=per_epoch,
         total_steps=total_steps,
@@ -347,15 +371,15 @@ def cycle_ends(total_steps: int, count: int) -> list[int]:
     return [total_steps * index // count for index in range(1, count + 1)]
 
 
-def _batches(prepared: Prepared, objective: Objective) -> Callable[[int, int], Iterator[Batch]]:
+def _batches(prepared: Prepared, objective: Objective, train: Split) -> Callable[[int, int], Iterator[Batch]]:
     """Return the source of this process's batches: (epoch, first step within it) -> batches, augmented."""
     spec, engine = prepared.spec, prepared.engine
     source = partial(
         seewhy_data.batches,
-        prepared.dataset.train,
+        train,
         batch_size=spec.train.batch_size,
         seed=derive(spec.train.seed, "data"),
-        augment=objective.augment,
+        augment=objective.augment if objective.precomputed is None else None,
         shard=(engine.rank, engine.world),
         overlap=spec.optim.overlap,
         balance=spec.data.balance,

@@ -64,6 +64,14 @@ class DataProgress(Event):
 
 
 @dataclass(frozen=True)
+class FeatureProgress(Event):
+    """The features of `done` of `total` images have been computed, which training then takes in their place."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Planned(Event):
     """The specification is resolved; nothing has been trained yet. `lines` say what will be done, for people."""
 

@@ -18,6 +18,9 @@ from seewhy.training.fabric import Engine
 
 REPEATS = 4
 
+LATE = 10**6
+"""The step from which on updates are measured: what is trained at first may be less than later."""
+
 PATTERN = 100
 """Steps after which what they update is taken to repeat."""
 
@@ -37,6 +40,10 @@ def measure_speed(
     labels = torch.randint(0, max(1, facts.classes), (count,)).to(engine.device)
     inputs = Inputs(images, labels, labels)
     network = copy.deepcopy(model).to(engine.device).train()
+    if objective.precomputed is not None:
+        with engine.autocast():
+            inputs = Inputs(objective.precomputed.features(network, images), labels, labels)
+        network.train()
     optimizer = make_optimizer(network)
 
     def graph(update: Update) -> tuple[torch.Tensor, Any]:
@@ -65,7 +72,7 @@ def measure_speed(
                 step(partial(closure, update))  # first-order optimisers call it once
 
     # Steps differ in what they update: every fifth may move the generator, every one the discriminator.
-    steps = [objective.updates(step) for step in range(PATTERN)]
+    steps = [objective.updates(LATE + step) for step in range(PATTERN)]
     kinds = {tuple(update.network for update in updates): updates for updates in steps}
     seconds = {networks: _least_seconds(partial(one_step, updates), engine) for networks, updates in kinds.items()}
     total = sum(seconds[tuple(update.network for update in updates)] for updates in steps)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.commands.train import relative
-from seewhy.cli.options import add_spec_options, spec_options
+from seewhy.cli.options import add_spec_options, add_trust, spec_options
 from seewhy.cli.text import json_text
 from seewhy.comparison.asked import Asked, usual_jobs, validate_jobs
 from seewhy.comparison.design import LAYOUTS, design_variants, parse_variant, parse_vary
@@ -25,6 +25,7 @@ from seewhy.core.escaping import escaped
 from seewhy.core.files import user_path
 from seewhy.runs.server import start_ahead, warm
 from seewhy.spec import build_request
+from seewhy.spec.build import trust_request
 
 if TYPE_CHECKING:
     from seewhy.comparison.results import Outcome
@@ -84,6 +85,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     what_comes = parser.add_argument_group("what comes of it")
     what_comes.add_argument("--json", action="store_true", help="print figures and verdict as JSON")
     what_comes.add_argument("--export", metavar="FILE", help="also write the runs as .csv or .parquet")
+    add_trust(parser)
     add_spec_options(parser, arguments)
     parser.usage = (
         "seewhy compare DATA --vary FIELD=VALUE,... [options]\n"
@@ -158,6 +160,8 @@ def _study(
         return _former(options, vary, variants)
     # Before torch is imported, so that what is wrong is told at once.
     base = build_request(options.source, options.spec, changes)
+    if options.trust:
+        trust_request(base)
     chosen = design_variants(vary, variants, base, options.design)
     minutes = parse_minutes(options.budget) if options.budget is not None else None
     at_once = options.jobs if options.jobs is not None else usual_jobs(base)
@@ -194,6 +198,8 @@ def _former(options: argparse.Namespace, vary: dict[str, list[Any]], variants: d
     from seewhy.comparison.study import Study
 
     study = Study(user_path(options.work or options.resume, "STUDY"))
+    if options.trust:
+        study.trust()
     jobs = _jobs(options, study)
     _start_ahead(options)
     if options.work is not None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from seewhy.cli.options import add_spec_options, spec_options
+from seewhy.cli.options import add_spec_options, add_trust, spec_options
 from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
@@ -59,6 +59,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     trial.add_argument("--seeds", type=int, metavar="N", help="runs of each (default: 3)")
     trial.add_argument("--jobs", type=int, metavar="N", help="runs at the same time (default: one a processor core)")
     trial.add_argument("--dry-run", action="store_true", help="show the plan and its cost, and stop")
+    add_trust(parser)
     add_spec_options(parser, arguments)
     parser.usage = (
         "seewhy diagnose RUN [--try] [options]\n       seewhy diagnose DATA [options of train]\n"
@@ -101,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     if options.sarif is not None:
         write_json(user_path(options.sarif, "--sarif"), diagnosis.to_sarif())
     if options.attempt:
-        _try(api.Run(options.source), {**trying, "remedy": remedy}, options)
+        _try(api.Run(options.source, trust=options.trust), {**trying, "remedy": remedy}, options)
     elif options.json:
         print(json_text(diagnosis.to_json()))
     else:

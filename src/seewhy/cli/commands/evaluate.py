@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Sequence
 
+from seewhy.cli.options import add_trust
 from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
@@ -27,6 +28,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "source", metavar="DATA", nargs="?", help="other data to evaluate on (default: the run's own test split)"
     )
+    add_trust(parser)
     parser.add_argument(
         "--samples",
         type=int,
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     from seewhy.cli.progress import counting, tell_unfinished
     from seewhy.runs.run import Run
 
-    run = Run(options.folder)
+    run = Run(options.folder, trust=options.trust)
     tell_unfinished(run)
     compares = any((options.generated is not None, options.extractor is not None, options.prior, options.pixel_noise))
     if compares or "evaluate" not in run.spec.model_record.verbs:

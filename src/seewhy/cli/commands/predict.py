@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from seewhy.cli.options import add_trust
 from seewhy.cli.text import cell, json_text
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
@@ -29,6 +30,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "images", metavar="IMAGE", nargs="+", help="files, folders, globs, or - to read paths from stdin"
     )
+    add_trust(parser)
     parser.add_argument(
         "--samples",
         type=int,
@@ -58,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         model = OnnxModel(options.folder)
         classes, predict = model.classes, model.predict_each
     else:
-        trained = Run(options.folder)
+        trained = Run(options.folder, trust=options.trust)
         tell_unfinished(trained)
         classes, predict = trained.classes, partial(trained.predict_each, samples=options.samples)
     with counting("predicting") as update:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,13 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="a technique (default: list all)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
+        "--backbones",
+        metavar="PATTERN",
+        nargs="?",
+        const="*",
+        help="list the backbones of --model torchvision and timm, such as 'convnext*', with their size and the licence of the weights",
+    )
+    parser.add_argument(
         "--show",
         action="store_true",
         help="draw NAME: an augmentation on your own images; an optimiser's path over a function; how others start a deep network, with a table",
@@ -63,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the list or the technique."""
     if options.show:
         return _show(options)
+    if options.backbones is not None:
+        return _list_backbones(options.backbones, as_json=options.json)
     from seewhy.comparison.claims.catalogue import MODULES
 
     for option in ("out", "data", "on"):
@@ -86,6 +96,29 @@ def run(options: argparse.Namespace) -> int:
             print("".join(f"  {entry.name:<{width}}  {entry.record.summary}{_codes(entry)}\n" for entry in inside))
         print("claims (seewhy claims CODE)")
         print("".join(f"  {line}\n" for line in _claim_lines(MODULES)))
+    return 0
+
+
+def _list_backbones(pattern: str, *, as_json: bool) -> int:
+    """Print the backbones whose names match; those of timm where it is installed."""
+    from seewhy.models.pretrained import Library, backbone_names, has_timm, record_of
+
+    libraries: tuple[Library, ...] = ("torchvision", "timm") if has_timm() else ("torchvision",)
+    records = [record_of(library, name) for library in libraries for name in backbone_names(library, pattern)]
+    if as_json:
+        fields = ("library", "name", "input_size", "crop", "interpolation", "mean", "std", "licence", "hub", "url")
+        print(json_text([{field: getattr(record, field) for field in fields} for record in records]))
+        return 0
+    if not has_timm():
+        print("timm is not installed, which has more than a thousand: pip install 'seewhy[timm]'", file=sys.stderr)
+    if not records:
+        raise InputError(
+            f"--backbones: no backbone of {' or '.join(libraries)} matches {pattern!r}; leave it out to list all"
+        )
+    width = max(len(record.name) for record in records)
+    for record in records:
+        weights = (record.licence or "licence not recorded") if record.hub or record.url else "no pretrained weights"
+        print(f"{record.library:<11}  {record.name:<{width}}  {record.input_size:>4} px  {weights}")
     return 0
 
 

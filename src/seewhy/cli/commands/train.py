@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.commands.diagnose import FAILED, add_fail_on
-from seewhy.cli.options import add_spec_options, spec_options
+from seewhy.cli.options import add_spec_options, add_trust, spec_options
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
 from seewhy.spec import Request, build_request
+from seewhy.spec.build import trust_request
 
 if TYPE_CHECKING:
     from seewhy.core.findings import Severity
@@ -53,6 +54,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         help="do not look for what is wrong with the training, which is said as it is found and kept in findings.json",
     )
     add_fail_on(parser)
+    add_trust(parser)
     parser.add_argument("--quiet", action="store_true", help="print only the results")
     add_spec_options(parser, arguments)
     parser.usage = (
@@ -77,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("--fail-on: fails on what watching finds, but --no-watch is given too; leave one out")
     # Before torch is imported, so that what is wrong is told at once.
     request = build_request(options.source, options.spec, changes) if options.resume is None else None
+    if request is not None and options.trust:
+        trust_request(request)
     from seewhy.runs.progress import Reporter
     from seewhy.training.fabric import is_main_process
 
@@ -109,6 +113,7 @@ def _train(
                 previous=options.previous,
                 source=options.source,
                 watch=options.watch,
+                trust=options.trust,
                 **changes,
             )
         return api.start(request, out=options.out, observers=[reporter], dry_run=options.dry_run, watch=options.watch)

@@ -1,0 +1,1 @@
+"""Classifiers on networks that users bring."""
