@@ -20,7 +20,7 @@ from seewhy.data.facts import ImageFacts
 from seewhy.data.fitting import DecodeRule, Fit
 from seewhy.data.formats import is_image_name
 from seewhy.data.load import ReadOptions, check_dataset, load_dataset, load_for_evaluation
-from seewhy.data.near_duplicates import NearDuplicates, NearPair, near_duplicates
+from seewhy.data.near_copies import NearDuplicates, NearPair, near_duplicates
 from seewhy.data.reading import BadImageError
 from seewhy.data.sources import (
     BUILTIN,

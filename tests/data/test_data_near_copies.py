@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from seewhy.data import SplitOptions, near_duplicates
 from seewhy.data.load import load_dataset
-from seewhy.data.near_duplicates import MOST_BITS, like_pairs, perceptual_hashes
+from seewhy.data.near_copies import MOST_BITS, like_pairs, perceptual_hashes
 
 SIZE = 48
 
@@ -86,7 +86,7 @@ def test_mirroring_flips_known_bits(pictures):
 
 
 def test_every_pair_of_few_bits_is_a_candidate():
-    from seewhy.data.near_duplicates import _candidates
+    from seewhy.data.near_copies import _candidates
 
     random = np.random.default_rng(0)
     hashes = random.integers(0, 1 << 63, 400, dtype=np.uint64)
