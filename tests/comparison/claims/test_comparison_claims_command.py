@@ -12,7 +12,7 @@ from seewhy.cli.commands import techniques
 from seewhy.cli.main import run
 from seewhy.comparison.claims import results as results_module
 from seewhy.comparison.claims.catalogue import MODULES, claim, claims
-from seewhy.comparison.claims.page import claims_page
+from seewhy.comparison.claims.page import claims_markdown, claims_page
 from seewhy.comparison.claims.results import Result, read_result
 from seewhy.comparison.claims.run import measure_claim, measure_claims
 from seewhy.core.errors import InputError
@@ -198,3 +198,10 @@ def test_every_claim_that_a_technique_names_is_measured():
     named = {code for entry in techniques._entries() for code in entry.record.claims}
     assert named <= set(MODULES)
     assert len(MODULES) == 29
+
+
+def test_the_documented_page_is_that_of_the_committed_results():
+    committed = [result for result in results_module.committed_results().values() if result.data == "digits"]
+    page = Path(__file__).parents[3] / "docs" / "claims.md"
+    assert page.read_text(encoding="utf-8") == claims_markdown(committed)
+    assert len(committed) == len(MODULES)
