@@ -113,7 +113,7 @@ def test_sixteen_bits_are_of_the_network_alone(exported):
 
 
 def test_what_exists_is_not_overwritten(make_run, tmp_path):
-    for name in ("model.pt2", "model.README.md"):
+    for name in ("model.pt2", "model.pt2.README.md"):
         file = tmp_path / name
         file.write_text("mine")
         with pytest.raises(InputError, match=rf"{name} exists and is not overwritten"):

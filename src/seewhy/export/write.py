@@ -41,7 +41,7 @@ def export_run(
     _validate(run, form, precision)
     suffix = f".{precision}" * (precision != "fp32") + form.suffix
     file = user_path(out, "out") if out is not None else run.folder / f"model{suffix}"
-    page = file.with_name(f"{file.stem}.README.md")
+    page = file.with_name(f"{file.name}.README.md")
     for path in (file, page):
         if path.exists():
             raise InputError(f"out: {path} exists and is not overwritten; name another file, or remove it")

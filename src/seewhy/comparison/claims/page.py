@@ -40,7 +40,8 @@ def claims_markdown(results: Sequence[Result]) -> str:
         f"{format_count(len(results), 'result')} on {', '.join(dict.fromkeys(each.data for each in results))}, {seeds} seeds each; "
         f"{machine}, torch {first.machine['torch']}; intervals are 95%. Each claim is cut into criteria, and its verdict follows "
         "from their intervals by one rule (`seewhy.comparison.claims.base`): *supported* where all hold, *not supported* where none does, "
-        "*depends* where some do. Times, and verdicts on time, are of that machine. The illustrated page: `seewhy claims --report claims.html`. [Comparing choices on your own images](compare.md).",
+        "*depends* where some do. Times, and verdicts on time, are of that machine. The illustrated page: `seewhy claims --report claims.html`. "
+        "[Comparing choices on your own images](compare.md).",
         "",
         "| | claim | data | verdict | criteria that hold |",
         "|---|---|---|---|---|",
