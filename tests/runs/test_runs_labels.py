@@ -63,5 +63,5 @@ def test_members_find_the_table_from_anywhere(scans, tmp_path, monkeypatch):
     }
     run = api.train("scans", out=tmp_path / "run", **options)
     assert {member.spec.data.labels for member in Run(run.folder).members} == {str(scans / "labels.csv")}
-    asked = (run.folder / "members" / "1.toml").read_text()
+    asked = (run.folder / "members" / "01.toml").read_text()
     assert f'labels = "{scans / "labels.csv"}"' in asked

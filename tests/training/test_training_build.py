@@ -4,7 +4,7 @@ import pytest
 
 from seewhy.core.errors import InputError
 from seewhy.data import DecodeOptions
-from seewhy.spec import Request
+from seewhy.spec import DataSection, Request
 from seewhy.training.build import (
     absolute_source,
     at_edge,
@@ -16,15 +16,7 @@ from seewhy.training.build import (
 )
 
 FIELDS = {
-    "resolution": None,
-    "channels": None,
-    "val_fraction": None,
-    "test_fraction": 0.15,
-    "split_seed": 0,
-    "fit": "crop",
-    "max_pixels": 268_435_456,
-    "cache": "pixels",
-    "strict": False,
+    name: None if field.is_required() else field.get_default() for name, field in DataSection.model_fields.items()
 }
 QUICK = {"model": "mlp", "width": 4, "epochs": 1.0, "train.device": "cpu", "train.precision": "fp32"}
 
@@ -45,7 +37,8 @@ def test_errors_of_parts_name_the_fields_of_a_run():
 
 
 def test_the_fields_of_the_data_become_options_of_its_parts():
-    decode, split = data_options({**FIELDS, "resolution": 16, "channels": 1, "split_seed": 3, "val_fraction": 0.2})
+    options = data_options({**FIELDS, "resolution": 16, "channels": 1, "split_seed": 3, "val_fraction": 0.2})
+    decode, split = options["decode"], options["split"]
     assert decode == DecodeOptions(resolution=16, channels=1, cache="pixels")
     assert (split.val_fraction, split.test_fraction, split.seed) == (0.2, 0.15, 3)
     with pytest.raises(InputError, match=r"^data\.resolution: "):

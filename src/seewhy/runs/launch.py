@@ -151,8 +151,11 @@ def _start(job: Job) -> Process:
         shutil.rmtree(job.folder)
     what = ["--resume", str(job.folder)] if begun else ["--spec", str(job.request), "--out", str(job.folder)]
     switches = [] if job.watch else ["--no-watch"]
-    if trusted() and Request.from_toml(job.request).get("model.factory") in trusted():
-        switches.append("--trust")
+    with contextlib.suppress(
+        InputError
+    ):  # a request that cannot be read is refused by the run itself, in its own words
+        if trusted() and Request.from_toml(job.request).get("model.factory") in trusted():
+            switches.append("--trust")
     return start_process(["train", *what, *switches], job.log)
 
 

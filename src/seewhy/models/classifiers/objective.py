@@ -57,12 +57,9 @@ def objective(spec: RunSpec, facts: DataFacts, mean: Sequence[float]) -> Objecti
     """Return what training a classifier needs to know."""
     reg, train = sections(spec)
     weighted = reg.class_weights != "none"
-    placed = _Placed(class_weights(facts.class_images, reg.class_weights)) if weighted else None
-
-    def criterion(logits: Tensor, inputs: Inputs) -> StepResult:
-        weights = None if placed is None else placed.on(logits.device)
-        return cross_entropy(logits, inputs, label_smoothing=reg.label_smoothing, weights=weights)
-
+    criterion = partial(cross_entropy, label_smoothing=reg.label_smoothing)
+    if weighted:
+        criterion = partial(_weighted, _Placed(class_weights(facts.class_images, reg.class_weights)), criterion)
     updates = (Update("model", lambda network, inputs: network(inputs.images), criterion),)
     return Objective(
         metrics=("loss", "accuracy"),
@@ -75,6 +72,10 @@ def objective(spec: RunSpec, facts: DataFacts, mean: Sequence[float]) -> Objecti
         initial_fraction=train.initial_fraction,
         snapshots=train.snapshots,
     )
+
+
+def _weighted(placed: _Placed, criterion: Callable[..., StepResult], logits: Tensor, inputs: Inputs) -> StepResult:
+    return criterion(logits, inputs, weights=placed.on(logits.device))
 
 
 class _Placed:
