@@ -1,4 +1,4 @@
-"""Pictures with words: rows of images with a caption each, as one picture for people to look through."""
+"""Images with captions, in rows, as one figure for people to look through."""
 
 from __future__ import annotations
 

@@ -324,7 +324,15 @@ def default_model(facts: DataFacts) -> Default:
     return Default("resnet", f"images of more than {SMALL} px")
 
 
-_VERBS = frozenset({"evaluate", "explain", "predict"})
+FIGURES = (
+    Metric("log_loss", higher=False, unit="nats"),
+    Metric("ece", higher=False),
+    Metric("balanced_accuracy", higher=True),
+    Metric("macro_f1", higher=True),
+)
+"""By which classifiers of every family can be compared, beside accuracy."""
+
+VERBS = frozenset({"evaluate", "explain", "predict"})
 
 FAMILY = Family(
     name="classifiers",
@@ -337,17 +345,12 @@ FAMILY = Family(
     ensemble=True,
     optimizers=("muon", "adamw"),
     metric=Metric("accuracy", higher=True),
-    figures=(
-        Metric("log_loss", higher=False, unit="nats"),
-        Metric("ece", higher=False),
-        Metric("balanced_accuracy", higher=True),
-        Metric("macro_f1", higher=True),
-    ),
+    figures=FIGURES,
     models=(
         Model(
             name="mlp",
             section=MLP,
-            verbs=_VERBS,
+            verbs=VERBS,
             summary="fully connected layers",
             formula="flatten -> depth x [linear, norm, activation] -> linear",
             source="Rumelhart et al. 1986",
@@ -358,7 +361,7 @@ FAMILY = Family(
         Model(
             name="convnet",
             section=ConvNet,
-            verbs=_VERBS,
+            verbs=VERBS,
             summary="plain convolutions behind a whitening layer, fast on small images",
             formula="stem -> depth x [conv3x3, max-pool, norm, activation, conv3x3, norm, activation] -> global max -> linear",
             source="LeCun et al. 1998; Jordan 2024, 2404.00498",
@@ -368,7 +371,7 @@ FAMILY = Family(
         Model(
             name="resnet",
             section=ResNet,
-            verbs=_VERBS,
+            verbs=VERBS,
             summary="residual network: layers beside shortcuts",
             formula="stem -> depth stages of 2 blocks y = f(F(x) + s(x)) -> global average -> linear",
             source="He et al. 2016, 1512.03385",

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from seewhy.spec.classifiers import ClassifierReg, ClassifierTrain, training_defaults, usual_epochs
+from seewhy.spec.classifiers import FIGURES, VERBS, ClassifierReg, ClassifierTrain, training_defaults, usual_epochs
 from seewhy.spec.classifiers import rules as classifier_rules
 from seewhy.spec.facts import DataFacts
 from seewhy.spec.family import Default, Defaults, Family, Metric, Model
@@ -68,12 +68,12 @@ FAMILY = Family(
     ensemble=True,
     optimizers=("adamw",),
     metric=Metric("accuracy", higher=True),
-    figures=(Metric("log_loss", higher=False, unit="nats"), Metric("ece", higher=False)),
+    figures=FIGURES,
     models=(
         Model(
             name="custom",
             section=Custom,
-            verbs=frozenset({"evaluate", "explain", "predict"}),
+            verbs=VERBS,
             summary="your own network, made by a function that you name",
             formula="factory((channels, height, width), classes) -> module; logits = module(normalised images)",
             source="yours",

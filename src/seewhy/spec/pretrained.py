@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from seewhy.spec.classifiers import ClassifierReg, ClassifierTrain, batch_size, crop_padding
+from seewhy.spec.classifiers import FIGURES, VERBS, ClassifierReg, ClassifierTrain, batch_size, crop_padding
 from seewhy.spec.classifiers import rules as classifier_rules
 from seewhy.spec.facts import DataFacts
 from seewhy.spec.family import Default, Defaults, Family, Metric, Model
@@ -189,8 +189,6 @@ def usual_epochs(facts: DataFacts) -> float:
     return float(min(40, max(4, round(30_000 / facts.train_images))))
 
 
-_VERBS = frozenset({"evaluate", "explain", "predict"})
-
 FAMILY = Family(
     name="pretrained",
     implementation="seewhy.models.pretrained.family:IMPLEMENTATION",
@@ -202,12 +200,12 @@ FAMILY = Family(
     ensemble=True,
     optimizers=("adamw", "adam"),
     metric=Metric("accuracy", higher=True),
-    figures=(Metric("log_loss", higher=False, unit="nats"), Metric("ece", higher=False)),
+    figures=FIGURES,
     models=(
         Model(
             name="pretrained",
             section=Pretrained,
-            verbs=_VERBS,
+            verbs=VERBS,
             summary="a small pretrained backbone and a head for the classes at hand",
             formula="resize, crop, normalise as in the pretraining -> EfficientNet-Lite0 -> features -> linear",
             source="Tan & Le 2019, 1905.11946; Kornblith et al. 2019, 1805.08974",
@@ -217,7 +215,7 @@ FAMILY = Family(
         Model(
             name="timm",
             section=Timm,
-            verbs=_VERBS,
+            verbs=VERBS,
             summary="any backbone of timm and a head for the classes at hand",
             formula="resize, crop, normalise as in the pretraining -> backbone -> features -> linear",
             source="Wightman 2019, github.com/huggingface/pytorch-image-models",
@@ -227,7 +225,7 @@ FAMILY = Family(
         Model(
             name="torchvision",
             section=Torchvision,
-            verbs=_VERBS,
+            verbs=VERBS,
             summary="any classification backbone of torchvision and a head for the classes at hand",
             formula="resize, crop, normalise as in the pretraining -> backbone -> features -> linear",
             source="TorchVision maintainers 2016, github.com/pytorch/vision",
