@@ -28,7 +28,7 @@ def of_classes(*names):
 
 def prepared(run, data, **options):
     """Return what a run of other data that starts from `run` is before its first step."""
-    source = str(seewhy.api._kept(data))
+    source = str(seewhy.api.kept(data))
     return prepare_run(
         build_request(source, None, {"initial_weights": str(run.folder), **SHORT, **options}), lambda _: None
     )
