@@ -5,7 +5,7 @@
 speed    3 activations x 2 optimisers on the digits, 10 seeds and 10 epochs each (2 and 2 with --quick), as many runs at a time as there are
          processors, a thread each; then the same requests as `seewhy train`, one after another, with a thread a processor. Both are timed from
          start to end, so that a study pays for its planning and its own start. Its own cost is the share of its slots' time, each to its last
-         run's end, in which no run's process was there.
+         run's end, in which no run's process was there: with the start of the process that forks them, paid once a study, and without.
 kill     200 short runs (40 with --quick); the whole group is killed at ten random moments, at every other one the runs' processes too, and the
          study resumed. Counted are finished runs that are lost, or trained again, and runs that are called failed.
 """
@@ -58,14 +58,16 @@ class Slots:
         process.wait()
         self.spans.setdefault(slot, []).append((begun, time.monotonic()))
 
-    def own_cost(self, begun: float) -> float:
-        """Return the share of the slots' time, each to its last run's end, without a run's process."""
+    def own_cost(self, begun: float) -> tuple[float, float]:
+        """Return the share of the slots' time, each to its last run's end, without a run's process: in all, and from the first run on."""
         busy = sum(end - start for spans in self.spans.values() for start, end in spans)
-        return 1 - busy / sum(max(end for _, end in spans) - begun for spans in self.spans.values())
+        ends = [max(end for _, end in spans) for spans in self.spans.values()]
+        first = min(start for spans in self.spans.values() for start, _ in spans)
+        return 1 - busy / sum(end - begun for end in ends), 1 - busy / sum(end - first for end in ends)
 
 
-def study(place: Path, seeds: int, epochs: float) -> tuple[float, float, Any]:
-    """Run the study; returns its seconds, its own cost and what it is."""
+def study(place: Path, seeds: int, epochs: float) -> tuple[float, tuple[float, float], Any]:
+    """Run the study; returns its seconds, its own cost with and without the start, and what it is."""
     begun, slots = time.monotonic(), Slots()
     import seewhy
     from seewhy.comparison import study as module
@@ -103,13 +105,18 @@ def speed(quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         together, own, made = study(Path(folder) / "study", seeds, 2 if quick else 10)
         assert all(row["status"] == "ended" for row in made.rows())
-        print(
-            f"{runs} runs: study {together:.1f} s ({60 * runs / together:.1f} a minute), its own cost {own:.1%}",
-            flush=True,
-        )
+        print(f"{runs} runs: study {together:.1f} s ({60 * runs / together:.1f} a minute)")
+        print(f"its own cost {own[0]:.1%}, after its start {own[1]:.1%}", flush=True)
         alone = one_after_another(made, Path(folder) / "alone")
     print(f"one after another {alone:.1f} s ({60 * runs / alone:.1f} a minute): ratio {alone / together:.2f}")
-    return {"runs": runs, "study_seconds": together, "alone_seconds": alone, "ratio": alone / together, "own_cost": own}
+    return {
+        "runs": runs,
+        "study_seconds": together,
+        "alone_seconds": alone,
+        "ratio": alone / together,
+        "own_cost": own[0],
+        "own_cost_after_start": own[1],
+    }
 
 
 def descendants(pid: int) -> list[int]:
