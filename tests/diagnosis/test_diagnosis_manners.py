@@ -1,5 +1,6 @@
 """Watching changes no bit of a stranger's loop, breaks none, and leaves nothing behind."""
 
+import contextlib
 import copy
 import gc
 import os
@@ -18,6 +19,7 @@ import torchvision
 from manners_loops import Unwatched, Watching, adamw, batches, equal, hooks_of, images, loss_of, mlp, run, vectors
 from torch import nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
+from torch.utils.flop_counter import FlopCounterMode
 
 from seewhy.diagnosis import probe as probing
 from seewhy.diagnosis import watch
@@ -432,6 +434,32 @@ def test_a_mode_of_the_user_stays_where_it_is():
     mode.__exit__(None, None, None)
     handles[0].remove()
     why.close()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_counted_operations_are_the_loops_own(nested):
+    def counted(watching):
+        torch.manual_seed(0)
+        model, x = mlp(), torch.randn(8, 12)
+        opt = adamw(model.parameters())
+        why = watch(model, opt, tell=None) if watching else None
+        counts = []
+        for _ in range(5):
+            with (
+                FlopCounterMode(display=False) if nested else contextlib.nullcontext(),
+                FlopCounterMode(display=False) as counter,
+            ):
+                opt.zero_grad()
+                model(x).square().mean().backward()
+                opt.step()
+            counts.append(counter.get_total_flops())
+        if why is not None:
+            why.close()
+            assert not why.error
+            assert len(why.history().records) > 2
+        return counts
+
+    assert counted(True) == counted(False)
 
 
 def test_a_default_device_is_not_ours(monkeypatch):

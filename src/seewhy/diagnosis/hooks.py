@@ -1,8 +1,7 @@
 """Callables that hang in a stranger's hooks, and vanish from copies.
 
 A module carries its hooks along when it is copied or pickled. A copy must be free of us, and loadable where seewhy is not installed: what
-is copied
-or pickled in our place is a function of Python's own that takes anything and returns None.
+is copied or pickled in our place is a function of Python's own that takes anything and returns None.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
+from torch._C import _len_torch_dispatch_stack
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
+from torch.utils._python_dispatch import _disable_current_modes
 
 BATCHED_GRADIENTS = torch._C._parse_dispatch_key("VmapMode") or "VmapMode"
 """Parsed once, which would take longer than all else of a call."""
@@ -32,6 +33,11 @@ def unseen() -> bool:
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch._C._dispatch_tls_is_dispatch_key_included(BATCHED_GRADIENTS)
     )
+
+
+def apart() -> contextlib.AbstractContextManager[Any]:
+    """Compute what the loop's own dispatch modes must not see, such as the counting of floating-point operations."""
+    return _disable_current_modes() if _len_torch_dispatch_stack() else contextlib.nullcontext()
 
 
 class Owner(Protocol):
@@ -63,7 +69,8 @@ class Hook:
         owner = self._owner()
         if owner is not None:
             try:
-                self._method(owner, *self._first, *args)
+                with apart():
+                    self._method(owner, *self._first, *args)
             except Exception:  # noqa: BLE001  a watcher must not break what it watches
                 owner.failed()
 

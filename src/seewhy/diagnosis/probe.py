@@ -20,7 +20,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
 from seewhy.diagnosis.evaluation import DROPOUTS, is_dropout, is_live, pooled
-from seewhy.diagnosis.hooks import Hook, Owner, leave_mode, unseen
+from seewhy.diagnosis.hooks import Hook, Owner, apart, leave_mode, unseen
 from seewhy.diagnosis.latent import Latent
 from seewhy.diagnosis.memory import UnitMemory
 from seewhy.diagnosis.mixing import MOVES, NORMS, Rows
@@ -217,7 +217,7 @@ class Probe(TorchFunctionMode):
         self.inside, start = True, time.perf_counter()
         try:
             # Whoever recomputes this pass must not find what measuring has saved.
-            with saved_tensors_hooks(_same, _same):
+            with apart(), saved_tensors_hooks(_same, _same):
                 see(*args)
         except Exception:  # noqa: BLE001  a watcher must not break what it watches
             self.blind = True  # till the end of the pass, at which this mode is left
