@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,6 +161,21 @@ def test_more_seeds_and_variants_reuse_what_there_is(study, tmp_path):
     assert [each.name for each in more.design.variants] == ["base", "tanh", "elu", "same", "wild", "wide"]
     assert more.outcome().complete
     assert len(more.rows()) == 18
+
+
+def test_of_two_that_extend_a_study_at_once_the_second_is_told(study, tmp_path):
+    copy = tmp_path / "study"
+    shutil.copytree(study.folder, copy)
+    first, second = StudyFolder(copy), StudyFolder(copy)
+    first.extend(replace(first.design, seeds=(0, 1, 2)))
+    with pytest.raises(InputError, match="was extended by another process meanwhile"):
+        second.extend(replace(second.design, seeds=(0, 1, 2, 3)))
+    assert StudyFolder(copy).design.seeds == (0, 1, 2)
+    assert second.changed()
+    second.extend(replace(second.design, seeds=(0, 1, 2, 3)))
+    first = StudyFolder(copy)
+    first.extend(replace(first.design, seeds=(0, 1, 2, 3, 4)))
+    first.extend(replace(first.design, seeds=(0, 1, 2, 3, 4, 5)))
 
 
 def test_a_product_whose_default_is_among_its_values_gains_a_named_variant(tmp_path):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
+from filelock import FileLock
 
 from seewhy.comparison.design import Variant
 from seewhy.comparison.quality import Sampling
@@ -166,9 +167,18 @@ class StudyFolder:
         return cls(folder)
 
     def extend(self, design: Design) -> None:
-        """Write a design with more seeds or variants; the runs that there are keep their places."""
-        write_text(self.folder / STUDY, design.to_toml())
-        self.design = design
+        """Write a design with more seeds or variants; the runs that there are keep their places.
+
+        Raises:
+            InputError: another process has extended the study since this one has read it; nothing of that is lost.
+        """
+        with FileLock(self.folder / ".lock"):
+            if _modified(self.folder) != self._read_at:
+                raise InputError(
+                    f"{self.folder}: was extended by another process meanwhile; give the same command again"
+                )
+            write_text(self.folder / STUDY, design.to_toml())
+            self._read_at, self.design = _modified(self.folder), design
 
     def changed(self) -> bool:
         """Read the design again if somebody has extended it; returns whether it was."""
