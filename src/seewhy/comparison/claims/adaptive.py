@@ -1,6 +1,4 @@
-"""The experiment that the claims about AdaGrad, RMSprop and Adam share: one network, each method with its best rate, every "
-"update watched.
-"""
+"""The experiment that the claims about AdaGrad, RMSprop and Adam share: one network, each method with its best rate, every update watched."""
 
 from __future__ import annotations
 
@@ -11,8 +9,10 @@ from functools import partial
 from torch import nn
 
 from seewhy.comparison.claims.fitting import Fit, Recipe, mlp
+from seewhy.comparison.claims.layers import band
 from seewhy.comparison.claims.setting import Setting
 from seewhy.comparison.claims.updates import UpdateWatch
+from seewhy.reporting.claim_records import Lines
 
 RATES = {
     "sgd": (0.03, 0.1, 0.3, 1.0, 3.0),
@@ -54,7 +54,26 @@ def _network(setting: Setting, seed: int) -> nn.Module:
     return mlp(setting, seed=seed, depth=1, width=16)  # so small that no method fits all images at once
 
 
-def smoothed(losses: Sequence[float], points: int = 60) -> tuple[list[float], list[float]]:
+def described(found: dict[str, Watched], steps: int, chosen: str) -> str:
+    """Say what was done; `chosen` says how the rates were."""
+    rates = ", ".join(f"{seen.rate:g} for {method}" for method, seen in found.items())
+    return f"One hidden layer of 16 ReLU units, batch 64, {steps} steps; {chosen}: {rates}."
+
+
+def drawn(found: dict[str, Watched]) -> Lines:
+    """Draw the training losses."""
+    return Lines(
+        x="step",
+        y="training loss (nats)",
+        lines={
+            method: band([_smoothed(run)[1] for run in seen.curves], _smoothed(seen.curves[0])[0])
+            for method, seen in found.items()
+        },
+        log_y=True,
+    )
+
+
+def _smoothed(losses: Sequence[float], points: int = 60) -> tuple[list[float], list[float]]:
     """Return steps, and the mean loss of the stretch up to each."""
     width = max(1, len(losses) // points)
     ends = range(width, len(losses) + 1, width)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from seewhy.comparison.claims.adaptive import smoothed, watched
+from seewhy.comparison.claims.adaptive import described, drawn, watched
 from seewhy.comparison.claims.base import Claim, Criterion, Measured, differences, paired
-from seewhy.comparison.claims.layers import band
 from seewhy.comparison.claims.setting import Setting
-from seewhy.reporting.claim_records import Lines
 
 METHODS = ("momentum", "rmsprop", "adam")
 TARGET = 0.1
@@ -49,17 +47,8 @@ def measure(setting: Setting) -> Measured:
                 kind="ratio",
             ),
         ),
-        experiment=f"One hidden layer of 16 ReLU units, batch 64, {steps} steps; the rate that reaches the loss soonest: "
-        f"{', '.join(f'{seen.rate:g} for {method}' for method, seen in found.items())}.",
-        figure=Lines(
-            x="step",
-            y="training loss (nats)",
-            lines={
-                method: band([smoothed(run)[1] for run in seen.curves], smoothed(seen.curves[0])[0])
-                for method, seen in found.items()
-            },
-            log_y=True,
-        ),
+        experiment=described(found, steps, "the rate that reaches the loss soonest"),
+        figure=drawn(found),
     )
 
 
