@@ -52,7 +52,7 @@ def convnet(steps: int) -> Loop:
     return model, optimizer, torch.randn(500, 3, 32, 32), torch.randint(10, (500,)), steps
 
 
-LOOPS: dict[str, tuple[Callable[[int], Loop], int, bool]] = {"mlp": (mlp, 6000, False), "convnet": (convnet, 60, True)}
+LOOPS: dict[str, tuple[Callable[[int], Loop], int, bool]] = {"mlp": (mlp, 6000, False), "convnet": (convnet, 180, True)}
 """How a loop is made, its steps, and whether it computes in bfloat16."""
 
 

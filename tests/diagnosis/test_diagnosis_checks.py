@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from check_programs import PAIRS, single, squares, train
+from check_programs import PAIRS, deep, sgd, single, squares, train
 from torch import nn
 
 from seewhy.diagnosis import network
@@ -48,3 +48,21 @@ def test_targets_must_lie_within_what_the_last_function_gives(last, low, high):
 
     assert found(low, high) == []
     assert found(low, 10 * high)[:1] == ["activation_before_loss"]
+
+
+@pytest.mark.parametrize("act", [nn.ReLU, nn.Tanh])
+def test_of_a_deep_network_whose_signal_fades_the_weights_are_named_not_the_rate(act):
+    def found(gain, rate):
+        def model():
+            layers = deep(act)()
+            for layer in layers[::2]:
+                nn.init.normal_(layer.weight, std=gain * layer.in_features**-0.5)
+                nn.init.zeros_(layer.bias)
+            return layers
+
+        why = train(model, sgd(rate), steps=300)
+        return [finding.code for finding in why.findings]
+
+    assert found(0.4, 0.05)[:1] == ["initialisation_too_small"]
+    assert found(0.9, 1e-5)[:1] == ["learning_rate_too_low"]
+    assert found(1.4 if act is nn.ReLU else 1.0, 0.05) == []

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from seewhy.core.findings import Finding
 from seewhy.diagnosis.checks import generative, signals, steps
-from seewhy.diagnosis.checks.progress import typical_update
+from seewhy.diagnosis.checks.progress import TINY_UPDATE, typical_update
 from seewhy.diagnosis.records import ProbeRecord
 from seewhy.reporting.records import LinePlot
 
@@ -113,7 +113,7 @@ PLOTS: dict[str, Draw] = {
     "exploding_gradients": _plotted(_GRADIENT, _norm, threshold=signals.LARGE, log=True),
     "gradients_clipped_away": _plotted(_GRADIENT, _norm, log=True),
     "learning_rate_too_high": _plotted(_UPDATE, typical_update, threshold=steps.HUGE_UPDATE, log=True),
-    "learning_rate_too_low": _plotted(_UPDATE, typical_update, threshold=steps.TINY_UPDATE, log=True),
+    "learning_rate_too_low": _plotted(_UPDATE, typical_update, threshold=TINY_UPDATE, log=True),
     "weight_decay_too_large": _decay,
     "loss_oscillates": _plotted("Cosine of successive gradients", lambda record: record.alignment),
     "posterior_collapse": _plotted("KL of all latent dimensions (nats)", _kl, log=True),

@@ -7,7 +7,7 @@ import statistics
 
 from seewhy.core.findings import Remedy
 from seewhy.diagnosis.checks.base import Check, Verdict, inapplicable, passed, seen, skipped
-from seewhy.diagnosis.checks.progress import poor, standing, updates
+from seewhy.diagnosis.checks.progress import faded, poor, standing, updates
 from seewhy.diagnosis.history import History
 from seewhy.diagnosis.records import LayerRecord
 
@@ -95,6 +95,16 @@ def _too_small(history: History) -> Verdict:
     hidden = [layer for layer in layers[:-1] if layer.spread is not None]  # a last layer at zero is a good beginning
     bound = limit * min(1.0, size)
     told = [layer.spread or 0.0 for layer in hidden]
+    # Deep networks often begin so, and learn after a while.
+    if state == "poor" and history.loop.step >= LATER and (fade := faded(history)) is not None:
+        layer, share = fade
+        return seen(
+            f"at the first step {share:.2%} of the first layer's signal arrives at {layer.layer}, after {len(hidden)} layers: "
+            "the weights are too small",
+            [each.layer for each in hidden[1:]],
+            spread=layer.spread,
+            inputs=size,
+        )
     if not told or told[0] > 0.1 * size:
         return passed("the first layer keeps the signal")
     if sum(a.function == "sigmoid" for a in history.first[0].activations) >= SIGMOIDS:

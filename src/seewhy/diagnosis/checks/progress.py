@@ -1,5 +1,5 @@
-"""How learning stands, which decides whether a symptom is an illness: a network that learns well is not ill "
-"because its ReLU units are sparse"
+"""How learning stands, which decides whether a symptom is an illness: a network that learns well is not ill
+because its ReLU units are sparse.
 
 The loss is known from the gradients at the outputs where it is a cross-entropy, of classes or binary (`logits`), or a squared error; from an
 output that is the loss; or where the user tells it. It is judged against chance, the entropy of the labels or the targets' variance, and against
@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import wraps
+from itertools import pairwise
 from typing import Literal, TypeVar
 
 from seewhy.diagnosis.history import History
-from seewhy.diagnosis.records import LogitsRecord, OutputRecord, ProbeRecord
+from seewhy.diagnosis.records import LayerRecord, LogitsRecord, OutputRecord, ProbeRecord
 
 T = TypeVar("T")
 
@@ -29,8 +30,14 @@ WELL, FALLEN, STUCK = 0.35, 0.9, 0.97
 counts as falling still."""
 
 STEADY = 2.0
-"""How far the variance of a batch's targets may be from the usual one, and how many deviations their mean may "
-"move, up and down together."""
+"""How far the variance of a batch's targets may be from the usual one, and how many deviations their mean may
+move, up and down together."""
+
+FADING, FADED = 5, 0.02
+"""Hidden layers over which a signal is lost to depth, and the share of it that is left at most; He's initialisation keeps about all of it."""
+
+TINY_UPDATE = 6e-5
+"""A step's change of a weight matrix as a share of its norm; healthy ones are about 1e-3."""
 
 HALF = 0.6
 """What is left from which a loss need not fall any more."""
@@ -263,3 +270,21 @@ def typical_update(record: ProbeRecord) -> float | None:
     """Return the median over weights of a step's relative change."""
     ratios = updates(record)
     return ratios[len(ratios) // 2] if ratios else None
+
+
+def faded(history: History) -> tuple[LayerRecord, float] | None:
+    """Return the last hidden layer and the share of the first one's signal that arrives there, where layer after layer lost some.
+
+    The signal is how much outputs differ from image to image, at the first step. Sigmoids shrink it whatever the weights, and norms bring it
+    back; `FADING` layers are needed, so that depth is the reason. None too where steps would be tiny if all of it arrived, for then the rate is.
+    """
+    first = history.first[0]
+    if first.step != 1 or first.bad or first.normalised or any(a.function == "sigmoid" for a in first.activations):
+        return None
+    hidden = [layer for layer in first.layers[:-1] if layer.spread]  # a last layer at zero is a good beginning
+    spreads = [layer.spread or 0.0 for layer in hidden]
+    falls = sum(later < 0.9 * earlier for earlier, later in pairwise(spreads))
+    if len(hidden) < FADING or falls < 0.8 * (len(hidden) - 1) or spreads[-1] >= FADED * spreads[0]:
+        return None
+    share, moved = spreads[-1] / spreads[0], updates(history.latest[-1])
+    return (hidden[-1], share) if moved and moved[-1] >= TINY_UPDATE * share else None
