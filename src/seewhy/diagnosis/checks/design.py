@@ -284,7 +284,11 @@ CHECKS = (
         "saturated. The first steps are spent on undoing that, if they do not diverge.",
         "Glorot & Bengio 2010; He et al. 2015; ten times the size of the inputs",
         (
-            Remedy("take the usual initialisation of the activation", edit="model.init = 'default'"),
+            Remedy(
+                "take the usual initialisation of the activation",
+                "torch.nn.init.kaiming_normal_(layer.weight)",
+                edit="model.init = 'default'",
+            ),
             Remedy("normalise", edit='model.norm = "batch"'),
         ),
         confirm=1,
@@ -300,7 +304,11 @@ CHECKS = (
         "first layers. Depth makes it worse by a power.",
         "Glorot & Bengio 2010; He et al. 2015; a thousandth of the size of the inputs",
         (
-            Remedy("take the usual initialisation of the activation", edit="model.init = 'default'"),
+            Remedy(
+                "take the usual initialisation of the activation",
+                "torch.nn.init.kaiming_normal_(layer.weight)",
+                edit="model.init = 'default'",
+            ),
             Remedy("normalise", edit='model.norm = "batch"'),
         ),
         confirm=2,
