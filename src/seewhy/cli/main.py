@@ -34,8 +34,12 @@ COMMANDS = {
     "techniques": "what can be chosen: formula, source, options",
     "export": "one file that needs no seewhy: ONNX or a program of torch, parity measured before it is written",
     "report": "rebuild a run's HTML report",
+    "completion": "the lines that teach bash, zsh or fish to complete these commands and their options",
 }
 
+
+DATA = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100", "svhn")
+"""Names of `seewhy.data.BUILTIN`, whose import takes many times as long as help."""
 
 STOPPED = 128 + signal.SIGINT
 """Exit code after Ctrl-C."""
@@ -111,14 +115,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _guarded(name: str, arguments: Sequence[str]) -> int:
     """Run a command; every expected error becomes one clear message on stderr."""
-    module = import_module(f"seewhy.cli.commands.{name}")
-    parser = Parser(
-        prog=f"seewhy {name}",
-        description=module.__doc__,
-        formatter_class=Help,
-        allow_abbrev=False,
-    )
-    module.describe(parser, arguments)
+    module, parser = import_module(f"seewhy.cli.commands.{name}"), parser_of(name, arguments)
     options = parser.parse_intermixed_args(_switched(parser, arguments))
     try:
         code: int = module.run(options)
@@ -139,6 +136,19 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
         give_up(sys.stdout)  # what is printed goes to a full disk; files of ours are RunErrors
         _complain(name, f"cannot write to the standard output: {error.strerror}")
         return 1
+
+
+def parser_of(name: str, arguments: Sequence[str]) -> Parser:
+    """Return the parser of a command; what was given decides which options help lists."""
+    module = import_module(f"seewhy.cli.commands.{name}")
+    parser = Parser(
+        prog=f"seewhy {name}",
+        description=module.__doc__,
+        formatter_class=Help,
+        allow_abbrev=False,
+    )
+    module.describe(parser, arguments)
+    return parser
 
 
 def _complain(name: str, message: str) -> None:
@@ -172,6 +182,6 @@ def _help() -> str:
         "seewhy: train networks that see, and see why they learn, or don't.\n\n"
         f"usage: seewhy COMMAND ...\n\n{rows}\n\n"
         "Each command has its own --help. DATA is a folder of class folders, a built-in name\n"
-        "(digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, svhn), or an .npz of images and labels.\n"
+        f"({', '.join(DATA)}), or an .npz of images and labels.\n"
         "\nstart with: seewhy demo"
     )

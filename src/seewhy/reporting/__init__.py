@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from seewhy.reporting.html import render_report
     from seewhy.reporting.images import image_grid, png_data_uri, thumbnail_data_uri
     from seewhy.reporting.layer_statistics import layer_statistics_panels
+    from seewhy.reporting.model_card import ModelCard, render_model_card
     from seewhy.reporting.trajectories import Trajectory, TrajectoryRecord, trajectory_chart
     from seewhy.reporting.trajectory_page import render_trajectories
 
@@ -73,6 +74,8 @@ _MODULES = {
     "png_data_uri": "images",
     "thumbnail_data_uri": "images",
     "layer_statistics_panels": "layer_statistics",
+    "ModelCard": "model_card",
+    "render_model_card": "model_card",
     "Trajectory": "trajectories",
     "TrajectoryRecord": "trajectories",
     "trajectory_chart": "trajectories",
@@ -94,6 +97,7 @@ __all__ = [
     "Interaction",
     "LinePlot",
     "Mistake",
+    "ModelCard",
     "NetworkHealth",
     "PairRecord",
     "Paragraph",
@@ -122,6 +126,7 @@ __all__ = [
     "reliability_diagram",
     "render_claims",
     "render_comparison",
+    "render_model_card",
     "render_report",
     "render_trajectories",
     "render_why",

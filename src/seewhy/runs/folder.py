@@ -20,8 +20,9 @@ augmented/         what augmentation makes of some training images, a strip a ch
 explained/         why the most confident mistakes were made; the features of the training images
 samples/           the most confident mistakes of a classifier, as images
 frames/, generated/   of a generative model: images through training, and at the end
-tensorboard/       event files, where they were asked for
+tensorboard/, wandb/   what trackers keep here, where they were asked for; trackers.json has the run's ids at W&B and MLflow
 report.html        all of it to look at
+MODEL_CARD.md      what whoever is given the model must know: data, figures with intervals, limits, findings
 .lock              held while a process trains the run
 """
 

@@ -16,11 +16,17 @@ from seewhy.diagnosis.health import health_of_entries
 from seewhy.diagnosis.history import Entry
 from seewhy.models.family import implementation_of
 from seewhy.reporting import ChoiceRow, Health, ReportRecord
+from seewhy.reporting.model_card import ModelCard
 from seewhy.runs.augmented import read_augmented
 from seewhy.runs.explained import explained_section
 from seewhy.runs.folder import read_findings
+from seewhy.runs.results import format_results
 from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.initial import SPEC
+
+MODEL_CARD = "MODEL_CARD.md"
+
+SPLITS = (("train", "for training"), ("val", "for validation"), ("test", "for testing"))
 
 
 class RunFiles(Protocol):
@@ -70,16 +76,45 @@ class RunFiles(Protocol):
 
 
 def write_report(run: RunFiles) -> Path:
-    """Draw report.html from the folder's files and return its path."""
+    """Draw report.html from the folder's files, write MODEL_CARD.md beside it, and return the report's path."""
     if sys.flags.optimize > 1:
         raise InputError(
             "altair, which draws the figures, needs docstrings, and python -OO drops them; use python or python -O"
         )
-    from seewhy.reporting import render_report  # loads the figures' library, which nothing else of a run needs
+    from seewhy.reporting import render_model_card, render_report  # loads the figures' library, which nothing else of a run needs
 
-    path = run.folder / "report.html"
-    write_text(path, render_report(record_of(run)))
+    path, record = run.folder / "report.html", record_of(run)
+    write_text(path, render_report(record))
+    write_text(run.folder / MODEL_CARD, render_model_card(card_of(run, record)))
     return path
+
+
+def card_of(run: RunFiles, record: ReportRecord) -> ModelCard:
+    """Gather what the model card shows beside the report; paths of this machine are left out, for a card is for others."""
+    facts, data, environment, spec = run.data["facts"], run.data, run.read_json("environment.json"), run.spec
+    splits = ", ".join(f"{facts[f'{name}_images']:,} {word}" for name, word in SPLITS if facts[f"{name}_images"])
+    colours = {1: "grey", 3: "colour"}[facts["channels"]]
+    size = f"{facts['width']} x {facts['height']} pixels, {colours}; not square ones: {data['rule']['fit']}"
+    training = [("Specification", f"{SPEC}, which repeats the run: {record.command.partition(' --spec')[0]} --spec RUN")]
+    if run.metrics:
+        last = run.metrics[-1]
+        training.append(("Budget", f"{last['epoch']:g} epochs, {last['step']:,.0f} steps, {_format_seconds(last['seconds'])}"))
+    hardware = [str(environment[name]) for name in ("processor", "device", "precision") if environment.get(name)]
+    training.append(("Machine", ", ".join(hardware)))
+    versions = [f"{name} {environment[name]}" for name in ("python", "torch", "torchvision") if name in environment]
+    training.append(("Versions", ", ".join(versions)))
+    return ModelCard(
+        report=record,
+        model=spec.model.name,
+        predicts="predict" in spec.model_record.verbs,
+        dataset=data["name"],
+        data=[("Name", data["name"]), ("Images", splits), ("Size", size), ("Fingerprint", str(data["fingerprint"]))],
+        results=run.results,
+        figures=format_results(run.results),
+        classes=data["classes"],
+        training=training,
+        version=str(environment.get("seewhy", "")),
+    )
 
 
 def draw_or_warn(draw: Callable[[], Path], folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from seewhy.training.events import (
 )
 from seewhy.training.fabric import unwrapped
 from seewhy.training.job import Job, Progress
-from seewhy.training.loggers import TensorBoard, require_tensorboard
+from seewhy.training.loggers import require_loggers, trackings
 from seewhy.training.loop import fit, predicting
 
 
@@ -72,6 +72,7 @@ def start(
     log = EventLog()
     emit = emitter((*observers, log))
     plan = Plan(request=request, folder=folder, emit=emit, log=log, stop=stop, dry_run=dry_run, watch=watch)
+    require_loggers(request.get)
     with state.training():
         try:
             return ensemble.start(plan) if request.view()["ensemble.members"] not in (None, 1) else _start(plan)
@@ -105,6 +106,7 @@ def resume(
         InterruptedRun, InterruptedRunError: as `start`.
     """
     run, log = Run(folder), EventLog()
+    require_loggers(run.spec.flat().get)
     resolution = extend.resolution_of(run, source, options)
     emit = emitter((*observers, log))
     plan = Plan(request=resolution.request, folder=folder, emit=emit, log=log, stop=stop, watch=watch)
@@ -119,8 +121,6 @@ def resume(
 
 def _start(plan: Plan) -> Run | None:
     validate_place(plan.folder)
-    if plan.request.get("train.tensorboard"):
-        require_tensorboard()
     prepared = prepare_run(plan.request, plan.emit)
     validate_steps(prepared)
     plan.emit(Planned(prepared.spec, announcement(prepared)))
@@ -137,8 +137,6 @@ def _start(plan: Plan) -> Run | None:
 
 
 def _resume(run: Run, resolution: Resolution, plan: Plan, *, previous: bool = False) -> Run:
-    if run.spec.train.tensorboard:
-        require_tensorboard()
     prepared = prepare_again(resolution, plan.emit, begun=run.checkpoints.has("last"))
     validate_data(run, prepared)
     validate_steps(prepared)
@@ -160,6 +158,14 @@ def _resume(run: Run, resolution: Resolution, plan: Plan, *, previous: bool = Fa
 
 
 def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint | None) -> Run:
+    """Train to the end and write the results; trackers are told of all of it, after whoever else is told."""
+    with ExitStack() as open_trackers:
+        trackers = trackings(folder, prepared.spec) if prepared.engine.is_main else []
+        emit = emitter((plan.emit, *map(open_trackers.enter_context, trackers)))
+        return _fit(prepared, folder, replace(plan, emit=emit), checkpoint)
+
+
+def _fit(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint | None) -> Run:
     """Run the loop from a checkpoint (or the start) to its end, then write the results."""
     main = prepared.engine.is_main
     progress = Progress.from_json(checkpoint.step, checkpoint.state) if checkpoint is not None else Progress()
@@ -172,8 +178,6 @@ def _train(prepared: Prepared, folder: Path, plan: Plan, checkpoint: Checkpoint 
         told = _at_checkpoint(progress, job) if checkpoint is not None else ()
         plan.log.open(folder, progress.step, told)
         cut_records(folder, progress.step)
-        if prepared.spec.train.tensorboard:
-            observers.append(TensorBoard(folder))
         observers.append(_metrics_writer(folder, progress))
         family = _family_observer(prepared, job, folder)
         for event in told:  # a process that was killed in between may not have come to it

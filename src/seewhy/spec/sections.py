@@ -168,6 +168,8 @@ class TrainSection(Section):
     )
     checkpoint_seconds: float = Field(30.0, ge=0, description="Seconds between checkpoints within an epoch.")
     tensorboard: bool = Field(False, description="Also write TensorBoard event files.")
+    wandb: bool = Field(False, description="Also log to Weights & Biases (WANDB_MODE=offline: into the run's folder).")
+    mlflow: bool = Field(False, description="Also log to MLflow, where MLFLOW_TRACKING_URI says.")
 
 
 class EnsembleSection(Section):

@@ -44,6 +44,8 @@ ALIASES: dict[str, str] = {
     "flip": "reg.flip",
     "resolution": "data.resolution",
     "tensorboard": "train.tensorboard",
+    "wandb": "train.wandb",
+    "mlflow": "train.mlflow",
     "members": "ensemble.members",
 }
 """Short names of the fields that people use most; the same on the command line and in Python."""
