@@ -19,6 +19,7 @@ def unwrapped(text: str) -> str:
 
 
 def main() -> None:
+    """Print a section."""
     found = sections(CHANGELOG.read_text(encoding="utf-8"))
     version = sys.argv[1].removeprefix("v") if len(sys.argv) > 1 else next(iter(found))
     if version not in found:

@@ -1,6 +1,7 @@
 """Trackers hold what the run's own files hold, in their own offline modes; one that fails never stops a run."""
 
 import json
+import struct
 import warnings
 
 import pytest
@@ -164,12 +165,10 @@ def test_wandb_keeps_a_run_offline(tmp_path, shapes, monkeypatch):
 def wandb_records(folder):
     """Return the rows of history and the configuration that an offline run has kept."""
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
     [file] = folder.glob("wandb/offline-run-*/*.wandb")
-    store, history, config = DataStore(), [], {}
-    store.open_for_scan(str(file))
-    while (data := store.scan_data()) is not None:
+    history, config = [], {}
+    for data in log_records(file.read_bytes()):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
@@ -181,10 +180,27 @@ def wandb_records(folder):
     return history, config
 
 
+def log_records(log):
+    """Yield the records of a log in LevelDB's format: blocks of 32 KiB that hold pieces, each with a checksum, a length and a kind."""
+    at, record = 7, b""  # after the file's own head
+    while at + 7 <= len(log):
+        length, kind = struct.unpack_from("<4xHB", log, at)
+        left = 32768 - at % 32768
+        if left < 7 or kind == 0:
+            at += left
+            continue
+        record += log[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last piece
+            yield record
+            record = b""
+
+
 def test_mlflow_keeps_a_run_and_goes_on_with_it(tmp_path, shapes, monkeypatch):
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed: pip install 'seewhy[mlflow]'")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "shapes")
+    monkeypatch.chdir(tmp_path)  # where it keeps artifacts
 
     def stop(event):
         if type(event).__name__ == "StepEnded" and event.step == 8:  # two steps after the checkpoint of the first epoch

@@ -97,7 +97,11 @@ def _head(card: ModelCard) -> list[str]:
 
 
 def _what(card: ModelCard) -> str:
-    kind = f"classifies images into {format_count(len(card.classes), 'class', 'classes')}" if card.predicts else "makes images"
+    kind = (
+        f"classifies images into {format_count(len(card.classes), 'class', 'classes')}"
+        if card.predicts
+        else "makes images"
+    )
     text = f"A model (`{card.model}`) that {kind}, trained on {plain(card.dataset)} with seewhy {card.version}."
     notes = " ".join(plain(note) for note in card.report.notes)
     return f"{text} {notes}".strip()
@@ -146,7 +150,9 @@ def _figures(card: ModelCard) -> list[str]:
         return lines
     lines += ["", "Intervals are 95%.", "", "| figure | value |", "|---|---|"]
     known = {
-        "balanced accuracy": None if evaluation.balanced_accuracy is None else format_percent(evaluation.balanced_accuracy),
+        "balanced accuracy": None
+        if evaluation.balanced_accuracy is None
+        else format_percent(evaluation.balanced_accuracy),
         "macro F1": None if evaluation.macro_f1 is None else format_percent(evaluation.macro_f1),
         "top-5 accuracy": None if evaluation.top5 is None else format_percent(evaluation.top5),
         "log-loss": f"{format_number(evaluation.log_loss)} nats",
@@ -183,7 +189,9 @@ def _limits_of_classes(evaluation: EvaluationRecord) -> Iterator[str]:
         yield f"Classes that are recognised least often: {worst}."
     pairs = confused_pairs(evaluation, limit=PAIRS)
     if pairs:
-        named = ", ".join(f"{plain(pair.true)} taken for {plain(pair.predicted)} ({pair.n:,} of {pair.total:,})" for pair in pairs)
+        named = ", ".join(
+            f"{plain(pair.true)} taken for {plain(pair.predicted)} ({pair.n:,} of {pair.total:,})" for pair in pairs
+        )
         yield f"Most frequent confusions: {named}."
 
 

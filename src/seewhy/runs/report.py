@@ -81,7 +81,10 @@ def write_report(run: RunFiles) -> Path:
         raise InputError(
             "altair, which draws the figures, needs docstrings, and python -OO drops them; use python or python -O"
         )
-    from seewhy.reporting import render_model_card, render_report  # loads the figures' library, which nothing else of a run needs
+    from seewhy.reporting import (
+        render_model_card,
+        render_report,
+    )  # loads the figures' library, which nothing else of a run needs
 
     path, record = run.folder / "report.html", record_of(run)
     write_text(path, render_report(record))
@@ -95,10 +98,14 @@ def card_of(run: RunFiles, record: ReportRecord) -> ModelCard:
     splits = ", ".join(f"{facts[f'{name}_images']:,} {word}" for name, word in SPLITS if facts[f"{name}_images"])
     colours = {1: "grey", 3: "colour"}[facts["channels"]]
     size = f"{facts['width']} x {facts['height']} pixels, {colours}; not square ones: {data['rule']['fit']}"
-    training = [("Specification", f"{SPEC}, which repeats the run: {record.command.partition(' --spec')[0]} --spec RUN")]
+    training = [
+        ("Specification", f"{SPEC}, which repeats the run: {record.command.partition(' --spec')[0]} --spec RUN")
+    ]
     if run.metrics:
         last = run.metrics[-1]
-        training.append(("Budget", f"{last['epoch']:g} epochs, {last['step']:,.0f} steps, {_format_seconds(last['seconds'])}"))
+        training.append(
+            ("Budget", f"{last['epoch']:g} epochs, {last['step']:,.0f} steps, {_format_seconds(last['seconds'])}")
+        )
     hardware = [str(environment[name]) for name in ("processor", "device", "precision") if environment.get(name)]
     training.append(("Machine", ", ".join(hardware)))
     versions = [f"{name} {environment[name]}" for name in ("python", "torch", "torchvision") if name in environment]

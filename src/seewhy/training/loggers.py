@@ -40,6 +40,12 @@ PROJECT = "seewhy"
 
 INTERRUPTED, FAILED = "interrupted", "failed"
 
+STATUS = {INTERRUPTED: "KILLED", FAILED: "FAILED"}
+"""At MLflow."""
+
+BATCH = 500
+"""Metrics that are sent to MLflow at a time; a server takes at most 1,000."""
+
 
 class Logger(Protocol):
     """How a tracker is told of a run."""
@@ -82,7 +88,9 @@ class Tracking:
     def __enter__(self) -> Tracking:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         reason = self._reason if kind is None or self._reason == INTERRUPTED else FAILED
         if self._started:
             self._guarded(lambda: self._close(reason))
@@ -234,13 +242,9 @@ class MLflow:
     A run that goes on does so under the same id; steps that are there already are not logged twice.
     """
 
-    BATCH = 500
-    """Metrics that are sent at a time; a server takes at most 1,000."""
-
-    STATUS = {INTERRUPTED: "KILLED", FAILED: "FAILED"}
-
     def start(self, folder: Path, spec: RunSpec, step: int) -> None:
         """Begin a run there, or go on with it."""
+        del step
         mlflow = import_module("mlflow")
         self._metric = import_module("mlflow.entities").Metric
         self._client: Any = mlflow.MlflowClient()
@@ -273,7 +277,7 @@ class MLflow:
             return
         now = round(1000 * time.time())
         self._waiting += [self._metric(name, value, now, step) for name, value in values.items()]
-        if len(self._waiting) >= self.BATCH:
+        if len(self._waiting) >= BATCH:
             self.flush()
 
     def text(self, name: str, text: str, step: int) -> None:
@@ -282,19 +286,19 @@ class MLflow:
 
     def image(self, name: str, path: Path, step: int) -> None:
         """Log an image file as an artifact."""
-        del step
+        del name, step
         self._client.log_artifact(self._id, str(path), path.parent.name)
 
     def flush(self) -> None:
         """Send what waits."""
         waiting, self._waiting = self._waiting, []
-        for start in range(0, len(waiting), self.BATCH):
-            self._client.log_batch(self._id, metrics=waiting[start : start + self.BATCH])
+        for start in range(0, len(waiting), BATCH):
+            self._client.log_batch(self._id, metrics=waiting[start : start + BATCH])
 
     def close(self, reason: str) -> None:
         """Send what waits and end the run there."""
         self.flush()
-        self._client.set_terminated(self._id, status=self.STATUS.get(reason, "FINISHED"))
+        self._client.set_terminated(self._id, status=STATUS.get(reason, "FINISHED"))
 
 
 LOGGERS: Mapping[str, Callable[[], Logger]] = {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": MLflow}
