@@ -86,3 +86,14 @@ def test_files_outside_the_folder_are_not_shown(shapes_run, tmp_path):
     record["mistakes"] = [{**record["mistakes"][0], "file": "../secret.png"}]
     (tmp_path / "run" / "record.json").write_text(json.dumps(record))
     assert record_of(seewhy.Run(tmp_path / "run")).evaluation.mistakes == []
+
+
+def test_a_model_card_is_written_with_the_report(shapes_run):
+    card = (shapes_run.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    n = shapes_run.results["test"]["n"]
+    assert f"of {n:,} images" in card
+    assert "square" in card
+    assert f"{shapes_run.facts.train_images:,} for training" in card
+    assert f"{len(shapes_run.checks)} checks of the training" in card
+    assert str(shapes_run.folder) not in card
+    assert shapes_run.spec.source not in card

@@ -185,7 +185,7 @@ def _limits_of_classes(evaluation: EvaluationRecord) -> Iterator[str]:
         yield f"Fewer than {FEW_IMAGES} {split_name(evaluation)} images show {named}{more}: their figures say little."
     known = sorted((recall, name, n) for name, n, recall in rows if recall is not None and recall < 1)
     if known:
-        worst = ", ".join(f"{plain(name)} {format_percent(recall)} of {n:,}" for recall, name, n in known[:WORST])
+        worst = ", ".join(f"{plain(name)} ({format_percent(recall)} of {n:,})" for recall, name, n in known[:WORST])
         yield f"Classes that are recognised least often: {worst}."
     pairs = confused_pairs(evaluation, limit=PAIRS)
     if pairs:
@@ -213,5 +213,5 @@ def _findings(report: ReportRecord) -> list[str]:
 
 def _finding(finding: Finding) -> str:
     until = "" if finding.ended is None else f" to {finding.ended:,}"
-    help_ = f" {plain(finding.remedies[0].text)}" if finding.remedies else ""
+    help_ = f" Remedy: {plain(finding.remedies[0].text)}." if finding.remedies else ""
     return f"- **{finding.severity}** `{finding.code}`, step {finding.step:,}{until}: {plain(finding.title)}.{help_}"
