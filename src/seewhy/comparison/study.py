@@ -8,6 +8,7 @@ from typing import Any
 
 from seewhy.comparison.execute import Engine, work
 from seewhy.comparison.folder import Design, StudyFolder
+from seewhy.comparison.notebook import study_html
 from seewhy.comparison.planning import plan_lines
 from seewhy.comparison.progress import Progress
 from seewhy.comparison.report import write_report
@@ -40,6 +41,9 @@ class Study:
     def __repr__(self) -> str:
         names = ", ".join(each.name for each in self.design.variants)
         return f"seewhy.Study({str(self.folder)!r}: {names}; {len(self.design.seeds)} seeds)"
+
+    def _repr_html_(self) -> str:
+        return study_html(self.outcome())
 
     @classmethod
     def create(cls, folder: Path, design: Design) -> Study:

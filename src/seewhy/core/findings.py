@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -127,3 +127,9 @@ class CheckOutcome:
     code: str
     status: Status
     reason: str = ""
+
+
+def findings_html(findings: Sequence[Finding]) -> str:
+    """Return findings as a list for a notebook, without a script; "" for none."""
+    items = "".join(f"<li>{finding._repr_html_()}</li>" for finding in findings)
+    return f'<ul style="padding-left:1.2em;max-width:72em">{items}</ul>' if items else ""

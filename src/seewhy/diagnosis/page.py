@@ -9,7 +9,7 @@ from typing import Protocol
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
 from seewhy.core.files import naming, user_path, write_text
-from seewhy.core.findings import CheckOutcome, Finding
+from seewhy.core.findings import CheckOutcome, Finding, findings_html
 from seewhy.diagnosis.health import health_of
 from seewhy.diagnosis.history import History
 from seewhy.reporting.records import Health
@@ -96,8 +96,7 @@ def notebook_html(why: Watched) -> str:
     found = why.findings
     if not found:
         return f"<p>{escape(escaped(str(why)))}</p>"
-    items = "".join(f"<li>{finding._repr_html_()}</li>" for finding in found)
-    return f'<ul style="padding-left:1.2em;max-width:72em">{items}</ul>'
+    return findings_html(found)
 
 
 def as_text(why: Watched) -> str:

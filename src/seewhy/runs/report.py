@@ -151,7 +151,7 @@ def record_of(run: RunFiles) -> ReportRecord:
         tiles.append(("Training time", _format_seconds(metrics[-1]["seconds"])))
         tiles.append(("Speed", f"{metrics[-1]['images_per_second']:,.0f} images/s"))
     return ReportRecord(
-        title=_title(run),
+        title=title_of(run),
         run_name=run.folder.resolve().name,
         created=written.isoformat(timespec="seconds"),
         summary=[*family.summary, *tiles],
@@ -195,7 +195,8 @@ def choices_of(spec: RunSpec, request: Request, toml: str) -> Sequence[ChoiceRow
     return rows
 
 
-def _title(run: RunFiles) -> str:
+def title_of(run: RunFiles) -> str:
+    """Return what a run is of, in a few words."""
     spec, name = run.spec, run.data["name"]
     members = spec.networks
     return f"{name}: ensemble of {members}" if members > 1 else f"{name}: {spec.model.name}"

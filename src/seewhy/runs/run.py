@@ -31,6 +31,7 @@ from seewhy.runs.exported import Exported
 from seewhy.runs.extractors import INCEPTION, classifier_features, features_of
 from seewhy.runs.generation import Generation
 from seewhy.runs.inference import computing, in_chunks, of_members, sampled
+from seewhy.runs.notebook import run_html
 from seewhy.runs.predict import Classes, ImageLike, Prediction, image_name, is_batch, predict_each, read_images
 from seewhy.runs.records import Records
 from seewhy.runs.report import write_report
@@ -72,6 +73,9 @@ class Run(Records, Generation):
 
     def __repr__(self) -> str:
         return f"seewhy.Run({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        return run_html(self)
 
     # What it consists of.
 
