@@ -1,6 +1,7 @@
 """What the site needs beside Sphinx: pages made from the registries and results, docstrings as they are written here, and a check of every link.
 
-Nothing is fetched: the site must open offline, so a page that would load anything from elsewhere fails the build, as does a link that leads nowhere.
+Nothing is fetched: the site must open offline, so a page that would load anything from elsewhere fails the build, as does a link that leads
+nowhere.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect what stands below."""
     app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir) / "generated"))
     app.connect("source-read", lead_outside)
-    app.connect("include-read", lambda app, path, _parent, source: lead_outside(app, str(path), source))
     app.connect("autodoc-process-docstring", as_restructured)
     app.connect("build-finished", check_site)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -34,16 +34,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def lead_outside(app: Sphinx, name: str, source: list[str]) -> None:
     """Let links to files of the repository that are no pages lead to the repository."""
     pages = Path(app.srcdir)
-    folder = (pages / name).parent if not Path(name).is_absolute() else (HOME / name).parent
+    folder = (pages / name).parent
 
     def lead(found: re.Match[str]) -> str:
         path, _, anchor = found[2].partition("#")
         target = (folder / path).resolve()
-        if "://" in path or not path:
+        if "://" in path or not path or (target.is_relative_to(pages) and target.is_file()):
             return found[0]
-        if target.is_relative_to(pages) and target.is_file():
-            inside = found[2] if folder.is_relative_to(pages) else target.relative_to(pages).as_posix()
-            return f"{found[1]}({inside})"  # what is included is included by pages of this folder
         return f"{found[1]}({REPOSITORY}/{target.relative_to(HOME).as_posix()}{'#' * bool(anchor)}{anchor})"
 
     source[0] = re.sub(r"(\[[^\]]*\])\(([^)\s]+)\)", lead, source[0])
