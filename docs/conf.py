@@ -21,7 +21,7 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["attrs_inline", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]  # findings and claims are flat pages of short sections
 
@@ -33,6 +33,7 @@ nb_execution_timeout = 120
 nb_merge_streams = True
 
 default_role = "code"
+smartquotes_action = "qe"  # options begin with two hyphens
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

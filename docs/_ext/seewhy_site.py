@@ -19,6 +19,7 @@ from sphinx.errors import ExtensionError
 
 HOME = Path(__file__).parent.parent.parent
 REPOSITORY = "https://github.com/seewhy-vision/seewhy/blob/main"
+PAGES_OF_FINDINGS = "\n\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 
 
@@ -44,6 +45,8 @@ def lead_outside(app: Sphinx, name: str, source: list[str]) -> None:
         return f"{found[1]}({REPOSITORY}/{target.relative_to(HOME).as_posix()}{'#' * bool(anchor)}{anchor})"
 
     source[0] = re.sub(r"(\[[^\]]*\])\(([^)\s]+)\)", lead, source[0])
+    if name == "findings/README":
+        source[0] += PAGES_OF_FINDINGS
 
 
 def as_restructured(_app: Sphinx, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
@@ -54,7 +57,7 @@ def as_restructured(_app: Sphinx, _what: str, _name: str, _value: object, _optio
 def escaped_line(line: str) -> str:
     """Escape what reStructuredText would take for markup, outside of backticks and of fields."""
     parts = re.split(r"(``[^`]*``|`[^`]*`|^\s*:[^:]*:)", line)
-    return "".join(part if at % 2 else re.sub(r"([*|_](?=\S|$))", r"\\\1", part) for at, part in enumerate(parts))
+    return "".join(part if at % 2 else re.sub(r"([*|]|_(?!\w))", r"\\\1", part) for at, part in enumerate(parts))
 
 
 class Page(HTMLParser):

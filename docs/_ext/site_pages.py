@@ -9,6 +9,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from seewhy.cli.main import COMMANDS, parser_of, run
 from seewhy.comparison.claims.catalogue import claim
 from seewhy.comparison.claims.page import claims_markdown
@@ -97,14 +99,16 @@ def _figure(result: Result, folder: Path) -> str:
     figure = result.measured.figure
     if isinstance(figure, Images):
         return ""
-    path = folder / f"{result.code}-{result.data}.svg"
+    path = folder / f"{result.code}-{result.data}.png"
     known = path.with_suffix(".json")
     spec = json.dumps(claim_chart(figure).to_dict(), sort_keys=True)
     if not path.exists() or not known.exists() or known.read_text(encoding="utf-8") != spec:
         path.unlink(missing_ok=True)
         save_figure(claim_chart(figure), path)
         known.write_text(spec, encoding="utf-8")
-    return f"![{result.code}: {cell(figure.y)}]({path.name})\n"
+    with Image.open(path) as drawn:
+        width = drawn.width // 2  # it is drawn at twice its size
+    return f"![{result.code}: {cell(figure.y)}]({path.name}){{width={width}px}}\n"
 
 
 def commands() -> str:

@@ -13,6 +13,7 @@ from comparison_outcomes import NATS, folder, named, outcome
 from seewhy.cli.main import run as cli
 from seewhy.comparison import report
 from seewhy.comparison.design import Variant
+from seewhy.comparison.notebook import study_html
 from seewhy.comparison.report import record_of, write_report
 
 GOOD, BAD = [0.95, 0.96, 0.94, 0.95, 0.97, 0.96], [0.90, 0.91, 0.89, 0.91, 0.92, 0.90]
@@ -216,3 +217,20 @@ def test_the_command_rebuilds_a_studys_report(tmp_path: Path, capsys: pytest.Cap
     assert cli(["report", str(study.folder)]) == 0
     assert capsys.readouterr().out.strip() == str(study.folder / "report.html")
     assert "2 of 2 runs are still to come" in words(study.folder / "report.html")
+
+
+def test_a_notebook_shows_the_sentence_and_the_table(tmp_path: Path) -> None:
+    hostile = "<b>slow</b>"
+    study = folder(tmp_path / "study", named("base", hostile), 6)
+    found = outcome(study, {"base": GOOD, hostile: BAD})
+    shown = study_html(found)
+    assert found.verdict is not None
+    assert html.escape(found.verdict.sentence()) in shown
+    assert shown.count("<tr>") == 3
+    assert hostile not in shown
+    assert "<td><b>base" not in shown
+    assert shown.count("<td><b>") == 1  # the best mean, which is told from the other
+    assert "report.html" not in shown
+    write_report(found)
+    assert "report.html" in study_html(found)
+    assert "nothing to compare yet" in study_html(outcome(study, {"base": [None] * 6, hostile: [None] * 6}))
