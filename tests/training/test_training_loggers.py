@@ -108,9 +108,10 @@ def test_a_logger_is_told_of_the_whole_run(tmp_path, shapes, recorder):
 
 
 def test_frames_of_a_generative_model_come_as_they_are_made(tmp_path, recorder):
-    api.train("digits", out=tmp_path / "run", model="autoencoder", epochs=2.0, tensorboard=True, width=8)
-    images = [(name, path.name) for name, path, _ in recorder.of("image") if path.parent.name == "frames"]
-    assert images == [("frames", "epoch-0001.png"), ("frames", "epoch-0002.png")]
+    run = api.train("digits", out=tmp_path / "run", model="autoencoder", epochs=2.0, tensorboard=True, width=8)
+    images = [(name, path.name, step) for name, path, step in recorder.of("image") if path.parent.name == "frames"]
+    first, second = (int(row["step"]) for row in run.metrics)
+    assert images == [("frames", "epoch-0001.png", first), ("frames", "epoch-0002.png", second)]
     assert any(path.parent.name == "generated" for _, path, _ in recorder.of("image"))
 
 
@@ -138,6 +139,16 @@ def test_a_tracker_is_told_how_a_run_was_stopped(tmp_path, shapes, recorder):
     with pytest.raises(ZeroDivisionError):
         api.resume(tmp_path / "run", observers=[broken])
     assert recorder.of("start")[0][2] == 1
+    assert recorder.of("close") == [["failed"]]
+
+
+def test_a_run_that_fails_after_its_training_has_failed(tmp_path, shapes, recorder):
+    def broken(event):
+        if type(event).__name__ == "Evaluated" and event.split == "test":
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        api.train(shapes, out=tmp_path / "run", epochs=1.0, tensorboard=True, observers=[broken], **TINY)
     assert recorder.of("close") == [["failed"]]
 
 
