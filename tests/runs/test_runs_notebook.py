@@ -13,6 +13,8 @@ def test_a_run_shows_its_figures_and_its_files(shapes_run):
     assert f"[{low:.2%}, {high:.2%}]" in html
     assert "report.html, MODEL_CARD.md" in html
     assert "<script" not in html
+    assert not shapes_run.findings
+    assert api.diagnose(shapes_run)._repr_html_().startswith("<p>")
 
 
 def test_names_are_escaped_and_a_run_that_goes_on_says_so(shapes_run, tmp_path):
@@ -29,6 +31,7 @@ def test_a_run_with_findings_lists_them(tmp_path):
     run = api.train("digits", out=tmp_path / "run", model="mlp", norm="none", dropout=0.95, epochs=1, precision="fp32")
     assert run.findings
     assert run._repr_html_().count("<li><details>") == len(run.findings)
+    assert api.diagnose(run)._repr_html_().count("<li><details>") == len(run.findings)
 
 
 def test_a_generative_run_shows_its_samples(tmp_path):

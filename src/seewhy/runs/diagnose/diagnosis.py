@@ -6,11 +6,13 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
-from seewhy.core.findings import SEVERITIES, CheckOutcome, Finding, Severity
+from seewhy.core.escaping import escaped
+from seewhy.core.findings import SEVERITIES, CheckOutcome, Finding, Severity, findings_html
 from seewhy.diagnosis.history import plain
 from seewhy.runs.diagnose.baseline import Known, write_baseline
 from seewhy.runs.diagnose.sarif import sarif_log
@@ -43,6 +45,9 @@ class Diagnosis:
     checks: tuple[CheckOutcome, ...]
     known: tuple[tuple[Finding, Known], ...] = ()
     ended: bool = True
+
+    def _repr_html_(self) -> str:
+        return findings_html(self.findings) or f"<p>{escape(escaped(str(self)))}</p>"
 
     def beside(self, baseline: Mapping[str, Known]) -> Diagnosis:
         """Return the diagnosis with the findings that a baseline knows set apart."""
