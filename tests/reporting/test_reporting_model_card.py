@@ -86,3 +86,5 @@ def test_a_generative_model_makes_images():
     assert head_of(text)["pipeline_tag"] == "unconditional-image-generation"
     assert "makes images" in text
     assert "Every image is given one of the classes" not in text
+    assert "may repeat training images" in text
+    assert "may repeat training images" not in render_model_card(card())

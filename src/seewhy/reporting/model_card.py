@@ -169,6 +169,8 @@ def _limits(card: ModelCard) -> Iterator[str]:
         yield "No test split was measured: the figures are of images by which the best epoch was chosen, and are on the high side."
     if card.predicts:
         yield "Every image is given one of the classes, also one that shows none of them."
+    else:
+        yield "What it makes may repeat training images; how far it does was not measured here (`seewhy evaluate RUN --generated 2000`)."
     if evaluation is not None:
         yield from _limits_of_classes(evaluation)
     lasting = card.report.health.findings if card.report.health is not None else ()

@@ -23,6 +23,7 @@ from seewhy.runs.folder import read_findings
 from seewhy.runs.results import format_results
 from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.initial import SPEC
+from seewhy.training.plan import format_epochs
 
 MODEL_CARD = "MODEL_CARD.md"
 
@@ -104,7 +105,7 @@ def card_of(run: RunFiles, record: ReportRecord) -> ModelCard:
     if run.metrics:
         last = run.metrics[-1]
         training.append(
-            ("Budget", f"{last['epoch']:g} epochs, {last['step']:,.0f} steps, {_format_seconds(last['seconds'])}")
+            ("Budget", f"{format_epochs(last['epoch'])}, {last['step']:,.0f} steps, {_format_seconds(last['seconds'])}")
         )
     hardware = [str(environment[name]) for name in ("processor", "device", "precision") if environment.get(name)]
     training.append(("Machine", ", ".join(hardware)))
