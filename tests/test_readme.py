@@ -15,7 +15,8 @@ from seewhy.diagnosis import network
 
 HOME = Path(__file__).parent.parent
 README = (HOME / "README.md").read_text(encoding="utf-8")
-PAGES = (HOME / "README.md", *sorted((HOME / "docs").rglob("*.md")))
+WRITTEN = [path for path in sorted((HOME / "docs").rglob("*.md")) if "generated" not in path.parts]
+PAGES = (HOME / "README.md", *WRITTEN)
 PYTHON = [
     block
     for page in PAGES
@@ -130,7 +131,8 @@ def test_readme_is_short_and_starts_with_the_two_commands():
 
 def test_every_figure_and_link_exists():
     for page in PAGES:
-        targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
-        assert targets or page.parent.name == "decisions"
+        text = page.read_text(encoding="utf-8")
+        targets = re.findall(r"\]\(([^)#]+)\)", text)
+        assert targets or page.parent.name == "decisions" or "```{" in text  # what Sphinx fills in
         missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
         assert not missing, page
