@@ -10,7 +10,6 @@ from seewhy.comparison.tables import variants_table
 from seewhy.core.escaping import escaped
 from seewhy.reporting.comparison_records import TableCell
 
-
 PADDED = ' style="padding:0.1em 0.6em;text-align:left"'
 
 
