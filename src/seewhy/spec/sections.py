@@ -64,8 +64,10 @@ class DataSection(Section):
         "none",
         description="Draw classes of different sizes as they are, by the square roots of their sizes, or equally often.",
     )
-    cache: Literal["pixels", "bytes"] = Field(
-        "pixels", description="Keep decoded pixels, or encoded bytes that are decoded for each batch (for big sets)."
+    cache: Literal["pixels", "bytes", "none"] = Field(
+        "pixels",
+        description="Keep decoded pixels; encoded bytes that are decoded for each batch; or none: images are read where they are and decoded for "
+        "each batch (for sets beyond the disk).",
     )
     fit: Literal["crop", "pad", "stretch"] = Field(
         "crop",
