@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import shutil
 import zipfile
@@ -33,6 +34,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
+from seewhy.core.errors import RunError
 from seewhy.core.files import naming
 from seewhy.data.cache_build import FACTS, STORES, Keep, Origin, Progress, build, checksum_of, row_chunks
 from seewhy.data.checksums import BackgroundCheck, damaged_chunk
@@ -109,6 +111,7 @@ def cached(
             if opened is None:
                 for leftover in home.glob(f"{layout}.*.tmp"):
                     shutil.rmtree(leftover, ignore_errors=True)
+                _validate_space(home, catalog, origin)
                 index = FileIndex.open(home, catalog.root, catalog.paths, _stats(catalog))
                 entry, reasons = build(home, layout, catalog, origin, index, progress)
                 index.save()
@@ -116,6 +119,17 @@ def cached(
                 _remove_outgrown(home, entry, origin)
     assert opened is not None, "an entry that was just built can be opened"
     return opened
+
+
+def _validate_space(home: Path, catalog: Catalog, origin: Origin) -> None:
+    """Refuse an entry that does not fit on the disk, before the work."""
+    sizes = {"pixels": len(catalog.paths) * math.prod(origin.shape), "bytes": int(_stats(catalog)[:, 0].clip(0).sum())}
+    needed, free = sizes.get(origin.keep, 0), shutil.disk_usage(home).free
+    if needed > free:
+        raise RunError(
+            f"the cache needs {needed:,} bytes in {home}, where {free:,} are free; name another disk by SEEWHY_CACHE, or keep no images there: "
+            "with data.cache none they are read where they are, and decoded for each batch"
+        )
 
 
 def _stats(catalog: Catalog) -> Any:

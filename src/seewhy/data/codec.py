@@ -35,8 +35,9 @@ from seewhy.data.threads import in_threads
 Bytes = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int]
 """(H, W, C) of an image."""
-Source = str | os.PathLike[str] | bytes | Callable[[], bytes]
-"""A path, encoded bytes, or what gives them."""
+Source = str | os.PathLike[str] | bytes
+Deferred = Source | Callable[[], bytes]
+"""A path, encoded bytes, or what gives them when their turn has come."""
 Header = tuple[int, int, bool, bool]
 """An upright image's own height and width, whether it is grey by its mode, and whether it has several pages or frames."""
 
@@ -170,7 +171,7 @@ def decode_file(
 
 
 def decode_many(
-    sources: Sequence[Source],
+    sources: Sequence[Deferred],
     *,
     resolution: int | tuple[int, int],
     channels: int,
@@ -180,7 +181,7 @@ def decode_many(
     """Decode many images in threads; one that cannot be decoded is reported, not raised.
 
     Args:
-        sources: paths, encoded bytes, or callables that give these when their turn has come.
+        sources: paths, encoded bytes, or what gives these.
         resolution: side of the square result in pixels, or (height, width).
         channels: 1 for grey, 3 for colour.
         threads: how many; default: one for each processor.
@@ -268,7 +269,7 @@ def image_shape(resolution: int | tuple[int, int], channels: int) -> Shape:
     return height, width, channels
 
 
-def _bytes_of(source: Source) -> bytes:
+def _bytes_of(source: Deferred) -> bytes:
     if isinstance(source, bytes):
         return source
     return source() if callable(source) else read_bytes(os.fspath(source))
@@ -278,7 +279,7 @@ def _stream(source: str | bytes) -> io.BufferedReader:
     """Open a regular file, or encoded bytes."""
     if isinstance(source, str):
         return open(source, "rb", opener=open_regular)
-    return io.BufferedReader(io.BytesIO(source))  # type: ignore[arg-type]
+    return io.BufferedReader(io.BytesIO(source))
 
 
 def _open(handle: IO[bytes], start: bytes) -> Image.Image:

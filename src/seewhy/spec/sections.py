@@ -66,8 +66,8 @@ class DataSection(Section):
     )
     cache: Literal["pixels", "bytes", "none"] = Field(
         "pixels",
-        description="Keep decoded pixels; encoded bytes that are decoded for each batch; or none: images are read where they are and decoded for "
-        "each batch (for sets beyond the disk).",
+        description="Keep decoded pixels; encoded bytes that are decoded for each batch; or none: images are read where they are, and "
+        "decoded for each batch (for sets beyond the disk).",
     )
     fit: Literal["crop", "pad", "stretch"] = Field(
         "crop",

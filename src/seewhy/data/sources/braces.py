@@ -42,9 +42,7 @@ def _names(pattern: str) -> Iterator[str]:
         yield pattern
         return
     low, high, words = found.groups()
-    if low is not None:
-        each = [f"{number:0{len(low)}d}" for number in range(int(low), int(high) + 1)]
-    else:
-        each = words.split(",")
+    numbers = range(0) if low is None else range(int(low), int(high) + 1)
+    each = [f"{number:0{len(low)}d}" for number in numbers] or words.split(",")
     rests = list(_names(pattern[found.end() :]))
     yield from (f"{pattern[: found.start()]}{one}{rest}" for one in each for rest in rests)

@@ -64,7 +64,9 @@ def list_saved(root: str, options: TableOptions, *, labels_required: bool = True
     features = parts[0].features
     for part in parts:
         if part.features != features:
-            raise InputError(f"source: {part.shown} and {parts[0].shown} differ in their columns; save them with the same")
+            raise InputError(
+                f"source: {part.shown} and {parts[0].shown} differ in their columns; save them with the same"
+            )
     reading = _Reading(name, parts, options, labels_required=labels_required)
     return reading.catalog(root, left)
 
@@ -137,7 +139,9 @@ class _Part:
         info, state = _record(home, INFO), _record(home, STATE)
         shown = printable(folder or os.path.basename(os.path.realpath(root)))
         if state.get("_indices_data_files"):
-            raise InputError(f"source: {shown} is a selection of rows of a larger set; load it and save it again, by datasets 2 or newer")
+            raise InputError(
+                f"source: {shown} is a selection of rows of a larger set; load it and save it again, by datasets 2 or newer"
+            )
         named = [one.get("filename") if isinstance(one, dict) else None for one in state.get("_data_files") or ()]
         if not named or not all(_is_plain(one) for one in named):
             raise InputError(f"source: {STATE} of {shown} names no Arrow files of its folder; save the data set again")
@@ -190,10 +194,11 @@ def _mapped(path: str) -> tuple[list[Any], int]:
         mapped = pyarrow.memory_map(path)
         base = mapped.read_buffer().address
         mapped.seek(0)
-        for batch in pyarrow.ipc.open_stream(mapped):
-            batches.append(batch)
+        batches.extend(pyarrow.ipc.open_stream(mapped))
     except FileNotFoundError:
-        raise InputError(f"source: {printable(path)} is missing, although {STATE} names it; copy the whole folder") from None
+        raise InputError(
+            f"source: {printable(path)} is missing, although {STATE} names it; copy the whole folder"
+        ) from None
     except (pyarrow.ArrowException, OSError, ValueError, EOFError) as error:
         rows = sum(batch.num_rows for batch in batches)
         raise InputError(
@@ -221,10 +226,14 @@ def _places(column: Any, base: int, size: int, where: str) -> tuple[Ints, Ints]:
     count_, wide = len(column), pyarrow.types.is_large_binary(column.type)
     if not held.any() or data is None:
         return np.zeros(count_, np.int64), np.full(count_, -1, np.int64)
-    edges = np.frombuffer(bounds, np.int64 if wide else np.int32)[column.offset : column.offset + count_ + 1].astype(np.int64)
+    edges = np.frombuffer(bounds, np.int64 if wide else np.int32)[column.offset : column.offset + count_ + 1].astype(
+        np.int64
+    )
     start, lengths = data.address - base, np.diff(edges)
     if not 0 <= start <= size:
-        raise InputError(f"source: {where} is compressed, so that no image can be found by its place; save it without compression")
+        raise InputError(
+            f"source: {where} is compressed, so that no image can be found by its place; save it without compression"
+        )
     if edges[0] < 0 or (lengths < 0).any() or start + edges[-1] > size:
         raise InputError(f"source: {where} is damaged: images lie beyond its end; save the data set again")
     return start + edges[:-1], np.where(held, lengths, -1)
@@ -256,7 +265,9 @@ class _Reading:
             split_column=options.split_column,
         )
         self.image = self._image_column(schema)
-        others = [column for column in self.columns if column != self.image and not _holds_bytes(schema.field(column).type)]
+        others = [
+            column for column in self.columns if column != self.image and not _holds_bytes(schema.field(column).type)
+        ]
         divided = any(part.split != UNDECIDED for part in parts)
         self.split = options.split_column or (None if divided else split_column(others, self.texts))
         self.group = options.group
@@ -274,7 +285,7 @@ class _Reading:
         return feature if isinstance(feature, dict) else {}
 
     def _image_column(self, schema: Any) -> str:
-        able = [column for column in schema.names if _holds_bytes(schema.field(column).type)]
+        able: list[str] = [column for column in schema.names if _holds_bytes(schema.field(column).type)]
         named = self.options.image_column
         if named is not None:
             if named not in able:
@@ -293,7 +304,9 @@ class _Reading:
         if self.split is not None:
             said = splits_of(self.name, self.split, self.texts, len(names))
             if any(part.split != UNDECIDED for part in self.parts):
-                raise InputError(f"split_column: {self.name} is divided into splits already; leave the column out, or name one folder of it")
+                raise InputError(
+                    f"split_column: {self.name} is divided into splits already; leave the column out, or name one folder of it"
+                )
             splits = said
         lacking = [row for row in range(len(names)) if stored.sizes[row] < 0]
         unlabelled = [row for row in range(len(names)) if stored.sizes[row] >= 0 and not labels[row]]
@@ -301,10 +314,16 @@ class _Reading:
         if not len(kept):
             raise InputError(f"source: {self.name} has no row with an image and a label")
         classes = self._classes(labels, kept)
-        index, kept_names, stored = {label: k for k, label in enumerate(classes)}, [names[row] for row in kept], stored.take(kept)
+        index, kept_names, stored = (
+            {label: k for k, label in enumerate(classes)},
+            [names[row] for row in kept],
+            stored.take(kept),
+        )
         groups = None
         if self.group is not None:
-            groups = groups_of(self.name, self.group, self.columns, lambda c: [self.texts(c)[row] for row in kept], kept_names)
+            groups = groups_of(
+                self.name, self.group, self.columns, lambda c: [self.texts(c)[row] for row in kept], kept_names
+            )
         issues = list(self._issues([names[row] for row in lacking], [names[row] for row in unlabelled], left))
         return Catalog(
             name=self.name,
@@ -359,7 +378,8 @@ class _Reading:
             if names:
                 yield Issue(kind, "error", f"{count(len(names), noun)} {words}: {some(names)}", tuple(names))
         if left:
-            message = f"{count(len(left), 'split')} left alone, for {'it is' if len(left) == 1 else 'they are'} none of train, val and test: {some(left)}"
+            verb = "it is" if len(left) == 1 else "they are"
+            message = f"{count(len(left), 'split')} left alone, for {verb} none of train, val, test: {some(left)}"
             yield Issue("stray_files", "warning", message, tuple(left))
         kind = "column" if self.group in self.columns else "pattern"
         yield taken_from(

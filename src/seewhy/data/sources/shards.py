@@ -178,7 +178,9 @@ class _Reading:
             self.class_names = _class_names(self.root)
             return
         if self.label is None and fields:
-            self.label = label_column(f"the .json of {shown}", [f for f in fields if f not in (self.split, self.group)], required=False)
+            self.label = label_column(
+                f"the .json of {shown}", [f for f in fields if f not in (self.split, self.group)], required=False
+            )
         self.kind = "json" if self.label is not None else "txt" if "txt" in endings else ""
         if not self.kind and self.required:
             beside = f" (.json has {', '.join(fields)}: name one by data.label_column)" if fields else ""
@@ -194,17 +196,22 @@ class _Reading:
             self.imageless.append(f"{name} (byte {first.header:,})")
             return
         shown = name.partition(TAR)[0] + TAR
-        fields = self._fields(shard, shown, sample["json"]) if "json" in sample and (self.label or self.split or self.group) else {}
+        fields = (
+            self._fields(shard, shown, sample["json"])
+            if "json" in sample and (self.label or self.split or self.group)
+            else {}
+        )
         label = self._label(shard, name, sample, fields)
         if self.kind and not label:
             self.unlabelled.append(f"{name} (byte {image.header:,})")
             return
         split = said
         if self.split is not None:
-            meant = split_of(_text(fields.get(self.split)))
+            text = _text(fields.get(self.split))
+            meant = split_of(text)
             if meant is None:
                 raise InputError(
-                    f"split_column: {self.split!r} of {name}.json must say {', '.join(SPLIT_NAMES)}, got {_text(fields.get(self.split)) or 'nothing'!r}"
+                    f"split_column: {self.split!r} of {name}.json must say {', '.join(SPLIT_NAMES)}, got {text!r}"
                 )
             split = meant
         group = _text(fields.get(self.group)) if self.group is not None else ""
@@ -267,7 +274,11 @@ class _Reading:
         rows = self.rows
         if not rows.names:
             lost = self.imageless or self.unlabelled
-            detail = f": {count(len(lost), 'sample')} without {'an image' if self.imageless else 'a label'}, such as {lost[0]}" if lost else ""
+            detail = (
+                f": {count(len(lost), 'sample')} without {'an image' if self.imageless else 'a label'}, such as {lost[0]}"
+                if lost
+                else ""
+            )
             raise InputError(f"source: {printable(path)} holds no image that can be used{detail}")
         name = _name(path)
         labels = [label or name for label in rows.labels]
@@ -308,13 +319,19 @@ class _Reading:
             ("unlabelled", self.unlabelled, "image", f"without a label (.{self.kind}), left out"),
         ):
             if names:
-                yield Issue(kind, "error", f"{count(len(names), noun)} {words}: {some(sorted(names))}", tuple(sorted(names)))
+                yield Issue(
+                    kind, "error", f"{count(len(names), noun)} {words}: {some(sorted(names))}", tuple(sorted(names))
+                )
         if self.special:
             message = f"{count(len(self.special), 'member')} of shards no plain files (links, devices), left alone: {some(self.special)}"
             yield Issue("special_files", "warning", message, tuple(sorted(self.special)))
         undivided = {split for split in self.rows.splits if split != UNDECIDED}
         if undivided and TRAIN in undivided and UNDECIDED in self.rows.splits:
-            yield Issue("split_names", "warning", "shards whose names say no split are taken for training, for others say theirs")
+            yield Issue(
+                "split_names",
+                "warning",
+                "shards whose names say no split are taken for training, for others say theirs",
+            )
         named = f".cls, named by {' or '.join(NAMES)}" if self.class_names else ".cls"
         pattern = self.options.group if self.group is None else None
         yield taken_from(
@@ -341,7 +358,9 @@ def _split_said(shard: str) -> int:
 def _content(shard: str, name: str, member: Member) -> str:
     """Return the text of a member that says a label."""
     if member.size > LONGEST_LABEL:
-        raise InputError(f"source: {member.name} of {name} (byte {member.header:,}) is too large for a label: {member.size:,} bytes")
+        raise InputError(
+            f"source: {member.name} of {name} (byte {member.header:,}) is too large for a label: {member.size:,} bytes"
+        )
     try:
         return read_at(shard, member.offset, member.size).decode("utf-8")
     except UnicodeDecodeError:

@@ -76,7 +76,9 @@ def read_at(path: str, offset: int, size: int) -> bytes:
             os.lseek(handle, offset, os.SEEK_SET)
         blocks, missing = [], size
         while missing:
-            block = os.pread(handle, missing, offset + size - missing) if hasattr(os, "pread") else os.read(handle, missing)
+            block = (
+                os.pread(handle, missing, offset + size - missing) if hasattr(os, "pread") else os.read(handle, missing)
+            )
             if not block:
                 break
             blocks.append(block)

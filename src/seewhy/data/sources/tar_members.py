@@ -6,7 +6,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
 from seewhy.core.errors import InputError
 from seewhy.data.audit import count
@@ -69,11 +69,11 @@ def members(path: str, special: list[str]) -> Iterator[Member]:
                     "(images are compressed already)"
                 )
             file.seek(0)
-            with tarfile.open(fileobj=_Headers(file), mode="r:") as tar:  # type: ignore[arg-type]
+            with tarfile.open(fileobj=cast("IO[bytes]", _Headers(file)), mode="r:") as tar:
                 while (entry := tar.next()) is not None:
                     tar.members = []  # else every header stays in memory
-                    at = tar.offset
-                    if entry.size < 0 or at <= entry.offset:
+                    at = entry.offset
+                    if entry.size < 0 or tar.offset <= entry.offset:
                         raise tarfile.ReadError(f"{printable(entry.name)} has a size of {entry.size:,} bytes")
                     if entry.offset_data + entry.size > size:
                         raise tarfile.ReadError(f"{printable(entry.name)} goes on beyond the end of the file")
@@ -98,10 +98,14 @@ def _validate_end(file: IO[bytes], at: int, size: int) -> None:
     if not mark.strip(b"\0") and len(mark) == 2 * _BLOCK:
         while block := file.read(1 << 20):
             if block.strip(b"\0"):
-                raise tarfile.ReadError("it goes on behind its end, as tars do that were joined; write them anew as one")
+                raise tarfile.ReadError(
+                    "it goes on behind its end, as tars do that were joined; write them anew as one"
+                )
         return
     if len(mark) < 2 * _BLOCK:
-        raise tarfile.ReadError(f"it ends after {count(size, 'byte')} without the mark of its end, as a broken download does")
+        raise tarfile.ReadError(
+            f"it ends after {count(size, 'byte')} without the mark of its end, as a broken download does"
+        )
     raise tarfile.ReadError("there is no header where one should be")
 
 
