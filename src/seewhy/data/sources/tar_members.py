@@ -71,7 +71,7 @@ def members(path: str, special: list[str]) -> Iterator[Member]:
             file.seek(0)
             with tarfile.open(fileobj=cast("IO[bytes]", _Headers(file)), mode="r:") as tar:
                 while (entry := tar.next()) is not None:
-                    tar.members = []  # else every header stays in memory
+                    vars(tar)["members"].clear()  # else every header stays in memory
                     at = entry.offset
                     if entry.size < 0 or tar.offset <= entry.offset:
                         raise tarfile.ReadError(f"{printable(entry.name)} has a size of {entry.size:,} bytes")
