@@ -134,7 +134,7 @@ def _one_class(path: str, catalog: Catalog) -> InputError:
 def _not_found(path: str) -> InputError:
     """Return the error for what is no folder, file or name, and what is near."""
     shown = printable(path)
-    message = f"source: {shown[:200]!r} is neither a folder, nor an .npz file, nor a built-in name ({_names()})"
+    message = f"source: {shown[:200]!r} is neither a folder, nor an .npz or .tar file, nor a built-in name ({_names()})"
     if os.path.lexists(path):
         return InputError(f"source: {shown[:200]} is neither a folder nor a file that can be read")
     hint = nearest(path, BUILTIN)
