@@ -38,7 +38,10 @@ def kept_near_duplicates(dataset: Dataset, cache_dir: Path | None = None) -> Nea
     if found is None:
         found = like_rows(dataset)
         if len(torch.unique(dataset.train.sample_ids)) == len(dataset.train):  # a bootstrap sample lacks images
-            with contextlib.suppress(RunError):  # a cache that cannot be written costs the time again, and no more
+            with contextlib.suppress(
+                RunError, OSError
+            ):  # a cache that cannot be written costs the time again, and no more
+                path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, asdict(found))
     return pairs_of(dataset, found)
 
