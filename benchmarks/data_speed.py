@@ -110,7 +110,7 @@ def decoding(folder: Path, place: Path, repeats: int, threads: int) -> list[Row]
 
     def build() -> None:
         shutil.rmtree(place / "cold", ignore_errors=True)
-        cached(catalog, (32, 32, 3), encoded=False, cache_dir=place / "cold", progress=None)
+        cached(catalog, (32, 32, 3), keep="pixels", cache_dir=place / "cold", progress=None)
 
     second_start()
     contestants = {

@@ -26,8 +26,8 @@ from seewhy.data.sources import list_images
 SHAPE = (16, 16, 3)
 
 
-def read(root, *, encoded=False, home=None, progress=None, shape=SHAPE):
-    opened = cached(list_images(root), shape, encoded=encoded, cache_dir=home, progress=progress)
+def read(root, *, keep="pixels", home=None, progress=None, shape=SHAPE):
+    opened = cached(list_images(root), shape, keep=keep, cache_dir=home, progress=progress)
     return opened.store, opened.facts
 
 
@@ -46,7 +46,7 @@ def counting(monkeypatch) -> list[int]:
 @pytest.mark.parametrize("as_bytes", [False, True])
 def test_the_cache_holds_what_the_files_hold(folder, as_bytes):
     root = folder({"a": 7, "b": 5})
-    store, facts = read(root, encoded=as_bytes)
+    store, facts = read(root, keep="bytes" if as_bytes else "pixels")
     assert isinstance(store, ByteStore if as_bytes else PixelStore)
     images = store.images(torch.arange(12))
     assert images.is_contiguous(memory_format=torch.channels_last)
@@ -65,9 +65,9 @@ def test_the_cache_holds_what_the_files_hold(folder, as_bytes):
 def test_the_second_start_decodes_nothing(folder, monkeypatch, as_bytes):
     root = folder({"a": 7, "b": 5})
     calls = counting(monkeypatch)
-    first, facts = read(root, encoded=as_bytes)
+    first, facts = read(root, keep="bytes" if as_bytes else "pixels")
     assert len(calls) == 12
-    second, again = read(root, encoded=as_bytes)
+    second, again = read(root, keep="bytes" if as_bytes else "pixels")
     assert len(calls) == 12
     rows = torch.arange(12)
     assert torch.equal(first.images(rows), second.images(rows))
@@ -102,10 +102,10 @@ def test_a_touched_file_is_read_again_but_not_decoded(folder, monkeypatch):
 def test_options_are_part_of_the_fingerprint(folder):
     roots = [folder({"a": 3, "b": 3}, name="one"), folder({"a": 3, "c": 3}, name="two")]
     names = {
-        layout_of(list_images(root), shape, rule, encoded=encoded)
+        layout_of(list_images(root), shape, rule, keep=keep)
         for root in roots
         for shape in (SHAPE, (16, 16, 1), (8, 16, 3))
-        for encoded in (False, True)
+        for keep in ("pixels", "bytes")
         for rule in (DecodeRule(), DecodeRule(fit="pad"), DecodeRule(max_pixels=5), DecodeRule(peaks=(255.0, 1.0)))
     }
     assert len(names) == 48
@@ -115,10 +115,10 @@ def test_bad_files_are_remembered(folder, monkeypatch):
     root = folder({"a": 3, "b": 3})
     path = root / "b" / "001.jpg"
     path.write_bytes(path.read_bytes()[:150])
-    for encoded in (False, True):
-        _, facts = read(root, encoded=encoded)
+    for keep in ("pixels", "bytes"):
+        _, facts = read(root, keep=keep)
         calls = counting(monkeypatch)
-        store, again = read(root, encoded=encoded)
+        store, again = read(root, keep=keep)
         assert not calls
         assert list(facts.unreadable) == [4]
         assert again.unreadable == facts.unreadable
@@ -142,13 +142,13 @@ def one_bit(data: bytes) -> bytes:
 @pytest.mark.parametrize("name", ["pixels.u8", "bytes.bin", "facts.npz", "entry.json"])
 def test_a_damaged_entry_is_built_again(folder, own_cache, monkeypatch, name, damage):
     root = folder({"a": 3, "b": 3})
-    encoded = name == "bytes.bin"
-    store, _ = read(root, encoded=encoded)
+    keep = "bytes" if name == "bytes.bin" else "pixels"
+    store, _ = read(root, keep=keep)
     expected = store.images(torch.arange(6))
     file = own_cache / entries(own_cache)[0] / name
     file.write_bytes(damage(file.read_bytes()))
     calls = counting(monkeypatch)
-    assert torch.equal(read(root, encoded=encoded)[0].images(torch.arange(6)), expected)
+    assert torch.equal(read(root, keep=keep)[0].images(torch.arange(6)), expected)
     assert len(calls) == 6
 
 
@@ -156,14 +156,14 @@ def test_a_damaged_entry_is_built_again(folder, own_cache, monkeypatch, name, da
 def test_a_large_damaged_entry_is_found_while_it_is_used_and_built_again(folder, own_cache, monkeypatch, as_bytes):
     monkeypatch.setattr("seewhy.data.cache.AT_ONCE", 10)
     root = folder({"a": 3, "b": 3})
-    expected = read(root, encoded=as_bytes)[0].images(torch.arange(6))
+    expected = read(root, keep="bytes" if as_bytes else "pixels")[0].images(torch.arange(6))
     file = own_cache / entries(own_cache)[0] / ("bytes.bin" if as_bytes else "pixels.u8")
     file.write_bytes(one_bit(file.read_bytes()))
-    store = read(root, encoded=as_bytes)[0]
+    store = read(root, keep="bytes" if as_bytes else "pixels")[0]
     store.check.thread.join()
     with pytest.raises(RunError, match=r"the cached images are damaged; start again"):
         store.images(torch.arange(2))
-    again = read(root, encoded=as_bytes)[0]
+    again = read(root, keep="bytes" if as_bytes else "pixels")[0]
     assert torch.equal(again.images(torch.arange(6)), expected)
 
 
@@ -191,7 +191,7 @@ def test_an_entry_without_any_byte(folder):
     for path in root.rglob("*.jpg"):
         path.write_bytes(b"")
     for _ in range(2):
-        _, facts = read(root, encoded=True)
+        _, facts = read(root, keep="bytes")
         assert len(facts.unreadable) == 6
 
 
@@ -249,7 +249,7 @@ def slow(data, row, rule):
     return plain(data, row, rule)
 cache_build.decode_into = slow
 print("ready", flush=True)
-opened = cache.cached(list_images(sys.argv[1]), (16, 16, 3), encoded=False, cache_dir=None, progress=None)
+opened = cache.cached(list_images(sys.argv[1]), (16, 16, 3), keep="pixels", cache_dir=None, progress=None)
 images = opened.store.images(torch.arange(len(opened.facts.hashes)))
 print(len(calls), int(images.long().sum()), flush=True)
 """
@@ -327,4 +327,4 @@ def test_an_entry_says_what_it_was_made_from(folder, own_cache):
     assert record.pop("checksum") == cache_build.checksum_of(record)
     assert len(record.pop("facts")) == 32
     rule = {"fit": "crop", "max_pixels": 1 << 28, "peaks": None}
-    assert record == {"source": str(root.resolve()), "shape": [16, 16, 3], "encoded": False, "bad": {}, **rule}
+    assert record == {"source": str(root.resolve()), "shape": [16, 16, 3], "keep": "pixels", "bad": {}, **rule}

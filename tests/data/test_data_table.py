@@ -154,8 +154,9 @@ def test_a_table_belongs_to_a_folder(images):
         list_images("digits", table=TableOptions(labels="labels.csv"))
     with pytest.raises(InputError, match=r"group: goes with a folder of images, but the arrays is none"):
         list_images((np.zeros((2, 4, 4), np.uint8), [0, 1]), table=TableOptions(group="x"))
-    with pytest.raises(InputError, match=r"label_column: is a column of the labels file, but there is none"):
-        TableOptions(label_column="x")
+    for source in (images, "digits"):
+        with pytest.raises(InputError, match=r"label_column: is a column of the labels file, but there is none"):
+            list_images(source, table=TableOptions(label_column="x"))
     with pytest.raises(InputError, match=r"labels: there is no file 'none.csv'; looked for"):
         list_images(images, table=TableOptions(labels="none.csv"))
 

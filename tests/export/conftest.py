@@ -11,6 +11,7 @@ RUNS = {
     "convnet": {"model": "convnet", "width": 4, "depth": 1},
     "resnet": {"model": "resnet", "width": 4, "depth": 1},
     "ensemble": {"model": "mlp", "width": 16, "depth": 1, "train.snapshots": 2, "epochs": 2.0},
+    "timm_vit": {"model": "timm", "model.backbone": "test_vit", "model.weights": "none", "model.input_size": 32},
     "vae": {"model": "vae", "width": 16, "depth": 1, "model.conditional": True},
     "gan": {"model": "gan", "width": 16, "depth": 1},
     "pixelcnn": {"model": "pixelcnn", "width": 4, "depth": 1},

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from export_cases import FUNCTIONS, picture
+from export_cases import FUNCTIONS, onnx_function, picture
 
 from seewhy.core.errors import RunError
 from seewhy.core.seeding import rng
@@ -16,7 +16,14 @@ SIZES = [(1, 1), (8, 8), (400, 300), (300, 400), (7, 31), (1, 50), (33, 17)]
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [("mlp", "onnx"), ("convnet", "onnx"), ("resnet", "onnx"), ("ensemble", "onnx"), ("mlp", "torch")],
+    [
+        ("mlp", "onnx"),
+        ("convnet", "onnx"),
+        ("resnet", "onnx"),
+        ("ensemble", "onnx"),
+        ("timm_vit", "onnx"),
+        ("mlp", "torch"),
+    ],
 )
 def test_a_classifier_predicts_as_its_run(exported, make_run, name, form):
     run, done = make_run(name), exported(name, form)
@@ -30,6 +37,16 @@ def test_a_classifier_predicts_as_its_run(exported, make_run, name, form):
     batch = np.stack([picture(20, 30, 3, seed) for seed in range(5)])
     expected = run.probabilities(run.read(batch)).numpy()
     np.testing.assert_allclose(compute(batch), expected, atol=0.01)
+
+
+def test_a_photograph_of_twelve_megapixels_is_predicted_as_by_the_run(exported, make_run):
+    run, compute = make_run("convnet"), onnx_function(exported("convnet").file)
+    for size, channels in (((3000, 4000), 3), ((4000, 3000), 1)):
+        image = picture(*size, channels)
+        (expected,) = run.predict([image])
+        (found,) = compute(image[None])
+        assert np.abs(found - expected.probabilities).max() <= 0.01
+        assert run.classes[found.argmax()] == expected.label
 
 
 def test_what_was_measured_is_told(exported):

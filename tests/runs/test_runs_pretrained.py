@@ -41,6 +41,8 @@ def backbone(weights, **options):
         ("timm", "test_vit"),
         ("timm", "test_convnext"),
         ("timm", "test_efficientnet"),
+        ("timm", "regnetx_002"),
+        ("timm", "fastvit_t8"),
         ("torchvision", "mobilenet_v3_small"),
     ],
 )

@@ -98,7 +98,7 @@ ONE = [
     ),
     ({"data": {"channels": 2}}, "data.channels: must be 1 or 3, got 2"),
     ({"data": {"strict": "yes"}}, "data.strict: must be true or false, got 'yes'"),
-    ({"data.cache": "disk"}, "data.cache: 'disk' is not known; allowed: pixels, bytes"),
+    ({"data.cache": "disk"}, "data.cache: 'disk' is not known; allowed: pixels, bytes, none"),
     ({"train": 3}, "train: must be a table of fields, got 3"),
     ({"width": {"a": 1}}, "model.width: must be a plain value, got a table; write model.width = ..."),
     ({"optimizer": "adam", "optim.betas": (0.9,)}, "optim.betas: must be a list of two numbers, got [0.9]"),

@@ -181,7 +181,8 @@ def _help() -> str:
     return (
         "seewhy: train networks that see, and see why they learn, or don't.\n\n"
         f"usage: seewhy COMMAND ...\n\n{rows}\n\n"
-        "Each command has its own --help. DATA is a folder of class folders, a built-in name\n"
-        f"({', '.join(DATA)}), or an .npz of images and labels.\n"
+        "Each command has its own --help. DATA is a folder of class folders, of tar shards, or saved by\n"
+        "`datasets`; shards as x-{000..009}.tar; a built-in name\n"
+        f"({', '.join(DATA)}); or an .npz of images and labels.\n"
         "\nstart with: seewhy demo"
     )

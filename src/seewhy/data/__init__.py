@@ -21,6 +21,7 @@ from seewhy.data.fitting import DecodeRule, Fit
 from seewhy.data.formats import is_image_name
 from seewhy.data.load import ReadOptions, check_dataset, load_dataset, load_for_evaluation
 from seewhy.data.near_copies import NearDuplicates, NearPair, near_duplicates
+from seewhy.data.near_kept import kept_near_duplicates
 from seewhy.data.reading import BadImageError
 from seewhy.data.sources import (
     BUILTIN,
@@ -84,6 +85,7 @@ __all__ = [
     "is_builtin",
     "is_image_name",
     "keep_arrays",
+    "kept_near_duplicates",
     "list_images",
     "load_dataset",
     "load_for_evaluation",

@@ -3,7 +3,8 @@
 An entry is a folder of the cache directory. Its name is the data set's fingerprint: a hash of names, sizes, classes, splits, and of how
 images are decoded (the layout), and one of the files' contents (`identity`). It holds
 
-- `pixels.u8`: uint8 [N, H, W, C], row after row, to be mapped; or, for `cache="bytes"`, `bytes.bin`, the files one after the other;
+- `pixels.u8`: uint8 [N, H, W, C], row after row, to be mapped; for `cache="bytes"`, `bytes.bin`, the files one after the other; for
+  `cache="none"` neither: images are read where they are, and told from others by their hashes;
 - `facts.npz`: what was measured of every image (`facts.ImageFacts`), from which the mean and standard deviation of any split follow exactly;
   the checksums of the chunks of the pixels or bytes, and the offsets of the latter;
 - `entry.json`: what it was made from, the files that could not be used (their rows are zero), and checksums of the facts and of itself.
@@ -20,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import shutil
 import zipfile
@@ -32,11 +34,12 @@ import numpy as np
 import torch
 from filelock import FileLock
 
+from seewhy.core.errors import RunError
 from seewhy.core.files import naming
-from seewhy.data.cache_build import FACTS, Origin, Progress, build, checksum_of, row_chunks
+from seewhy.data.cache_build import FACTS, STORES, Keep, Origin, Progress, build, checksum_of, row_chunks
 from seewhy.data.checksums import BackgroundCheck, damaged_chunk
 from seewhy.data.codec import Shape
-from seewhy.data.dataset import ByteStore, PixelStore
+from seewhy.data.dataset import ByteStore, FileStore, PixelStore
 from seewhy.data.facts import ImageFacts
 from seewhy.data.fitting import PLAIN, DecodeRule
 from seewhy.data.identity import FileIndex, content_hash, digest
@@ -59,15 +62,15 @@ class Cached:
         fingerprint: of names, contents and the way of decoding.
     """
 
-    store: PixelStore | ByteStore
+    store: PixelStore | ByteStore | FileStore
     facts: ImageFacts
     fingerprint: str
 
 
-def layout_of(catalog: Catalog, shape: Shape, rule: DecodeRule, *, encoded: bool) -> str:
+def layout_of(catalog: Catalog, shape: Shape, rule: DecodeRule, *, keep: Keep) -> str:
     """Return a hash of all that is known of a data set without reading its files, and of how they are decoded."""
     names = "\0".join(catalog.names).encode("utf-8", "surrogatepass")
-    options = f"{VERSION}|{shape}|{'bytes' if encoded else 'pixels'}|{rule.fit}|{rule.max_pixels}|{rule.peaks}"
+    options = f"{VERSION}|{shape}|{keep}|{rule.fit}|{rule.max_pixels}|{rule.peaks}"
     sizes = np.zeros(0, np.int64) if catalog.stats is None else catalog.stats[:, 0]
     more = [catalog.content] if catalog.content and catalog.pixels is None else []
     return digest(options, names, sizes, catalog.labels, catalog.splits, *more)[:16]
@@ -77,7 +80,7 @@ def cached(
     catalog: Catalog,
     shape: Shape,
     *,
-    encoded: bool,
+    keep: Keep,
     cache_dir: Path | None,
     progress: Progress | None,
     rule: DecodeRule = PLAIN,
@@ -87,7 +90,7 @@ def cached(
     Args:
         catalog: the files.
         shape: (H, W, C) of the decoded images.
-        encoded: keep the files' bytes instead of their pixels.
+        keep: the images' pixels, their encoded bytes, or none, where they are read and decoded for every batch.
         cache_dir: where entries are kept; default: `SEEWHY_CACHE`, else the user's cache folder.
         progress: called with (images done, images in all) while they are decoded.
         rule: how they are decoded.
@@ -96,8 +99,8 @@ def cached(
         RunError: the entry cannot be written, as on a full disk; names it.
     """
     home = cache_folder(cache_dir)
-    layout = layout_of(catalog, shape, rule, encoded=encoded)
-    origin = Origin(os.path.realpath(catalog.root), shape, encoded, rule)
+    layout = layout_of(catalog, shape, rule, keep=keep)
+    origin = Origin(os.path.realpath(catalog.root), shape, keep, rule)
     opened = _find(home, layout, catalog, origin)
     if opened is not None:
         return opened
@@ -108,13 +111,25 @@ def cached(
             if opened is None:
                 for leftover in home.glob(f"{layout}.*.tmp"):
                     shutil.rmtree(leftover, ignore_errors=True)
+                _validate_space(home, catalog, origin)
                 index = FileIndex.open(home, catalog.root, catalog.paths, _stats(catalog))
                 entry, reasons = build(home, layout, catalog, origin, index, progress)
                 index.save()
-                opened = _open(entry, catalog, origin, reasons, verify=False)
+                opened = _open(entry, catalog, origin, index, reasons, verify=False)
                 _remove_outgrown(home, entry, origin)
     assert opened is not None, "an entry that was just built can be opened"
     return opened
+
+
+def _validate_space(home: Path, catalog: Catalog, origin: Origin) -> None:
+    """Refuse an entry that does not fit on the disk, before the work."""
+    sizes = {"pixels": len(catalog.paths) * math.prod(origin.shape), "bytes": int(_stats(catalog)[:, 0].clip(0).sum())}
+    needed, free = sizes.get(origin.keep, 0), shutil.disk_usage(home).free
+    if needed > free:
+        raise RunError(
+            f"the cache needs {needed:,} bytes in {home}, where {free:,} are free; name another disk by SEEWHY_CACHE, or keep no images there: "
+            "with data.cache none they are read where they are, and decoded for each batch"
+        )
 
 
 def _stats(catalog: Catalog) -> Any:
@@ -129,13 +144,13 @@ def _find(home: Path, layout: str, catalog: Catalog, origin: Origin) -> Cached |
     index = FileIndex.open(home, catalog.root, catalog.paths, _stats(catalog))
     reasons: dict[int, str] = {}
     if len(index.unknown):
-        reasons = index.read()
+        reasons = index.read(catalog.read)
         index.save()
-    return _open(home / f"{layout}-{digest(index.hashes)}", catalog, origin, reasons)
+    return _open(home / f"{layout}-{digest(index.hashes)}", catalog, origin, index, reasons)
 
 
 def _open(
-    entry: Path, catalog: Catalog, origin: Origin, reasons: dict[int, str], *, verify: bool = True
+    entry: Path, catalog: Catalog, origin: Origin, index: FileIndex, reasons: dict[int, str], *, verify: bool = True
 ) -> Cached | None:
     """Map a whole entry; None if there is none, or it is damaged."""
     count, shape = len(catalog.paths), origin.shape
@@ -152,7 +167,10 @@ def _open(
             checksums, offsets = file["checksums"], file["offsets"]
         if len(facts.hashes) != count:
             return None
-        path = entry / ("bytes.bin" if origin.encoded else "pixels.u8")
+        if origin.keep == "none":
+            store = FileStore(catalog.read, index.hashes, shape, catalog.names, origin.rule)
+            return Cached(store, facts, entry.name)
+        path = entry / STORES[origin.keep]
         size = int(offsets[-1])
         if path.stat().st_size != size:
             return None
@@ -167,7 +185,7 @@ def _open(
             return None
     elif verify:
         check = BackgroundCheck(entry, data, bounds, checksums)
-    if origin.encoded:
+    if origin.keep == "bytes":
         return Cached(ByteStore(data, offsets, shape, catalog.names, origin.rule, check), facts, entry.name)
     return Cached(PixelStore(pixels.view(count, *shape), check), facts, entry.name)
 

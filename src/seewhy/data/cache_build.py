@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from seewhy.data.facts import ImageFacts
 from seewhy.data.fitting import DecodeRule
 from seewhy.data.identity import DIGEST, UNKNOWN, FileIndex, content_hash, digest, hash_of_failure
 from seewhy.data.pillow_limits import strict_pillow
-from seewhy.data.reading import BadImageError, read_bytes
+from seewhy.data.reading import BadImageError
 from seewhy.data.sources import Catalog
 from seewhy.data.threads import in_threads
 
@@ -29,9 +29,14 @@ CHUNK_BYTES, CHUNK_ROWS = 4 << 20, 256
 READ_AHEAD = 32
 """Files that are read one after the other before they are decoded: alternating costs a third more time."""
 
+STORES = {"pixels": "pixels.u8", "bytes": "bytes.bin"}
+"""The file of an entry, by what it keeps."""
+
 FACTS = ("sizes", "grey", "several", "hashes", "sums", "squares")
 
 Progress = Callable[[int, int], None]
+
+Keep = Literal["pixels", "bytes", "none"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,13 @@ class Origin:
     Attributes:
         source: the folder, without links.
         shape: (H, W, C).
-        encoded: whether the files' bytes are kept.
+        keep: what the entry holds of every image: its "pixels", its encoded "bytes", or "none" of it but the facts.
         rule: of decoding.
     """
 
     source: str
     shape: Shape
-    encoded: bool
+    keep: Keep
     rule: DecodeRule
 
     def to_json(self) -> dict[str, Any]:
@@ -55,7 +60,7 @@ class Origin:
         peaks = None if self.rule.peaks is None else list(self.rule.peaks)
         rule = {"fit": self.rule.fit, "max_pixels": self.rule.max_pixels, "peaks": peaks}
         source = os.fsencode(self.source).decode("utf-8", "backslashreplace")
-        return {"source": source, "shape": list(self.shape), "encoded": self.encoded, **rule}
+        return {"source": source, "shape": list(self.shape), "keep": self.keep, **rule}
 
 
 @dataclass
@@ -106,11 +111,12 @@ def build(
     temporary = home / f"{layout}.{os.getpid()}.tmp"
     try:
         temporary.mkdir()
-        with open(temporary / ("bytes.bin" if origin.encoded else "pixels.u8"), "wb") as file:
+        with open(temporary / STORES[origin.keep] if origin.keep != "none" else os.devnull, "wb") as file:
             with strict_pillow(origin.rule.max_pixels):
                 offsets, checksums = _write_chunks(file, work, progress)
             file.flush()
-            os.fsync(file.fileno())
+            if origin.keep != "none":
+                os.fsync(file.fileno())
         facts = {name: getattr(work.facts, name) for name in FACTS}
         np.savez(temporary / "facts.npz", **facts, offsets=offsets, checksums=checksums)
         reasons = {str(row): work.unreadable[row] for row in sorted(work.unreadable)}
@@ -127,18 +133,20 @@ def build(
 
 def _write_chunks(file: Any, work: _Work, progress: Progress | None) -> tuple[Any, Any]:
     """Fill the file with pixels or bytes; returns the offsets of the rows, int64 [N + 1], and the checksums of the chunks."""
-    count, shape = len(work.catalog.paths), work.origin.shape
-    stride, encoded = int(np.prod(shape)), work.origin.encoded
-    lengths = np.full(count + 1, 0 if encoded else stride, np.int64)
+    count, shape, keep = len(work.catalog.paths), work.origin.shape, work.origin.keep
+    stride = int(np.prod(shape))
+    lengths = np.full(count + 1, stride if keep == "pixels" else 0, np.int64)
     lengths[0] = 0
-    if not encoded:
+    if keep == "pixels":
         _reserve(file.fileno(), count * stride)
 
     def decode_chunk(rows: slice) -> tuple[slice, list[bytes], int]:
         pixels = np.empty((rows.stop - rows.start, *shape), np.uint8)
         contents = _decode_rows(work, rows, pixels)
         work.facts.measure(rows, pixels)
-        if encoded:
+        if keep == "none":
+            return rows, [], 0
+        if keep == "bytes":
             return rows, contents, checksum(b"".join(contents))
         _write_at(file.fileno(), pixels, rows.start * stride)
         return rows, contents, checksum(pixels.reshape(-1).data)
@@ -146,7 +154,7 @@ def _write_chunks(file: Any, work: _Work, progress: Progress | None) -> tuple[An
     checksums = []
     for rows, contents, crc in in_threads(decode_chunk, row_chunks(count, shape)):
         checksums.append(crc)
-        if encoded:
+        if keep == "bytes":
             lengths[rows.start + 1 : rows.stop + 1] = [len(data) for data in contents]
             file.writelines(contents)
         if progress is not None:
@@ -159,10 +167,9 @@ def _decode_rows(work: _Work, rows: slice, pixels: Bytes) -> list[bytes]:
     contents: list[bytes] = []
     headers: list[Header] = []
     hashes: list[bytes] = []
-    prefix, paths = work.catalog.root.rstrip("/") + "/", work.catalog.paths
     for first in range(rows.start, rows.stop, READ_AHEAD):
         ahead = range(first, min(first + READ_AHEAD, rows.stop))
-        files = [_read(prefix + paths[row]) for row in ahead]
+        files = [_read(work.catalog, row) for row in ahead]
         for row, data in zip(ahead, files, strict=True):
             position = row - rows.start
             try:
@@ -175,7 +182,7 @@ def _decode_rows(work: _Work, rows: slice, pixels: Bytes) -> list[bytes]:
                 hashes.append(_note_failure(work, row, data, error))
                 headers.append((0, 0, False, False))
                 pixels[position] = 0
-            if work.origin.encoded:
+            if work.origin.keep == "bytes":
                 contents.append(data if isinstance(data, bytes) and row not in work.unreadable else b"")
     table = np.array(headers, np.int64)  # once a chunk: assigning row by row costs as much as a system call
     work.facts.sizes[rows], work.facts.grey[rows], work.facts.several[rows] = table[:, :2], table[:, 2], table[:, 3]
@@ -192,10 +199,10 @@ def _note_failure(work: _Work, row: int, data: bytes | BadImageError, error: Bad
     return content_hash(data) if isinstance(data, bytes) else hash_of_failure(error)
 
 
-def _read(path: str) -> bytes | BadImageError:
-    """Return a file's bytes, or why it cannot be read."""
+def _read(catalog: Catalog, row: int) -> bytes | BadImageError:
+    """Return an image's bytes, or why they cannot be read."""
     try:
-        return read_bytes(path)
+        return catalog.read(row)
     except BadImageError as error:
         return error
 

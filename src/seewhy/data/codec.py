@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -36,6 +36,8 @@ Bytes = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int]
 """(H, W, C) of an image."""
 Source = str | os.PathLike[str] | bytes
+Deferred = Source | Callable[[], bytes]
+"""A path, encoded bytes, or what gives them when their turn has come."""
 Header = tuple[int, int, bool, bool]
 """An upright image's own height and width, whether it is grey by its mode, and whether it has several pages or frames."""
 
@@ -98,14 +100,14 @@ def _has_several(image: Image.Image, data: bytes) -> bool:
     return image.format in _PAGED and bool(getattr(image, "is_animated", False))
 
 
-def read_header(path: str, rule: DecodeRule = PLAIN) -> tuple[int, int, bool]:
-    """Return an upright image's height and width, and whether it is grey, from its header alone.
+def read_header(source: str | bytes, rule: DecodeRule = PLAIN) -> tuple[int, int, bool]:
+    """Return the height and width of an upright image, a path or encoded bytes, and whether it is grey, from its header alone.
 
     Raises:
         BadImageError: the header cannot be read.
     """
     try:
-        with open(path, "rb", opener=open_regular) as handle:
+        with _stream(source) as handle:
             image = _open(handle, handle.peek(2)[:2])
             width, height = image.size
             turned = isinstance(image, TiffImageFile) and image.tag_v2.get(0x0112) in SIDEWAYS  # by Pillow, already
@@ -118,20 +120,20 @@ def read_header(path: str, rule: DecodeRule = PLAIN) -> tuple[int, int, bool]:
         if "MAX_TEXT" not in str(error):
             raise _reason(error) from None
     row = np.empty((1, 1, 3), np.uint8)  # a PNG with more text than Pillow unpacks
-    return decode_into(read_bytes(path), row, rule)[:3]
+    return decode_into(_bytes_of(source), row, rule)[:3]
 
 
-def largest_value(path: str) -> tuple[str, float] | None:
-    """Return the mode and the largest value of an image of deep pixels; None for one of 8 bits.
+def largest_value(source: str | bytes) -> tuple[str, float] | None:
+    """Return the mode and the largest value of an image of deep pixels, a path or encoded bytes; None for one of 8 bits.
 
     Raises:
         BadImageError: the image cannot be read.
     """
     try:
-        with open(path, "rb", opener=open_regular) as handle:
+        with _stream(source) as handle:
             if not is_deep(_open(handle, handle.peek(2)[:2]).mode):
                 return None
-        data = read_bytes(path)
+        data = _bytes_of(source)
         image = _open(io.BytesIO(data), data[:2])
         _validate_pixels(image.size, PLAIN)
         return image.mode, float(np.nan_to_num(np.asarray(image), nan=0.0, posinf=0.0).max())
@@ -169,7 +171,7 @@ def decode_file(
 
 
 def decode_many(
-    sources: Sequence[Source],
+    sources: Sequence[Deferred],
     *,
     resolution: int | tuple[int, int],
     channels: int,
@@ -179,7 +181,7 @@ def decode_many(
     """Decode many images in threads; one that cannot be decoded is reported, not raised.
 
     Args:
-        sources: paths, or encoded bytes.
+        sources: paths, encoded bytes, or what gives these.
         resolution: side of the square result in pixels, or (height, width).
         channels: 1 for grey, 3 for colour.
         threads: how many; default: one for each processor.
@@ -267,8 +269,17 @@ def image_shape(resolution: int | tuple[int, int], channels: int) -> Shape:
     return height, width, channels
 
 
-def _bytes_of(source: Source) -> bytes:
-    return source if isinstance(source, bytes) else read_bytes(os.fspath(source))
+def _bytes_of(source: Deferred) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    return source() if callable(source) else read_bytes(os.fspath(source))
+
+
+def _stream(source: str | bytes) -> io.BufferedReader:
+    """Open a regular file, or encoded bytes."""
+    if isinstance(source, str):
+        return open(source, "rb", opener=open_regular)
+    return io.BufferedReader(io.BytesIO(source))
 
 
 def _open(handle: IO[bytes], start: bytes) -> Image.Image:

@@ -6,8 +6,9 @@ channels_last memory (the same bytes, another view).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,8 @@ from seewhy.data.audit import Audit, count
 from seewhy.data.checksums import BackgroundCheck
 from seewhy.data.codec import decode_many
 from seewhy.data.fitting import PLAIN, DecodeRule
+from seewhy.data.identity import content_hash
+from seewhy.data.reading import BadImageError
 from seewhy.data.sources import SourceKind
 
 
@@ -99,6 +102,48 @@ class ByteStore:
 
 
 @dataclass(frozen=True)
+class FileStore:
+    """Images that stay where they are, such as in the shards of a large set: read and decoded for every batch in threads.
+
+    Attributes:
+        read: gives an image's encoded bytes by its row.
+        hashes: uint8 [N, 16], of the bytes as they were when the images were listed.
+        shape: (H, W, C) of the decoded images.
+        names: N names, for errors.
+        rule: how they are decoded.
+    """
+
+    read: Callable[[int], bytes]
+    hashes: npt.NDArray[np.uint8]
+    shape: tuple[int, int, int]
+    names: Sequence[str]
+    rule: DecodeRule = PLAIN
+
+    @property
+    def decodes(self) -> bool:
+        """Every batch is decoded."""
+        return True
+
+    def images(self, rows: Tensor) -> Tensor:
+        """Read and decode rows; they were decoded once before, so a failure, or other bytes, mean that they were changed since."""
+        numbers: list[int] = rows.tolist()
+        sources = [partial(self._same, row) for row in numbers]
+        images, failures = decode_many(sources, resolution=self.shape[:2], channels=self.shape[2], rule=self.rule)
+        if failures:
+            position, reason = failures[0]
+            raise RunError(
+                f"{self.names[numbers[position]]} {reason}; images must stay as they are while data.cache is none: restore them and go on"
+            )
+        return images
+
+    def _same(self, row: int) -> bytes:
+        data = self.read(row)
+        if content_hash(data) != self.hashes[row].tobytes():
+            raise BadImageError("is not what it was when the run began")
+        return data
+
+
+@dataclass(frozen=True)
 class Split:
     """The training, validation or test images: rows of a shared store.
 
@@ -121,7 +166,7 @@ class Split:
 
     @property
     def decodes(self) -> bool:
-        """Whether `images` decodes files (`cache="bytes"`)."""
+        """Whether `images` decodes files (`cache="bytes"` or `"none"`)."""
         return self.store.decodes
 
     def take(self, indices: Tensor) -> Split:

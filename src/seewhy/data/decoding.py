@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from PIL import Image
 
 from seewhy.core.errors import InputError, bad_value, unknown_name
 from seewhy.data import cache
-from seewhy.data.cache_build import Progress, row_chunks
+from seewhy.data.cache_build import Keep, Progress, row_chunks
 from seewhy.data.codec import CHANNELS, Shape, image_shape, largest_value, read_header
 from seewhy.data.dataset import PixelStore, Store
 from seewhy.data.facts import ImageFacts
@@ -27,7 +27,7 @@ from seewhy.data.reading import BadImageError
 from seewhy.data.sources import Catalog
 from seewhy.data.threads import in_threads
 
-CACHES = ("pixels", "bytes")
+CACHES: tuple[Keep, ...] = get_args(Keep)
 SMALL, LARGE_SIDE, HEADERS = 64, 128, 512
 DEEP = 32
 """Deep images whose values are looked at, to find the scale of a data set."""
@@ -40,7 +40,8 @@ class DecodeOptions:
     Attributes:
         resolution: side of the square images in pixels. Default: the longest side where none is longer than 64, else `large_side`.
         channels: 1 for grey, 3 for colour. Default: grey if all sampled images are.
-        cache: "pixels" keeps decoded pixels, "bytes" encoded ones that are decoded for every batch.
+        cache: "pixels" keeps decoded pixels, "bytes" encoded ones that are decoded for every batch, "none" nothing: images are read where they
+            are and decoded for every batch.
         fit: how an image of another shape becomes square; see `DecodeRule`.
         max_pixels: pixels of an image that is decoded; larger ones are left out.
         large_side: the resolution where it is not given and an image has a side of more than 64 pixels.
@@ -53,7 +54,7 @@ class DecodeOptions:
 
     resolution: int | None = None
     channels: int | None = None
-    cache: Literal["pixels", "bytes"] = "pixels"
+    cache: Keep = "pixels"
     fit: Fit = "crop"
     max_pixels: int = MAX_PIXELS
     large_side: int = LARGE_SIDE
@@ -118,19 +119,19 @@ def decode(
         RunError: the cache cannot be written.
     """
     options = options or DecodeOptions()
-    home, encoded = None if cache_dir is None else Path(cache_dir), options.cache == "bytes"
+    home = None if cache_dir is None else Path(cache_dir)
     if catalog.pixels is not None:
         shape = _shape(options, [(*catalog.pixels.shape[1:3], catalog.pixels.shape[3] == 1)])
         rule = _rule(options, _array_peaks(catalog))
         store, facts = _from_arrays(catalog, shape, rule, progress)
-        fingerprint = digest(cache.layout_of(catalog, shape, rule, encoded=encoded), catalog.content)
+        fingerprint = digest(cache.layout_of(catalog, shape, rule, keep=options.cache), catalog.content)
         return Decoded(catalog, options, shape, store, facts, fingerprint, rule)
     rule = _rule(options, None if options.peaks else _file_peaks(catalog, options))
     if options.resolution is not None and options.channels is not None:
         shape = image_shape(options.resolution, options.channels)
     else:
         shape = _shape(options, _sample_headers(catalog, rule))
-    opened = cache.cached(catalog, shape, encoded=encoded, cache_dir=home, progress=progress, rule=rule)
+    opened = cache.cached(catalog, shape, keep=options.cache, cache_dir=home, progress=progress, rule=rule)
     return Decoded(catalog, options, shape, opened.store, opened.facts, opened.fingerprint, rule)
 
 
@@ -160,7 +161,7 @@ def _sample_headers(catalog: Catalog, rule: DecodeRule) -> list[tuple[int, int, 
     with strict_pillow(rule.max_pixels):
         for row in _spread(len(catalog.paths), HEADERS):
             try:
-                headers.append(read_header(os.path.join(catalog.root, catalog.paths[row]), rule))
+                headers.append(read_header(_place(catalog, row), rule))
             except BadImageError as error:
                 failures.append(f"{catalog.names[row]} {error}")
     if not headers:
@@ -177,7 +178,7 @@ def _file_peaks(catalog: Catalog, options: DecodeOptions) -> tuple[float, float]
 
     def look(row: int) -> tuple[str, float] | None:
         with contextlib.suppress(BadImageError):  # it is named when it is decoded
-            return largest_value(os.path.join(catalog.root, catalog.paths[row]))
+            return largest_value(_place(catalog, row))
         return None
 
     with strict_pillow(options.max_pixels):
@@ -188,6 +189,11 @@ def _file_peaks(catalog: Catalog, options: DecodeOptions) -> tuple[float, float]
     if not largest:
         return None
     return peak_of(largest.get(False, 0.0), unit=False), peak_of(largest.get(True, 0.0), unit=True)
+
+
+def _place(catalog: Catalog, row: int) -> str | bytes:
+    """Return the path of an image or, where it lies within a larger file, its bytes."""
+    return os.path.join(catalog.root, catalog.paths[row]) if catalog.stored is None else catalog.read(row)
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -16,7 +16,7 @@ import os
 import time
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from seewhy.core.errors import RunError
 from seewhy.core.files import write_atomic
-from seewhy.data.reading import BadImageError, read_bytes
+from seewhy.data.reading import BadImageError
 from seewhy.data.threads import in_threads
 
 DIGEST = 16
@@ -70,14 +70,12 @@ class FileIndex:
 
     Attributes:
         path: of the index.
-        root: the folder.
         paths: N paths below it.
         stats: int64 [N, 5].
         hashes: uint8 [N, 16]; zero where unknown.
     """
 
     path: Path
-    root: str
     paths: Sequence[str]
     stats: Stats
     hashes: Hashes
@@ -86,7 +84,7 @@ class FileIndex:
     def open(cls, home: Path, root: str, paths: Sequence[str], stats: Stats) -> FileIndex:
         """Look up files in the index of their folder; those that are not in it as they are have no hash."""
         name = digest(os.path.realpath(root))[:DIGEST]
-        index = cls(home / f"files-{name}.npz", root, paths, stats, np.zeros((len(paths), DIGEST), np.uint8))
+        index = cls(home / f"files-{name}.npz", paths, stats, np.zeros((len(paths), DIGEST), np.uint8))
         with (
             contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error),
             open(index.path, "rb") as handle,
@@ -112,17 +110,16 @@ class FileIndex:
         """The rows without a hash."""
         return np.flatnonzero(~self.hashes.any(1))
 
-    def read(self) -> dict[int, str]:
-        """Hash the files that have no hash yet; returns why, by row, where one cannot be read."""
+    def read(self, read: Callable[[int], bytes]) -> dict[int, str]:
+        """Hash the files that have no hash yet, whose bytes `read` gives by row; returns why, by row, where one cannot be read."""
         reasons: dict[int, str] = {}
         rows = self.unknown.tolist()
-        prefix = self.root.rstrip("/") + "/"
 
         def hash_rows(some: list[int]) -> bytes:
             hashes = []
             for row in some:
                 try:
-                    hashes.append(content_hash(read_bytes(prefix + self.paths[row])))
+                    hashes.append(content_hash(read(row)))
                 except BadImageError as error:
                     hashes.append(hash_of_failure(error))
                     if error.passing:

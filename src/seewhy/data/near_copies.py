@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from seewhy.core import seeding
 from seewhy.data.audit import Issue, count, some
-from seewhy.data.dataset import Dataset, Split
+from seewhy.data.dataset import Dataset, Store
 from seewhy.data.split_rules import SPLIT_NAMES
 
 SIDE, BITS, BANDS = 32, 64, 4
@@ -113,30 +113,58 @@ def _names(pairs: Sequence[NearPair]) -> tuple[str, ...]:
     return tuple(sorted({name for pair in pairs for name in pair.names}))
 
 
+@dataclass(frozen=True)
+class LikeRows:
+    """Near duplicates as rows of a data set, whatever its splits are.
+
+    Attributes:
+        rows: (row, later row, whether mirrored, likeness).
+        skipped: why they were not looked for; "" where they were.
+    """
+
+    rows: tuple[tuple[int, int, bool, float], ...] = ()
+    skipped: str = ""
+
+
 def near_duplicates(dataset: Dataset) -> NearDuplicates:
     """Return the images of a data set that are nearly the same, but not identical: the audit tells of those."""
-    splits = dataset.splits
+    return pairs_of(dataset, like_rows(dataset))
+
+
+def like_rows(dataset: Dataset) -> LikeRows:
+    """Look for near duplicates among all images of a data set."""
     if min(dataset.height, dataset.width) < SMALLEST:
-        return NearDuplicates(
-            skipped=f"in {dataset.width} x {dataset.height} pixels a copy cannot be told from a likeness"
-        )
-    where = [(name, position) for name, split in splits.items() for position in range(len(split))]
-    hashes = np.concatenate([split.hashes for split in splits.values()])
-    thumbnails = torch.cat([thumbnails_of(split) for split in splits.values()])
+        return LikeRows(skipped=f"in {dataset.width} x {dataset.height} pixels a copy cannot be told from a likeness")
+    rows = torch.unique(torch.cat([split.sample_ids for split in dataset.splits.values()]))
+    thumbnails = thumbnails_of(dataset.train.store, rows)
     if _alike(thumbnails):
-        return NearDuplicates(
+        return LikeRows(
             skipped="images are so alike, as simple drawings or frames of films are, that most would be in several pairs; data.group keeps what "
             "belongs together in one split"
         )
+    numbers = rows.tolist()
+    return LikeRows(tuple((numbers[i], numbers[j], *more) for i, j, *more in like_pairs(thumbnails)))
+
+
+def pairs_of(dataset: Dataset, found: LikeRows) -> NearDuplicates:
+    """Return near duplicates by where they lie in the splits; a pair of which one is in no split is none."""
+    splits = dataset.splits
+    where = {
+        row: (name, position)
+        for name in reversed(splits)
+        for position, row in enumerate(splits[name].sample_ids.tolist())
+    }
     pairs = []
-    for first, second, mirrored, likeness in like_pairs(thumbnails):
-        if hashes[first] == hashes[second]:
+    for one, other, mirrored, likeness in found.rows:
+        if one not in where or other not in where:
             continue
-        (a, i), (b, j) = where[first], where[second]
+        (a, i), (b, j) = sorted((where[one], where[other]), key=lambda place: (SPLIT_NAMES.index(place[0]), place[1]))
+        if splits[a].hashes[i] == splits[b].hashes[j]:
+            continue
         labels = dataset.classes[int(splits[a].labels[i])], dataset.classes[int(splits[b].labels[j])]
         names = str(splits[a].names[i]), str(splits[b].names[j])
         pairs.append(NearPair((a, b), (i, j), names, labels, mirrored, likeness))
-    return NearDuplicates(tuple(sorted(pairs, key=lambda pair: (-pair.likeness, pair.names))))
+    return NearDuplicates(tuple(sorted(pairs, key=lambda pair: (-pair.likeness, pair.names))), found.skipped)
 
 
 def _alike(thumbnails: Tensor) -> bool:
@@ -147,11 +175,11 @@ def _alike(thumbnails: Tensor) -> bool:
     return len(list(itertools.islice(like_pairs(thumbnails[rows]), most + 1))) > most
 
 
-def thumbnails_of(split: Split) -> Tensor:
-    """Return the images of a split grey and small: uint8 (n, 32, 32)."""
+def thumbnails_of(store: Store, rows: Tensor) -> Tensor:
+    """Return images of int64 rows [n] grey and small: uint8 (n, 32, 32)."""
     parts = []
-    for rows in torch.split(torch.arange(len(split)), CHUNK):
-        grey = split.images(rows).float().mean(1, keepdim=True)
+    for some_rows in torch.split(rows, CHUNK):
+        grey = store.images(some_rows).float().mean(1, keepdim=True)
         small = (
             F.adaptive_avg_pool2d(grey, SIDE)
             if min(grey.shape[2:]) >= SIDE

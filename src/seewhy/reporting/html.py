@@ -22,7 +22,7 @@ from seewhy.reporting.formatting import (
     format_time,
 )
 from seewhy.reporting.images import SMALL_SIDE, thumbnail_data_uri
-from seewhy.reporting.records import ChoiceRow, EvaluationRecord, ReportRecord
+from seewhy.reporting.records import ChoiceRow, EvaluationRecord, ImagePair, ReportRecord
 from seewhy.reporting.sections import section_fragment, unique_ids
 from seewhy.reporting.svg import inline_svg
 from seewhy.reporting.template import render_page
@@ -88,6 +88,7 @@ def render_report(record: ReportRecord) -> str:
         "calibration": _calibration(evaluation) if evaluation else None,
         "choices": _choices(record.choices),
         "issues": _issues(record.audit),
+        "near": _near(record.near),
         "environment": _flat(record.environment),
     }
     return render_page(
@@ -279,6 +280,20 @@ def _issues(audit: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
             }
         )
     return sorted(issues, key=lambda issue: ranks[issue["severity"]])
+
+
+def _near(pairs: Sequence[ImagePair]) -> list[dict[str, Any]]:
+    return [
+        {
+            "sides": [
+                {"uri": thumbnail_data_uri(image), "name": name}
+                for image, name in zip(pair.images, pair.names, strict=True)
+            ],
+            "small": max(pair.images[0].shape[:2]) <= SMALL_SIDE // 2,
+            "text": pair.text,
+        }
+        for pair in pairs
+    ]
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:

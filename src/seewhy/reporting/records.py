@@ -128,6 +128,21 @@ class AugmentationRecord:
         return [AugmentedRow(self.original, self.images), *self.rows]
 
 
+@dataclass(frozen=True, eq=False)
+class ImagePair:
+    """Two images that are nearly the same.
+
+    Attributes:
+        images: uint8 [H, W, C] with C = 1 or 3.
+        names: of the images.
+        text: where they lie, and how like they are.
+    """
+
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    names: tuple[str, str]
+    text: str
+
+
 @dataclass(frozen=True)
 class Paragraph:
     """A paragraph of plain text."""
@@ -359,6 +374,7 @@ class ReportRecord:
         spec_toml: the resolved specification.
         environment: versions, hardware; values may be nested mappings.
         audit: data issues, each with kind, severity ("error", "warning", "note"), message, paths.
+        near: the likest pairs of near duplicates.
         notes: sentences to show above everything else, such as why a run stopped early.
         health: what watching the run has found; None where it was not watched.
     """
@@ -379,5 +395,6 @@ class ReportRecord:
     spec_toml: str = ""
     environment: Mapping[str, object] = field(default_factory=dict)
     audit: Sequence[Mapping[str, object]] = ()
+    near: Sequence[ImagePair] = ()
     notes: Sequence[str] = ()
     health: Health | None = None

@@ -26,6 +26,7 @@ from seewhy.reporting import captioned_sheet
 from seewhy.runs.folder import read_json
 from seewhy.runs.launch import Job, ask, launch
 from seewhy.runs.members import jobs_at_once, member_threads
+from seewhy.runs.near import text_of
 from seewhy.spec import Request
 from seewhy.spec.sections import DataSection
 from seewhy.training.build import at_edge, data_options
@@ -103,10 +104,7 @@ def draw_pairs(checked: Checked, path: Path) -> bool:
     for pair in checked.near.pairs[:SHEET]:
         where = zip(pair.splits, pair.positions, strict=True)
         images = [_pixels(checked.dataset.splits[split], position) for split, position in where]
-        about = (
-            f"{' and '.join(dict.fromkeys(pair.splits))}{', mirrored' * pair.mirrored}, likeness {pair.likeness:.3f}"
-        )
-        tiles.append((images, [*pair.names, about]))
+        tiles.append((images, [*pair.names, text_of(pair)]))
     if tiles:
         save_image(captioned_sheet(tiles, columns=3), path)
     return bool(tiles)

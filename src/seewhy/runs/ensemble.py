@@ -26,6 +26,7 @@ from seewhy.runs.evaluate import member_probabilities
 from seewhy.runs.folder import create, only_writer, read_findings, write_finished
 from seewhy.runs.launch import Job, launch
 from seewhy.runs.members import jobs_at_once, member_requests, member_threads, single
+from seewhy.runs.near import write_near
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, prepare_run, validate_data, validate_place
 from seewhy.runs.stopping import stop_requests
@@ -65,7 +66,7 @@ def start(plan: Plan) -> Run | None:
     if plan.dry_run:
         return None
     folder = folder or free_name(prepared)
-    create(folder, prepared)
+    create(folder, prepared, write_near)
     plan.log.open(folder, 0)
     return _train(Run(folder), plan)
 

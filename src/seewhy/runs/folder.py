@@ -17,6 +17,7 @@ checkpoint/        weights and all that going on needs (`seewhy.training.checkpo
 snapshots/         the network that each cycle of the learning rate left, where there are several
 members/           of an ensemble: a run each
 augmented/         what augmentation makes of some training images, a strip a change
+near/              the likest near duplicates among the images, and what is wrong about them
 explained/         why the most confident mistakes were made; the features of the training images
 samples/           the most confident mistakes of a classifier, as images
 frames/, generated/   of a generative model: images through training, and at the end

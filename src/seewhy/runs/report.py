@@ -20,6 +20,7 @@ from seewhy.reporting.model_card import ModelCard
 from seewhy.runs.augmented import read_augmented
 from seewhy.runs.explained import explained_section
 from seewhy.runs.folder import read_findings
+from seewhy.runs.near import read_near
 from seewhy.runs.results import format_results
 from seewhy.spec import Request, RunSpec, reasons_in
 from seewhy.spec.initial import SPEC
@@ -147,6 +148,7 @@ def record_of(run: RunFiles) -> ReportRecord:
     last = next(path for name in ("metrics.csv", SPEC) if (path := run.folder / name).exists())
     written = datetime.datetime.fromtimestamp(last.stat().st_mtime).astimezone()
     evaluation = family.evaluation
+    pairs, near_issues = read_near(run.folder)
     tiles = [("Training images", f"{facts['train_images']:,}"), ("Classes", f"{facts['classes']}")]
     if metrics:
         tiles.append(("Training time", _format_seconds(metrics[-1]["seconds"])))
@@ -167,7 +169,8 @@ def record_of(run: RunFiles) -> ReportRecord:
         choices=choices_of(run.spec, run.request, (run.folder / SPEC).read_text(encoding="utf-8")),
         spec_toml=(run.folder / SPEC).read_text(encoding="utf-8"),
         environment=run.read_json("environment.json"),
-        audit=run.data["audit"],
+        audit=[*run.data["audit"], *near_issues],
+        near=pairs,
         notes=[*notes, *family.notes, *_findings_of_members(run.folder)],
         health=_health(run),
     )

@@ -15,6 +15,7 @@ from seewhy.runs import ensemble, extend
 from seewhy.runs.augmented import write_augmented
 from seewhy.runs.folder import create, only_writer, write_finished, write_metrics
 from seewhy.runs.initial import carry_over, read_initial
+from seewhy.runs.near import write_near
 from seewhy.runs.run import Run
 from seewhy.runs.start import Plan, announcement, free_name, prepare_run, validate_data, validate_place
 from seewhy.runs.stopping import Stop, orphaned, stop_requests
@@ -130,7 +131,7 @@ def _start(plan: Plan) -> Run | None:
     if orphaned():  # whoever comes next may be starting the same run already
         raise RunError(f"{folder}: is not started, for the process that launched it has ended")
     if prepared.engine.is_main:
-        create(folder, prepared, write_augmented)
+        create(folder, prepared, write_augmented, write_near)
     prepared.engine.barrier()
     with only_writer(folder) if prepared.engine.is_main else nullcontext():
         return _train(prepared, folder, plan, None)

@@ -43,18 +43,22 @@ class DataSection(Section):
         description="CSV or Parquet file that says the labels of a folder's images, where its folders do not.",
     )
     image_column: str | None = Field(
-        None, min_length=1, description="Column of the labels file that names the images (default: found)."
+        None,
+        min_length=1,
+        description="Column of the labels file, or of a data set, with the images; of tar shards their ending (default: found).",
     )
     label_column: str | None = Field(
-        None, min_length=1, description="Column of the labels file with the labels (default: found)."
+        None,
+        min_length=1,
+        description="Column of the labels file, or of a data set, with the labels; of tar shards a field of .json (default: found).",
     )
     split_column: str | None = Field(
-        None, min_length=1, description="Column of the labels file that says train, val or test (default: found)."
+        None, min_length=1, description="Column, or field of .json, that says train, val or test (default: found)."
     )
     group: str | None = Field(
         None,
         min_length=1,
-        description="What must lie in one split (patient, video): a column of the labels file, or a regular expression for images' names.",
+        description="What must lie in one split (patient, video): a column, a field of .json, or a regular expression for images' names.",
     )
     folds: int | None = Field(
         None, ge=2, le=1000, description="Parts of the images that are not for testing, for cross-validation."
@@ -64,8 +68,10 @@ class DataSection(Section):
         "none",
         description="Draw classes of different sizes as they are, by the square roots of their sizes, or equally often.",
     )
-    cache: Literal["pixels", "bytes"] = Field(
-        "pixels", description="Keep decoded pixels, or encoded bytes that are decoded for each batch (for big sets)."
+    cache: Literal["pixels", "bytes", "none"] = Field(
+        "pixels",
+        description="Keep decoded pixels; encoded bytes that are decoded for each batch; or none: images are read where they are, and "
+        "decoded for each batch (for sets beyond the disk).",
     )
     fit: Literal["crop", "pad", "stretch"] = Field(
         "crop",

@@ -21,6 +21,10 @@ BACKBONES = [
     ("timm", "test_convnext"),
     ("timm", "test_efficientnet"),
     ("timm", "test_byobnet"),
+    ("timm", "mobilenetv3_small_050"),
+    ("timm", "regnetx_002"),
+    ("timm", "fastvit_t8"),
+    ("timm", "swin_tiny_patch4_window7_224"),
     ("torchvision", "resnet18"),
     ("torchvision", "mobilenet_v3_small"),
 ]

@@ -22,7 +22,9 @@ FOLDS = 5
 
 def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
-    parser.add_argument("source", metavar="DATA", help="folder of class folders, built-in name, or .npz file")
+    parser.add_argument(
+        "source", metavar="DATA", help="folder of class folders or tar shards, built-in name, or .npz file"
+    )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument(
         "--show",

@@ -32,7 +32,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         "source",
         metavar="DATA",
         nargs="?",
-        help="folder of class folders (a generative model takes any images), built-in name, or .npz file",
+        help="folder of class folders (a generative model takes any images) or tar shards, built-in name, or .npz file",
     )
     parser.add_argument(
         "--out", metavar="RUN", help="the run's folder, which must not exist (default: runs/<data>-<model>-<time>)"

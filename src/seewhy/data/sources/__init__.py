@@ -1,7 +1,7 @@
 """The first step: the list of a source's images, with class and split, before any pixel is read.
 
-A source is a folder of class folders, a built-in name, an `.npz` file, or arrays in memory. A built-in name always means the built-in set; write
-`./mnist`, or give a `pathlib.Path`, for a folder of that name.
+A source is a folder of class folders, tar shards, a data set saved by `datasets`, a built-in name, an `.npz` file, or arrays in memory. A
+built-in name always means the built-in set; write `./mnist`, or give a `pathlib.Path`, for a folder of that name.
 """
 
 from seewhy.data.sources.builtin import BUILTIN, cache_folder

@@ -9,28 +9,31 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from seewhy.data.audit import Issue
+from seewhy.data.reading import read_bytes
+from seewhy.data.sources.stored import Stored
 from seewhy.data.split_rules import Ints
 
-SourceKind = Literal["folder", "npz", "builtin", "arrays"]
+SourceKind = Literal["folder", "npz", "builtin", "arrays", "datasets", "shards"]
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """The images of a source: either `paths` below `root`, or `pixels`.
+    """The images of a source: `paths` below `root`, or `stored` in larger files, or `pixels`.
 
     Attributes:
         name: short name for people.
-        kind: "folder", "npz", "builtin" or "arrays".
+        kind: "folder", "npz", "builtin", "arrays", "datasets" or "shards".
         classes: class names in natural order; some may turn out to have no usable image.
         labels: int64 [N].
         splits: int64 [N]; TRAIN, VAL, TEST or UNDECIDED.
         names: N unique names for people.
         flip_invariant: whether flipped images are as likely as the originals; None where the number of channels decides.
         issues: what the listing itself found.
-        root: folder of the paths.
+        root: folder of the paths; the source itself where images are stored in larger files.
         paths: N paths relative to `root`, in the order of the names.
+        stored: where the images are if the paths are no files, but names of members.
         stats: int64 [N, 5] of the files, see `identity`.
-        content: hash of what is not in names, labels, splits and files: the arrays, or the classes and groups of a labels file.
+        content: hash of what is not in names, labels, splits and files: the arrays, or the classes and groups that a table says.
         pixels: uint8 or uint16 [N, H, W, C].
         labels_required: whether there must be images of two classes at least.
         groups: N texts; images of one group are kept in one split; None where each image stands alone.
@@ -47,6 +50,7 @@ class Catalog:
     issues: tuple[Issue, ...] = ()
     root: str = ""
     paths: Sequence[str] = field(default=(), repr=False)
+    stored: Stored | None = field(default=None, repr=False)
     stats: Ints | None = field(default=None, repr=False)
     content: str = ""
     pixels: npt.NDArray[Any] | None = field(default=None, repr=False)
@@ -58,6 +62,16 @@ class Catalog:
     def fewest_classes(self) -> int:
         """How many classes there must be images of."""
         return 2 if self.labels_required else 1
+
+    def read(self, row: int) -> bytes:
+        """Return the encoded bytes of an image.
+
+        Raises:
+            BadImageError: they cannot be read.
+        """
+        if self.stored is not None:
+            return self.stored.read(row)
+        return read_bytes(f"{self.root.rstrip('/')}/{self.paths[row]}")
 
 
 class Numbered(Sequence[str]):

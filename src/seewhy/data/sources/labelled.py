@@ -11,38 +11,28 @@ Groups (patients, lesions, videos) are a column, or what a regular expression fi
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from seewhy.core.errors import InputError, nearest, unknown_name
+from seewhy.core.errors import InputError
 from seewhy.data.audit import Issue, count, some
 from seewhy.data.identity import digest
 from seewhy.data.sources.catalog import Catalog
+from seewhy.data.sources.columns import (
+    groups_in,
+    groups_of,
+    label_column,
+    quoted,
+    split_column,
+    splits_of,
+    taken_from,
+    validate_columns,
+)
 from seewhy.data.sources.names import natural_key, printable, unique
-from seewhy.data.sources.split_names import split_of
 from seewhy.data.sources.table import Table, find_table, read_table
 from seewhy.data.sources.walk import Walk
-from seewhy.data.split_rules import SPLIT_NAMES, UNDECIDED
-
-LABEL_NAMES = (
-    "label",
-    "labels",
-    "class",
-    "classname",
-    "labelname",
-    "category",
-    "target",
-    "diagnosis",
-    "species",
-    "breed",
-    "dx",
-    "y",
-)
-SPLIT_COLUMNS = ("split", "set", "subset", "partition", "phase")
-"""Names of columns, in small letters without signs, by which they are found."""
 
 SAMPLED = 500
 """Rows by which the column of images is found."""
@@ -53,9 +43,9 @@ class TableOptions:
     """What is known of images beside their files.
 
     Attributes:
-        labels: the file: CSV or Parquet; None where folders are classes.
-        image_column, label_column, split_column: names of its columns; None to find them (there need be no split).
-        group: a column of it, or a regular expression that is looked for in each image's name and whose first group, else the whole match,
+        labels: the file: CSV or Parquet; None where folders are classes, or the images' own container is a table.
+        image_column, label_column, split_column: names of columns; None to find them (there need be no split).
+        group: a column, or a regular expression that is looked for in each image's name and whose first group, else the whole match,
             says to which group the image belongs; None where images stand alone.
     """
 
@@ -64,12 +54,6 @@ class TableOptions:
     label_column: str | None = None
     split_column: str | None = None
     group: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse columns of no table."""
-        for name in ("image_column", "label_column", "split_column"):
-            if self.labels is None and getattr(self, name) is not None:
-                raise InputError(f"{name}: is a column of the labels file, but there is none; name it with data.labels")
 
 
 def list_labelled(root: str, options: TableOptions, *, labels_required: bool = True) -> Catalog:
@@ -122,22 +106,7 @@ def groups_by_name(catalog: Catalog, pattern: str) -> list[str]:
     Raises:
         InputError: it is none, or is not found in every name.
     """
-    return _matched(pattern, catalog.names, "")
-
-
-def _matched(pattern: str, names: Sequence[str], beside: str) -> list[str]:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"group: {pattern!r} is no regular expression ({error}){beside}") from None
-    found = [expression.search(name) for name in names]
-    lacking = [name for name, match in zip(names, found, strict=True) if match is None]
-    if lacking:
-        raise InputError(
-            f"group: {pattern!r} is not found in the names of {len(lacking):,} of {len(names):,} images: {some(lacking)}; "
-            f"it must tell the group of each{beside}"
-        )
-    return [(match[1] if expression.groups else match[0]) or "" for match in found if match is not None]
+    return groups_in(catalog.names, pattern)
 
 
 class _Files:
@@ -199,14 +168,18 @@ class _Reading:
 
     def __init__(self, table: Table, files: _Files, options: TableOptions, *, labels_required: bool) -> None:
         self.table, self.files = table, files
-        for name in ("image_column", "label_column", "split_column"):
-            given = getattr(options, name)
-            if given is not None and given not in table.columns:
-                raise unknown_name(name, given, table.columns)
+        validate_columns(
+            table.columns,
+            image_column=options.image_column,
+            label_column=options.label_column,
+            split_column=options.split_column,
+        )
         self.image = options.image_column or self._image_column()
         self.group = options.group
-        self.split = options.split_column or self._split_column()
-        self.label = options.label_column or self._label_column(required=labels_required)
+        others = [name for name in table.columns if name != self.image]
+        self.split = options.split_column or split_column(others, table.column)
+        left = [name for name in others if name not in (self.split, self.group)]
+        self.label = options.label_column or label_column(table.name, left, required=labels_required)
         self.listed: set[int] = set()
 
     def rows(self, root: str) -> tuple[dict[int, _Row], list[Issue]]:
@@ -214,7 +187,10 @@ class _Reading:
         texts = self.table.column(self.image)
         found = [self.files.find(text) for text in texts]
         self._validate_found(root, texts, found)
-        labels, splits = self._labels(len(texts)), self._splits(len(texts))
+        labels, splits = (
+            self._labels(len(texts)),
+            splits_of(self.table.name, self.split, self.table.column, len(texts)),
+        )
         groups = self._groups(found)
         used: dict[int, _Row] = {}
         doubled, contradicted, unlabelled = [], set[int](), []
@@ -253,62 +229,22 @@ class _Reading:
             )
         return best
 
-    def _split_column(self) -> str | None:
-        """Return the column that is called like a split and means nothing else."""
-        for name in self.table.columns:
-            named = name != self.image and _plain(name) in SPLIT_COLUMNS
-            if named and all(split_of(text) is not None for text in set(self.table.column(name))):
-                return name
-        return None
-
-    def _label_column(self, *, required: bool) -> str | None:
-        """Return the column that is called like labels, else the only one that is left."""
-        left = [name for name in self.table.columns if name not in (self.image, self.split, self.group)]
-        named = next((name for known in LABEL_NAMES for name in left if _plain(name) == known), None)
-        if named is None and len(left) == 1:
-            named = left[0]
-        if named is None and required:
-            raise InputError(
-                f"label_column: which column of {self.table.name} holds the labels? {', '.join(left) or 'There is none beside the images'}"
-            )
-        return named
-
     def _labels(self, count: int) -> list[str]:
         return [""] * count if self.label is None else self.table.column(self.label)
 
-    def _splits(self, count: int) -> list[int]:
-        if self.split is None:
-            return [UNDECIDED] * count
-        texts = self.table.column(self.split)
-        meant = {text: split_of(text) for text in set(texts)}
-        wrong = sorted(text for text, split in meant.items() if split is None)
-        if wrong:
-            raise InputError(
-                f"split_column: {self.split!r} of {self.table.name} must say {', '.join(SPLIT_NAMES)}, got {some(wrong) or 'nothing'}"
-            )
-        return [split for text in texts if (split := meant[text]) is not None]
-
     def _groups(self, found: Sequence[Sequence[int]]) -> list[str]:
-        """Return the group that each row says."""
+        """Return the group that each row says; "" for one that names no file."""
         if self.group is None:
             return [""] * len(found)
-        if self.group in self.table.columns:
-            groups = self.table.column(self.group)
-            empty = [
-                self.files.names[files[0]] for text, files in zip(groups, found, strict=True) if files and not text
-            ]
-            if empty:
-                raise InputError(
-                    f"group: {self.group!r} of {self.table.name} is empty for {count(len(empty), 'image')}: {some(empty)}"
-                )
-            return groups
-        close = nearest(self.group, self.table.columns)
-        beside = f"; columns of {self.table.name} are {', '.join(self.table.columns)}" + (
-            f"; did you mean {close!r}?" if close else ""
-        )
-        names = [self.files.names[files[0]] for files in found if files]
-        matched = iter(_matched(self.group, names, beside))
-        return [next(matched) if files else "" for files in found]
+        rows = [row for row, files in enumerate(found) if files]
+        names = [self.files.names[found[row][0]] for row in rows]
+
+        def texts(column: str) -> list[str]:
+            every = self.table.column(column)
+            return [every[row] for row in rows]
+
+        groups = iter(groups_of(self.table.name, self.group, self.table.columns, texts, names))
+        return [next(groups) if files else "" for files in found]
 
     def _validate_found(self, root: str, texts: Sequence[str], found: Sequence[Sequence[int]]) -> None:
         """Refuse a table that names nothing, or does not say which file it means."""
@@ -341,16 +277,15 @@ class _Reading:
         if doubled:
             message = f"{count(len(doubled), 'row')} of {name} repeated, which changes nothing: {some(sorted(doubled))}"
             issues.append(Issue("doubled_rows", "note", message, tuple(sorted(doubled))))
-        group = f"{'column' if self.group in self.table.columns else 'pattern'} {self.group!r}" if self.group else None
-        parts = (("images", self.image), ("labels", self.label), ("split", self.split))
-        columns = [f"{what} from column {column!r}" for what, column in parts if column is not None]
-        message = f"{name}: {', '.join([*columns, *([f'groups from {group}'] if group else [])])}"
+        kind = "column" if self.group in self.table.columns else "pattern"
+        taken = taken_from(
+            name,
+            images=quoted("column", self.image),
+            labels=quoted("column", self.label),
+            split=quoted("column", self.split),
+            groups=quoted(kind, self.group),
+        )
         if self.table.guessed:
-            message += f"; read as {self.table.guessed}, for it is no UTF-8"
-        issues.append(Issue("labels_file", "note", message))
+            taken = replace(taken, message=f"{taken.message}; read as {self.table.guessed}, for it is no UTF-8")
+        issues.append(taken)
         return issues
-
-
-def _plain(name: str) -> str:
-    """Return a column's name in small letters without signs."""
-    return "".join(letter for letter in name.casefold() if letter.isalnum())

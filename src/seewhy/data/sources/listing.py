@@ -12,18 +12,23 @@ from seewhy.data.identity import digest
 from seewhy.data.sources.archive import load_npz
 from seewhy.data.sources.arrays import from_memory
 from seewhy.data.sources.builtin import BUILTIN, load_builtin
-from seewhy.data.sources.catalog import Catalog
+from seewhy.data.sources.catalog import Catalog, SourceKind
 from seewhy.data.sources.folder import list_folder, suggest_inner
 from seewhy.data.sources.kept import Arrays, is_arrays
 from seewhy.data.sources.labelled import TableOptions, groups_by_name, list_labelled
 from seewhy.data.sources.names import printable
 from seewhy.data.sources.paths import as_path
+from seewhy.data.sources.saved import is_saved, list_saved
+from seewhy.data.sources.shards import find_shards, list_shards
 
 Labels = Literal["required", "optional"]
 ImageSource = str | Path | Arrays
 """A path or a name, or arrays in memory; see `list_images`."""
 
 LABELS: tuple[Labels, ...] = ("required", "optional")
+
+OWN_TABLE: tuple[SourceKind, ...] = ("datasets", "shards")
+"""Sources that are tables themselves, with columns (or fields) for labels, splits and groups."""
 
 
 def is_builtin(source: object) -> bool:
@@ -41,12 +46,13 @@ def list_images(
     """List the images of a source.
 
     Args:
-        source: a built-in name, a folder, an `.npz` file, or arrays: `(images, labels)`, images alone where labels are optional, or a
-            mapping with the keys of an `.npz` file (see `arrays`).
+        source: a built-in name, a folder (of class folders, of tar shards, or a data set that `datasets` saved), a `.tar` or a pattern of them,
+            an `.npz` file, or arrays: `(images, labels)`, images alone where labels are optional, or a mapping with the keys of an `.npz` file
+            (see `arrays`).
         labels: "required": there must be images of at least two classes; "optional": any images will do, and those without class folders are
             one class.
         data_dir: where built-in sets live; default: `SEEWHY_DATA`, else the user's cache folder.
-        table: what is known of the images of a folder beside their files: a labels file, groups.
+        table: what is known of the images beside their files: a labels file, columns, groups.
 
     Raises:
         InputError: there is no such source, it holds too few classes, or a built-in set is not there and cannot be fetched.
@@ -55,19 +61,27 @@ def list_images(
         raise unknown_name("labels", labels, LABELS)
     required, table = labels == "required", table or TableOptions()
     if is_arrays(source):
-        _validate_is_folder("the arrays", table, is_folder=False)
+        _validate_table("the arrays", table, "arrays")
         return _checked("the arrays", replace(from_memory(source, labels_required=required), labels_required=required))
     path = as_path(source)
-    _validate_is_folder(path, table, is_folder=os.path.isdir(path) and not is_builtin(source))
     if is_builtin(source):
+        _validate_table(path, table, "builtin")
         catalog = load_builtin(path, None if data_dir is None else Path(data_dir))
+    elif os.path.isdir(path) and is_saved(path):
+        _validate_table(path, table, "datasets")
+        catalog = list_saved(path, table, labels_required=required)
+    elif (shards := find_shards(path)) is not None:
+        _validate_table(path, table, "shards")
+        catalog = list_shards(path, shards, table, labels_required=required)
     elif os.path.isdir(path):
+        _validate_table(path, table, "folder")
         catalog = _listed_folder(path, table, labels_required=required)
     elif os.path.isfile(path):
         if not path.lower().endswith(".npz"):
             raise InputError(
-                f"source: {printable(path)} is a file, but not an .npz; give a folder of class folders, an .npz, or {_names()}"
+                f"source: {printable(path)} is a file, but no .npz or .tar; give a folder of class folders, an .npz, tar shards, or {_names()}"
             )
+        _validate_table(path, table, "npz")
         catalog = load_npz(path, labels_required=required)
     else:
         raise _not_found(path)
@@ -85,11 +99,16 @@ def _listed_folder(path: str, table: TableOptions, *, labels_required: bool) -> 
     return replace(catalog, groups=groups, content=digest("\0".join(groups)))
 
 
-def _validate_is_folder(where: str, table: TableOptions, *, is_folder: bool) -> None:
-    """Refuse a labels file and groups for what has no files' names; a source that is not there is told of later."""
-    given = next((name for name in ("labels", "group") if getattr(table, name) is not None), None)
-    if given is not None and not is_folder and (where == "the arrays" or os.path.isfile(where) or where in BUILTIN):
-        raise InputError(f"{given}: goes with a folder of images, but {printable(where)} is none; leave it out")
+def _validate_table(where: str, table: TableOptions, kind: SourceKind) -> None:
+    """Refuse what a kind of source does not have: a labels file, columns, names by which images are grouped."""
+    if table.labels is not None and kind != "folder":
+        own = "has labels of its own" if kind in OWN_TABLE else "is none"
+        raise InputError(f"labels: goes with a folder of images, but {printable(where)} {own}; leave it out")
+    if table.group is not None and kind != "folder" and kind not in OWN_TABLE:
+        raise InputError(f"group: goes with a folder of images, but {printable(where)} is none; leave it out")
+    for name in ("image_column", "label_column", "split_column"):
+        if getattr(table, name) is not None and table.labels is None and kind not in OWN_TABLE:
+            raise InputError(f"{name}: is a column of the labels file, but there is none; name it with data.labels")
 
 
 def _checked(where: str, catalog: Catalog) -> Catalog:
@@ -115,7 +134,7 @@ def _one_class(path: str, catalog: Catalog) -> InputError:
 def _not_found(path: str) -> InputError:
     """Return the error for what is no folder, file or name, and what is near."""
     shown = printable(path)
-    message = f"source: {shown[:200]!r} is neither a folder, nor an .npz file, nor a built-in name ({_names()})"
+    message = f"source: {shown[:200]!r} is neither a folder, nor an .npz or .tar file, nor a built-in name ({_names()})"
     if os.path.lexists(path):
         return InputError(f"source: {shown[:200]} is neither a folder nor a file that can be read")
     hint = nearest(path, BUILTIN)

@@ -80,17 +80,31 @@ def _validate(engine: Engine, model: nn.Module, split: Split) -> dict[str, float
     return {"loss": log_loss(probabilities, split.labels), "accuracy": accuracy}
 
 
+NUMBERED = (
+    r"net\.body\.(?:[^.]+\.)*?\d+(?:\.[a-z]\w*\.\d+)?(?=\.)",
+    r"net\.body\.(?:[^.]+\.)*?[^.]*\d[^.]*(?=\.)",
+)
+"""Modules that are layers: those called by a number; where these are hardly any, those whose names hold one, such as a RegNet's s1."""
+
+FEWEST = 4
+"""Layers by which rates are graded."""
+
+
 def layers_of(network: nn.Module) -> list[list[str]]:
     """Return the names of the body's parameters, layer by layer from the first: what lies under one numbered module is one layer.
 
     "net.body.layer1.0.conv1.weight" is of the layer "net.body.layer1.0"; parameters under no number are of the layer before them.
     """
+    names = [name for name, _ in network.named_parameters() if name.startswith("net.body.")]
+    layers = _layers(names, NUMBERED[0])
+    return layers if len(layers) >= FEWEST else _layers(names, NUMBERED[1])
+
+
+def _layers(names: Sequence[str], pattern: str) -> list[list[str]]:
     layers: list[list[str]] = []
     last = None
-    for name, _ in network.named_parameters():
-        if not name.startswith("net.body."):
-            continue
-        found = re.match(r"net\.body\.(?:[^.]+\.)*?\d+(?:\.[a-z]\w*\.\d+)?(?=\.)", name)
+    for name in names:
+        found = re.match(pattern, name)
         layer = found[0] if found is not None else last
         if not layers or layer != last:
             layers.append([])
