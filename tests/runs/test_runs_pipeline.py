@@ -1,6 +1,7 @@
 """Decoding beside computing: order, laziness, errors at their place, and nothing left running; replicas that keep apart."""
 
 import threading
+import time
 
 import pytest
 import torch
@@ -45,6 +46,7 @@ def test_decoding_goes_on_while_a_batch_is_computed_and_rests_while_the_caller_h
         running.append(batch)
         if batch == [1]:
             second.set()
+            time.sleep(0.1)  # longer than the batch before it still takes
         running.pop()
         return batch
 
