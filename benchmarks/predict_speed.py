@@ -3,10 +3,10 @@
     python benchmarks/predict_speed.py RUN IMAGES [--count 10000] [--rounds 3]
 
 IMAGES is a folder. All are measured in turns in one process, and the best of the rounds counts: by the clock, and in seconds of the processor,
-which other programs disturb less. Two shares are printed. Of the slower of decoding and network: what a pipeline reaches where the two do not need
-the same processors, as on a GPU. Of both one after the other: decoding and network alone have all processors each, so that on a CPU no
-prediction can take less than the sum of the processor's seconds. Memory is the growth of the peak from the first tenth of the images to all of them.
-ONNX (where the extra is installed) decodes at full size, and resizes in its graph.
+which other programs disturb less. Two shares are printed. Of the slower of decoding and network: what a pipeline reaches where the two do not
+need the same processors, as on a GPU. Of both one after the other: alone each has all processors, so that on a CPU no prediction can take less
+than the sum of their seconds of the processor. Memory is the growth of the peak from the first tenth of the images to all of them. ONNX (where
+the extra is installed) decodes at full size, and resizes in its graph.
 """
 
 from __future__ import annotations

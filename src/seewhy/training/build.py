@@ -41,7 +41,7 @@ from seewhy.training.averaging import MovingAverage
 from seewhy.training.checkpoint import Checkpoint, Checkpoints, snapshot_file
 from seewhy.training.events import DataProgress, Emit
 from seewhy.training.fabric import Engine, choose_device, choose_precision
-from seewhy.training.features import splits_of
+from seewhy.training.features import frozen_names, splits_of
 from seewhy.training.job import Job
 from seewhy.training.speed import measure_speed
 
@@ -333,6 +333,7 @@ def make_job(
         patience=train.patience,
         snapshots={end: snapshot_file(folder, index) for index, end in enumerate(ends, start=1) if len(ends) > 1},
         checkpoints=Checkpoints(folder / "checkpoint"),
+        frozen=frozen_names(objective, prepared.model),
         checkpoint_seconds=train.checkpoint_seconds,
         emit=emit,
     )

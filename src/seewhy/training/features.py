@@ -41,6 +41,13 @@ class FeatureStore:
         return self.features[self.places[rows]]
 
 
+def frozen_names(objective: Objective, model: nn.Module) -> frozenset[str]:
+    """Return the names in the model's state that training never changes: of the module whose features are computed once."""
+    if objective.precomputed is None:
+        return frozenset()
+    return frozenset(name for name in model.state_dict() if name.startswith(f"{objective.precomputed.body}."))
+
+
 def splits_of(
     objective: Objective, model: nn.Module, engine: Engine, dataset: Dataset, emit: Emit, *, fresh: bool
 ) -> tuple[Split, Split]:

@@ -185,5 +185,6 @@ def _save(job: Job, progress: Progress, *, best: bool) -> None:
         optimizer=job.optimizer.state_dict(),
         state={name: value for name, value in progress.to_json().items() if name != "step"},
         watch=job.watch(),
+        frozen=job.frozen,
     )
     job.emit(Saved(progress.step, job.checkpoints.save(checkpoint, best=best)))
