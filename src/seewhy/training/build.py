@@ -308,6 +308,8 @@ def make_job(
             average.load(resumed.average)
     wrapped, engine_optimizer = engine.setup(prepared.model, optimizer)
     train_split, val_split = splits_of(objective, prepared.model, engine, prepared.dataset, told, fresh=resumed is None)
+    if (size := train_split.store.ready_bytes) is not None and engine.holds(size):
+        train_split = train_split.on(engine.device)  # batches are gathered and augmented there
     ends = cycle_ends(total_steps, objective.snapshots)
     one = optim.schedule(spec.optim.schedule, total_steps=max(1, total_steps // len(ends)), warmup=spec.optim.warmup)
     initial = objective.initial_resolution or prepared.facts.side

@@ -162,6 +162,10 @@ class Engine:
             atexit.register(_leave)
         return fabric
 
+    def holds(self, size: int) -> bool:
+        """Whether the device has memory of its own in which so many bytes leave half of what is free to the training."""
+        return self.device.type == "cuda" and 2 * size <= torch.cuda.mem_get_info(self.device)[0]
+
     @property
     def is_main(self) -> bool:
         """Whether this process writes files and prints."""
