@@ -13,21 +13,27 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from seewhy.data import Augment, Cutout, Mix, RandomErasing, ResizedCrop
-from seewhy.models.autoregressive.networks import recurrence
 from seewhy.spec import build_request
 from seewhy.training import loop, state
 from seewhy.training.build import make_job, prepare
 from seewhy.training.job import Progress
 
 META = torch.device("meta")
+READS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique_dim", "_unique2")
 COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 
 
 class OneDevice(TorchDispatchMode):
-    """Refuses operations on tensors of several devices, but for numbers, and copies for which the host waits."""
+    """Refuses reads of values, operations on tensors of several devices, but for numbers, and copies for which the host waits."""
+
+    def __init__(self, device=META):
+        super().__init__()
+        self.device = device
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        reads = func.overloadpacket.__name__ in READS and args[0].device == self.device
+        assert not reads, f"{func} waits for a value"
         result = func(*args, **kwargs)
         tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
         devices = {tensor.device.type for tensor in tensors if tensor.dim()}
@@ -40,7 +46,10 @@ class OneDevice(TorchDispatchMode):
 class MetaEngine:
     """An engine whose device is the meta device; it has memory for everything."""
 
-    device, rank, world, is_main = META, 0, 1, True
+    rank, world, is_main = 0, 1, True
+
+    def __init__(self, device):
+        self.device = device
 
     def holds(self, size):
         return size > 0
@@ -62,32 +71,30 @@ class MetaEngine:
 def take_steps(monkeypatch, tmp_path):
     """Return a function that takes steps of a run on the meta device."""
 
-    def take(source, steps=2, **options):
+    def take(source, device=META, steps=2, **options):
         read = []
         monkeypatch.setattr(
             loop, "summed", lambda job, step, update, inputs, sums: read.append(sums) or dict.fromkeys(sums, 0.0)
         )
         monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which knows no meta device
-        for name in ("_MINUS_ONE", "_MINUS_TWO"):  # numbers, which GPUs take from the host
-            monkeypatch.setattr(recurrence, name, getattr(recurrence, name).to(META))
         with state.training():
             prepared = prepare(
                 build_request(str(source), None, {"precision": "fp32", "train.threads": 1, "batch_size": 8, **options}),
                 lambda _: None,
             )
-            prepared = replace(prepared, model=prepared.model.to(META), engine=MetaEngine())
+            prepared = replace(prepared, model=prepared.model.to(device), engine=MetaEngine(device))
             job, progress = make_job(prepared, tmp_path, lambda _: None, None), Progress()
-            for group in job.optimizer.param_groups:
+            for group in job.optimizer.param_groups if device == META else ():
                 group["fused"] = False  # which the meta device has not
             batches = job.batches(0, 0)
             loop._step(job, progress, next(batches), 0)  # makes tables that later steps find on the device
-            with OneDevice():
+            with OneDevice(device):
                 while progress.step < steps:
                     batch = next(batches)
                     loop._step(job, progress, batch, 0)
-                    assert batch.images.device == META
+                    assert batch.images.device == device
         assert progress.step == steps
-        assert all(value.device == META for sums in read for value in sums.values())
+        assert all(value.device == device for sums in read for value in sums.values())
         return job
 
     return take
@@ -103,14 +110,19 @@ CASES = {
     "gan": SMALL,
     "pixelcnn": SMALL,
     "gated_pixelcnn": SMALL,
-    "row_lstm": SMALL,
-    "diagonal_bilstm": SMALL,
 }
 
 
 @pytest.mark.parametrize("model", CASES)
 def test_a_step_of_every_family_reads_nothing_and_stays_on_the_device(model, take_steps):
     take_steps("digits", model=model, **CASES[model])
+
+
+@pytest.mark.parametrize("model", ["row_lstm", "diagonal_bilstm"])
+def test_a_step_of_a_recurrence_reads_nothing(
+    model, take_steps
+):  # sums with factors, which the meta device cannot write into a tensor
+    take_steps("digits", device=torch.device("cpu"), model=model, **SMALL)
 
 
 @pytest.mark.parametrize("loss", ["minimax", "wasserstein"])
@@ -137,7 +149,7 @@ def test_a_read_and_a_tensor_elsewhere_are_found(take_steps, monkeypatch):
         return result
 
     monkeypatch.setattr(loop, "forward", reads)
-    with pytest.raises((RuntimeError, NotImplementedError)):
+    with pytest.raises((AssertionError, RuntimeError), match=r"waits for a value|item\(\) cannot be called"):
         take_steps("digits", model="mlp", **SMALL)
 
     def elsewhere(job, update, inputs):
