@@ -101,8 +101,8 @@ def _step(job: Job, progress: Progress, batch: Batch, epoch: int) -> None:
             else:
                 job.optimizer.zero_grad(set_to_none=True)
                 result = forward(job, update, inputs)
-                sums |= summed(job, step, update, inputs, result.sums)
                 backward(job, update, result.loss, inputs, size)
+                sums |= summed(job, step, update, inputs, result.sums)  # waits for a GPU, which has the backward pass to do
                 if job.penalties is not None:
                     job.penalties.before_step()
                 job.emit(GradientsReady(step + 1, update.network))
