@@ -2,20 +2,24 @@
 
     python benchmarks/predict_speed.py RUN IMAGES [--count 10000] [--rounds 3]
 
-IMAGES is a folder. All are measured in turns in one process, and the best of the rounds counts. The share is that of the whole in the slower of
-decoding and network. ONNX (where the extra is installed) predicts image by image, with decoding at full size.
+IMAGES is a folder. All are measured in turns in one process, and the best of the rounds counts: by the clock, and in seconds of the processor,
+which other programs disturb less. Two shares are printed. Of the slower of decoding and network: what a pipeline reaches where the two do not
+need the same processors, as on a GPU. Of both one after the other: alone each has all processors, so that on a CPU no prediction can take less
+than the sum of their seconds of the processor. Memory is the growth of the peak from the first tenth of the images to all of them. ONNX (where
+the extra is installed) decodes at full size, and resizes in its graph.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from machine import processor
+from machine import hardware
 
 from seewhy import Run
 from seewhy.data import decode_many, find_images
@@ -23,10 +27,16 @@ from seewhy.data import decode_many, find_images
 CHUNK = 512
 
 
-def timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Return seconds by the clock, and of the processor."""
+    start, before = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - before
+
+
+def peak() -> float:
+    """Return the most memory that this process has had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
@@ -40,15 +50,23 @@ def main() -> None:
     run, paths = options.run, list(find_images([options.images]))[: options.count]
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
 
-    def decode() -> list[torch.Tensor]:
-        channels, side, _ = run.facts.shape
-        return [decode_many(chunk, resolution=side, channels=channels, rule=run.rule)[0] for chunk in chunks]
+    def predict(some: list[str]) -> int:
+        return sum(1 for _ in run.predict_each(path for path in some))
 
-    pixels = decode()
+    predict(paths[: len(paths) // 10])
+    memory = peak()
+    predict(paths)
+    memory = peak() - memory
+
+    def decode(chunk: list[str]) -> torch.Tensor:
+        channels, side, _ = run.facts.shape
+        return decode_many(chunk, resolution=side, channels=channels, rule=run.rule)[0]
+
+    pixels = [decode(chunk) for chunk in chunks]
     parts: dict[str, Callable[[], object]] = {
-        "decoding": decode,
+        "decoding": lambda: [decode(chunk) for chunk in chunks],
         "network": lambda: [run.probabilities(chunk) for chunk in pixels],
-        "predict": lambda: sum(1 for _ in run.predict_each(paths)),
+        "predict": lambda: predict(paths),
     }
     with tempfile.TemporaryDirectory() as place:
         try:
@@ -58,14 +76,18 @@ def main() -> None:
             parts["onnx"] = lambda: sum(1 for _ in model.predict_each(paths))
         except ValueError as error:
             print(f"without ONNX: {error}")
-        best = dict.fromkeys(parts, float("inf"))
-        for _ in range(options.rounds):
-            for name, work in parts.items():
-                best[name] = min(best[name], timed(work))
-    print(f"{len(paths):,} images on {processor()}, {torch.get_num_threads()} threads, best of {options.rounds}")
-    for name, seconds in best.items():
-        print(f"{name:9} {len(paths) / seconds:9,.0f} images/s")
-    print(f"share     {max(best['decoding'], best['network']) / best['predict']:9.1%}")
+        rounds = [{name: timed(work) for name, work in parts.items()} for _ in range(options.rounds)]
+    best = {name: tuple(min(each[name][kind] for each in rounds) for kind in (0, 1)) for name in parts}
+    print(f"{len(paths):,} images, best of {options.rounds}; {hardware()}")
+    for name, (seconds, processor) in best.items():
+        print(
+            f"{name:9} {len(paths) / seconds:9,.0f} images/s, {1e3 * processor / len(paths):8.2f} ms of the processor an image"
+        )
+    clock, busy = ({name: each[kind] for name, each in best.items()} for kind in (0, 1))
+    print(f"of the slower of decoding and network   {max(clock['decoding'], clock['network']) / clock['predict']:7.1%}")
+    print(f"of both one after the other             {(clock['decoding'] + clock['network']) / clock['predict']:7.1%}")
+    print(f"the same in seconds of the processor    {(busy['decoding'] + busy['network']) / busy['predict']:7.1%}")
+    print(f"memory from a tenth to all              {memory:+7.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,14 @@ MLP = {"model": "mlp", "width": 16, "depth": 1, "precision": "fp32", "train.thre
 def final_weights(folder):
     """Return all tensors of a run's last checkpoint, averaged ones too, by file and name."""
     place = folder / "checkpoint" / json.loads((folder / "checkpoint" / "last.json").read_text())["folder"]
-    files = [file for file in (place / "model.safetensors", place / "average.safetensors") if file.exists()]
-    return {f"{file.stem}/{name}": value for file in files for name, value in load_file(file).items()}
+    kinds = {"model": "model", "frozen": "model", "average": "average"}
+    files = {place / f"{file}.safetensors": kind for file, kind in kinds.items()}
+    return {
+        f"{kind}/{name}": value
+        for file, kind in files.items()
+        if file.exists()
+        for name, value in load_file(file).items()
+    }
 
 
 def assert_same_bits(folder, reference):

@@ -118,6 +118,44 @@ def test_a_malicious_checkpoint_runs_no_code(checkpoints, tmp_path):
     assert not evil.exists()
 
 
+FROZEN = {"body": torch.arange(3.0), "head": torch.zeros(2)}
+
+
+def save_frozen(checkpoints, step):
+    model = {**FROZEN, "head": torch.full((2,), float(step))}
+    kept = Checkpoint(step, model, {**model, "head": torch.ones(2)}, {}, frozen=frozenset({"body"}))
+    return checkpoints.save(kept, best=step == 1)
+
+
+def test_weights_that_never_change_are_written_once_and_every_checkpoint_is_whole(checkpoints, monkeypatch):
+    places = [save_frozen(checkpoints, step) for step in (1, 2)]
+    assert len({(place / "frozen.safetensors").stat().st_ino for place in places}) == 1
+    assert list(load_tensors(places[1] / "model.safetensors")) == ["head"]
+    for step in (3, 4):
+        save_frozen(checkpoints, step)
+    assert not places[1].exists()
+    for name, step in (("last", 4), ("previous", 3), ("best", 1)):
+        loaded = checkpoints.load(name)
+        assert torch.equal(loaded.model["body"], FROZEN["body"])
+        assert torch.equal(loaded.model["head"], torch.full((2,), float(step)))
+        assert torch.equal(loaded.average["body"], FROZEN["body"])
+        assert torch.equal(checkpoints.weights(name)["body"], FROZEN["body"])
+
+    def no_links(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", no_links)
+    save_frozen(checkpoints, 5)
+    assert torch.equal(checkpoints.load("last").model["body"], FROZEN["body"])
+
+
+def test_damage_of_weights_that_never_change_is_refused_by_name(checkpoints):
+    place = save_frozen(checkpoints, 1)
+    (place / "frozen.safetensors").write_bytes(b"other")
+    with pytest.raises(InputError, match=r"frozen\.safetensors: is damaged"):
+        checkpoints.weights("last")
+
+
 FILES = ("model.safetensors", "average.safetensors", "optimizer.pt", "state.json", "checksums.json")
 
 

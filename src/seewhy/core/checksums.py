@@ -27,6 +27,11 @@ def record(folder: Path, names: Iterable[str]) -> None:
     write_json(folder / FILE, {**_listed(folder), **{name: digest(folder / name) for name in names}})
 
 
+def carry(source: Path, folder: Path, name: str) -> None:
+    """Write a file's digest into a folder's checksums.json as it stands in that of another folder, which holds the same bytes."""
+    write_json(folder / FILE, {**_listed(folder), name: _listed(source)[name]})
+
+
 def verify(path: Path) -> None:
     """Compare a file with its digest.
 

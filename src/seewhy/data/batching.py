@@ -109,7 +109,9 @@ def batches(
     if balance == "none":
         permutation, times = order(len(split), seed=seed, epoch=epoch), None
     else:
-        permutation, times = draw(split.labels, balance, seed=seed, epoch=epoch)
+        permutation, times = draw(split.labels.cpu(), balance, seed=seed, epoch=epoch)
+        times = times.to(split.labels.device, non_blocking=True)
+    permutation = permutation.to(split.sample_ids.device, non_blocking=True)  # once an epoch, not once a batch
     bounds = batch_bounds(len(split), batch_size)
     shared = 0 if len(bounds) == 1 else int(overlap * min(high - low for low, high in bounds))
 

@@ -7,7 +7,7 @@ channels_last memory (the same bytes, another view).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -36,6 +36,13 @@ class Store(Protocol):
     def images(self, rows: Tensor) -> Tensor:
         """Return uint8 [n, C, H, W] in channels_last memory for int64 rows [n]."""
 
+    @property
+    def ready_bytes(self) -> int | None:
+        """Memory that all of it takes; None where every batch is decoded."""
+
+    def on(self, device: torch.device) -> Store:
+        """Return the same with its memory on a device."""
+
 
 @dataclass(frozen=True)
 class PixelStore:
@@ -59,6 +66,15 @@ class PixelStore:
         if self.check is not None:
             self.check.raise_if_damaged()
         return self.pixels.index_select(0, rows).permute(0, 3, 1, 2)
+
+    @property
+    def ready_bytes(self) -> int:
+        """Of the pixels."""
+        return self.pixels.nbytes
+
+    def on(self, device: torch.device) -> PixelStore:
+        """Return the same with its pixels on a device."""
+        return PixelStore(self.pixels.to(device), self.check)
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,15 @@ class ByteStore:
             )
         return images
 
+    @property
+    def ready_bytes(self) -> None:
+        """Every batch is decoded."""
+
+    def on(self, device: torch.device) -> ByteStore:
+        """Return itself: it decodes on the processor."""
+        del device
+        return self
+
 
 @dataclass(frozen=True)
 class FileStore:
@@ -135,6 +160,15 @@ class FileStore:
                 f"{self.names[numbers[position]]} {reason}; images must stay as they are while data.cache is none: restore them and go on"
             )
         return images
+
+    @property
+    def ready_bytes(self) -> None:
+        """Every batch is decoded."""
+
+    def on(self, device: torch.device) -> FileStore:
+        """Return itself: it decodes on the processor."""
+        del device
+        return self
 
     def _same(self, row: int) -> bytes:
         data = self.read(row)
@@ -177,6 +211,12 @@ class Split:
     def images(self, indices: Tensor) -> Tensor:
         """Return the images at int64 positions [n] of this split: uint8 [n, C, H, W], channels_last."""
         return self.store.images(self.sample_ids[indices])
+
+    def on(self, device: torch.device) -> Split:
+        """Return the same on a device: a batch is gathered there, from positions that are there."""
+        return replace(
+            self, sample_ids=self.sample_ids.to(device), labels=self.labels.to(device), store=self.store.on(device)
+        )
 
     def overlap(self, hashes: npt.NDArray[np.uint64]) -> Tensor:
         """Return which images are among those of `hashes`, such as the images that a run was trained on: bool [n]."""

@@ -18,7 +18,7 @@ def in_threads(work: Callable[[T], R], items: Sequence[T], threads: int | None =
     if count < 2:
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(count, thread_name_prefix="seewhy-decode") as pool:
+    with ThreadPoolExecutor(count, thread_name_prefix="seewhy") as pool:
         pending: deque[Future[R]] = deque()
         try:
             for item in items:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,13 @@ from seewhy.core.errors import InputError
 from seewhy.core.files import user_path
 from seewhy.data import BadImageError, DecodeRule, decode_file
 from seewhy.data.codec import read_header
+from seewhy.data.threads import in_threads
 from seewhy.export.formats import onnx_session
+from seewhy.runs.pipeline import pipelined
 from seewhy.runs.predict import Classes, Prediction, predict_images
+
+CHUNK, PIXELS = 64, 64 * 128**2
+"""Images decoded at a time, and pixels of a call of the network, at most."""
 
 
 class OnnxModel:
@@ -60,28 +66,53 @@ class OnnxModel:
             raise InputError(f"{self.file}: its metadata are damaged; export it again") from None
 
     def predict_each(
-        self, images: Sequence[str], progress: Callable[[int, int], None] | None = None
+        self, images: Iterable[str], progress: Callable[[int, int], None] | None = None
     ) -> Iterator[Prediction]:
         """Yield a `Prediction` for every image file, in order; one that cannot be read yields one with `error` set.
 
         Args:
-            images: paths.
-            progress: told (images done, images in all).
+            images: paths; they are taken a chunk ahead of the predictions.
+            progress: told (images done, images in all); of a generator, whose length is not known, in all those so far.
         """
-        for done, path in enumerate(images, start=1):
-            try:
-                yield from predict_images(self._output, self._probabilities, self._decode(path), [path])
-            except BadImageError as error:
-                yield Prediction(path, None, None, error=str(error).removeprefix(f"{path}: "))
+        total, done = (len(images) if isinstance(images, Sized) else None), 0
+        for predictions in pipelined(images, CHUNK, self._decode, self._predict):
+            yield from predictions
+            done += len(predictions)
             if progress is not None:
-                progress(done, len(images))
+                progress(done, done if total is None else total)
 
-    def _decode(self, path: str) -> Tensor:
-        """Return an image at its own size, uint8 (1, C, H, W)."""
-        height, width, _ = read_header(path, self._rule)
-        channels = self._output.shape[0]
-        return decode_file(path, resolution=(height, width), channels=channels, rule=self._rule)[None]
+    def _decode(self, paths: Sequence[str]) -> list[Tensor | str]:
+        """Return images at their own sizes, uint8 (C, H, W), or why they cannot be read."""
+        return list(in_threads(self._decode_one, paths))
+
+    def _decode_one(self, path: str) -> Tensor | str:
+        try:
+            height, width, _ = read_header(path, self._rule)
+            channels = self._output.shape[0]
+            return decode_file(path, resolution=(height, width), channels=channels, rule=self._rule)
+        except BadImageError as error:
+            return str(error).removeprefix(f"{path}: ")
+
+    def _predict(self, paths: Sequence[str], decoded: Sequence[Tensor | str]) -> list[Prediction]:
+        """Predict decoded images, those of one size that follow one another together."""
+        found: list[Prediction] = []
+        for size, group in groupby(zip(paths, decoded, strict=True), lambda pair: _size(pair[1])):
+            names, images = zip(*group, strict=True)
+            if size is None:
+                found += [
+                    Prediction(name, None, None, error=reason) for name, reason in zip(names, images, strict=True)
+                ]
+                continue
+            most = max(1, PIXELS // (size[0] * size[1]))
+            for start in range(0, len(names), most):
+                batch = torch.stack(images[start : start + most])
+                found += predict_images(self._output, self._probabilities, batch, names[start : start + most])
+        return found
 
     def _probabilities(self, images: Tensor) -> tuple[Tensor, None]:
         inputs = {"images": images.permute(0, 2, 3, 1).contiguous().numpy()}
         return torch.from_numpy(self._session.run(["probabilities"], inputs)[0]), None
+
+
+def _size(image: Tensor | str) -> tuple[int, int] | None:
+    return None if isinstance(image, str) else (image.shape[1], image.shape[2])

@@ -130,10 +130,12 @@ class Precomputed:
     Attributes:
         features: (network, uint8 images (N, C, H, W) on its device) -> features (N, D), float32.
         start: called once before training with the network, all training features (N, D) and labels (N); sets weights that depend on them.
+        body: name of the module that computes them; no bit of it changes in training.
     """
 
     features: Callable[[nn.Module, Tensor], Tensor]
     start: Callable[[nn.Module, Tensor, Tensor], None]
+    body: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,10 @@ from seewhy.core.errors import InputError, bad_value
 
 
 def validate_labels(labels: Tensor | None, classes: int | None, count: int) -> None:
-    """Raise InputError unless there are labels exactly where a model is class-conditional, one for each of `count` images."""
+    """Raise InputError unless there are labels exactly where a model is class-conditional, one for each of `count` images.
+
+    Their values are read on the processor only: elsewhere every step of a training would wait for them.
+    """
     if labels is None and classes is None:
         return
     if labels is None:
@@ -22,7 +25,7 @@ def validate_labels(labels: Tensor | None, classes: int | None, count: int) -> N
         raise InputError("labels: the model is not class-conditional; leave them out, or build it with classes")
     if labels.shape != (count,) or labels.dtype != torch.int64:
         raise bad_value("labels", f"{labels.dtype} {tuple(labels.shape)}", f"int64 ({count},), one for each image")
-    if torch.compiler.is_exporting():  # a graph that is traced has no values yet
+    if torch.compiler.is_exporting() or labels.device.type != "cpu":  # a graph that is traced has no values yet
         return
     if count and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise bad_value("labels", (int(labels.min()), int(labels.max())), f"from 0 to {classes - 1}")

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
-from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,9 +18,10 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError
 from seewhy.data import BadImageError, DecodeRule
 from seewhy.metrics import mutual_information
+from seewhy.runs.pipeline import pipelined
 
-CHUNK = 512
-"""Images decoded at a time: enough to keep every thread busy, little enough to stay small in memory."""
+CHUNK, LARGE_CHUNK, LARGE_SIDE = 512, 128, 64
+"""Images decoded and predicted at a time: enough to keep every thread busy, little enough to stay small in memory; of a larger side, fewer."""
 
 TOP = 5
 
@@ -159,7 +159,8 @@ def predict_each(
 ) -> Iterator[Prediction]:
     """Yield a prediction for every image, in order; one that cannot be read yields one with `error` set.
 
-    They are taken and decoded in threads, a chunk at a time, so any number of them fits in memory.
+    A chunk of them is decoded in threads while the network computes the chunk before, so any number of them fits in memory; the images are
+    taken a chunk ahead of the predictions.
 
     Args:
         classes: what is predicted.
@@ -167,15 +168,25 @@ def predict_each(
         images: of any kinds.
         progress: told (images done, images in all); of a generator, whose length is not known, in all those so far.
     """
-    total, done, given = (len(images) if isinstance(images, Sized) else None), 0, iter(images)
-    while chunk := list(islice(given, CHUNK)):
-        pixels, reasons = _decode(chunk, classes.shape, classes.rule)
+    total, done = (len(images) if isinstance(images, Sized) else None), 0
+    size = CHUNK if max(classes.shape[1:]) <= LARGE_SIDE else LARGE_CHUNK
+
+    def decode(chunk: list[ImageLike]) -> tuple[Tensor, dict[int, str]]:
+        return _decode(chunk, classes.shape, classes.rule)
+
+    def predict(chunk: list[ImageLike], decoded: tuple[Tensor, dict[int, str]]) -> list[Prediction]:
+        pixels, reasons = decoded
         names = [image_name(image, position) for position, image in enumerate(chunk, start=done)]
         good = [name for index, name in enumerate(names) if index not in reasons]
         predicted = iter(predict_images(classes, probabilities, pixels, good))
-        for index, name in enumerate(names):
-            yield Prediction(name, None, None, error=reasons[index]) if index in reasons else next(predicted)
-        done += len(chunk)
+        return [
+            Prediction(name, None, None, error=reasons[index]) if index in reasons else next(predicted)
+            for index, name in enumerate(names)
+        ]
+
+    for predictions in pipelined(images, size, decode, predict):
+        yield from predictions
+        done += len(predictions)
         if progress is not None:
             progress(done, done if total is None else total)
 

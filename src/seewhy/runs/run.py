@@ -30,7 +30,7 @@ from seewhy.runs.explained import Explanations, write_explained
 from seewhy.runs.exported import Exported
 from seewhy.runs.extractors import INCEPTION, classifier_features, features_of
 from seewhy.runs.generation import Generation
-from seewhy.runs.inference import computing, in_chunks, of_members, sampled
+from seewhy.runs.inference import Replicas, computing, in_chunks, of_members, sampled
 from seewhy.runs.notebook import run_html
 from seewhy.runs.predict import Classes, ImageLike, Prediction, image_name, is_batch, predict_each, read_images
 from seewhy.runs.records import Records
@@ -168,13 +168,17 @@ class Run(Records, Generation):
             first = predictors[0]
             return Predictor(networks, shape=first.shape, views=first.views, temperature=self._temperature)
 
+    @cached_property
+    def _replicas(self) -> Replicas[Predictor]:
+        return Replicas(self.predictor)
+
     @property
     def _temperature(self) -> float:
         return float(self._kept.get("temperature", 1.0))
 
     def release(self) -> None:
         """Let go of the network; it is loaded again when it is needed."""
-        for name in ("predictor", "model"):
+        for name in ("_replicas", "predictor", "model"):
             self.__dict__.pop(name, None)
 
     # Classification.
@@ -270,9 +274,12 @@ class Run(Records, Generation):
                 if samples is not None:
                     each = sampled(self.engine, self.model, self.predictor, images, samples)
                 elif self.members:
-                    each = of_members(self.members, lambda one, its: in_chunks(one.engine, its.uncalibrated, images))
+                    each = of_members(
+                        self.members,
+                        lambda one, its: in_chunks(one.engine, Replicas(its), Predictor.uncalibrated, images),
+                    )
                 else:
-                    return in_chunks(self.engine, self.predictor, images), None
+                    return in_chunks(self.engine, self._replicas, Predictor.__call__, images), None
                 return apply_temperature(each.mean(0), self._temperature), each
 
         return probabilities

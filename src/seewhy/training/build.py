@@ -41,7 +41,7 @@ from seewhy.training.averaging import MovingAverage
 from seewhy.training.checkpoint import Checkpoint, Checkpoints, snapshot_file
 from seewhy.training.events import DataProgress, Emit
 from seewhy.training.fabric import Engine, choose_device, choose_precision
-from seewhy.training.features import splits_of
+from seewhy.training.features import frozen_names, splits_of
 from seewhy.training.job import Job
 from seewhy.training.speed import measure_speed
 
@@ -308,6 +308,8 @@ def make_job(
             average.load(resumed.average)
     wrapped, engine_optimizer = engine.setup(prepared.model, optimizer)
     train_split, val_split = splits_of(objective, prepared.model, engine, prepared.dataset, told, fresh=resumed is None)
+    if (size := train_split.store.ready_bytes) is not None and engine.holds(size):
+        train_split = train_split.on(engine.device)  # batches are gathered and augmented there
     ends = cycle_ends(total_steps, objective.snapshots)
     one = optim.schedule(spec.optim.schedule, total_steps=max(1, total_steps // len(ends)), warmup=spec.optim.warmup)
     initial = objective.initial_resolution or prepared.facts.side
@@ -333,6 +335,7 @@ def make_job(
         patience=train.patience,
         snapshots={end: snapshot_file(folder, index) for index, end in enumerate(ends, start=1) if len(ends) > 1},
         checkpoints=Checkpoints(folder / "checkpoint"),
+        frozen=frozen_names(objective, prepared.model),
         checkpoint_seconds=train.checkpoint_seconds,
         emit=emit,
     )

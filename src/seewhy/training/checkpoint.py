@@ -1,14 +1,17 @@
 """Checkpoints: whole or not there, verified, and without code.
 
     checkpoint/
-      step-00000120/                        model.safetensors, average.safetensors (with EMA), optimizer.pt, watch.pt (of a watched run),
-                                            state.json, checksums.json
+      step-00000120/                        model.safetensors, average.safetensors (with EMA), frozen.safetensors (of weights that are not
+                                            trained), optimizer.pt, watch.pt (of a watched run), state.json, checksums.json
       last.json, previous.json, best.json   {"folder": "step-00000120"}
 
 A checkpoint is written into a hidden folder, flushed, and renamed; then the pointer files are replaced. Death at any
 moment leaves the old pointer to the old, whole folder. Folders that no pointer names are removed at the next save: two generations are
 kept, so that a run whose last one is damaged can go on from the one before. Weights are safetensors and the rest is read with
 `weights_only=True`, so that a stranger's checkpoint runs no code; every file is compared with its checksum before it is used.
+
+Weights that never change, such as a backbone under a linear head, are written once: later checkpoints have the same file by another name (a hard
+link), so that each folder is whole by itself and the last one that goes takes the file with it.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ from seewhy.core.tensors import load_tensors, write_tensors
 
 POINTERS = ("last", "previous", "best")
 
+FROZEN = "frozen.safetensors"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -44,6 +49,7 @@ class Checkpoint:
         optimizer: the optimiser's state_dict.
         state: the loop's own memory, as JSON.
         watch: what watching the run needs to go on, tensors and plain values; empty where it is not watched.
+        frozen: names in `model` and `average` whose tensors are the same in every checkpoint of the run.
     """
 
     step: int
@@ -52,6 +58,7 @@ class Checkpoint:
     optimizer: Mapping[str, Any]
     state: Mapping[str, Any] = field(default_factory=dict)
     watch: Mapping[str, Any] = field(default_factory=dict)
+    frozen: frozenset[str] = frozenset()
 
 
 class Checkpoints:
@@ -87,15 +94,18 @@ class Checkpoints:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
-            write_tensors(checkpoint.model, temporary / "model.safetensors")
+            frozen = checkpoint.frozen
+            write_tensors(_without(checkpoint.model, frozen), temporary / "model.safetensors")
             if checkpoint.average:
-                write_tensors(checkpoint.average, temporary / "average.safetensors")
+                write_tensors(_without(checkpoint.average, frozen), temporary / "average.safetensors")
             torch.save(dict(checkpoint.optimizer), temporary / "optimizer.pt")
             if checkpoint.watch:
                 torch.save(dict(checkpoint.watch), temporary / "watch.pt")
             state = {"step": checkpoint.step, **checkpoint.state}
             (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
             checksums.record(temporary, sorted(path.name for path in temporary.iterdir()))
+            if frozen:
+                self._write_frozen(temporary, {name: checkpoint.model[name] for name in frozen})
             for path in (*temporary.iterdir(), temporary):
                 _flush(path)
             os.rename(temporary, place)
@@ -106,6 +116,21 @@ class Checkpoints:
             raise OSError(None, str(error).split("\n")[0]) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _write_frozen(self, place: Path, tensors: Mapping[str, Tensor]) -> None:
+        """Give a checkpoint the weights that never change: the file of the last one or, where there is none to link to, one of its own."""
+        last = self._pointer("last")
+        former = None if last is None else self.folder / last
+        if former is not None and checksums.written(former, FROZEN):
+            try:
+                os.link(former / FROZEN, place / FROZEN)
+                checksums.carry(former, place, FROZEN)
+            except OSError:  # gone, or the disk knows no links
+                pass
+            else:
+                return
+        write_tensors(tensors, place / FROZEN)
+        checksums.record(place, [FROZEN])
 
     def _clean(self) -> None:
         named = {self._pointer(name) for name in POINTERS}
@@ -133,7 +158,7 @@ class Checkpoints:
         """Load the weights to predict with: the averaged ones if the run kept them, else the network's own."""
         place = self._place(name)
         averaged = checksums.written(place, "average.safetensors")
-        return load_tensors(place / ("average.safetensors" if averaged else "model.safetensors"))
+        return {**_frozen(place), **load_tensors(place / ("average.safetensors" if averaged else "model.safetensors"))}
 
     def load(self, name: str) -> Checkpoint:
         """Load a whole checkpoint, "last", "previous" or "best".
@@ -172,11 +197,12 @@ class Checkpoints:
         watched = checksums.written(place, "watch.pt")
         if watched:
             checksums.verify(place / "watch.pt")
+        frozen = _frozen(place)
         state = json.loads((place / "state.json").read_text(encoding="utf-8"))
         return Checkpoint(
             step=int(state.pop("step")),
-            model=load_tensors(place / "model.safetensors"),
-            average=load_tensors(place / "average.safetensors") if averaged else {},
+            model={**frozen, **load_tensors(place / "model.safetensors")},
+            average={**frozen, **load_tensors(place / "average.safetensors")} if averaged else {},
             optimizer=_load_plain(place / "optimizer.pt"),
             state=state,
             watch=_load_plain(place / "watch.pt") if watched else {},
@@ -204,6 +230,14 @@ class Checkpoints:
 def snapshot_file(folder: Path, place: int) -> Path:
     """Return where a run in `folder` keeps its snapshot number `place`, from 1."""
     return folder / "snapshots" / f"{place:02d}.safetensors"
+
+
+def _without(tensors: Mapping[str, Tensor], names: frozenset[str]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name not in names}
+
+
+def _frozen(place: Path) -> dict[str, Tensor]:
+    return load_tensors(place / FROZEN) if checksums.written(place, FROZEN) else {}
 
 
 def _load_plain(path: Path) -> Any:

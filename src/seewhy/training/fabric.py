@@ -162,6 +162,10 @@ class Engine:
             atexit.register(_leave)
         return fabric
 
+    def holds(self, size: int) -> bool:
+        """Whether the device has memory of its own in which so many bytes leave half of what is free to the training."""
+        return self.device.type == "cuda" and 2 * size <= torch.cuda.mem_get_info(self.device)[0]
+
     @property
     def is_main(self) -> bool:
         """Whether this process writes files and prints."""
@@ -190,8 +194,10 @@ class Engine:
 
     def average_gradients(self, module: nn.Module) -> None:
         """Average a module's gradients over all processes, for losses that were not computed through the wrapped model."""
+        if self.world == 1:
+            return
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
-        if self.world == 1 or not gradients:
+        if not gradients:
             return
         mean = self.all_reduce_sum(torch.cat([gradient.flatten() for gradient in gradients])) / self.world
         for gradient, part in zip(gradients, torch.split(mean, [one.numel() for one in gradients]), strict=True):

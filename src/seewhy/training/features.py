@@ -40,6 +40,22 @@ class FeatureStore:
         """Return the features of rows [n]."""
         return self.features[self.places[rows]]
 
+    @property
+    def ready_bytes(self) -> int:
+        """Of the features."""
+        return self.features.nbytes
+
+    def on(self, device: torch.device) -> FeatureStore:
+        """Return the same with its features on a device."""
+        return FeatureStore(self.features.to(device), self.places.to(device))
+
+
+def frozen_names(objective: Objective, model: nn.Module) -> frozenset[str]:
+    """Return the names in the model's state that training never changes: of the module whose features are computed once."""
+    if objective.precomputed is None:
+        return frozenset()
+    return frozenset(name for name in model.state_dict() if name.startswith(f"{objective.precomputed.body}."))
+
 
 def splits_of(
     objective: Objective, model: nn.Module, engine: Engine, dataset: Dataset, emit: Emit, *, fresh: bool

@@ -42,6 +42,7 @@ class Job:
     patience: int | None
     snapshots: Mapping[int, Path]  # steps after which the weights are kept, and where
     checkpoints: Checkpoints
+    frozen: frozenset[str]  # names in the model's state that never change
     checkpoint_seconds: float
     emit: Emit
     watch: Callable[[], Mapping[str, Any]] = dict  # what watching the run needs to go on, kept in each checkpoint

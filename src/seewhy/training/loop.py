@@ -101,8 +101,10 @@ def _step(job: Job, progress: Progress, batch: Batch, epoch: int) -> None:
             else:
                 job.optimizer.zero_grad(set_to_none=True)
                 result = forward(job, update, inputs)
-                sums |= summed(job, step, update, inputs, result.sums)
                 backward(job, update, result.loss, inputs, size)
+                sums |= summed(
+                    job, step, update, inputs, result.sums
+                )  # waits for a GPU, which has the backward pass to do
                 if job.penalties is not None:
                     job.penalties.before_step()
                 job.emit(GradientsReady(step + 1, update.network))
@@ -185,5 +187,6 @@ def _save(job: Job, progress: Progress, *, best: bool) -> None:
         optimizer=job.optimizer.state_dict(),
         state={name: value for name, value in progress.to_json().items() if name != "step"},
         watch=job.watch(),
+        frozen=job.frozen,
     )
     job.emit(Saved(progress.step, job.checkpoints.save(checkpoint, best=best)))

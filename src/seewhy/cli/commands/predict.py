@@ -10,6 +10,7 @@ import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.options import add_trust
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from seewhy.cli.progress import counting, tell_unfinished
     from seewhy.runs.run import Run
 
-    paths = list(find(options.images))
+    paths = find(options.images)
     if options.folder.endswith(".onnx"):
         from seewhy.export.onnx_model import OnnxModel
 
@@ -64,27 +65,35 @@ def run(options: argparse.Namespace) -> int:
         tell_unfinished(trained)
         classes, predict = trained.classes, partial(trained.predict_each, samples=options.samples)
     with counting("predicting") as update:
-        failures = _write(
+        failures, count = _write(
             predict(paths, update), classes, "json" if options.json else "csv" if options.csv else "table"
         )
     if failures:
-        print(f"no prediction for {failures:,} of {len(paths):,} images", file=sys.stderr)
+        print(f"no prediction for {failures:,} of {count:,} images", file=sys.stderr)
     return int(failures > 0)
 
 
-def find(patterns: Iterable[str]) -> Iterator[str]:
-    """Yield the images that files, folders, globs and "-" name; raises InputError for one that names nothing."""
+def find(patterns: Sequence[str]) -> Iterable[str]:
+    """Return the images that files, folders, globs and "-" name; those of stdin are read as they are needed.
+
+    Raises:
+        InputError: one of them names nothing.
+    """
     from seewhy.data import find_images
 
-    for pattern in patterns:
-        if pattern == "-":
-            yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
-        else:
-            yield from find_images([pattern])
+    named: list[Iterable[str]] = [
+        _from_stdin() if pattern == "-" else list(find_images([pattern])) for pattern in patterns
+    ]
+    images = chain.from_iterable(named)
+    return images if "-" in patterns else list(images)
 
 
-def _write(predictions: Iterator[Prediction], classes: Sequence[str], form: str) -> int:
-    """Print the predictions as they come; return how many images have none."""
+def _from_stdin() -> Iterator[str]:
+    yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
+
+
+def _write(predictions: Iterator[Prediction], classes: Sequence[str], form: str) -> tuple[int, int]:
+    """Print the predictions as they come; return how many images have none, and how many there are."""
     failures, number = 0, -1
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if form == "csv":
@@ -99,7 +108,7 @@ def _write(predictions: Iterator[Prediction], classes: Sequence[str], form: str)
             print(_line(prediction))
     if form == "json":
         print("\n]" if number >= 0 else "[]")
-    return failures
+    return failures, number + 1
 
 
 def _record(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:

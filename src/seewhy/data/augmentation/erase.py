@@ -150,7 +150,7 @@ def _fill_pixels(fill: Fill, images: Tensor, sample_ids: Tensor, seed: int, epoc
     if len(fill) not in (1, channels):
         raise bad_value("fill", fill, f"one value for all channels or one for each of the {channels}")
     colour = [round(255 * value) for value in fill] * (1 if len(fill) == channels else channels)
-    return torch.tensor(colour * width, dtype=torch.uint8, device=images.device)
+    return torch.tensor(colour * width, dtype=torch.uint8).to(images.device, non_blocking=True)
 
 
 _STEP = 0x9E3779B9 - (1 << 32)

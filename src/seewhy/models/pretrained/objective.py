@@ -38,7 +38,7 @@ def objective(spec: RunSpec, facts: DataFacts, mean: Sequence[float]) -> Objecti
     if model.regime in FIXED:
         once = (Update("model", _of_features, criterion, direct=True),)
         start = partial(_start, means=model.regime == "nearest_mean")
-        precomputed = Precomputed(features=_features, start=start)
+        precomputed = Precomputed(features=_features, start=start, body="net.body")
         return replace(found, updates=lambda _step: once, validate=_validate, precomputed=precomputed)
     everything = (Update("model", lambda network, inputs: network(inputs.images), criterion),)
     head = (replace(everything[0], training_only=lambda network: net_of(network).head_only(), direct=True),)

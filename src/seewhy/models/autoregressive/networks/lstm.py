@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from seewhy.core.errors import bad_value
 from seewhy.models.autoregressive.networks.masked import MaskedConv, colours
-from seewhy.models.autoregressive.networks.recurrence import recur
+from seewhy.models.autoregressive.networks.recurrence import of_gates, recur
 from seewhy.models.autoregressive.networks.skew import Scan, neighbour_columns
 from seewhy.models.autoregressive.raster import by_level, scaled, validate_values
 
@@ -110,7 +110,7 @@ class LSTMLayer(nn.Module):
 
     def doubled(self) -> Tensor:
         """Return 1 for rows of i, f and o and 2 for those of g, (4 h, 1): the recurrence wants it so."""
-        return self.state.new_tensor([1.0, 1.0, 2.0, 1.0]).repeat_interleave(self.state.shape[1] // 4)[:, None]
+        return of_gates(self.state, self.state.shape[1] // 4, 1.0, 1.0, 2.0, 1.0)
 
     def gates(self, below: list[Tensor], one_hot: Tensor | None) -> Tensor:
         """Return the gates' inputs (R, 4 h, Q, N), those of g doubled.

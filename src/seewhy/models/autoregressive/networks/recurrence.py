@@ -41,6 +41,11 @@ def recur(x: Tensor, weight: Tensor, scan: Scan) -> Tensor:
     return hidden
 
 
+def of_gates(like: Tensor, h: int, *values: float) -> Tensor:
+    """Return a number for each row of i, f, g and o, (4 h, 1), filled in where `like` is: copied to a GPU, it would make the host wait."""
+    return torch.cat([like.new_full((h, 1), value) for value in values])
+
+
 class _Recurrence(torch.autograd.Function):
     """Saved for each step: logistic gates s, G = 2 tanh(g), t = tanh(c) and, but for the first, C_0 = 2 c_0 and the taps.
 
@@ -77,7 +82,7 @@ class _Recurrence(torch.autograd.Function):
         scan: Scan = ctx.scan
         weight, *saved = ctx.saved_tensors
         sizes, h = list(scan.sizes), gradient.shape[1]
-        scale = weight.new_tensor([0.5, 0.5, 2.0, 1.0]).repeat_interleave(h)[:, None]
+        scale = of_gates(weight, h, 0.5, 0.5, 2.0, 1.0)
         turned = (weight * scale).transpose(1, 2)
         dx = gradient.new_empty(gradient.shape[0], 4 * h, *gradient.shape[2:])
         dweight = torch.zeros_like(weight)

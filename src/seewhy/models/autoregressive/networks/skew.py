@@ -147,7 +147,7 @@ def neighbour_columns(
     device: torch.device,
 ) -> tuple[ColumnGather, ...]:
     """Return what gives, for columns of direction 0, the columns that lie each step from them, zero if that is outside."""
-    reads = scan_of(sides, device).reads[0].cpu()
+    reads = scan_of(sides, torch.device("cpu")).reads[0]
     total = math.prod(sides)
     column = torch.full((total + 1,), -1)
     column[reads] = torch.arange(len(reads))
