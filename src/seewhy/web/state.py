@@ -1,0 +1,46 @@
+"""What all pages share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+
+from seewhy.spec import RunSpec
+from seewhy.spec.initial import spec_of_run
+from seewhy.web.following import Followers
+from seewhy.web.listing import Listing
+from seewhy.web.places import Places
+from seewhy.web.worker import Worker
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Attributes: places: the given folders; listing: what lies there; followers: of runs; worker: what computes."""
+
+    places: Places
+    listing: Listing
+    followers: Followers
+    worker: Worker
+
+
+def shared(request: Request) -> Shared:
+    """Return what all pages share."""
+    found: Shared = request.app.state.shared
+    return found
+
+
+def key_of(request: Request) -> str:
+    """Return the name of a folder in the address of a request."""
+    return str(request.path_params["key"])
+
+
+def run_of(request: Request) -> Path:
+    """Return the folder of the run in the address of a request; raises NotGivenError."""
+    return shared(request).places.run(key_of(request))
+
+
+def spec_at(folder: Path) -> RunSpec:
+    """Return the specification of a run; raises InputError where it is damaged."""
+    return spec_of_run(folder)
