@@ -145,7 +145,7 @@ def _figure(folder: Path, model: str, rows: list[dict[str, float]]) -> tuple[str
             value = results.get(split, {}).get(metric.name) if isinstance(results.get(split), dict) else None
             value = rows[-1].get(f"{split}_{metric.name}") if value is None and rows else value
             if isinstance(value, (int, float)):
-                return f"{split} {metric.name.replace('_', ' ')}", float(value), format_figure(value, metric)
+                return (split if metric.unit else f"{split} {metric.name.replace('_', ' ')}"), float(value), format_figure(value, metric)
     return "", None, "–"
 
 

@@ -13,7 +13,7 @@ from seewhy.reporting.palette import DARK, HEALTH_DARK, HEALTH_LIGHT, LIGHT, fig
 
 STATIC = Path(__file__).parent / "static"
 
-STYLES = ("report.css", "health.css", "comparison.css")
+STYLES = ("report.css", "health.css")
 """Of the reports."""
 
 

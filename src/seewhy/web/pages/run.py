@@ -17,13 +17,18 @@ from starlette.routing import Route
 from seewhy.core.errors import InputError
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.reporting.findings import findings_fragment
-from seewhy.reporting.formatting import format_metric_name
+from seewhy.reporting.formatting import format_metric_name, format_number, format_percent
 from seewhy.reporting.plots import line_plot
 from seewhy.reporting.records import Health, LinePlot
-from seewhy.web.following import State, plots, progress, state_name
+from seewhy.web.following import RESULTS, State, plots, progress, state_name
 from seewhy.web.listing import read_object
 from seewhy.web.rendering import render, render_part
 from seewhy.web.state import key_of, run_of, shared, spec_at
+
+SPLITS = {"val": "Validation", "test": "Test", "latent": "Latent"}
+
+SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "top5", "ece")
+"""Figures that people read in percent."""
 
 LOOK_SECONDS = 0.5
 """Between looks at the events of a run."""
@@ -84,13 +89,17 @@ def _health(found: dict[str, Any], state: State) -> Health:
     return Health(state.step, lasting, past, [CheckOutcome(**one) for one in found.get("checks", ())])
 
 
-def _results(folder: Path) -> list[tuple[str, list[tuple[str, Any]]]]:
-    """Return the final figures by split: those that are single numbers."""
+def _results(folder: Path) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the final figures by split, for people: those that are single numbers."""
     found = []
-    for split, figures in read_object(folder / "results.json").items():
+    for split, figures in read_object(folder / RESULTS).items():
         if isinstance(figures, dict):
-            numbers = [(k, v) for k, v in figures.items() if isinstance(v, (int, float)) and not isinstance(v, bool)]
-            found.append((split, numbers))
+            numbers = {k: v for k, v in figures.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+            shown = [
+                (format_metric_name(k), format_percent(v, 2) if k in SHARES else format_number(v))
+                for k, v in numbers.items()
+            ]
+            found.append((SPLITS.get(split, split), shown))
     return found
 
 
