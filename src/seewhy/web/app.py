@@ -20,6 +20,7 @@ from seewhy.web.pages import ROUTES
 from seewhy.web.places import NotGivenError, Places
 from seewhy.web.rendering import render, script, style_sheet
 from seewhy.web.state import Shared
+from seewhy.web.starting import Started
 from seewhy.web.worker import Worker
 
 
@@ -31,7 +32,7 @@ def make_app(places: Places, access: Access, *, trust: bool = False) -> Starlett
         access: who may see it.
         trust: whether code that runs name may be imported.
     """
-    shared = Shared(places, Listing(places), Followers(), Worker(trust=trust))
+    shared = Shared(places, Listing(places), Followers(), Worker(trust=trust), Started())
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

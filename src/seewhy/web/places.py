@@ -13,6 +13,9 @@ from seewhy.spec.initial import SPEC
 STUDY = "study.toml"
 """As `seewhy.comparison.folder` calls it, which needs torch."""
 
+BUILTIN = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100", "svhn")
+"""Data sets by name, as `seewhy.data` calls them, which needs torch."""
+
 DEPTH = 4
 """How far below a given folder runs are looked for."""
 
@@ -84,6 +87,11 @@ class Places:
         if "\0" in name or not name.strip() or not is_within(folder, root) or folder.resolve() == root.resolve():
             raise NotGivenError(f"out: must be the name of a folder below {root}, got {name!r}")
         return folder
+
+    @staticmethod
+    def is_builtin(source: str) -> bool:
+        """Whether a text names a built-in data set."""
+        return source in BUILTIN
 
     def source(self, text: str) -> Path:
         """Return a path to data; raises NotGivenError unless it lies in a given folder."""

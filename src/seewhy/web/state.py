@@ -12,17 +12,19 @@ from seewhy.spec.initial import spec_of_run
 from seewhy.web.following import Followers
 from seewhy.web.listing import Listing
 from seewhy.web.places import Places
+from seewhy.web.starting import Started
 from seewhy.web.worker import Worker
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Attributes: places: the given folders; listing: what lies there; followers: of runs; worker: what computes."""
+    """Attributes: places: the given folders; listing: what lies there; followers: of runs; worker: what computes; started: runs."""
 
     places: Places
     listing: Listing
     followers: Followers
     worker: Worker
+    started: Started
 
 
 def shared(request: Request) -> Shared:

@@ -1,4 +1,4 @@
-"""Serve the local page: runs and studies as they go on, classify by drag and drop.
+"""Serve the local page: runs as they go on, classify by drag and drop, generate with sliders, start runs.
 
 The page is for this machine alone and opens by the address that is printed, with its token. RUNS are the folders in which runs and studies lie
 (default: runs). Nothing of the page comes from elsewhere, and nothing leaves the machine. Training goes on without the page. Ctrl-C ends it.
@@ -21,6 +21,12 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
     del arguments
     parser.add_argument("runs", metavar="RUNS", nargs="*", help="folders of runs and studies (default: runs)")
+    parser.add_argument(
+        "--data",
+        metavar="FOLDER",
+        action="append",
+        help="folder of images that may be checked and trained on from the page; again for another (default: the working folder)",
+    )
     parser.add_argument("--port", metavar="N", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--host", metavar="ADDRESS", help="listen on another address, for others; needs --password")
     parser.add_argument(
@@ -41,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
     password = getpass.getpass("password: ") if options.password == "" else options.password
     settings = Settings(
-        given_places(options.runs or ["runs"], []),
+        given_places(options.runs or ["runs"], options.data or ["."]),
         **({} if options.host is None else {"host": options.host}),
         port=options.port,
         password=password,
