@@ -32,12 +32,13 @@ def make_app(places: Places, access: Access, *, trust: bool = False) -> Starlett
         access: who may see it.
         trust: whether code that runs name may be imported.
     """
-    shared = Shared(places, Listing(places), Followers(), Worker(trust=trust), Started())
+    shared = Shared(places, Listing(places), Followers(), Worker(trust=trust), Worker(), Started())
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         shared.worker.close()
+        shared.checker.close()
 
     files = [Route("/style.css", _style), Route("/static/{name}", _script)]
     errors = {HTTPException: _http_error, NotGivenError: _error, InputError: _error, RunError: _error}

@@ -18,12 +18,13 @@ from seewhy.web.worker import Worker
 
 @dataclass(frozen=True)
 class Shared:
-    """Attributes: places: the given folders; listing: what lies there; followers: of runs; worker: what computes; started: runs."""
+    """Attributes: places: given; listing: of what lies there; followers: of runs; worker: computes; checker: reads data; started: runs."""
 
     places: Places
     listing: Listing
     followers: Followers
     worker: Worker
+    checker: Worker
     started: Started
 
 

@@ -1,4 +1,4 @@
-"""Serve the local page: runs as they go on, classify by drag and drop, generate with sliders, start runs.
+"""Serve the local page: runs and studies as they go on, classify by drag and drop, generate with sliders, check data, start runs.
 
 The page is for this machine alone and opens by the address that is printed, with its token. RUNS are the folders in which runs and studies lie
 (default: runs). Nothing of the page comes from elsewhere, and nothing leaves the machine. Training goes on without the page. Ctrl-C ends it.

@@ -30,6 +30,8 @@ SPLITS = {"val": "Validation", "test": "Test", "latent": "Latent"}
 SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "top5", "ece")
 """Figures that people read in percent."""
 
+REPORT = "report.html"
+
 LOOK_SECONDS = 0.5
 """Between looks at the events of a run."""
 
@@ -57,7 +59,7 @@ async def page(request: Request) -> Response:
         live=_live(folder, state),
         plan=state.plan,
         results=_results(folder),
-        report=(folder / "report.html").is_file(),
+        report=(folder / REPORT).is_file(),
         stoppable=_is_own(folder),
         asked=[(name, value) for name, value in spec.flat().items()],
     )
@@ -147,10 +149,10 @@ async def stop(request: Request) -> Response:
 
 
 async def report(request: Request) -> Response:
-    """Return a run's report."""
-    path = run_of(request) / "report.html"
-    if not path.is_file() or path.is_symlink():
-        raise HTTPException(404, "this run has no report yet")
+    """Return the report of a run or a study."""
+    path = shared(request).places.folder(key_of(request), REPORT) / REPORT
+    if path.is_symlink():
+        raise HTTPException(404, "the report is a link, which is not followed")
     return FileResponse(path, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})
 
 
