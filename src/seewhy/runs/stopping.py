@@ -1,4 +1,4 @@
-"""Stopping a run so that it can go on: Ctrl-C, SIGTERM, a caller's own word, a file in its folder, or the end of the process that launched it."""
+"""Stopping a run so that it can go on: Ctrl-C, SIGTERM, a caller's word, a file in its folder, or the end of what launched it."""
 
 from __future__ import annotations
 

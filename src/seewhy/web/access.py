@@ -186,8 +186,8 @@ class Guard:
 
 def _is_own(headers: Mapping[str, str]) -> bool:
     """Whether a request comes from a page of the same host and port."""
-    origin = headers.get("origin", "")
-    return bool(origin) and urlsplit(origin).netloc == headers.get("host")
+    scheme, _, place = headers.get("origin", "").partition("://")
+    return scheme in ("http", "https") and place == headers.get("host")  # https: a proxy may stand before the server
 
 
 def _refusal(why: str, *, login: bool) -> Response:

@@ -19,8 +19,8 @@ from seewhy.web.listing import Listing
 from seewhy.web.pages import ROUTES
 from seewhy.web.places import NotGivenError, Places
 from seewhy.web.rendering import render, script, style_sheet
-from seewhy.web.state import Shared
 from seewhy.web.starting import Started
+from seewhy.web.state import Shared
 from seewhy.web.worker import Worker
 
 

@@ -122,7 +122,9 @@ class State:
 
     def _step(self, event: Mapping[str, Any]) -> None:
         self.step, self.epoch, self.lr = int(event["step"]), int(event["epoch"]) + 1, _number(event["lr"])
-        self.metrics = {name: value for name, given in event["metrics"].items() if (value := _number(given)) is not None}
+        self.metrics = {
+            name: value for name, given in event["metrics"].items() if (value := _number(given)) is not None
+        }
         for name, value in self.metrics.items():
             self.series.setdefault(name, Series()).add(self.step, value)
         self.images += int(event["images"])
@@ -245,7 +247,9 @@ def progress(folder: Path, state: State) -> dict[str, Any]:
 
 def plots(state: State) -> list[LinePlot]:
     """Return the curves of a run: every metric of training by steps, and of validation by epochs; the learning rate."""
-    names = dict.fromkeys([*state.series, *(_metric(name) for row in state.rows.values() for name in row if _metric(name))])
+    names = dict.fromkeys(
+        [*state.series, *(_metric(name) for row in state.rows.values() for name in row if _metric(name))]
+    )
     found = []
     for name in names:
         lines = {}
@@ -254,7 +258,9 @@ def plots(state: State) -> list[LinePlot]:
         lines["validation"] = _column(state, f"val_{name}")
         if "training" not in lines:
             lines["training"] = _column(state, f"train_{name}")
-        found.append(LinePlot(name, {key: points for key, points in lines.items() if points}, percent=name == "accuracy"))
+        found.append(
+            LinePlot(name, {key: points for key, points in lines.items() if points}, percent=name == "accuracy")
+        )
     found.append(LinePlot("lr", {"learning rate": _column(state, "lr")}))
     return [plot for plot in found if plot.lines and any(plot.lines.values())]
 

@@ -128,7 +128,7 @@ def _row(folder: Path, key: str, name: str) -> RunRow:
         return RunRow(key, name, "", "", "", "damaged", "", None, "–", 0.0, {}, began)
     rows = read_rows(folder)
     metric, value, shown = _figure(folder, model, rows)
-    findings = Counter(str(each.get("severity")) for each in read_object(folder / "findings.json").get("findings", ()))
+    findings = _findings(folder)
     epochs = rows[-1].get("epoch", 0.0) if rows else 0.0
     return RunRow(key, name, source, model, optimizer, _state(folder), metric, value, shown, epochs, findings, began)
 
@@ -145,13 +145,24 @@ def _figure(folder: Path, model: str, rows: list[dict[str, float]]) -> tuple[str
             value = results.get(split, {}).get(metric.name) if isinstance(results.get(split), dict) else None
             value = rows[-1].get(f"{split}_{metric.name}") if value is None and rows else value
             if isinstance(value, (int, float)):
-                return (split if metric.unit else f"{split} {metric.name.replace('_', ' ')}"), float(value), format_figure(value, metric)
+                return (
+                    (split if metric.unit else f"{split} {metric.name.replace('_', ' ')}"),
+                    float(value),
+                    format_figure(value, metric),
+                )
     return "", None, "–"
 
 
 def format_figure(value: float, metric: Metric) -> str:
     """Return a figure for people."""
     return f"{format_number(value)} {metric.unit}" if metric.unit else format_percent(value)
+
+
+def _findings(folder: Path) -> Mapping[str, int]:
+    """Return how many findings of each severity last."""
+    found = read_object(folder / "findings.json").get("findings")
+    rows = found if isinstance(found, list) else []
+    return Counter(str(each.get("severity")) for each in rows if isinstance(each, dict))
 
 
 def _state(folder: Path) -> str:

@@ -99,7 +99,9 @@ class Places:
         if "\0" not in text and any(is_within(path, root) for root in self.data):
             return path
         given = ", ".join(map(str, self.data)) or "none"
-        raise NotGivenError(f"source: must be a built-in name, or lie in a folder that the page was given ({given}), got {text!r}")
+        raise NotGivenError(
+            f"source: must be a built-in name, or lie in a folder that the page was given ({given}), got {text!r}"
+        )
 
 
 def is_within(path: Path, root: Path) -> bool:

@@ -93,7 +93,11 @@ def _validate_places(places: Places, values: Mapping[str, Any]) -> None:
     """Raise NotGivenError for a file that lies outside the given folders, or a network that is code."""
     if ":" in str(values.get("model.name", "")) or values.get("model.name") == "custom":
         raise InputError("model.name: a network of one's own is code, which is for the command line")
-    for path, roots in (("data.labels", places.data), ("train.initial_weights", places.runs), ("model.weights", places.data)):
+    for path, roots in (
+        ("data.labels", places.data),
+        ("train.initial_weights", places.runs),
+        ("model.weights", places.data),
+    ):
         value = values.get(path)
         if value is None or (path == "model.weights" and value in WORDS):
             continue
@@ -132,7 +136,11 @@ class Started:
             log.parent.mkdir(parents=True, exist_ok=True)
             with open(log, "wb") as file:
                 self._processes[wanted.folder] = subprocess.Popen(
-                    _command(wanted.arguments), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+                    _command(wanted.arguments),
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=file,
+                    start_new_session=True,
                 )
 
     def code(self, folder: Path) -> int | None:

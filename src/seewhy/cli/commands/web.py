@@ -30,7 +30,11 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument("--port", metavar="N", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--host", metavar="ADDRESS", help="listen on another address, for others; needs --password")
     parser.add_argument(
-        "--password", metavar="WORD", nargs="?", const="", help="opens the page without the token; asked for without WORD"
+        "--password",
+        metavar="WORD",
+        nargs="?",
+        const="",
+        help="opens the page without the token; asked for without WORD",
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument(

@@ -74,7 +74,9 @@ def _check(source: str, labels: str, done: list[tuple[int, int]]) -> dict[str, A
         done[0] = (count, total)
 
     checked = check_images(source, RunRequest.make(source), labels, progress)
-    where = {str(name): (split, row) for split in checked.dataset.splits.values() for row, name in enumerate(split.names)}
+    where = {
+        str(name): (split, row) for split in checked.dataset.splits.values() for row, name in enumerate(split.names)
+    }
     issues = []
     for issue in checked.audit.issues:
         named = [{"name": path, "image": _thumbnail(where.get(path))} for path in issue.paths[:SHOWN]]
@@ -89,7 +91,10 @@ def _check(source: str, labels: str, done: list[tuple[int, int]]) -> dict[str, A
         )
     pairs = [
         {
-            "images": [_thumbnail((checked.dataset.splits[split], row)) for split, row in zip(pair.splits, pair.positions, strict=True)],
+            "images": [
+                _thumbnail((checked.dataset.splits[split], row))
+                for split, row in zip(pair.splits, pair.positions, strict=True)
+            ],
             "names": list(pair.names),
             "about": f"{' and '.join(dict.fromkeys(pair.splits))}{', mirrored' * pair.mirrored}, likeness {pair.likeness:.3f}",
         }

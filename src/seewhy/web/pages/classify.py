@@ -29,7 +29,9 @@ async def page(request: Request) -> Response:
     shared(request).worker.load(folder)
     row = shared(request).listing.row(folder)
     explains = "explain" in spec.model_record.verbs
-    return HTMLResponse(render("classify.html.j2", title=f"Classify with {row.name}", here="runs", row=row, explains=explains))
+    return HTMLResponse(
+        render("classify.html.j2", title=f"Classify with {row.name}", here="runs", row=row, explains=explains)
+    )
 
 
 async def classify(request: Request) -> Response:

@@ -77,9 +77,7 @@ def _sheet(images: Any, columns: int | None = None) -> str:
     return png_data_uri(image_grid(to_pixels(images), columns=columns, fill=128))
 
 
-def _route(
-    path: str, work: Callable[[Mapping[str, Any]], Callable[[Any], dict[str, Any]]]
-) -> Route:
+def _route(path: str, work: Callable[[Mapping[str, Any]], Callable[[Any], dict[str, Any]]]) -> Route:
     """Return a route under /api that hands the JSON of a request to some work with the run: first what it asks is checked, then it is done."""
 
     async def answer(request: Request) -> Response:
@@ -147,7 +145,9 @@ async def decode(request: Request) -> Response:
     folder = run_of(request)
     asked = await json_of(request, 1 << 20)
     latents, label = asked.get("latents"), _label(asked)
-    if not isinstance(latents, list) or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in latents):
+    if not isinstance(latents, list) or not all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) for v in latents
+    ):
         raise bad_value("latents", type(latents).__name__, "a list of numbers")
 
     def work(run: Any) -> tuple[str, bytes]:

@@ -44,7 +44,10 @@ async def page(request: Request) -> Response:
 
 async def fields(request: Request) -> Response:
     """Return the fields of a model and an optimiser, by section."""
-    names = {"model": (model_names(), request.query_params.get("model")), "optim": (owners("optim"), request.query_params.get("optimizer"))}
+    names = {
+        "model": (model_names(), request.query_params.get("model")),
+        "optim": (owners("optim"), request.query_params.get("optimizer")),
+    }
     values: dict[str, Any] = {section: {"name": name} for section, (known, name) in names.items() if name in known}
     found = starting.form_fields(options_for(values))
     sections = [
@@ -70,7 +73,9 @@ def _placeholder(each: OptionField) -> str:
     """Return what holds where nothing is asked for."""
     default = each.default
     if default in (None, ()):
-        return "chosen from the data" if each.info.is_required() or each.path in ("model.name", "optim.name") else "none"
+        return (
+            "chosen from the data" if each.info.is_required() or each.path in ("model.name", "optim.name") else "none"
+        )
     if isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, tuple):
@@ -106,7 +111,11 @@ async def started(request: Request) -> Response:
     folder = places.new_run(key.partition("/")[2])
     begun = starting.has_begun(folder)
     return JSONResponse(
-        {"begun": begun, "code": shared(request).started.code(folder), "log": "" if begun else starting.log_text(folder)}
+        {
+            "begun": begun,
+            "code": shared(request).started.code(folder),
+            "log": "" if begun else starting.log_text(folder),
+        }
     )
 
 
