@@ -113,7 +113,7 @@ def test_there_is_no_password_where_none_was_set(client):
 
 def test_another_host_needs_a_password(home):
     given = given_places([str(home)], [])
-    with pytest.raises(InputError, match="host: 0.0.0.0 .*--password"):
+    with pytest.raises(InputError, match=r"host: 0\.0\.0\.0 .*--password"):
         Settings(given, host="0.0.0.0")
     Settings(given, host="0.0.0.0", password="word")
     with pytest.raises(InputError, match="port: must be"):

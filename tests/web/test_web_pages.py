@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import shlex
 import shutil
 
@@ -91,8 +92,6 @@ def test_what_is_no_image_is_refused_in_words(client, what):
     answer = client.post("/api/classify/0/mlp", params={"name": "<b>x"}, content=data)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/json"
-    import re
-
     assert re.search(words, answer.json()["error"])
 
 
@@ -140,8 +139,11 @@ def test_samples_are_those_of_the_run(client, home):
         ({"n": True}, "n"),
         ({"seed": -1}, "seed"),
         ({"temperature": "hot"}, "temperature"),
-    ]
-    + [({"temperature": -1}, "temperature"), ({"label": "ten"}, "label"), ({"label": 3}, "label"), ([], "body")],
+        ({"temperature": -1}, "temperature"),
+        ({"label": "ten"}, "label"),
+        ({"label": 3}, "label"),
+        ([], "body"),
+    ],
 )
 def test_wrong_wishes_are_refused_by_name(client, asked, field):
     answer = client.post("/api/sample/0/vae", json=asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
     )
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     told(f"http://{shown}:{port}/?token={access.token}")
-    with listener:
+    with listener, suppress(KeyboardInterrupt):  # the usual end of a server
         uvicorn.Server(config).run(sockets=[listener])
 
 
