@@ -30,7 +30,7 @@ PAGES = {
     "/classify/0/mlp": "Drop images here",
     "/generate/0/vae": "Latent dimensions",
     "/generate/0/pixels": "The rest of an image",
-    "/compare?run=0/vae&run=0/pixels": "val loss by steps",
+    "/compare?run=0/vae&run=0/pixels": "Validation loss",
     "/new": "Start a run",
     "/check": "Check data",
 }

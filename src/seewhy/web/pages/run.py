@@ -98,7 +98,10 @@ def _results(folder: Path) -> list[tuple[str, list[tuple[str, str]]]]:
         if isinstance(figures, dict):
             numbers = {k: v for k, v in figures.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
             shown = [
-                (format_metric_name(k), format_percent(v, 2) if k in SHARES else format_number(v))
+                (
+                    "Images" if k == "n" else format_metric_name(k),
+                    format_percent(v, 2) if k in SHARES else format_number(v),
+                )
                 for k, v in numbers.items()
             ]
             found.append((SPLITS.get(split, split), shown))

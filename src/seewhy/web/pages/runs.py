@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from seewhy.core.errors import InputError
 from seewhy.core.files import naming
+from seewhy.reporting.formatting import format_metric_name
 from seewhy.reporting.plots import COLOURS, line_plot
 from seewhy.reporting.records import LinePlot
 from seewhy.web.following import read_rows, state_name
@@ -58,15 +59,27 @@ async def compare(request: Request) -> Response:
 
 def _plots(chosen: Sequence[tuple[RunRow, list[dict[str, float]]]]) -> list[LinePlot]:
     """Return a drawing for each column of metrics.csv, with a line a run."""
-    columns = dict.fromkeys(name for _, rows in chosen for row in rows for name in row if name not in ABOUT)
+    columns = {name for _, rows in chosen for row in rows for name in row if name not in ABOUT}
     return [
         LinePlot(
-            f"{name.replace('_', ' ')} by steps",
+            _title(name),
             {row.name: [(int(each["step"]), each[name]) for each in rows if name in each] for row, rows in chosen},
             percent="accuracy" in name,
         )
-        for name in columns
+        for name in sorted(columns, key=lambda name: (not name.startswith("val_"), name))
     ]
+
+
+def _title(column: str) -> str:
+    """Return a column of metrics.csv as a heading."""
+    words = {"val": "Validation", "train": "Training"}
+    split, _, name = column.partition("_")
+    heading = format_metric_name(name)
+    return (
+        f"{words[split]} {heading if heading.isupper() else heading.lower()}"
+        if split in words
+        else format_metric_name(column)
+    )
 
 
 async def remove(request: Request) -> Response:
