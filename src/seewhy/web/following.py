@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 import threading
 import time
 from collections import OrderedDict, deque
@@ -160,8 +161,8 @@ class Follower:
     def _read(self) -> None:
         try:
             with open(self.folder / EVENTS, "rb") as file:
-                status = file.seek(0, io.SEEK_END), file.fileno()
-                size, known = status[0], _identity(file.fileno())
+                status = os.fstat(file.fileno())
+                size, known = status.st_size, (status.st_dev, status.st_ino)
                 if known != self._file or size < self._at:  # a run that goes on has cut what came after its checkpoint
                     self._file, self._at, self._rest, self._state = known, 0, b"", State()
                 file.seek(self._at)
@@ -178,13 +179,6 @@ class Follower:
                 self._state.take(json.loads(text))
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue
-
-
-def _identity(file: int) -> tuple[int, int]:
-    import os
-
-    status = os.fstat(file)
-    return status.st_dev, status.st_ino
 
 
 class Followers:

@@ -125,23 +125,24 @@ class Started:
     def __init__(self) -> None:
         self._processes: dict[Path, subprocess.Popen[bytes]] = {}
 
-    def start(self, wanted: Wanted) -> None:
-        """Start a run; what it prints goes into a file beside its folder.
+    def start(self, folder: Path, arguments: Sequence[str]) -> None:
+        """Start `seewhy ARGUMENTS`, which trains in a folder; what it prints goes into a file beside that.
 
         Raises:
             RunError: the file cannot be written.
         """
-        log = log_of(wanted.folder)
+        log = log_of(folder)
         with naming(log):
             log.parent.mkdir(parents=True, exist_ok=True)
-            with open(log, "wb") as file:
-                self._processes[wanted.folder] = subprocess.Popen(
-                    _command(wanted.arguments),
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=file,
-                    start_new_session=True,
-                )
+            with open(log, "ab") as file:
+                streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
+                self._processes[folder] = subprocess.Popen(_command(arguments), start_new_session=True, **streams)
+
+    def go_on(self, folder: Path) -> None:
+        """Let a run go on that has stopped, as `start` does; raises InputError while it goes on already."""
+        if folder in self._processes and self.code(folder) is None:
+            raise InputError(f"{folder.name}: goes on already")
+        self.start(folder, ("train", "--resume", _short(folder)))
 
     def code(self, folder: Path) -> int | None:
         """Return how the process of a run has ended, None while it goes on or where it is none of ours."""

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from seewhy.spec import RunSpec
-from seewhy.spec.initial import spec_of_run
 from seewhy.web.following import Followers
 from seewhy.web.listing import Listing
 from seewhy.web.places import Places
@@ -42,8 +40,3 @@ def key_of(request: Request) -> str:
 def run_of(request: Request) -> Path:
     """Return the folder of the run in the address of a request; raises NotGivenError."""
     return shared(request).places.run(key_of(request))
-
-
-def spec_at(folder: Path) -> RunSpec:
-    """Return the specification of a run; raises InputError where it is damaged."""
-    return spec_of_run(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,6 @@ async def body_of(request: Request, limit: int = BYTES) -> bytes:
 
 async def json_of(request: Request, limit: int = BYTES) -> dict[str, Any]:
     """Return the JSON object of a request; anything else is refused with 422."""
-    import json
-
     try:
         value = json.loads(await body_of(request, limit))
     except (ValueError, RecursionError):

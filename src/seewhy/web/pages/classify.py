@@ -10,8 +10,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from seewhy.core.errors import InputError, unknown_name
+from seewhy.spec.initial import spec_of_run
 from seewhy.web.rendering import render
-from seewhy.web.state import run_of, shared, spec_at
+from seewhy.web.state import run_of, shared
 from seewhy.web.uploads import body_of, pixels_of
 
 METHODS = ("grad_cam", "integrated_gradients", "occlusion", "all")
@@ -23,7 +24,7 @@ NEAREST = 6
 async def page(request: Request) -> Response:
     """Show the page, and load the network meanwhile."""
     folder = run_of(request)
-    spec = spec_at(folder)
+    spec = spec_of_run(folder)
     if "predict" not in spec.model_record.verbs:
         raise InputError(f"{folder.name}: is a run of {spec.model.name}, which does not classify images")
     shared(request).worker.load(folder)

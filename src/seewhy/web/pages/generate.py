@@ -10,9 +10,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from seewhy.core.errors import InputError, bad_value
+from seewhy.spec.initial import spec_of_run
 from seewhy.web.listing import read_object
 from seewhy.web.rendering import render
-from seewhy.web.state import run_of, shared, spec_at
+from seewhy.web.state import run_of, shared
 from seewhy.web.uploads import bytes_of, json_of, pixels_of
 
 SAMPLES_UP_TO = 100
@@ -28,7 +29,7 @@ BODY = 24 << 20
 async def page(request: Request) -> Response:
     """Show the page, and load the network meanwhile."""
     folder = run_of(request)
-    spec = spec_at(folder)
+    spec = spec_of_run(folder)
     if "sample" not in spec.model_record.verbs:
         raise InputError(f"{folder.name}: is a run of {spec.model.name}, which generates no images")
     shared(request).worker.load(folder)

@@ -101,7 +101,7 @@ async def plan(request: Request) -> Response:
 async def start(request: Request) -> Response:
     """Start a run, and return its key."""
     wanted = starting.want(shared(request).places, await json_of(request))
-    shared(request).started.start(wanted)
+    shared(request).started.start(wanted.folder, wanted.arguments)
     return JSONResponse({"key": shared(request).places.key(wanted.folder), "command": wanted.command})
 
 

@@ -20,10 +20,12 @@ from seewhy.reporting.findings import findings_fragment
 from seewhy.reporting.formatting import format_metric_name, format_number, format_percent
 from seewhy.reporting.plots import line_plot
 from seewhy.reporting.records import Health, LinePlot
+from seewhy.spec.initial import spec_of_run
 from seewhy.web.following import RESULTS, State, plots, progress, state_name
 from seewhy.web.listing import read_object
+from seewhy.web.places import Places
 from seewhy.web.rendering import render, render_part
-from seewhy.web.state import key_of, run_of, shared, spec_at
+from seewhy.web.state import key_of, run_of, shared
 
 SPLITS = {"val": "Validation", "test": "Test", "latent": "Latent"}
 
@@ -45,7 +47,7 @@ REPORT_POLICY = "sandbox allow-scripts allow-downloads; default-src 'none'; img-
 async def page(request: Request) -> Response:
     """Show a run."""
     folder = run_of(request)
-    spec = spec_at(folder)
+    spec = spec_of_run(folder)
     state = await asyncio.to_thread(shared(request).followers.of(folder).read)
     row = shared(request).listing.row(folder)
     text = render(
@@ -61,6 +63,7 @@ async def page(request: Request) -> Response:
         results=_results(folder),
         report=(folder / REPORT).is_file(),
         stoppable=_is_own(folder),
+        members=_members(folder, shared(request).places),
         asked=[(name, value) for name, value in spec.flat().items()],
     )
     return HTMLResponse(text)
@@ -108,6 +111,12 @@ def _results(folder: Path) -> list[tuple[str, list[tuple[str, str]]]]:
     return found
 
 
+def _members(folder: Path, places: Places) -> list[tuple[str, str]]:
+    """Return names and keys of an ensemble's members that have begun."""
+    begun = sorted(path.parent for path in (folder / "members").glob(f"*/{SPEC}"))
+    return [(member.name, places.key(member)) for member in begun]
+
+
 def _is_own(folder: Path) -> bool:
     """Whether a run is no part of an ensemble or a study, which would start it again."""
     return folder.parent.name != "members" and not (folder.parent.parent.parent / "study.toml").is_file()
@@ -151,6 +160,16 @@ async def stop(request: Request) -> Response:
     return JSONResponse({"asked": key_of(request)})
 
 
+async def go_on(request: Request) -> Response:
+    """Let a run go on that has stopped, as a process of its own."""
+    folder = run_of(request)
+    name = state_name(folder, await asyncio.to_thread(shared(request).followers.of(folder).read))
+    if name not in ("stopped", "silent") or not _is_own(folder):
+        raise InputError(f"{folder.name}: is {name}, and cannot go on from here; use the command line")
+    shared(request).started.go_on(folder)
+    return JSONResponse({"going": key_of(request)})
+
+
 async def report(request: Request) -> Response:
     """Return the report of a run or a study."""
     path = shared(request).places.folder(key_of(request), REPORT) / REPORT
@@ -165,4 +184,5 @@ ROUTES = [
     Route("/report/{key:path}", report),
     Route("/api/events/{key:path}", events),
     Route("/api/stop/{key:path}", stop, methods=["POST"]),
+    Route("/api/go-on/{key:path}", go_on, methods=["POST"]),
 ]

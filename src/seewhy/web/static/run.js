@@ -5,6 +5,7 @@ const box = document.getElementById("run");
 const key = keyPath(box.dataset.key);
 const live = document.getElementById("live");
 const stop = document.getElementById("stop");
+const goOn = document.getElementById("go-on");
 const DRAW_SECONDS = 2;
 
 const plain = (value) => Math.abs(value) >= 1000 ? Math.round(value).toLocaleString() : Number(value.toPrecision(4)).toString();
@@ -55,6 +56,7 @@ function show(now) {
     make("div", { class: "tile" }, make("dt", {}, name), make("dd", {}, value))));
   const active = now.state === "training" || now.state === "silent";
   if (stop) stop.hidden = !active;
+  if (goOn) goOn.hidden = now.state !== "stopped" && now.state !== "silent";
   if (!active) document.getElementById("stopping").hidden = true;
   if (lastState && now.state !== lastState) {
     say(`The run is ${now.state}`);
@@ -101,4 +103,16 @@ stop?.addEventListener("click", async () => {
     say(error.message);
   }
   stop.disabled = false;
+});
+
+goOn?.addEventListener("click", async () => {
+  goOn.disabled = true;
+  try {
+    await post(`/api/go-on/${key}`);
+    say("It goes on");
+    goOn.hidden = true;
+  } catch (error) {
+    say(error.message);
+  }
+  goOn.disabled = false;
 });
