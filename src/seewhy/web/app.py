@@ -48,7 +48,7 @@ def make_app(places: Places, access: Access, *, trust: bool = False) -> Starlett
         exception_handlers=errors,  # type: ignore[arg-type]
         lifespan=lifespan,
     )
-    app.state.shared = shared
+    app.state.shared, app.state.closing = shared, lambda: False
     return app
 
 

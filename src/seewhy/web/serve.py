@@ -14,7 +14,7 @@ from seewhy.web.access import LOOPBACK, Access
 from seewhy.web.app import make_app
 from seewhy.web.places import Places
 
-GRACE_SECONDS = 1
+GRACE_SECONDS = 3
 """How long open streams may go on once the server was stopped."""
 
 
@@ -79,7 +79,9 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     told(f"http://{shown}:{port}/?token={access.token}")
     with listener, suppress(KeyboardInterrupt):  # the usual end of a server
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+        app.state.closing = lambda: server.should_exit
+        server.run(sockets=[listener])
 
 
 def _listener(host: str, port: int) -> socket.socket:

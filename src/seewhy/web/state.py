@@ -32,6 +32,11 @@ def shared(request: Request) -> Shared:
     return found
 
 
+async def gone(request: Request) -> bool:
+    """Whether nobody listens to a stream any more: the browser has left, or the server is to end."""
+    return bool(request.app.state.closing()) or await request.is_disconnected()
+
+
 def key_of(request: Request) -> str:
     """Return the name of a folder in the address of a request."""
     return str(request.path_params["key"])

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from seewhy.core.errors import InputError, RunError
 from seewhy.web.places import BUILTIN
 from seewhy.web.rendering import render
-from seewhy.web.state import shared
+from seewhy.web.state import gone, shared
 
 SHOWN = 24
 """Images, or names, of an issue that are shown."""
@@ -50,6 +50,8 @@ async def check(request: Request) -> Response:
     async def stream() -> AsyncIterator[str]:
         told = None
         while not work.done():
+            if await gone(request):
+                return
             if done[0] != told:
                 told = done[0]
                 yield _event({"done": told[0], "total": told[1]})

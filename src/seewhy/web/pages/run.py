@@ -20,12 +20,12 @@ from seewhy.reporting.findings import findings_fragment
 from seewhy.reporting.formatting import format_metric_name, format_number, format_percent
 from seewhy.reporting.plots import line_plot
 from seewhy.reporting.records import Health, LinePlot
-from seewhy.spec.initial import spec_of_run
+from seewhy.spec.initial import SPEC, spec_of_run
 from seewhy.web.following import RESULTS, State, plots, progress, state_name
 from seewhy.web.listing import read_object
 from seewhy.web.places import Places
 from seewhy.web.rendering import render, render_part
-from seewhy.web.state import key_of, run_of, shared
+from seewhy.web.state import gone, key_of, run_of, shared
 
 SPLITS = {"val": "Validation", "test": "Test", "latent": "Latent"}
 
@@ -129,7 +129,7 @@ async def events(request: Request) -> Response:
 
     async def stream() -> AsyncIterator[str]:
         last, told = "", time.monotonic()
-        while not await request.is_disconnected():
+        while not await gone(request):
             state = await asyncio.to_thread(follower.read)
             now = progress(folder, state)
             text = json.dumps(now)

@@ -18,7 +18,7 @@ from seewhy.web.following import EVENTS, RESULTS, SILENT_SECONDS, state_name
 from seewhy.web.pages.run import REPORT
 from seewhy.web.places import STUDY
 from seewhy.web.rendering import render, render_part
-from seewhy.web.state import Shared, key_of, shared
+from seewhy.web.state import Shared, gone, key_of, shared
 
 LOOK_SECONDS = 1.0
 
@@ -102,7 +102,7 @@ async def events(request: Request) -> Response:
 
     async def stream() -> AsyncIterator[str]:
         last, beats = "", 0
-        while not await request.is_disconnected():
+        while not await gone(request):
             text = json.dumps(await asyncio.to_thread(_course, folder))
             if text != last:
                 yield f"data: {text}\n\n"
