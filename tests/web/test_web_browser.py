@@ -81,6 +81,10 @@ def test_train_from_the_form_watch_stop_and_go_on(browser, server, place):
         page.wait_for_selector("#state:has-text('stopped')")
         events = (place / "runs/mine/events.jsonl").read_text().splitlines()
         assert json.loads(events[-1])["reason"] == "interrupted"
+        page.click("#go-on")
+        page.wait_for_selector("#state:has-text('training')")
+        page.click("#stop")
+        page.wait_for_selector("#state:has-text('stopped')")
     run = seewhy.Run(place / "runs/mine")
     assert 0 < run.checkpoints.load("last").step < 3000 * 7
 

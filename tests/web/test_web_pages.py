@@ -219,6 +219,9 @@ def test_a_run_that_has_ended_cannot_be_stopped(client, home):
     assert answer.status_code == 422
     assert "is not being trained" in answer.json()["error"]
     assert not (home / "runs/mlp/stop").exists()
+    answer = client.post("/api/go-on/0/mlp")
+    assert answer.status_code == 422
+    assert "is ended, and cannot go on" in answer.json()["error"]
 
 
 def test_runs_are_removed_but_not_while_they_are_trained(home, tmp_path):
