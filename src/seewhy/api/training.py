@@ -177,7 +177,7 @@ def check(
     """
     named = {f"data.{name}" if name in DataSection.model_fields else name: value for name, value in options.items()}
     named_source = kept(source) if labels_folds is not None else None if seewhy_data.is_arrays(source) else source
-    request = Request.make("arrays" if named_source is None else seewhy_data.source_name(kept), plain(named))
+    request = Request.make("arrays" if named_source is None else seewhy_data.source_name(named_source), plain(named))
     page, folder = (None if path is None else user_path(path, name) for name, path in (("show", show), ("out", out)))
     checking.validate(request, page, folder, labels_folds)
     checked = checking.check_images(source, request, "optional" if unlabelled else "required", progress)
