@@ -19,6 +19,7 @@ from seewhy.comparison.quality import Sampling
 from seewhy.comparison.results import read_outcome
 from seewhy.comparison.study import Study
 from seewhy.core.errors import InputError, RunError
+from seewhy.runs.stopping import ask_to_stop
 from seewhy.spec import Metric
 
 VARY = {"activation": ["relu", "elu"]}
@@ -194,6 +195,22 @@ def test_a_signal_ends_cleanly_and_leaves_no_process(stage, number):
     assert all((study.folder / f"runs/{one}/0/saved").exists() for one in ("relu", "elu"))
     shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert str(study.folder) not in shown
+
+
+def test_a_file_in_its_folder_stops_a_study(stage):
+    study = stage.study(design_of(VARY, seeds=(0, 1, 2, 3)))
+    ask_to_stop(study.folder)  # of somebody before: it is not answered
+    stage.play("runs/relu/0", "slow")
+
+    def asked_elsewhere():
+        if stage.starts:
+            ask_to_stop(study.folder)
+        return False
+
+    with pytest.raises(RunError, match="stopped; go on with"):
+        stage.work(study, at_once=1, stop=asked_elsewhere)
+    assert (study.folder / "runs/relu/0/saved").exists()
+    assert len(stage.starts) == 1
 
 
 def test_whoever_helps_takes_up_what_the_study_has_gained(stage):

@@ -20,9 +20,9 @@ from seewhy.runs.ensemble import _emit_end
 from seewhy.runs.launch import Job
 from seewhy.runs.members import ENSEMBLES, jobs_at_once, member_requests, member_threads
 from seewhy.runs.progress import Reporter
-from seewhy.runs.stopping import InterruptedRun, InterruptedRunError
+from seewhy.runs.stopping import InterruptedRun, InterruptedRunError, ask_to_stop
 from seewhy.spec import Request, build_request
-from seewhy.training.events import MemberEnded, Planned
+from seewhy.training.events import MemberEnded, MembersStarted, Planned
 
 
 def requests(**options):
@@ -241,6 +241,13 @@ def test_a_stop_lets_the_members_save_and_they_go_on(ensemble):
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(InterruptedRun, match="stopped at member 1 of 2"):
         api.resume(ensemble.folder)
+
+    def asked_as_members_begin(event):
+        if isinstance(event, MembersStarted):
+            ask_to_stop(ensemble.folder)
+
+    with pytest.raises(InterruptedRunError, match="stopped at member 1 of 2"):
+        api.resume(ensemble.folder, observers=[asked_as_members_begin])
     api.resume(ensemble.folder)
     assert (member / "results.json").is_file()
 

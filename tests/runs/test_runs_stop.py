@@ -10,7 +10,8 @@ from run_cases import MLP, assert_same_bits
 import seewhy
 from seewhy import api
 from seewhy.core.errors import RunError
-from seewhy.runs.stopping import LAUNCHER, InterruptedRun, InterruptedRunError, stop_requests
+from seewhy.runs import stopping
+from seewhy.runs.stopping import LAUNCHER, InterruptedRun, InterruptedRunError, ask_to_stop, stop_requests
 from seewhy.training.events import RunStarted
 
 OPTIONS = {**MLP, "epochs": 2.0, "batch_size": 200, "dropout": 0.2, "ema": 0.9}
@@ -93,6 +94,36 @@ def test_a_run_in_another_thread_is_stopped_and_goes_on_there(whole, tmp_path):
     thread.join()
     assert [error.done for error in errors] == [7]
     assert_same_bits(tmp_path / "run", whole.folder)
+
+
+def test_a_file_in_the_folder_stops_it_once(whole, tmp_path, monkeypatch):
+    """Whoever can write there may ask; what was asked of one process is not asked of the next."""
+    monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.0)
+    folder = tmp_path / "run"
+
+    def observer(event):
+        if type(event).__name__ == "StepEnded" and event.step == 5:
+            ask_to_stop(folder)
+
+    with pytest.raises(InterruptedRunError, match="stopped at step 5 of 14"):
+        api.train("digits", out=folder, observers=[observer], **OPTIONS)
+    assert not (folder / stopping.ASKED).exists()
+    ask_to_stop(folder)  # nobody was there to answer
+    api.resume(folder)
+    assert_same_bits(folder, whole.folder)
+    assert not (folder / stopping.ASKED).exists()
+
+
+def test_the_file_is_looked_for_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: now)
+    now = 100.0
+    with stop_requests(folder=tmp_path) as asked:
+        assert not asked()
+        ask_to_stop(tmp_path)
+        now = 100.9
+        assert not asked()
+        now = 101.1
+        assert asked()
 
 
 def test_a_stop_in_the_last_step_comes_too_late(whole, tmp_path):

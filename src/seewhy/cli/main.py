@@ -33,6 +33,7 @@ COMMANDS = {
     "check": "what is wrong with the images and the split, before any training",
     "techniques": "what can be chosen: formula, source, options",
     "export": "one file that needs no seewhy: ONNX or a program of torch, parity measured before it is written",
+    "web": "the local page: classify by drag and drop, generate with sliders, watch and start runs, browse runs, findings, studies",
     "report": "rebuild a run's HTML report",
     "completion": "the lines that teach bash, zsh or fish to complete these commands and their options",
 }

@@ -1,7 +1,7 @@
 """Command-line options made from the fields of the specification.
 
-`--train.epochs 3` and its short form `--epochs 3` come from the specification itself: names, help and types have one home. Values are read
-here only as far as text becomes a number or a truth value; what is allowed is decided by the specification, whose errors name the field.
+`--train.epochs 3` and its short form `--epochs 3` come from the specification itself: names, help and types have one home. What is allowed is
+decided by the specification, whose errors name the field.
 
 Every field of every model and optimiser is understood, so that one that does not belong is refused by name; help lists those of the model and
 the optimiser that are asked for.
@@ -10,13 +10,11 @@ the optimiser that are asked for.
 from __future__ import annotations
 
 import argparse
-import types
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from seewhy.spec import model_names
-from seewhy.spec.options import OptionField, all_options, options_for
+from seewhy.spec.options import OptionField, all_options, kinds, options_for, read_value
 from seewhy.spec.sections import SECTION_TITLES, Values
 from seewhy.spec.tree import UNSET, owners
 
@@ -73,7 +71,7 @@ def _named(arguments: Sequence[str]) -> Values:
 
 def _add(group: Any, each: OptionField, *, shown: bool) -> None:
     path = each.path
-    names = [f"--{alias.replace('_', '-')}" for alias in each.aliases] + [f"--{path.replace('_', '-')}"]
+    names = list(each.flags)
     names += [f"--{path}"] if "_" in path else []
     flag = each.annotation is bool
     extra: dict[str, Any] = {"nargs": "?", "const": "true"} if flag else {}
@@ -85,33 +83,15 @@ def spec_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return the fields that the user gave, by dotted path, as values of the fields' types; None for "default"."""
     fields = {each.path: each for each in all_options()}
     given = {path: text for path, text in vars(options).items() if path in fields}
-    return {path: None if text == UNSET else _value(text, fields[path].annotation) for path, text in given.items()}
-
-
-def _kinds(annotation: Any) -> tuple[Any, ...]:
-    """Return the alternatives of a type, without None; a Literal counts as its values' types."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(kind for part in get_args(annotation) if part is not type(None) for kind in _kinds(part))
-    if get_origin(annotation) is Literal:
-        return tuple({type(value) for value in get_args(annotation)})
-    return (annotation,)
-
-
-def _literals(annotation: Any) -> tuple[Any, ...]:
-    if get_origin(annotation) is tuple:
-        return ()
-    if get_origin(annotation) is Literal:
-        return get_args(annotation)
-    return tuple(choice for part in get_args(annotation) for choice in _literals(part))
+    return {path: None if text == UNSET else read_value(text, fields[path].annotation) for path, text in given.items()}
 
 
 def _metavar(each: OptionField) -> str:
     if get_origin(each.annotation) is tuple:
         return "TEXT; TEXT" if get_args(each.annotation)[0] is str else "X,X"
-    choices = each.names or _literals(each.annotation)
-    if choices:
-        return "{" + ",".join(map(str, choices)) + "}"
-    return {int: "N", float: "X", bool: "true|false", str: "NAME"}[_kinds(each.annotation)[0]]
+    if each.choices:
+        return "{" + ",".join(map(str, each.choices)) + "}"
+    return {int: "N", float: "X", bool: "true|false", str: "NAME"}[kinds(each.annotation)[0]]
 
 
 def _help(each: OptionField) -> str:
@@ -123,24 +103,3 @@ def _help(each: OptionField) -> str:
         return text
     said = ",".join(map(str, default)) if isinstance(default, tuple) else default
     return f"{text} Default: {f'{said:.4g}' if isinstance(said, float) else said}."
-
-
-def _value(text: str, annotation: Any) -> Any:
-    """Read a text as the field's type; a text that does not fit stays one, and the specification refuses it by name."""
-    if get_origin(annotation) is tuple:
-        if get_args(annotation)[0] is str:
-            return tuple(part.strip() for part in text.split(";") if part.strip())
-        numbers = [_number(part, (float,)) for part in text.split(",")]
-        return numbers[0] if len(numbers) == 1 else tuple(numbers)
-    kinds = _kinds(annotation)
-    if bool in kinds and text.lower() in ("true", "false", "yes", "no", "1", "0"):
-        return text.lower() in ("true", "yes", "1")
-    return _number(text, kinds)
-
-
-def _number(text: str, kinds: Sequence[Any]) -> Any:
-    if int in kinds or float in kinds:
-        for read in (int, float):
-            with suppress(ValueError):
-                return read(text)
-    return text

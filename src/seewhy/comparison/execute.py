@@ -28,7 +28,7 @@ from seewhy.core.errors import InputError, RunError, unknown_name
 from seewhy.core.files import naming, write_json
 from seewhy.runs.launch import POLL, ask, last_line, launch
 from seewhy.runs.server import start_process, warm
-from seewhy.runs.stopping import STOPPED, Stop, stop_requests
+from seewhy.runs.stopping import STOPPED, Stop, forget_stop, stop_requests
 
 Engine = Literal["local", "dask", "ray"]
 ENGINES: tuple[Engine, ...] = ("local", "dask", "ray")
@@ -82,7 +82,8 @@ def work(
     progress = Progress(study)
     thread = threading.Thread(target=spread, name="seewhy-study", daemon=True)
     try:
-        with stop_requests(stop) as asked:
+        forget_stop(study.folder)
+        with stop_requests(stop, study.folder) as asked:
             thread.start()
             while thread.is_alive():
                 thread.join(LOOK_SECONDS)

@@ -310,6 +310,7 @@ PHRASES = {
     "traverse": "traverse latent dimensions",
     "encode": "encode images",
     "decode": "decode latents",
+    "axes": "say what its latent dimensions are",
 }
 """What verbs are in a sentence."""
 

@@ -160,7 +160,7 @@ def _train(run: Run, plan: Plan) -> Run:
                 replace(member, source=run.spec.source).save(job.request)
             jobs.append(job)
         emit(MembersStarted(run.folder, len(jobs), sum(job.ended for job in jobs)))
-        with stop_requests(plan.stop) as asked:
+        with stop_requests(plan.stop, run.folder) as asked:
             launch(
                 jobs,
                 at_once=run.spec.ensemble.jobs or 1,

@@ -25,6 +25,7 @@ tensorboard/, wandb/   what trackers keep here, where they were asked for; track
 report.html        all of it to look at
 MODEL_CARD.md      what whoever is given the model must know: data, figures with intervals, limits, findings
 .lock              held while a process trains the run
+stop               while a run is asked from elsewhere to stop (`seewhy.runs.stopping`)
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ import math
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,13 +47,13 @@ import numpy as np
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from seewhy.core.errors import InputError
+from seewhy.core.errors import InputError, RunError
 from seewhy.core.files import naming, whole_folder, write_atomic, write_json, write_text
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.data import DecodeRule, Split
 from seewhy.models.family import Finished
 from seewhy.runs.environment import environment
-from seewhy.runs.stopping import LAUNCHER
+from seewhy.runs.stopping import LAUNCHER, forget_stop
 from seewhy.runs.watching import FINDINGS
 from seewhy.spec import DataFacts, Request, RunSpec
 from seewhy.spec.initial import REQUEST, SPEC, spec_of_run
@@ -300,6 +301,9 @@ def only_writer(folder: Path) -> Iterator[None]:
         except Timeout:  # an OSError too
             raise InputError(f"{folder}: another process is training this run; wait for it, or stop it first") from None
     try:
+        forget_stop(folder)
         yield
     finally:
+        with suppress(RunError):  # it was answered, or came too late; a disk that is full says so elsewhere
+            forget_stop(folder)
         lock.release()

@@ -18,6 +18,7 @@ from seewhy.data import BadImageError, decode_file
 from seewhy.data.codec import read_header
 from seewhy.models.family import Trained, verb
 from seewhy.models.generative import Label
+from seewhy.models.latent.latents import Axes
 from seewhy.runs.inference import computing
 from seewhy.runs.predict import ImageLike
 from seewhy.spec import RunSpec, answering
@@ -208,6 +209,15 @@ class Generation(ABC):
         options = {"values": values, "label": label, "pixel_noise": pixel_noise, "seed": seed}
         made: Tensor = decode(self.trained, latents, images=start, **options)
         return made
+
+    def axes(self) -> Axes:
+        """Return the latent dimensions: where the prior's middle lies, how far each spreads, and their order; for autoencoders and VAEs.
+
+        Raises:
+            InputError: the run is of another kind.
+        """
+        axes: Axes = verb(self.spec, "axes", self.folder)(self.trained)
+        return axes
 
     @computing
     def reconstruct(self, images: ImageLike | Sequence[ImageLike], *, label: Label = None, seed: int = 0) -> Tensor:

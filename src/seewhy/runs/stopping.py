@@ -1,16 +1,18 @@
-"""Stopping a run so that it can go on: Ctrl-C, SIGTERM, a caller's own word, or the end of the process that launched it."""
+"""Stopping a run so that it can go on: Ctrl-C, SIGTERM, a caller's word, a file in its folder, or the end of what launched it."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from seewhy.core.errors import RunError
+from seewhy.core.files import naming
 
 Stop = Callable[[], bool]
 """Asked after every step; True ends the run with a checkpoint."""
@@ -20,6 +22,24 @@ LAUNCHER = "SEEWHY_LAUNCHER"
 
 STOPPED = "stopped at "
 """How the message begins of a run that was asked to stop and has saved."""
+
+ASKED = "stop"
+"""The file in the folder of a run or a study by which anybody who can write there asks it to stop, from whatever machine."""
+
+LOOK_SECONDS = 1.0
+"""Between looks for that file."""
+
+
+def ask_to_stop(folder: Path) -> None:
+    """Ask whoever trains in a folder to stop with a checkpoint; raises RunError if nothing can be written there."""
+    with naming(folder / ASKED):
+        (folder / ASKED).touch()
+
+
+def forget_stop(folder: Path) -> None:
+    """Take back that a folder was asked to stop: whoever begins to train there does not answer what was asked of others."""
+    with naming(folder / ASKED):
+        (folder / ASKED).unlink(missing_ok=True)
 
 
 def _format(folder: Path, done: int, total: int, unit: str) -> str:
@@ -63,13 +83,26 @@ class StopRequest:
         signal: the signal that asked, None for none.
     """
 
-    def __init__(self, stop: Stop | None) -> None:
+    def __init__(self, stop: Stop | None, folder: Path | None = None) -> None:
         self.signal: signal.Signals | None = None
-        self._stop = stop
+        self._stop, self._folder = stop, folder
+        self._looked, self._asked = 0.0, False
 
     def __call__(self) -> bool:
         """Answer."""
-        return self.signal is not None or orphaned() or (self._stop is not None and bool(self._stop()))
+        return (
+            self.signal is not None
+            or orphaned()
+            or (self._stop is not None and bool(self._stop()))
+            or self._asked_in_folder()
+        )
+
+    def _asked_in_folder(self) -> bool:
+        """Whether the file is there; looked for now and then, since a shared disk may be slow."""
+        now = time.monotonic()
+        if self._folder is not None and not self._asked and now - self._looked >= LOOK_SECONDS:
+            self._looked, self._asked = now, (self._folder / ASKED).exists()
+        return self._asked
 
     def interruption(
         self, folder: Path, done: int, total: int, unit: str = "step"
@@ -80,12 +113,12 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests(stop: Stop | None = None) -> Iterator[StopRequest]:
-    """Turn Ctrl-C and SIGTERM into an answer to "stop?", beside the caller's own; a second Ctrl-C stops at once.
+def stop_requests(stop: Stop | None = None, folder: Path | None = None) -> Iterator[StopRequest]:
+    """Turn Ctrl-C and SIGTERM into an answer to "stop?", beside the caller's own and a file in a folder; a second Ctrl-C stops at once.
 
-    Signals reach only a program's main thread; elsewhere only the caller's `stop` is asked. The former handlers are put back.
+    Signals reach only a program's main thread; elsewhere only `stop` and the folder are asked. The former handlers are put back.
     """
-    request = StopRequest(stop)
+    request = StopRequest(stop, folder)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

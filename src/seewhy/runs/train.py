@@ -264,7 +264,7 @@ def _loop(
     if ended:
         job.emit(RunEnded(progress.step, "early stop"))
         return
-    with stop_requests(stop) as asked:
+    with stop_requests(stop, folder) as asked:
         reason = fit(job, progress, asked)
     if reason == "interrupted":
         raise asked.interruption(folder, progress.step, job.total_steps)

@@ -91,7 +91,9 @@ def defaults(view: View, facts: DataFacts) -> Defaults:
     }
 
 
-_VERBS = frozenset({"evaluate", "sample", "sample_quality", "reconstruct", "interpolate", "encode", "decode", "export"})
+_VERBS = frozenset(
+    {"evaluate", "sample", "sample_quality", "reconstruct", "interpolate", "encode", "decode", "axes", "export"}
+)
 
 FAMILY = Family(
     name="latent-variable models",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import types
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -37,6 +39,16 @@ class OptionField:
     def section(self) -> str:
         """The section it stands in."""
         return self.path.split(".")[0]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The names that it has on the command line, the shortest first."""
+        return tuple(f"--{name.replace('_', '-')}" for name in (*self.aliases, self.path))
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """What may be chosen, one by one; () where there is no such list."""
+        return self.names or literals(self.annotation)
 
     @property
     def default(self) -> Any:
@@ -104,3 +116,42 @@ def _fields(section: str, fields: dict[str, FieldInfo]) -> Iterator[OptionField]
                     entry[1].extend([name_of(group)] if issubclass(group, Choice) else [])
         for field_name, (field_info, whose) in inner.items():
             yield OptionField(f"{path}.{field_name}", field_info, field_info.annotation, belongs=tuple(whose))
+
+
+def kinds(annotation: Any) -> tuple[Any, ...]:
+    """Return the alternatives of a type, without None; a Literal counts as its values' types."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(kind for part in get_args(annotation) if part is not type(None) for kind in kinds(part))
+    if get_origin(annotation) is Literal:
+        return tuple({type(value) for value in get_args(annotation)})
+    return (annotation,)
+
+
+def literals(annotation: Any) -> tuple[Any, ...]:
+    """Return the values that a type allows one by one, such as a Literal's; () where there are others."""
+    if get_origin(annotation) is tuple:
+        return ()
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return tuple(choice for part in get_args(annotation) for choice in literals(part))
+
+
+def read_value(text: str, annotation: Any) -> Any:
+    """Read a text as the field's type; a text that does not fit stays one, and the specification refuses it by name."""
+    if get_origin(annotation) is tuple:
+        if get_args(annotation)[0] is str:
+            return tuple(part.strip() for part in text.split(";") if part.strip())
+        numbers = [_number(part, (float,)) for part in text.split(",")]
+        return numbers[0] if len(numbers) == 1 else tuple(numbers)
+    known = kinds(annotation)
+    if bool in known and text.lower() in ("true", "false", "yes", "no", "1", "0"):
+        return text.lower() in ("true", "yes", "1")
+    return _number(text, known)
+
+
+def _number(text: str, known: Sequence[Any]) -> Any:
+    if int in known or float in known:
+        for read in (int, float):
+            with suppress(ValueError):
+                return read(text)
+    return text

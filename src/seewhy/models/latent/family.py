@@ -22,7 +22,7 @@ from seewhy.models.latent.autoencoder import Autoencoder
 from seewhy.models.latent.build import build_autoencoder, build_vae
 from seewhy.models.latent.design import LatentDesign
 from seewhy.models.latent.graph import export
-from seewhy.models.latent.latents import fit_latents, load_latents
+from seewhy.models.latent.latents import axes, fit_latents, load_latents
 from seewhy.models.latent.sheets import latent_results, latent_sheets, latent_use
 from seewhy.models.latent.vae import VAE, BoundOptions
 from seewhy.spec import DataFacts, RunSpec
@@ -116,6 +116,7 @@ IMPLEMENTATION = Implementation(
         "traverse": verbs.traverse,
         "encode": verbs.encode,
         "decode": verbs.decode,
+        "axes": axes,
         "evaluate": verbs.evaluate,
         "sample_quality": verbs.sample_quality,
         "export": export,

@@ -5,6 +5,7 @@ latents.safetensors     of an autoencoder's run: the latents of training images,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -42,6 +43,35 @@ def latents_of(model: Autoencoder | VAE, images: Tensor, labels: Tensor | None, 
     if isinstance(model, VAE):
         return model.posterior(images, labels, noise).mean
     return model.encode(images, labels, noise)
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The dimensions of a latent space, for whoever moves along them.
+
+    Attributes:
+        start: the mean of the prior or, of an autoencoder, of the latents of training images.
+        deviations: the standard deviation of each dimension there.
+        order: the dimensions, the one of the most KL first or, of an autoencoder, of the largest deviation.
+        kl: nats of each dimension in that order; () where that is not known.
+    """
+
+    start: tuple[float, ...]
+    deviations: tuple[float, ...]
+    order: tuple[int, ...]
+    kl: tuple[float, ...] = ()
+
+
+def axes(trained: Trained) -> Axes:
+    """Return what is known of the latent dimensions of an autoencoder or VAE."""
+    model, record = trained.model, trained.record
+    dimensions = int(model.latent_dim)
+    if isinstance(model, VAE):
+        order, kl = record.get("order", range(dimensions)), record.get("kl", ())
+        return Axes((0.0,) * dimensions, (1.0,) * dimensions, tuple(order), tuple(kl))
+    deviations = model.covariance.diagonal().clamp(min=0).sqrt().tolist() if model.fitted else [1.0] * dimensions
+    order = sorted(range(dimensions), key=lambda dimension: -deviations[dimension])
+    return Axes(tuple(model.mean.tolist()), tuple(deviations), tuple(order))
 
 
 def sampling_of(trained: Trained, prior: Prior | None = None, *, pixel_noise: bool = False) -> str:

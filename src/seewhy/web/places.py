@@ -1,0 +1,122 @@
+"""The folders that the page was given: where runs and studies lie, and where data may lie. Nothing outside them is read, written or removed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from seewhy.core.errors import InputError
+from seewhy.spec.initial import SPEC
+
+STUDY = "study.toml"
+"""As `seewhy.comparison.folder` calls it, which needs torch."""
+
+BUILTIN = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100", "svhn")
+"""Data sets by name, as `seewhy.data` calls them, which needs torch."""
+
+DEPTH = 4
+"""How far below a given folder runs are looked for."""
+
+
+class NotGivenError(InputError):
+    """A path lies outside the given folders, or there is nothing of the kind."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The given folders.
+
+    Attributes:
+        runs: with runs and studies.
+        data: with images that may be checked and trained on.
+    """
+
+    runs: tuple[Path, ...]
+    data: tuple[Path, ...] = ()
+
+    def found(self) -> Iterator[Path]:
+        """Yield the folders of runs and studies, those within a run or a study left out."""
+        for root in self.runs:
+            yield from _found(root, DEPTH)
+
+    def key(self, folder: Path) -> str:
+        """Return the name of a folder in addresses: the number of the given folder that it lies in, and the way from there."""
+        for number, root in enumerate(self.runs):
+            if folder.is_relative_to(root):
+                way = folder.relative_to(root).as_posix()
+                return str(number) if way == "." else f"{number}/{way}"
+        raise NotGivenError(f"{folder}: lies in none of the given folders")
+
+    def folder(self, key: str, file: str) -> Path:
+        """Return the folder of a name in an address.
+
+        Args:
+            key: as `key` gives it.
+            file: that there must be in it.
+
+        Raises:
+            NotGivenError: it leads out of the given folders, or there is none.
+        """
+        number, _, way = key.partition("/")
+        try:
+            root = self.runs[int(number)] if number.isascii() and number.isdecimal() else None
+        except IndexError:
+            root = None
+        if root is None or "\0" in way or not is_within(root / way, root) or not (root / way / file).is_file():
+            raise NotGivenError(f"{key}: there is nothing of this name in the given folders")
+        return root / way
+
+    def run(self, key: str) -> Path:
+        """Return the folder of a run."""
+        return self.folder(key, SPEC)
+
+    def study(self, key: str) -> Path:
+        """Return the folder of a study."""
+        return self.folder(key, STUDY)
+
+    def new_run(self, name: str) -> Path:
+        """Return the folder of a run that is to be made, below the first given folder.
+
+        Raises:
+            NotGivenError: it lies outside.
+        """
+        root = self.runs[0]
+        folder = root / name
+        if "\0" in name or not name.strip() or not is_within(folder, root) or folder.resolve() == root.resolve():
+            raise NotGivenError(f"out: must be the name of a folder below {root}, got {name!r}")
+        return folder
+
+    @staticmethod
+    def is_builtin(source: str) -> bool:
+        """Whether a text names a built-in data set."""
+        return source in BUILTIN
+
+    def source(self, text: str) -> Path:
+        """Return a path to data; raises NotGivenError unless it lies in a given folder."""
+        path = Path(text).expanduser()
+        if "\0" not in text and any(is_within(path, root) for root in self.data):
+            return path
+        given = ", ".join(map(str, self.data)) or "none"
+        raise NotGivenError(
+            f"source: must be a built-in name, or lie in a folder that the page was given ({given}), got {text!r}"
+        )
+
+
+def is_within(path: Path, root: Path) -> bool:
+    """Whether a path, all links followed, lies in a folder."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def _found(folder: Path, depth: int) -> Iterator[Path]:
+    if (folder / SPEC).is_file() or (folder / STUDY).is_file():
+        yield folder
+        return
+    try:
+        inside = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return
+    for name in inside if depth else ():
+        if not name.startswith("."):
+            yield from _found(folder / name, depth - 1)

@@ -1,0 +1,118 @@
+// One run as it goes on: figures by server-sent events, curves and findings as parts of the page that are fetched when they have changed.
+import { duration, keyPath, make, percent, post, say } from "./base.js";
+
+const box = document.getElementById("run");
+const key = keyPath(box.dataset.key);
+const live = document.getElementById("live");
+const stop = document.getElementById("stop");
+const goOn = document.getElementById("go-on");
+const DRAW_SECONDS = 2;
+
+const plain = (value) => Math.abs(value) >= 1000 ? Math.round(value).toLocaleString() : Number(value.toPrecision(4)).toString();
+const written = (name, value) => name === "accuracy" ? percent(value) : plain(value);
+
+function tiles(now) {
+  const found = [];
+  if (now.members) found.push(["Members", `${now.members[0]} of ${now.members[1]}`]);
+  if (now.epochs) found.push(["Epoch", `${Math.min(now.epoch || 1, now.epochs)} of ${now.epochs}`]);
+  if (now.total) found.push(["Step", `${now.step.toLocaleString()} of ${now.total.toLocaleString()}`]);
+  for (const [name, value] of Object.entries(now.metrics)) {
+    found.push([(name[0].toUpperCase() + name.slice(1)).replaceAll("_", " "), written(name, value)]);
+  }
+  if (now.images_per_second !== null) found.push(["Images/s", plain(now.images_per_second)]);
+  if (now.seconds_left !== null) found.push(["Time left", duration(now.seconds_left)]);
+  return found;
+}
+
+let drawn = "", drawing = false, lastState = "", lastFindings = null, again = null;
+
+async function draw(now) {
+  const wanted = JSON.stringify(now.drawn);
+  if (drawing || wanted === drawn) return;
+  drawing = true;
+  drawn = wanted;
+  try {
+    const answer = await fetch(`/live/${key}`);
+    if (answer.ok) {
+      const open = [...live.querySelectorAll("details[open]")].map((each) => each.id);
+      const focused = live.contains(document.activeElement);
+      if (!focused) {
+        live.innerHTML = await answer.text();
+        if (open.length) live.querySelectorAll("details").forEach((each) => { each.open = open.includes(each.id); });
+      }
+    }
+  } finally {
+    setTimeout(() => { drawing = false; }, 1000 * DRAW_SECONDS);
+  }
+}
+
+function show(now) {
+  const state = document.getElementById("state");
+  state.textContent = now.state;
+  state.className = `state ${now.state}`;
+  const bar = document.getElementById("bar");
+  bar.value = now.state === "ended" ? 1 : now.members ? now.members[0] / now.members[1] : now.total ? now.step / now.total : 0;
+  document.getElementById("tiles").replaceChildren(...tiles(now).map(([name, value]) =>
+    make("div", { class: "tile" }, make("dt", {}, name), make("dd", {}, value))));
+  const active = now.state === "training" || now.state === "silent";
+  if (stop) stop.hidden = !active;
+  if (goOn) goOn.hidden = now.state !== "stopped" && now.state !== "silent";
+  if (!active) document.getElementById("stopping").hidden = true;
+  if (lastState && now.state !== lastState) {
+    say(`The run is ${now.state}`);
+    if (now.state === "ended") setTimeout(() => location.reload(), 1500);
+  }
+  if (lastFindings !== null && now.findings > lastFindings) say("There is a new finding");
+  lastState = now.state;
+  lastFindings = now.findings;
+  document.title = active && now.total ? `${percent(now.step / now.total, 0)} · ${document.title.replace(/^\d+% · /, "")}` : document.title.replace(/^\d+% · /, "");
+}
+
+let source = null;
+function follow() {
+  if (source || document.hidden || lastState === "ended") return;
+  source = new EventSource(`/api/events/${key}`);
+  source.onmessage = (event) => {
+    const now = JSON.parse(event.data);
+    show(now);
+    draw(now);
+    clearTimeout(again);
+    again = setTimeout(() => draw(now), 1000 * DRAW_SECONDS + 100);  // what came while another part was drawn
+    if (now.state === "ended") leave();
+  };
+}
+function leave() {
+  source?.close();
+  source = null;
+}
+
+const first = JSON.parse(box.dataset.progress);
+drawn = JSON.stringify(first.drawn);
+show(first);
+follow();
+document.addEventListener("visibilitychange", () => { if (document.hidden) leave(); else follow(); });
+addEventListener("pagehide", leave);
+
+stop?.addEventListener("click", async () => {
+  stop.disabled = true;
+  try {
+    await post(`/api/stop/${key}`);
+    document.getElementById("stopping").hidden = false;
+    say("Asked to stop");
+  } catch (error) {
+    say(error.message);
+  }
+  stop.disabled = false;
+});
+
+goOn?.addEventListener("click", async () => {
+  goOn.disabled = true;
+  try {
+    await post(`/api/go-on/${key}`);
+    say("It goes on");
+    goOn.hidden = true;
+  } catch (error) {
+    say(error.message);
+  }
+  goOn.disabled = false;
+});
