@@ -22,7 +22,11 @@ PYTHON = [
     for page in PAGES
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
 ]
-CONSOLE = re.findall(r"^## ([^\n]+)\n(?:(?!^## ).)*?```console\n(.*?)```", README, flags=re.S | re.M)
+MACHINES = (HOME / "docs/many-machines.md").read_text(encoding="utf-8")
+CONSOLE, LAUNCHED = (
+    re.findall(r"^## ([^\n]+)\n(?:(?!^## ).)*?```console\n(.*?)```", text, flags=re.S | re.M)
+    for text in (README, MACHINES)
+)
 LAUNCHERS = ("torchrun", "srun")
 
 
@@ -63,7 +67,7 @@ def lines_of(block):
     return [shlex.split(line[2:].split("  #")[0]) for line in lines]
 
 
-@pytest.mark.parametrize(("title", "block"), CONSOLE, ids=[title for title, _ in CONSOLE])
+@pytest.mark.parametrize(("title", "block"), CONSOLE + LAUNCHED, ids=[title for title, _ in CONSOLE + LAUNCHED])
 def test_console_lines_run(title, block, place, tmp_path, monkeypatch, capsys):
     """Each block by itself, in a folder with the reader's images, on the runs that its own lines make."""
     for name in ("photos", "holiday", "scans"):
