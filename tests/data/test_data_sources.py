@@ -174,7 +174,7 @@ def test_unknown_sources_name_what_is_near(folder, monkeypatch):
     root = folder({"a": 1, "b": 1})
     with pytest.raises(
         InputError,
-        match=r"'mnst' is neither a folder, nor an \.npz file, nor a built-in name \(digits, .*did you mean 'mnist'",
+        match=r"'mnst' is neither a folder, nor an \.npz or \.tar file, nor a built-in name \(digits, .*did you mean 'mnist'",
     ):
         list_images("mnst")
     with pytest.raises(InputError, match=r"did you mean '.*/images'"):
