@@ -181,7 +181,7 @@ def test_unknown_sources_name_what_is_near(folder, monkeypatch):
         list_images(str(root.parent / "iamges"))
     with pytest.raises(InputError, match="there is no folder /absent"):
         list_images("/absent/place")
-    with pytest.raises(InputError, match=r"is a file, but not an \.npz"):
+    with pytest.raises(InputError, match=r"is a file, but no \.npz or \.tar"):
         list_images(root / "a" / "000.jpg")
 
 
