@@ -125,7 +125,7 @@ def commands() -> str:
         lines += [f"## `seewhy {name}`", "", f"{summary[:1].upper()}{summary[1:]}.", "", "```text"]
         lines += [(parser.description or "").strip(), "```", "", "| | |", "|---|---|"]
         for action in parser._actions:
-            if known & set(action.option_strings) or action.help in (None, "==SUPPRESS=="):
+            if known & set(action.option_strings) or action.help in (None, "==SUPPRESS==") or action.dest == "help":
                 continue
             form = parser._get_formatter()._format_action_invocation(action).replace("|", "\\|")
             lines.append(f"| `{form}` | {cell(str(action.help).replace('%%', '%'))} |")
