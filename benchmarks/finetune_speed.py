@@ -22,8 +22,8 @@ import torch
 from machine import hardware
 from torch.nn import functional as F
 
+import seewhy
 from seewhy.data import Batch
-from seewhy.diagnosis import Watch
 from seewhy.spec import build_request
 from seewhy.training import loop, state
 from seewhy.training.build import make_job, prepare
@@ -79,7 +79,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place, state.training():
         prepared = prepare(build_request(options.images, None, fields), lambda _: None)
         job, progress = make_job(prepared, Path(place), lambda _: None, None), Progress()
-        watch = Watch(job.model, unwrapped(job.optimizer)) if options.watch else None
+        watch = seewhy.watch(job.model, unwrapped(job.optimizer), tell=None) if options.watch else None
         batches = endless(job)
         job.wrapped.train()
         own: Callable[[], object] = lambda: loop._step(job, progress, next(batches), 0)  # noqa: E731

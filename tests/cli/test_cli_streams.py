@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from seewhy.cli.commands.predict import find
 from seewhy.cli.main import run
 from seewhy.cli.text import cell, json_text
+from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
 from seewhy.runs.progress import Reporter
 from seewhy.runs.screens import TerminalScreen
@@ -138,3 +140,18 @@ def test_every_form_of_predictions_has_all_probabilities(trained, tmp_path, caps
     head, row = csv.reader(io.StringIO(capsys.readouterr().out))
     assert head == ["name", "label", "confidence", "error", *entry["probabilities"]]
     assert [float(value) for value in row[4:]] == pytest.approx(list(entry["probabilities"].values()), rel=1e-6)
+
+
+def test_paths_from_stdin_are_read_as_they_are_needed_and_what_is_named_is_looked_for_first(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    stdin = io.StringIO("b.png\n\nc.png\n")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    with pytest.raises(InputError, match="there is no such file"):
+        find(["-", str(tmp_path / "none.png")])
+    images = iter(find([str(path), "-"]))
+    assert stdin.tell() == 0
+    assert [next(images), next(images)] == [str(path), "b.png"]
+    assert stdin.tell() == len("b.png\n")
+    assert list(images) == ["c.png"]
+    assert find([str(path)]) == [str(path)]

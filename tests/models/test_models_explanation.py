@@ -129,7 +129,7 @@ def test_a_network_without_a_map_says_so():
     with pytest.raises(InputError, match=r"no feature map.*integrated_gradients or occlusion"):
         grad_cam(mlp, images, classes)
     assert occlusion(mlp, images, classes, BASELINE).shape == (2, 4, 4)
-    assert penultimate(mlp, images).shape == (2, 8)
+    assert penultimate(mlp, images).features.shape == (2, 8)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_backbones_of_timm(name, options, side, features):
     images, classes = torch.rand(2, 3, 128 if side else 64, 128 if side else 64), torch.tensor([1, 4])
     found = layers_of(net, images)
     assert net.get_submodule(found.head) is net.get_classifier()
-    assert penultimate(net, images).shape == (2, features)
+    assert penultimate(net, images).features.shape == (2, features)
     if side is None:
         assert found.last_map is None
     else:

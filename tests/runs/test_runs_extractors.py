@@ -8,6 +8,7 @@ import torch
 
 from seewhy.core.errors import InputError
 from seewhy.models import Classifier, ClassifierDesign, Regularisers, build_classifier
+from seewhy.models.explanation import penultimate
 from seewhy.runs.extractors import INCEPTION_WEIGHTS, classifier_features, inception_features, run_features
 
 IMAGES = torch.randint(0, 256, (9, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -23,7 +24,7 @@ def classifier(name):
 def test_the_last_layer_makes_the_logits_of_the_features(name, monkeypatch):
     monkeypatch.setattr("seewhy.runs.extractors.CHUNK", 4)
     model = classifier(name)
-    extractor = classifier_features(model, f"{name} of run a")
+    extractor = classifier_features(model, f"{name} of run a", (3, 8, 8))
     features = extractor.features(IMAGES)
     head = model.net.head
     assert features.values.shape == (9, head.in_features)
@@ -39,7 +40,7 @@ def test_the_last_layer_makes_the_logits_of_the_features(name, monkeypatch):
 
 
 def test_features_are_equal_and_use_no_randomness():
-    extractor, state = classifier_features(classifier("mlp"), "m"), torch.random.get_rng_state()
+    extractor, state = classifier_features(classifier("mlp"), "m", (3, 8, 8)), torch.random.get_rng_state()
     assert torch.equal(extractor.features(IMAGES).values, extractor.features(IMAGES).values)
     assert torch.equal(state, torch.random.get_rng_state())
 
@@ -47,7 +48,7 @@ def test_features_are_equal_and_use_no_randomness():
 def test_the_hook_goes_even_if_the_forward_pass_fails():
     model = classifier("mlp")
     with pytest.raises(RuntimeError):
-        classifier_features(model, "m").features(IMAGES[:, :, :5])
+        classifier_features(model, "m", (3, 8, 8)).features(IMAGES[:, :, :5])
     assert not model.net.head._forward_pre_hooks
 
 
@@ -55,7 +56,9 @@ def test_a_runs_extractor_has_its_name_and_refuses_other_sizes():
     model = classifier("convnet")
     extractor = run_features(model, "convnet of run digits-1", (3, 8, 8))
     assert extractor.name == f"convnet of run digits-1, {model.net.head.in_features} features"
-    assert torch.equal(extractor.features(IMAGES).values, classifier_features(model, "m").features(IMAGES).values)
+    assert torch.equal(
+        extractor.features(IMAGES).values, classifier_features(model, "m", (3, 8, 8)).features(IMAGES).values
+    )
     with pytest.raises(InputError, match=r"images: must have the size of .*digits-1 \(3, 8, 8\), got \(3, 8, 7\)"):
         extractor.features(IMAGES[..., :7])
 
@@ -120,3 +123,19 @@ def test_a_strangers_weights_run_no_code(hub):
     torch.save({"scale": print}, hub)
     with pytest.raises(InputError, match="does not hold the weights of Inception"):
         inception_features()
+
+
+def test_features_of_runs_and_of_explanations_are_one_rule():
+    convolutional = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(4, 5, 1),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+    )
+    model = Classifier(convolutional, (0.5,) * 3, (0.25,) * 3)
+    found = classifier_features(model, "mine", (3, 8, 8))
+    assert found.name == "mine, 4 features"  # a map is averaged over its positions
+    assert torch.equal(found.features(IMAGES).values, penultimate(model, IMAGES).features)
+    with pytest.raises(InputError, match="features: mine has no layer with weights"):
+        classifier_features(torch.nn.Flatten(), "mine", (3, 8, 8))

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -248,25 +248,39 @@ def occlusion(
     return maps
 
 
+class Penultimate(NamedTuple):
+    """What enters the head, the last module with parameters, and what comes out of the network.
+
+    Attributes:
+        features: float32 (N, D), a map averaged over its positions.
+        logits: (N, K).
+    """
+
+    features: Tensor
+    logits: Tensor
+
+
 @torch.no_grad()
-def penultimate(network: nn.Module, images: Tensor) -> Tensor:
-    """Return what enters the head, the last module with parameters: float32 (N, D), a map averaged over its positions.
+def penultimate(network: nn.Module, images: Tensor) -> Penultimate:
+    """Return features and logits of images, in evaluation mode: the one rule for what a classifier's features are.
 
     Args:
         network: images to logits.
-        images: (N, C, H, W), of float or of whole numbers.
+        images: (N, C, H, W), of float or of whole numbers, of which some go through the network at a time.
     """
     kept: list[Tensor] = []
+    logits: list[Tensor] = []
     head = network.get_submodule(layers_of(network, images).head)
     handle = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
     try:
         with _evaluating(network):
             for (x,) in _chunks(images):
-                network(x if x.is_floating_point() else x.float())
+                logits.append(network(x if x.is_floating_point() else x.float()))
     finally:
         handle.remove()
     features = torch.cat(kept).float()
-    return features.mean(dim=(2, 3)) if features.dim() == 4 else features.flatten(1)
+    features = features.mean(dim=(2, 3)) if features.dim() == 4 else features.flatten(1)
+    return Penultimate(features, torch.cat(logits))
 
 
 def _starts(side: int, size: int, stride: int) -> list[int]:

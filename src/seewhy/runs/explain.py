@@ -352,7 +352,7 @@ def _features(run: Explained, images: Callable[[int], Tensor], count: int, progr
     for number, (network, device) in enumerate(_networks(run)):
         rows = []
         for start in range(0, count, CHUNK):
-            rows.append(F.normalize(methods.penultimate(network, images(start).to(device)).cpu()))
+            rows.append(F.normalize(methods.penultimate(network, images(start).to(device)).features.cpu()))
             if progress is not None:
                 progress(number * count + min(start + CHUNK, count), total)
         parts.append(torch.cat(rows))

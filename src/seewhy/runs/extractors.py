@@ -1,4 +1,4 @@
-"""Feature extractors that need a network: a trained classifier's last layer, and the Inception of published FIDs."""
+"""Feature extractors that need a network: what enters a trained classifier's last layer, and the Inception of published FIDs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from seewhy.core.errors import InputError
 from seewhy.metrics import FeatureExtractor, Features
 from seewhy.models import Classifier
+from seewhy.models.explanation import penultimate
 from seewhy.spec import DataFacts, RunSpec
 
 CHUNK = 500
-"""Images in a forward pass."""
+"""Images that are on the device at a time."""
 
 INCEPTION = "inception"
 """The name by which `inception_features` is asked for."""
@@ -27,23 +28,28 @@ INCEPTION_CHUNK = 50
 """Images in a forward pass of Inception, which resizes each to 299 x 299."""
 
 
-def classifier_features(classifier: Classifier, name: str) -> FeatureExtractor:
-    """Return the extractor whose features are the inputs of the classifier's last linear layer, in eval mode and float32.
+def classifier_features(classifier: nn.Module, name: str, shape: tuple[int, int, int]) -> FeatureExtractor:
+    """Return the extractor whose features are the inputs of the last layer with weights (`penultimate`), in eval mode and float32.
 
     Args:
-        classifier: trained.
+        classifier: trained, from images to logits.
         name: of the classifier, such as "convnet of run mnist-1".
+        shape: (C, H, W) of its images.
 
     Raises:
-        InputError: the network has no linear layer.
+        InputError: the network has no layer with weights.
     """
-    linear = [module for module in classifier.net.modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise InputError(f"features: {name} has no linear layer, whose inputs they would be")
-    head = linear[-1]
-    return FeatureExtractor(
-        f"{name}, {head.in_features} features", lambda images: _last_features(classifier, head, images)
-    )
+    blank = torch.zeros(1, *shape, dtype=torch.uint8)
+
+    def features(images: Tensor) -> Features:
+        device = next(classifier.parameters()).device
+        parts = [penultimate(classifier, chunk.to(device)) for chunk in torch.split(images, CHUNK)]
+        values, logits = (torch.cat([part[index].cpu() for part in parts]) for index in (0, 1))
+        return Features(values, logits.softmax(1))
+
+    if next(classifier.parameters(), None) is None:
+        raise InputError(f"features: {name} has no layer with weights, whose inputs they would be")
+    return FeatureExtractor(f"{name}, {features(blank).values.shape[1]} features", features)
 
 
 def run_features(classifier: nn.Module, name: str, shape: tuple[int, int, int]) -> FeatureExtractor:
@@ -59,7 +65,7 @@ def run_features(classifier: nn.Module, name: str, shape: tuple[int, int, int]) 
     """
     if not isinstance(classifier, Classifier):
         raise InputError(f"extractor: {name} is no classifier; name the run of a classifier of the same images")
-    extractor = classifier_features(classifier, name)
+    extractor = classifier_features(classifier, name, shape)
 
     def features(images: Tensor) -> Features:
         if tuple(images.shape[1:]) != shape:
@@ -148,22 +154,3 @@ def inception_features() -> FeatureExtractor:
         return Features(torch.cat([network(chunk).float() for chunk in chunks]))
 
     return FeatureExtractor("Inception of 2015, 2048 features", features)
-
-
-@torch.no_grad()
-def _last_features(classifier: Classifier, head: torch.nn.Linear, images: Tensor) -> Features:
-    inputs: list[Tensor] = []
-    values, probabilities = [], []
-    device = head.weight.device
-    handle = head.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
-    training = classifier.training
-    classifier.eval()
-    try:
-        for chunk in images.split(CHUNK):  # type: ignore[no-untyped-call]
-            logits = classifier(chunk.to(device))
-            values.append(inputs.pop().float().cpu())
-            probabilities.append(logits.softmax(1).cpu())
-    finally:
-        handle.remove()
-        classifier.train(training)
-    return Features(torch.cat(values), torch.cat(probabilities))

@@ -236,7 +236,7 @@ class Run(Records, Generation):
 
     @computing
     def features(self, images: ImageLike | Sequence[ImageLike]) -> Tensor:
-        """Return the features (N, D), float32, of images: the inputs of the classifier's last linear layer.
+        """Return the features (N, D), float32, of images: the inputs of the classifier's last layer with weights.
 
         Of a linear head on a pretrained backbone they are the backbone's, less their mean over the training images and divided by one scale.
 
@@ -247,7 +247,9 @@ class Run(Records, Generation):
             InputError: an image cannot be read, or the run is an ensemble or of no classifier.
         """
         verb(self.spec, "predict", self.folder)
-        extractor = classifier_features(self.model, f"{self.spec.model.name} of run {self.folder.name}")  # type: ignore[arg-type]
+        extractor = classifier_features(
+            self.model, f"{self.spec.model.name} of run {self.folder.name}", self.facts.shape
+        )
         found: Tensor = extractor.features(self.read(images)).values
         return found
 

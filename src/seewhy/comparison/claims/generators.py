@@ -97,7 +97,7 @@ def trained_extractor(setting: Setting) -> FeatureExtractor:
 
     net = classifier(setting, "mlp", seed=0, design=ClassifierDesign(norm="none", width=64, depth=2))
     fit(net, stored(setting.train), setting.train.y, steps=setting.amount(800, 100), lr=0.05, seed=0)
-    return classifier_features(net, "mlp of the training images")
+    return classifier_features(net, "mlp of the training images", setting.in_shape)
 
 
 def sheet(images: Tensor, columns: int = 8) -> str:
