@@ -204,7 +204,8 @@ def state_name(folder: Path, state: State, now: float | None = None) -> str:
         return "ended"
     if state.reason == "interrupted":
         return "stopped"
-    told = max([state.told, *map(_modified, (folder / "members").glob(f"*/{EVENTS}"))])
+    logs = (folder / EVENTS, *(folder / "members").glob(f"*/{EVENTS}"))
+    told = max(state.told, *map(_modified, logs))
     if (time.time() if now is None else now) - told > SILENT_SECONDS:
         return "silent"
     return "evaluating" if state.reason else "training"

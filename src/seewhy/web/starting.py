@@ -21,6 +21,9 @@ from seewhy.web.places import NotGivenError, Places, is_within
 DRY_SECONDS = 120
 """How long a plan may take, for which the images are read."""
 
+ENDING_SECONDS = 20
+"""How long a process may take to end that has stopped its run."""
+
 SHOWN = 4000
 """Letters of the end of a log that are shown."""
 
@@ -139,9 +142,16 @@ class Started:
                 self._processes[folder] = subprocess.Popen(_command(arguments), start_new_session=True, **streams)
 
     def go_on(self, folder: Path) -> None:
-        """Let a run go on that has stopped, as `start` does; raises InputError while it goes on already."""
-        if folder in self._processes and self.code(folder) is None:
-            raise InputError(f"{folder.name}: goes on already")
+        """Let a run go on that has stopped, as `start` does, once the process that has stopped it has ended.
+
+        Raises:
+            InputError: that goes on.
+        """
+        if folder in self._processes:
+            try:
+                self._processes[folder].wait(ENDING_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise InputError(f"{folder.name}: its process goes on; wait for it") from None
         self.start(folder, ("train", "--resume", _short(folder)))
 
     def code(self, folder: Path) -> int | None:
