@@ -132,9 +132,12 @@ class Started:
         """Start `seewhy ARGUMENTS`, which trains in a folder; what it prints goes into a file beside that.
 
         Raises:
-            RunError: the file cannot be written.
+            InputError: the file is a link.
+            RunError: it cannot be written.
         """
         log = log_of(folder)
+        if log.is_symlink():
+            raise InputError(f"out: {log} is a link, which is not followed; choose another name")
         with naming(log):
             log.parent.mkdir(parents=True, exist_ok=True)
             with open(log, "ab") as file:
@@ -180,6 +183,8 @@ def log_of(folder: Path) -> Path:
 
 def log_text(folder: Path) -> str:
     """Return the end of what a started run has printed."""
+    if log_of(folder).is_symlink():
+        return ""
     try:
         return log_of(folder).read_text(encoding="utf-8", errors="replace")[-SHOWN:].strip()
     except OSError:
