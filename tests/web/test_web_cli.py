@@ -36,7 +36,9 @@ def test_what_is_named_counts(served, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(web.getpass, "getpass", lambda _: "typed")
-    assert run(["web", "a", "b", "a", "--data", "photos", "--port", "8000", "--host", "::1", "--trust", "--password"]) == 0
+    assert (
+        run(["web", "a", "b", "a", "--data", "photos", "--port", "8000", "--host", "::1", "--trust", "--password"]) == 0
+    )
     (settings,) = served
     assert settings.places.runs == (tmp_path / "a", tmp_path / "b")
     assert settings.places.data == (tmp_path / "photos",)
