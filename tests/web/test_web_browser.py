@@ -105,7 +105,8 @@ def test_a_run_of_a_terminal_is_watched_until_its_end(browser, server, place):
         page.wait_for_selector("text=Results")
         page.wait_for_selector("text=Nothing wrong was found")
         page.click("text=Report")
-        assert "seewhy" in page.title()
+        page.wait_for_url("**/report/0/terminal")
+        page.wait_for_function("() => document.title.includes('seewhy')")
 
 
 def test_classify_by_choice_paste_and_drop(browser, server, place):

@@ -99,10 +99,15 @@ def test_speed_and_time_left_are_those_of_late(tmp_path):
     for number in range(1, 31):
         state.take(step(number))
     assert state.speed() == (1.0, 32.0)
+    state.take({"event": "epoch_ended", "time": 131.0, "epoch": 2, "row": {"step": 30}, "best": True})
+    state.take({**step(31), "time": 500.0})  # after a long validation
+    assert state.speed() == (1.0, 32.0)
+    state.take({**step(32), "time": 500.5})
+    assert state.speed() == (2.0, 64.0)
     now = progress(tmp_path, state)
     assert now["state"] == "silent"  # the events are of 1970
     assert now["seconds_left"] is None
-    assert (now["step"], now["total"], now["epoch"], now["epochs"]) == (30, 40, 3, 4)
+    assert (now["step"], now["total"], now["epoch"], now["epochs"]) == (32, 40, 4, 4)
 
 
 def test_how_a_run_is(tmp_path):

@@ -35,7 +35,8 @@ def test_a_row_follows_its_files(one):
     listing = Listing(Places((one.parent,)))
     assert listing.read()[0][0].state == "ended"
     (one / "results.json").unlink()
-    assert listing.read()[0][0].state == "training"  # its events are new
+    (one / "events.jsonl").touch()
+    assert listing.read()[0][0].state == "training"
     with open(one / "events.jsonl", "a") as file:
         file.write('{"time": 1.0, "event": "run_ended", "step": 3, "reason": "interrupted"}\n')
     assert listing.read()[0][0].state == "stopped"

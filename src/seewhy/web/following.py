@@ -78,6 +78,9 @@ class State:
         told: time of the last event.
         plan: what was said before the start.
         members: of an ensemble, how many have ended, of how many.
+        window: (time, step, images so far) of the last steps.
+        images: seen so far.
+        pace: steps and images a second in the epoch before.
     """
 
     step: int = 0
@@ -95,6 +98,7 @@ class State:
     members: tuple[int, int] | None = None
     window: deque[tuple[float, int, int]] = field(default_factory=deque)
     images: int = 0
+    pace: tuple[float, float] | None = None
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Take the next event; one that is not as it should be says nothing."""
@@ -106,11 +110,13 @@ class State:
                 self.step, self.total = int(event["step"]), int(event["total_steps"])
                 self.per_epoch, self.reason = max(1, int(event["steps_per_epoch"])), ""
                 self.window.clear()
+                self.pace = None
             case "step_ended":
                 self._step(event)
             case "epoch_ended":
                 row = event["row"]
                 self.rows[int(row["step"])] = row
+                self.pace = self.speed()
                 self.window.clear()  # validation and saving are no part of the speed
             case "found" | "passed_away":
                 self.findings.append(str(event["text"]))
@@ -134,12 +140,12 @@ class State:
             self.window.popleft()
 
     def speed(self) -> tuple[float, float] | None:
-        """Return steps and images a second of late; None where too little is known."""
+        """Return steps and images a second of late; those of the epoch before while too little is known, None without."""
         if len(self.window) < 2:
-            return None
+            return self.pace
         (start, first, before), (end, last, after) = self.window[0], self.window[-1]
         seconds = end - start
-        return ((last - first) / seconds, (after - before) / seconds) if seconds > 0 else None
+        return ((last - first) / seconds, (after - before) / seconds) if seconds > 0 else self.pace
 
 
 class Follower:
@@ -204,7 +210,8 @@ def state_name(folder: Path, state: State, now: float | None = None) -> str:
         return "ended"
     if state.reason == "interrupted":
         return "stopped"
-    told = max([state.told, *map(_modified, (folder / "members").glob(f"*/{EVENTS}"))])
+    logs = (folder / EVENTS, *(folder / "members").glob(f"*/{EVENTS}"))
+    told = max(state.told, *map(_modified, logs))
     if (time.time() if now is None else now) - told > SILENT_SECONDS:
         return "silent"
     return "evaluating" if state.reason else "training"

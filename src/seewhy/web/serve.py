@@ -48,7 +48,7 @@ class Settings:
             )
         for folder in (*self.places.runs, *self.places.data):
             if not folder.is_dir():
-                raise InputError(f"{folder}: there is no such folder")
+                raise InputError(f"{folder}: there is no such folder; make it, or name another")
 
 
 def serve(settings: Settings, told: Callable[[str], None]) -> None:

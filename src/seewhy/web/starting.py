@@ -21,6 +21,9 @@ from seewhy.web.places import NotGivenError, Places, is_within
 DRY_SECONDS = 120
 """How long a plan may take, for which the images are read."""
 
+ENDING_SECONDS = 20
+"""How long a process may take to end that has stopped its run."""
+
 SHOWN = 4000
 """Letters of the end of a log that are shown."""
 
@@ -129,9 +132,12 @@ class Started:
         """Start `seewhy ARGUMENTS`, which trains in a folder; what it prints goes into a file beside that.
 
         Raises:
-            RunError: the file cannot be written.
+            InputError: the file is a link.
+            RunError: it cannot be written.
         """
         log = log_of(folder)
+        if log.is_symlink():
+            raise InputError(f"out: {log} is a link, which is not followed; choose another name")
         with naming(log):
             log.parent.mkdir(parents=True, exist_ok=True)
             with open(log, "ab") as file:
@@ -139,9 +145,16 @@ class Started:
                 self._processes[folder] = subprocess.Popen(_command(arguments), start_new_session=True, **streams)
 
     def go_on(self, folder: Path) -> None:
-        """Let a run go on that has stopped, as `start` does; raises InputError while it goes on already."""
-        if folder in self._processes and self.code(folder) is None:
-            raise InputError(f"{folder.name}: goes on already")
+        """Let a run go on that has stopped, as `start` does, once the process that has stopped it has ended.
+
+        Raises:
+            InputError: that goes on.
+        """
+        if folder in self._processes:
+            try:
+                self._processes[folder].wait(ENDING_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise InputError(f"{folder.name}: its process goes on; wait for it") from None
         self.start(folder, ("train", "--resume", _short(folder)))
 
     def code(self, folder: Path) -> int | None:
@@ -170,6 +183,8 @@ def log_of(folder: Path) -> Path:
 
 def log_text(folder: Path) -> str:
     """Return the end of what a started run has printed."""
+    if log_of(folder).is_symlink():
+        return ""
     try:
         return log_of(folder).read_text(encoding="utf-8", errors="replace")[-SHOWN:].strip()
     except OSError:

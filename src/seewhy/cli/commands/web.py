@@ -11,8 +11,11 @@ import getpass
 import webbrowser
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from seewhy.core.errors import InputError
+
+RUNS = "runs"
 
 PACKAGES = ("starlette", "uvicorn")
 
@@ -49,9 +52,11 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"web: needs {' and '.join(missing)}; pip install 'seewhy[web]'")
     from seewhy.web.serve import Settings, given_places, serve
 
+    if not options.runs:
+        Path(RUNS).mkdir(exist_ok=True)
     password = getpass.getpass("password: ") if options.password == "" else options.password
     settings = Settings(
-        given_places(options.runs or ["runs"], options.data or ["."]),
+        given_places(options.runs or [RUNS], options.data or ["."]),
         **({} if options.host is None else {"host": options.host}),
         port=options.port,
         password=password,

@@ -106,17 +106,11 @@ async def start(request: Request) -> Response:
 
 
 async def started(request: Request) -> Response:
-    """Return whether a run that was started has its folder, or has ended without, and what it has printed."""
+    """Return whether a run that was started has its folder, or has ended, and what it has printed."""
     places, key = shared(request).places, key_of(request)
     folder = places.new_run(key.partition("/")[2])
-    begun = starting.has_begun(folder)
-    return JSONResponse(
-        {
-            "begun": begun,
-            "code": shared(request).started.code(folder),
-            "log": "" if begun else starting.log_text(folder),
-        }
-    )
+    known = {"begun": starting.has_begun(folder), "code": shared(request).started.code(folder)}
+    return JSONResponse({**known, "log": starting.log_text(folder)})
 
 
 ROUTES = [

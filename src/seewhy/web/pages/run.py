@@ -166,7 +166,7 @@ async def go_on(request: Request) -> Response:
     name = state_name(folder, await asyncio.to_thread(shared(request).followers.of(folder).read))
     if name not in ("stopped", "silent") or not _is_own(folder):
         raise InputError(f"{folder.name}: is {name}, and cannot go on from here; use the command line")
-    shared(request).started.go_on(folder)
+    await asyncio.to_thread(shared(request).started.go_on, folder)
     return JSONResponse({"going": key_of(request)})
 
 

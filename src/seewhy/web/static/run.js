@@ -6,6 +6,7 @@ const key = keyPath(box.dataset.key);
 const live = document.getElementById("live");
 const stop = document.getElementById("stop");
 const goOn = document.getElementById("go-on");
+const told = document.getElementById("told");
 const DRAW_SECONDS = 2;
 
 const plain = (value) => Math.abs(value) >= 1000 ? Math.round(value).toLocaleString() : Number(value.toPrecision(4)).toString();
@@ -57,7 +58,7 @@ function show(now) {
   const active = now.state === "training" || now.state === "silent";
   if (stop) stop.hidden = !active;
   if (goOn) goOn.hidden = now.state !== "stopped" && now.state !== "silent";
-  if (!active) document.getElementById("stopping").hidden = true;
+  if (lastState && now.state !== lastState) told.textContent = "";
   if (lastState && now.state !== lastState) {
     say(`The run is ${now.state}`);
     if (now.state === "ended") setTimeout(() => location.reload(), 1500);
@@ -93,26 +94,28 @@ follow();
 document.addEventListener("visibilitychange", () => { if (document.hidden) leave(); else follow(); });
 addEventListener("pagehide", leave);
 
-stop?.addEventListener("click", async () => {
-  stop.disabled = true;
+async function act(button, path, done) {
+  button.disabled = true;
   try {
-    await post(`/api/stop/${key}`);
-    document.getElementById("stopping").hidden = false;
-    say("Asked to stop");
+    await post(`${path}/${key}`);
+    told.textContent = done;
   } catch (error) {
-    say(error.message);
+    told.textContent = error.message;
   }
-  stop.disabled = false;
-});
+  button.disabled = false;
+}
+
+stop?.addEventListener("click", () => act(stop, "/api/stop", "Asked to stop; it saves first."));
 
 goOn?.addEventListener("click", async () => {
-  goOn.disabled = true;
-  try {
-    await post(`/api/go-on/${key}`);
-    say("It goes on");
-    goOn.hidden = true;
-  } catch (error) {
-    say(error.message);
+  await act(goOn, "/api/go-on", "It goes on; this takes some seconds.");
+  const before = lastState;
+  while (lastState === before) {
+    await new Promise((done) => { setTimeout(done, 1000); });
+    const now = await (await fetch(`/api/started/${key}`)).json();
+    if (now.code !== null) {  // it has ended, or was not begun
+      if (now.code && lastState === before) told.textContent = now.log.split("\n").pop();
+      return;
+    }
   }
-  goOn.disabled = false;
 });
