@@ -20,6 +20,7 @@ from seewhy.runs.ensemble import _emit_end
 from seewhy.runs.launch import Job
 from seewhy.runs.members import ENSEMBLES, jobs_at_once, member_requests, member_threads
 from seewhy.runs.progress import Reporter
+from seewhy.runs.run import Run
 from seewhy.runs.stopping import InterruptedRun, InterruptedRunError, ask_to_stop
 from seewhy.spec import Request, build_request
 from seewhy.training.events import MemberEnded, MembersStarted, Planned
@@ -145,6 +146,15 @@ def test_an_ensemble_is_the_mean_of_its_members(ensemble):
         ensemble.predict(images[0], samples=3)
     with pytest.raises(InputError, match="samples: bound the likelihood of a vae, but this is an ensemble"):
         ensemble.evaluate(samples=3)
+
+
+def test_members_are_loaded_once_however_many_images_are_predicted(ensemble, monkeypatch):
+    loads = []
+    weights = Run.weights
+    monkeypatch.setattr(Run, "weights", lambda run: loads.append(run.folder) or weights(run))
+    predictions = ensemble.predict_each([np.zeros((8, 8), np.uint8)] * 600)
+    assert sum(1 for _ in predictions) == 600
+    assert len(loads) == 2
 
 
 def test_its_temperature_is_fitted_on_the_averaged_validation_probabilities(ensemble):

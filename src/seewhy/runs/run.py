@@ -30,7 +30,7 @@ from seewhy.runs.explained import Explanations, write_explained
 from seewhy.runs.exported import Exported
 from seewhy.runs.extractors import INCEPTION, classifier_features, features_of
 from seewhy.runs.generation import Generation
-from seewhy.runs.inference import Replicas, computing, in_chunks, of_members, sampled
+from seewhy.runs.inference import Replicas, computing, in_chunks, sampled
 from seewhy.runs.notebook import run_html
 from seewhy.runs.predict import Classes, ImageLike, Prediction, image_name, is_batch, predict_each, read_images
 from seewhy.runs.records import Records
@@ -262,7 +262,8 @@ class Run(Records, Generation):
         verb(self.spec, "predict", self.folder)  # refuses generative models before any work
         if samples is not None and (not isinstance(samples, int) or isinstance(samples, bool) or samples < 1):
             raise bad_value("samples", samples, "a whole number of at least 1")
-        if samples is not None and self.members:
+        members = self.members  # their networks stay until the last image
+        if samples is not None and members:
             raise InputError(f"{self.folder}: is an ensemble, whose members differ already; samples are of one network")
         if samples is not None and not any(is_stochastic(module) for module in self.model.modules()):
             raise InputError(
@@ -275,11 +276,9 @@ class Run(Records, Generation):
                 self.engine.apply()
                 if samples is not None:
                     each = sampled(self.engine, self.model, self.predictor, images, samples)
-                elif self.members:
-                    each = of_members(
-                        self.members,
-                        lambda one, its: in_chunks(one.engine, Replicas(its), Predictor.uncalibrated, images),
-                    )
+                elif members:
+                    parts = [in_chunks(one.engine, one._replicas, Predictor.uncalibrated, images) for one in members]
+                    each = torch.stack(parts)
                 else:
                     return in_chunks(self.engine, self._replicas, Predictor.__call__, images), None
                 return apply_temperature(each.mean(0), self._temperature), each
