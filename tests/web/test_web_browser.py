@@ -249,6 +249,20 @@ def test_who_has_no_token_sees_nothing(browser, server):
     page.context.close()
 
 
+def test_the_password_opens_the_page(browser, place):
+    server = Server(place, "--password", "open sesame")
+    page = browser.new_context().new_page()
+    assert page.goto(f"{server.base}/").status == 403
+    page.fill("input", "open barley")
+    page.click("button")
+    page.wait_for_selector("text=This is not the password.")
+    page.fill("input", "open sesame")
+    page.click("button")
+    page.wait_for_selector("#runs")
+    page.context.close()
+    assert server.close() == ""
+
+
 def test_the_address_loses_its_token(browser, server):
     with page_of(browser, server) as page:
         assert page.url == f"{server.base}/"
