@@ -6,16 +6,12 @@ Letters: G groups, K classes; counts (G, K) are the images of each class in each
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from seewhy.core.errors import InputError
 from seewhy.core.seeding import derive
-
-if TYPE_CHECKING:
-    from seewhy.data.split_rules import Ints
 
 Purpose = tuple[int, str]
 """Seed and purpose: what the order of the groups is a function of, beside their names."""
@@ -24,7 +20,7 @@ Purpose = tuple[int, str]
 class Units:
     """Groups of images that are not to be divided."""
 
-    def __init__(self, groups: Sequence[str], splits: Ints, used: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, groups: Sequence[str], splits: npt.NDArray[np.int64], used: npt.NDArray[np.bool_]) -> None:
         """Number the groups.
 
         Args:
@@ -53,7 +49,9 @@ class Units:
                 "correct the split, or leave the groups or the split out"
             )
 
-    def share(self, candidates: Ints, labels: Ints, fraction: float, purpose: Purpose) -> Ints:
+    def share(
+        self, candidates: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], fraction: float, purpose: Purpose
+    ) -> npt.NDArray[np.int64]:
         """Return the rows of a share of the candidates: whole groups, each class near `fraction` of its images.
 
         In the order of a hash, a group is taken if that brings the counts h nearer to their targets t, by sum_k (t_k - h_k)^2 / n_k, and leaves
@@ -76,7 +74,9 @@ class Units:
             taken = [max(order, key=gain)]
         return candidates[np.isin(self._number[candidates], taken)]
 
-    def folds(self, candidates: Ints, labels: Ints, count: int, purpose: Purpose) -> Ints:
+    def folds(
+        self, candidates: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], count: int, purpose: Purpose
+    ) -> npt.NDArray[np.int64]:
         """Return for each candidate its part, from 0: the largest groups first, each goes where its classes are fewest.
 
         Raises:
@@ -93,7 +93,9 @@ class Units:
             load[part[group]] += counts[group]
         return part[self._number[candidates]]
 
-    def _counts(self, candidates: Ints, labels: Ints, purpose: Purpose) -> tuple[Ints, list[int]]:
+    def _counts(
+        self, candidates: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], purpose: Purpose
+    ) -> tuple[npt.NDArray[np.int64], list[int]]:
         """Return the images of each group and class, and the groups that have any, in the order of the hash."""
         counts = np.zeros((len(self._names), int(labels.max()) + 1), np.int64)
         np.add.at(counts, (self._number[candidates], labels[candidates]), 1)
