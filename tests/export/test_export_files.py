@@ -10,6 +10,7 @@ import torch
 from export_cases import block, metadata, onnx_function, picture
 from PIL import Image
 
+import seewhy
 from seewhy.core.errors import InputError
 from seewhy.data import load_dataset
 from seewhy.export import formats, write
@@ -96,10 +97,26 @@ def test_eight_bits_tell_the_accuracy_before_and_after(exported, make_run):
     assert abs(after - before) < 0.2
     assert f"accuracy on the validation split: {before:.2%} in fp32, {after:.2%} as written" in done.readme.read_text()
     assert weights_of(onnx.load(done.file)) == {onnx.TensorProto.INT8}
-    assert metadata(done.file)["precision"] == "int8"
+    said = metadata(done.file)
+    assert said["precision"] == "int8"
+    assert said["accuracy"] == {"val": after}
+    assert said["thresholds"] != metadata(exported("convnet").file)["thresholds"]
+    assert done.written.probability > 10 * done.parity.probability
+    assert f"largest |dp| {done.written.probability:.1e}" in done.lines()[1]
     split = load_dataset("digits").val
     found = onnx_function(done.file)(split.images(torch.arange(len(split))).permute(0, 2, 3, 1).contiguous().numpy())
     assert after == pytest.approx((found.argmax(1) == split.labels.numpy()).mean())
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_without_validation_images_no_accuracy_is_told(precision, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (24, 8, 8), dtype=np.uint8)
+    options = {"model": "convnet", "width": 8, "epochs": 1, "data.val_fraction": 0.0}
+    run = seewhy.train((images, np.arange(24) % 2), out=tmp_path / "run", watch=False, **options)
+    done = run.export(precision=precision)
+    assert done.accuracy is None
+    assert done.lines()[-1] == "accuracy: not measured, for there are no validation images"
+    assert metadata(done.file)["accuracy"] == {}
 
 
 def test_sixteen_bits_are_of_the_network_alone(exported):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from seewhy.core.errors import RunError
@@ -99,9 +100,7 @@ def image_chunks(split: Split, most: int | None = None) -> Iterator[tuple[Array,
         yield split.images(rows).permute(0, 2, 3, 1).contiguous().numpy(), split.labels[rows].numpy()
 
 
-def accuracy(compute: Compute, split: Split) -> float:
-    """Return the share of a split's images that a file classifies as they are labelled."""
-    hits = 0
-    for images, labels in image_chunks(split):
-        hits += int((compute({"images": images})["probabilities"].argmax(1) == labels).sum())
-    return hits / len(split)
+def predicted(compute: Compute, split: Split) -> tuple[Array, Array]:
+    """Return the probabilities (N, K) that a file gives a split's images, and their labels (N)."""
+    parts = [(compute({"images": images})["probabilities"], labels) for images, labels in image_chunks(split)]
+    return np.concatenate([part for part, _ in parts]), np.concatenate([labels for _, labels in parts])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -16,11 +16,11 @@ from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, unknown_name
 from seewhy.core.files import user_path, write_atomic, write_text
 from seewhy.data import Dataset
-from seewhy.export.classifier import classifier_graph, classifier_record, float_predictor
-from seewhy.export.formats import Format, format_named, put_record, require, traced
+from seewhy.export.classifier import classifier_graph, classifier_record, confidence_thresholds, float_predictor
+from seewhy.export.formats import Compute, Format, format_named, put_record, require, traced
 from seewhy.export.parity import measure_parity, real_images, validate_parity
 from seewhy.export.readme import readme
-from seewhy.export.reduced import PRECISIONS, Precision, accuracy, reduced
+from seewhy.export.reduced import PRECISIONS, Precision, predicted, reduced
 from seewhy.models.family import verb
 from seewhy.models.graph import Graph
 from seewhy.runs.exported import Exported
@@ -80,33 +80,47 @@ def _predicts(run: Run) -> bool:
 def _export(run: Run, form: Format, precision: Precision, file: Path, page: Path) -> Exported:
     graph, samples, dataset = _graph(run)
     record = _record(run, graph, precision)
-    measured: list[Exported] = []
+    measured: list[tuple[Exported, Mapping[str, Any]]] = []
 
     def fill(temporary: Path) -> None:
         data = form.write(traced(graph), graph, record)
         compute = form.load(data, graph)
         parity = measure_parity(graph, compute, samples)
         validate_parity(parity)
-        both = None
+        done, told = Exported(file, page, parity), record
         if precision != "fp32":
             assert dataset is not None
-            data = _with_record(reduced(data, precision, dataset.train), record)
-            both = accuracy(compute, dataset.val), accuracy(form.load(data, graph), dataset.val)
+            data = reduced(data, precision, dataset.train)
+            written = form.load(data, graph)
+            done = replace(done, written=measure_parity(graph, written, samples))
+            both, figures = _validated(compute, written, dataset)
+            done, told = replace(done, accuracy=both), {**record, **figures}
+            data = _with_record(data, told)
         temporary.write_bytes(data)
-        measured.append(Exported(file, page, parity, both))
+        measured.append((done, told))
 
     write_atomic(file, fill)
-    (done,) = measured
-    write_text(page, readme(file.name, form.name, graph, record, done.lines()))
+    ((done, told),) = measured
+    write_text(page, readme(file.name, form.name, graph, told, done.lines()))
     return done
 
 
-def _graph(run: Run) -> tuple[Graph, Iterable[Mapping[str, Tensor]], Dataset | None]:
+def _validated(before: Compute, after: Compute, dataset: Dataset) -> tuple[tuple[float, float] | None, dict[str, Any]]:
+    """Return the accuracy on validation images before and after, and what a file of less precision says of itself: figures of its own."""
+    if not len(dataset.val):
+        return None, {"thresholds": {}, "accuracy": {}}
+    (first, _), (second, labels) = predicted(before, dataset.val), predicted(after, dataset.val)
+    was, became = (float((each.argmax(1) == labels).mean()) for each in (first, second))
+    thresholds = confidence_thresholds(torch.from_numpy(second), torch.from_numpy(labels))
+    return (was, became), {"thresholds": thresholds, "accuracy": {"val": became}}
+
+
+def _graph(run: Run) -> tuple[Graph, Sequence[Mapping[str, Tensor]], Dataset | None]:
     """Return a run's graph, inputs by which its parity is measured and, of a classifier, its data."""
     if _predicts(run):
         dataset = _dataset(run)
         split = dataset.val if len(dataset.val) else dataset.train
-        return classifier_graph(run, float_predictor(run)), real_images(split), dataset
+        return classifier_graph(run, float_predictor(run)), list(real_images(split)), dataset
     trained = run.trained
     model = copy.deepcopy(trained.model).cpu().float().requires_grad_(False)
     graph: Graph = verb(run.spec, "export", run.folder)(replace(trained, model=model))

@@ -44,17 +44,26 @@ class Exported:
         readme: the page beside it.
         parity: of the float32 network with its run.
         accuracy: on the validation split, of float32 and of the reduced precision; None where there is none.
+        written: of the file of reduced precision with the run; None in float32, of which `parity` is.
     """
 
     file: Path
     readme: Path
     parity: Parity
     accuracy: tuple[float, float] | None = None
+    written: Parity | None = None
 
     def lines(self) -> list[str]:
         """Return what was measured, for people."""
         said = [f"parity with the run in fp32: {self.parity}"]
-        if self.accuracy is not None:
-            before, after = self.accuracy
-            said.append(f"accuracy on the validation split: {before:.2%} in fp32, {after:.2%} as written")
+        if self.written is not None:
+            said[0] += ", before the precision was reduced"
+            said.append(f"the file as written beside the run: {self.written}")
+            said.append(self._accuracy_line())
         return said
+
+    def _accuracy_line(self) -> str:
+        if self.accuracy is None:
+            return "accuracy: not measured, for there are no validation images"
+        before, after = self.accuracy
+        return f"accuracy on the validation split: {before:.2%} in fp32, {after:.2%} as written"
