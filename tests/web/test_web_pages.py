@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -361,3 +362,15 @@ def test_a_check_shows_the_images_in_question(home, shapes):
         assert client.get("/api/check").status_code == 422
         wrong = events_of(client.get("/api/check", params={"source": str(home / "data/none")}))[-1]
         assert "error" in wrong
+
+
+def test_a_page_waits_for_a_report_that_is_being_drawn(places, tmp_path):
+    run = tmp_path / "runs" / "mlp"
+    shutil.copytree(places.runs[0] / "mlp", run)
+    with client_of(Places((tmp_path / "runs",))) as client:
+        assert "data-soon" not in client.get("/run/0/mlp").text
+        (run / "report.html").unlink()
+        (run / "results.json").touch()
+        assert "data-soon" in client.get("/run/0/mlp").text
+        os.utime(run / "results.json", (1e9, 1e9))
+        assert "data-soon" not in client.get("/run/0/mlp").text

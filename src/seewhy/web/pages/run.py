@@ -34,6 +34,9 @@ SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "top5", "ece")
 
 REPORT = "report.html"
 
+REPORT_SECONDS = 60.0
+"""How long after its figures the report of a run may come."""
+
 LOOK_SECONDS = 0.5
 """Between looks at the events of a run."""
 
@@ -62,6 +65,7 @@ async def page(request: Request) -> Response:
         plan=state.plan,
         results=_results(folder),
         report=(folder / REPORT).is_file(),
+        soon=_report_comes(folder),
         stoppable=_is_own(folder),
         members=_members(folder, shared(request).places),
         asked=[(name, value) for name, value in spec.flat().items()],
@@ -92,6 +96,15 @@ def _health(found: dict[str, Any], state: State) -> Health:
     """Return what findings.json holds as the record that a report draws."""
     lasting, past = ([Finding.from_json(one) for one in found.get(name, ())] for name in ("findings", "past"))
     return Health(state.step, lasting, past, [CheckOutcome(**one) for one in found.get("checks", ())])
+
+
+def _report_comes(folder: Path) -> bool:
+    """Whether a run has ended so lately that its report is being drawn."""
+    try:
+        ended = (folder / RESULTS).stat().st_mtime
+    except OSError:
+        return False
+    return not (folder / REPORT).is_file() and time.time() - ended < REPORT_SECONDS
 
 
 def _results(folder: Path) -> list[tuple[str, list[tuple[str, str]]]]:

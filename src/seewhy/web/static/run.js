@@ -9,6 +9,8 @@ const goOn = document.getElementById("go-on");
 const told = document.getElementById("told");
 const DRAW_SECONDS = 2;
 
+if ("soon" in box.dataset) setTimeout(() => location.reload(), 1000 * DRAW_SECONDS);  // its report is being drawn
+
 const plain = (value) => Math.abs(value) >= 1000 ? Math.round(value).toLocaleString() : Number(value.toPrecision(4)).toString();
 const written = (name, value) => name === "accuracy" ? percent(value) : plain(value);
 
