@@ -180,3 +180,21 @@ def test_groups_of_class_folders_come_from_their_names(folder):
     assert list(catalog.groups) == [str(i) for i in range(6)] * 2
     with pytest.raises(InputError, match=r"group: 'dog' is not found in the names of 6 of 12 images: cat/000.jpg"):
         list_images(root, table=TableOptions(group="dog"))
+
+
+def test_a_misspelt_split_stops_before_a_random_one_is_made(images):
+    words = ["train", "train", "val", "tset", ""]
+    rows = [(*row, word) for row, word in zip(ROWS, words, strict=True)]
+    with pytest.raises(
+        InputError, match=r"split_column: 'split' of labels.csv .* got nothing, tset in 2 rows; correct"
+    ):
+        listed(images, rows, ("file", "label", "split"))
+
+
+def test_a_column_of_splits_that_says_something_else_is_told(images):
+    words = ["train", "A", "B", "A", "B"]
+    rows = [(*row, word) for row, word in zip(ROWS, words, strict=True)]
+    catalog = listed(images, rows, ("file", "label", "set"))
+    assert set(catalog.splits.tolist()) == {UNDECIDED}
+    assert "; no split from column 'set', which mostly says other than train" in catalog.issues[-1].message
+    assert "no split" not in listed(images, rows, ("file", "label", "set"), group="set").issues[-1].message

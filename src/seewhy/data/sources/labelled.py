@@ -28,6 +28,7 @@ from seewhy.data.sources.columns import (
     split_column,
     splits_of,
     taken_from,
+    unused_splits,
     validate_columns,
 )
 from seewhy.data.sources.names import natural_key, printable, unique
@@ -177,7 +178,7 @@ class _Reading:
         self.image = options.image_column or self._image_column()
         self.group = options.group
         others = [name for name in table.columns if name != self.image]
-        self.split = options.split_column or split_column(others, table.column)
+        self.split = options.split_column or split_column(table.name, others, table.column)
         left = [name for name in others if name not in (self.split, self.group)]
         self.label = options.label_column or label_column(table.name, left, required=labels_required)
         self.listed: set[int] = set()
@@ -280,6 +281,7 @@ class _Reading:
         kind = "column" if self.group in self.table.columns else "pattern"
         taken = taken_from(
             name,
+            unused_splits(self.table.columns, self.image, self.label, self.split, self.group),
             images=quoted("column", self.image),
             labels=quoted("column", self.label),
             split=quoted("column", self.split),

@@ -29,6 +29,7 @@ from seewhy.data.sources.columns import (
     split_column,
     splits_of,
     taken_from,
+    unused_splits,
     validate_columns,
 )
 from seewhy.data.sources.labelled import TableOptions
@@ -269,12 +270,14 @@ class _Reading:
             column for column in self.columns if column != self.image and not _holds_bytes(schema.field(column).type)
         ]
         divided = any(part.split != UNDECIDED for part in parts)
-        self.split = options.split_column or (None if divided else split_column(others, self.texts))
+        undecided = () if divided else others
+        self.split = options.split_column or split_column(name, undecided, self.texts)
         self.group = options.group
         left = [column for column in others if column not in (self.split, self.group)]
         classes = [column for column in left if self._feature(column).get("_type") == "ClassLabel"]
         only = classes[0] if len(classes) == 1 else None
         self.label = options.label_column or only or label_column(name, classes or left, required=labels_required)
+        self.unused = unused_splits(undecided, self.label, self.split, self.group)
 
     def texts(self, column: str) -> list[str]:
         """Return a column of all splits as texts."""
@@ -384,6 +387,7 @@ class _Reading:
         kind = "column" if self.group in self.columns else "pattern"
         yield taken_from(
             self.name,
+            self.unused,
             images=quoted("column", self.image),
             labels=quoted("column", self.label),
             split=quoted("column", self.split),
