@@ -198,3 +198,21 @@ def test_a_column_of_splits_that_says_something_else_is_told(images):
     assert set(catalog.splits.tolist()) == {UNDECIDED}
     assert "; no split from column 'set', which mostly says other than train" in catalog.issues[-1].message
     assert "no split" not in listed(images, rows, ("file", "label", "set"), group="set").issues[-1].message
+
+
+@pytest.mark.parametrize("strip", [str, lambda name: name.removesuffix(".jpg")])
+def test_a_table_without_a_line_of_column_names_is_refused(images, strip):
+    rows = [(strip(name), label) for name, label in ROWS]
+    with pytest.raises(
+        InputError, match=r"seems to have no line of column names: .* a/0.jpg is an image .* such as file,label"
+    ):
+        listed(images, rows[1:], rows[0])
+
+
+def test_a_column_may_be_called_like_an_image_that_has_a_row(images):
+    (images / "a" / "0.jpg").rename(images / "a" / "view1.jpg")
+    (images / "b" / "0.jpg").rename(images / "b" / "view1.jpg")
+    rows = [("a/view1.jpg", "cat"), *ROWS[1:2], *ROWS[3:]]
+    assert said(listed(images, rows, ("view1", "label")))["a/view1.jpg"] == "cat"
+    (images / "a" / "view1.jpg").rename(images / "a" / "file.jpg")
+    assert "a/1.jpg" in said(listed(images, ROWS[1:2] + ROWS[3:]))

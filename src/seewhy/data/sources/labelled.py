@@ -18,6 +18,7 @@ import numpy as np
 
 from seewhy.core.errors import InputError
 from seewhy.data.audit import Issue, count, some
+from seewhy.data.formats import is_image_name
 from seewhy.data.identity import digest
 from seewhy.data.sources.catalog import Catalog
 from seewhy.data.sources.columns import (
@@ -176,6 +177,7 @@ class _Reading:
             split_column=options.split_column,
         )
         self.image = options.image_column or self._image_column()
+        self._validate_header()
         self.group = options.group
         others = [name for name in table.columns if name != self.image]
         self.split = options.split_column or split_column(table.name, others, table.column)
@@ -229,6 +231,21 @@ class _Reading:
                 f"{', '.join(sample.rows[0])}); files there are {some(sorted(self.files.names)[:3])}"
             )
         return best
+
+    def _validate_header(self) -> None:
+        """Refuse a table whose first row names an image where the columns' names should stand."""
+        first = self.files.find(self.image)
+        if first and not is_image_name(
+            self.image
+        ):  # a column may be called "image" where some image.png lies, or "view1" beside a listed view1.png
+            listed = {file for text in self.table.column(self.image) for file in self.files.find(text)}
+            if not any(map(str.isdigit, self.image)) or not listed.isdisjoint(first):
+                return
+        if first:
+            raise InputError(
+                f"labels: {self.table.name} seems to have no line of column names: its first line is {', '.join(self.table.columns)}, and "
+                f"{self.files.names[first[0]]} is an image of the folder; add one such as file,label"
+            )
 
     def _labels(self, count: int) -> list[str]:
         return [""] * count if self.label is None else self.table.column(self.label)

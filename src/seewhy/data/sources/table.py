@@ -80,7 +80,10 @@ def read_table(path: str) -> Table:
         raise InputError(f"labels: {name} holds no rows below its line of column names")
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
-        raise InputError(f"labels: {name} has several columns called {twice[0]!r}; give each a name of its own")
+        raise InputError(
+            f"labels: {name} has several columns called {twice[0]!r}; give each a name of its own, or add a line of column names such as "
+            "file,label where there is none"
+        )
     return Table(name, columns, rows, guessed)
 
 
