@@ -106,7 +106,12 @@ def test_images_without_a_row_are_told(images):
         (ROWS, ("file", "label"), {"label_column": "lable"}, r"label_column: 'lable' is not known; .*label"),
         ([("x.jpg", "cat")], ("file", "label"), {}, r"image_column: no column of labels.csv names images"),
         (ROWS, ("label", "label"), {}, r"several columns called 'label'"),
-        ([*ROWS, ("a/0.jpg",)], ("file", "label"), {}, r"line 7 of labels.csv has 1 fields, but there are 2 columns"),
+        (
+            [*ROWS, ("a/0.jpg",)],
+            ("file", "label"),
+            {},
+            r"line 7 of labels.csv has 1 field, but the first line names 2 columns",
+        ),
         ([], ("file", "label"), {}, r"labels.csv holds no rows"),
         (
             [(*row, "extra") for row in ROWS],
@@ -216,3 +221,16 @@ def test_a_column_may_be_called_like_an_image_that_has_a_row(images):
     assert said(listed(images, rows, ("view1", "label")))["a/view1.jpg"] == "cat"
     (images / "a" / "view1.jpg").rename(images / "a" / "file.jpg")
     assert "a/1.jpg" in said(listed(images, ROWS[1:2] + ROWS[3:]))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "message"),
+    [
+        ("utf-16-le", "", "labels.csv looks like UTF-16 without its mark; save it as UTF-8"),
+        ("utf-16-be", "", "labels.csv looks like UTF-16 without its mark; save it as UTF-8"),
+        ("utf-8", "\0", r"labels.csv is damaged or no text \(1 zero byte\); save it as UTF-8"),
+    ],
+)
+def test_a_table_with_zero_bytes_is_no_utf_8(images, encoding, text, message):
+    with pytest.raises(InputError, match=message):
+        listed(images, [*ROWS, ("b/2.jpg", text)], encoding=encoding)

@@ -235,9 +235,8 @@ class _Reading:
     def _validate_header(self) -> None:
         """Refuse a table whose first row names an image where the columns' names should stand."""
         first = self.files.find(self.image)
-        if first and not is_image_name(
-            self.image
-        ):  # a column may be called "image" where some image.png lies, or "view1" beside a listed view1.png
+        if first and not is_image_name(self.image):
+            # "image" beside an image.png is fine, and so is "view1" beside a view1.png that has a row
             listed = {file for text in self.table.column(self.image) for file in self.files.find(text)}
             if not any(map(str.isdigit, self.image)) or not listed.isdisjoint(first):
                 return

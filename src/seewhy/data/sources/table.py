@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
+from seewhy.data.audit import count
 from seewhy.data.sources.names import composed, printable
 from seewhy.data.sources.paths import as_path
 
@@ -94,6 +95,12 @@ def _text(name: str, path: str) -> tuple[str, str]:
     except OSError as error:
         raise InputError(f"labels: {name} cannot be read: {error.strerror}") from None
     marked = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
+    if marked != "utf-16" and (zeros := data.count(0)):
+        utf_16 = zeros > len(data) // 10
+        what = (
+            "looks like UTF-16 without its mark" if utf_16 else f"is damaged or no text ({count(zeros, 'zero byte')})"
+        )
+        raise InputError(f"labels: {name} {what}; save it as UTF-8")
     try:
         return data.decode(marked or "utf-8"), ""
     except UnicodeDecodeError as error:
@@ -124,8 +131,8 @@ def _csv(name: str, text: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
                 columns = row
             elif len(row) != len(columns):
                 raise InputError(
-                    f"labels: line {reader.line_num:,} of {name} has {len(row)} fields, but there are {len(columns)} columns "
-                    f"({', '.join(columns)}); separated by {separator!r}"
+                    f"labels: line {reader.line_num:,} of {name} has {count(len(row), 'field')}, but the first line names "
+                    f"{count(len(columns), 'column')} ({', '.join(columns)}); separated by {separator!r}"
                 )
             else:
                 rows.append(row)
