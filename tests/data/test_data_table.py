@@ -234,3 +234,27 @@ def test_a_column_may_be_called_like_an_image_that_has_a_row(images):
 def test_a_table_with_zero_bytes_is_no_utf_8(images, encoding, text, message):
     with pytest.raises(InputError, match=message):
         listed(images, [*ROWS, ("b/2.jpg", text)], encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    ("before", "labels", "message"),
+    [
+        (
+            "",
+            {2: '"cat'},
+            r"row of labels.csv that begins in line 4 is no CSV: .*; is a quotation mark in it never closed",
+        ),
+        ("sep=,\n", {2: '"cat'}, r"row of labels.csv that begins in line 5 is no CSV"),
+        (
+            "",
+            {4: '"cat'},
+            r"row of labels.csv that begins in line 6 is no CSV: .*; is a quotation mark in it never closed",
+        ),
+        ("", {2: '"cat', 3: '"dog"'}, r"row of labels.csv that begins in line 4 is no CSV"),
+        ("", {2: '"cat', 3: 'dog"'}, r"'label' of labels.csv has a text of several lines, 'cat.*dog'; is a quotation"),
+    ],
+)
+def test_a_quotation_mark_that_is_not_closed_loses_no_rows(images, before, labels, message):
+    rows = [(name, labels.get(row, label)) for row, (name, label) in enumerate(ROWS)]
+    with pytest.raises(InputError, match=message):
+        listed(images, rows, before=before)

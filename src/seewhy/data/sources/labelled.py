@@ -183,6 +183,7 @@ class _Reading:
         self.split = options.split_column or split_column(table.name, others, table.column)
         left = [name for name in others if name not in (self.split, self.group)]
         self.label = options.label_column or label_column(table.name, left, required=labels_required)
+        self._validate_lines()
         self.listed: set[int] = set()
 
     def rows(self, root: str) -> tuple[dict[int, _Row], list[Issue]]:
@@ -245,6 +246,18 @@ class _Reading:
                 f"labels: {self.table.name} seems to have no line of column names: its first line is {', '.join(self.table.columns)}, and "
                 f"{self.files.names[first[0]]} is an image of the folder; add one such as file,label"
             )
+
+    def _validate_lines(self) -> None:
+        """Refuse texts of several lines: what a quotation mark that is not closed swallows would be lost."""
+        for column in self.table.columns:
+            if column not in (self.image, self.label, self.split, self.group):
+                continue
+            long = [text for text in self.table.column(column) if "\n" in text or "\r" in text]
+            if long:
+                raise InputError(
+                    f"labels: {column!r} of {self.table.name} has a text of several lines, {long[0][:60]!r}; is a quotation mark opened there "
+                    "and closed in another row?"
+                )
 
     def _labels(self, count: int) -> list[str]:
         return [""] * count if self.label is None else self.table.column(self.label)

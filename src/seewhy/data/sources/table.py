@@ -10,7 +10,7 @@ import codecs
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,30 +115,39 @@ def _text(name: str, path: str) -> tuple[str, str]:
 def _csv(name: str, text: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return column names and rows."""
     said, _, rest = text.partition("\n")
-    separator = ""
+    separator, first = "", 1
     if said.strip().lower().startswith("sep=") and len(said.strip()) == len("sep=") + 1:  # a hint that Excel reads
-        separator, text = said.strip()[-1], rest
+        separator, text, first = said.strip()[-1], rest, 2
     separator = separator or _separator(text)
     columns: tuple[str, ...] = ()
     rows: list[tuple[str, ...]] = []
+    for line, row in _records(name, text, separator, first):
+        if not any(row):
+            continue
+        if not columns:
+            columns = row
+        elif len(row) != len(columns):
+            raise InputError(
+                f"labels: line {line:,} of {name} has {count(len(row), 'field')}, but the first line names "
+                f"{count(len(columns), 'column')} ({', '.join(columns)}); separated by {separator!r}"
+            )
+        else:
+            rows.append(row)
+    return columns, rows
+
+
+def _records(name: str, text: str, separator: str, first: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the number of the line in which each row begins, counted from `first`, and its fields."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    line = first
     try:
         for fields in reader:
-            row = tuple(composed(field.strip()) for field in fields)
-            if not any(row):
-                continue
-            if not columns:
-                columns = row
-            elif len(row) != len(columns):
-                raise InputError(
-                    f"labels: line {reader.line_num:,} of {name} has {count(len(row), 'field')}, but the first line names "
-                    f"{count(len(columns), 'column')} ({', '.join(columns)}); separated by {separator!r}"
-                )
-            else:
-                rows.append(row)
+            yield line, tuple(composed(field.strip()) for field in fields)
+            line = first + reader.line_num
     except csv.Error as error:
-        raise InputError(f"labels: line {reader.line_num:,} of {name} is no CSV: {error}") from None
-    return columns, rows
+        raise InputError(
+            f"labels: the row of {name} that begins in line {line:,} is no CSV: {error}; is a quotation mark in it never closed, or not doubled?"
+        ) from None
 
 
 def _separator(text: str) -> str:
