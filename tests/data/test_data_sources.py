@@ -47,9 +47,7 @@ def test_a_class_may_be_called_train(folder):
 def test_other_folders_beside_splits_are_left_alone(folder):
     catalog = list_images(folder({"train/a": 2, "train/b": 2, "test/a": 1, "extra/x": 3}))
     assert catalog.classes == ("a", "b")
-    assert kinds(catalog)["stray_files"] == (
-        "1 file left alone that is no image of a class: extra/; 38% of what might be images"
-    )
+    assert kinds(catalog)["split_names"] == "1 folder beside the splits is none, 3 images left out: extra/"
 
 
 def test_classes_are_sorted_naturally(folder):

@@ -34,7 +34,7 @@ from seewhy.data.sources.columns import (
 )
 from seewhy.data.sources.labelled import TableOptions
 from seewhy.data.sources.names import composed, natural_key, printable, unique
-from seewhy.data.sources.split_names import split_of
+from seewhy.data.sources.split_names import did_you_mean, misspelt_splits, split_of
 from seewhy.data.sources.stored import Stored
 from seewhy.data.split_rules import TRAIN, UNDECIDED, Ints
 
@@ -381,8 +381,11 @@ class _Reading:
             if names:
                 yield Issue(kind, "error", f"{count(len(names), noun)} {words}: {some(names)}", tuple(names))
         if left:
+            asked = did_you_mean(misspelt_splits(left, [part.split for part in self.parts]))
             verb = "it is" if len(left) == 1 else "they are"
-            message = f"{count(len(left), 'split')} left alone, for {verb} none of train, val, test: {some(left)}"
+            message = (
+                f"{count(len(left), 'split')} left alone, for {verb} none of train, val, test: {some(left)}{asked}"
+            )
             yield Issue("stray_files", "warning", message, tuple(left))
         kind = "column" if self.group in self.columns else "pattern"
         yield taken_from(
