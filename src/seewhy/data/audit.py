@@ -78,7 +78,11 @@ def some(names: Sequence[str]) -> str:
 
 def count(n: int, noun: str) -> str:
     """Return "1 file", "2 files", "3 classes"."""
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + ("es" if noun.endswith("s") else "s")
+    plural = (
+        noun[:-1] + "ies"
+        if noun.endswith("y") and not noun.endswith("ay")
+        else noun + ("es" if noun.endswith("s") else "s")
+    )
     return f"{n:,} {noun if n == 1 else plural}"
 
 
