@@ -105,3 +105,24 @@ def test_without_validation_images_what_that_means_is_said():
         "no_validation"
     )
     assert (asked.severity, "as was asked" in asked.message) == ("note", True)
+
+
+def test_names_of_classes_that_may_be_one():
+    alike, missing = audit.class_names(["Cat", "cat", " dog", "dog", "hot dog", "bird", "NA", "nan"])
+    assert alike.message == (
+        "names of classes differ in capitals or blanks only: 'Cat' and 'cat', ' dog' and 'dog'; give them one name if they are one class"
+    )
+    assert (alike.kind, alike.severity, alike.paths) == ("class_names", "note", ("Cat", "cat", " dog", "dog"))
+    assert (
+        missing.message
+        == "2 classes named like a missing label: 'NA', 'nan'; leave the images out where no class is meant"
+    )
+    assert audit.class_names(["cat", "category", "none", "a", "b"]) == []
+
+
+def test_names_of_classes_are_looked_at_in_every_source(folder, tmp_path):
+    folders = check_dataset(folder({"Cat": 3, "cat": 3, "NA": 3}))
+    assert [issue.paths for issue in folders.of("class_names")] == [("Cat", "cat"), ("NA",)]
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8), np.uint8)
+    arrays = check_dataset((images, np.array(["nan", "dog ", "dog"] * 2)))
+    assert [issue.paths for issue in arrays.of("class_names")] == [("dog", "dog "), ("nan",)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -12,7 +13,7 @@ from PIL import Image, ImageFile
 
 from seewhy.core.errors import InputError
 from seewhy.data import jpeg
-from seewhy.data.codec import decode_file, decode_many, from_pixels
+from seewhy.data.codec import decode_file, decode_many, from_pixels, largest_value, read_header
 from seewhy.data.fitting import DecodeRule
 from seewhy.data.pillow_limits import strict_pillow
 from seewhy.data.reading import BadImageError
@@ -160,7 +161,12 @@ def test_damaged_files_say_what_is_wrong(encoded, tmp_path):
     assert "truncated" in reason(jpeg[:-20])
     assert "truncated" in reason(png[: len(png) // 2])
     assert "is not a JPEG" in reason(b"These are not the pixels you are looking for.")
-    assert "too many pixels" in reason(bomb())
+    limit = "has too many pixels: 3,600,000,000; the limit is 268,435,456 in all (data.max_pixels)"
+    assert reason(bomb()) == f"image: {limit}"
+    with strict_pillow(), pytest.raises(BadImageError, match=re.escape(limit)):
+        read_header(bomb())
+    with pytest.raises(BadImageError, match=re.escape("16 x 16; the limit is 100 in all (data.max_pixels)")):
+        largest_value(encoded(1, "TIFF", mode="F"), DecodeRule(max_pixels=100))
     empty = tmp_path / "empty.jpg"
     empty.touch()
     assert reason(str(empty)) == f"{empty}: is empty (0 bytes)"

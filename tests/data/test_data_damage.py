@@ -177,7 +177,8 @@ def test_an_icon_that_holds_a_bomb_is_named():
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     icon = struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 24, len(png), 22) + png
     for data in (png, icon):
-        assert is_named(data, 16)
+        with pytest.raises(BadImageError, match="has too many pixels: 3,600,000,000; the limit is 268,435,456 in all"):
+            decode_file(data, resolution=16, channels=3)
 
 
 def test_text_and_noise_are_no_images():

@@ -110,6 +110,27 @@ def test_classes_that_are_called_like_splits_are_warned_of(folder):
     assert not list_images(folder({"train": 2, "bus": 2}, name="vehicles")).issues
 
 
+@pytest.mark.parametrize(
+    ("images", "severity", "left"), [(1, "warning", "1 image"), (4, "warning", "4 images"), (9, "error", "9 images")]
+)
+def test_a_folder_of_images_beside_the_splits_is_no_file_left_alone(folder, images, severity, left):
+    found = issue(list_images(folder({"train/a": 4, "train/b": 2, "validation/b": 2, "tset/b": images})), "split_names")
+    assert (
+        found.message
+        == f"1 folder beside the splits is none, {left} left out: tset/; did you mean 'test' by 'tset'? Rename it"
+    )
+    assert (found.severity, found.paths) == (severity, ("tset/",))
+
+
+def test_a_misspelt_split_beside_the_training_folder_is_warned_of(folder):
+    catalog = list_images(folder({"train/a": 2, "train/b": 2, "tset/a": 2}))
+    assert catalog.classes == ("train", "tset")
+    assert "taken for classes: train, tset; did you mean 'test' by 'tset'?" in issue(catalog, "split_names").message
+    catalog = list_images(folder({"trian/a": 2, "test/a": 2}, name="other"))
+    assert "did you mean 'train' by 'trian'?" in issue(catalog, "split_names").message
+    assert not list_images(folder({"train/steam": 2, "van/red": 2}, name="vehicles")).issues
+
+
 DEBRIS = (
     "@eaDir .ipynb_checkpoints __pycache__ lost+found $RECYCLE.BIN System@Volume@Information #recycle @Recycle .Trash-1000 __MACOSX .thumbnails "
     "node_modules .git"

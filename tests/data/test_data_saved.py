@@ -80,6 +80,10 @@ def test_splits_of_a_dictionary_are_splits(rows, tmp_path):
     assert catalog.splits.tolist() == [TRAIN] * 8 + [VAL] * 4 + [TEST] * 4
     assert catalog.names[8] == "validation/8.jpg"
     assert told(catalog)["stray_files"] == ("unsupervised",)
+    misspelt = datasets.DatasetDict({"tset" if name == "test" else name: part for name, part in whole.items()})
+    misspelt.save_to_disk(tmp_path / "misspelt")
+    (left,) = [issue for issue in list_images(tmp_path / "misspelt").issues if issue.kind == "stray_files"]
+    assert left.message.endswith("tset, unsupervised; did you mean 'test' by 'tset'? Rename it")
     assert list_images(tmp_path / "all" / "test").splits.tolist() == [UNDECIDED] * 4
     del whole["train"]
     whole.save_to_disk(tmp_path / "no")

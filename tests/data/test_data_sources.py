@@ -47,9 +47,7 @@ def test_a_class_may_be_called_train(folder):
 def test_other_folders_beside_splits_are_left_alone(folder):
     catalog = list_images(folder({"train/a": 2, "train/b": 2, "test/a": 1, "extra/x": 3}))
     assert catalog.classes == ("a", "b")
-    assert kinds(catalog)["stray_files"] == (
-        "1 file left alone that is no image of a class: extra/; 38% of what might be images"
-    )
+    assert kinds(catalog)["split_names"] == "1 folder beside the splits is none, 3 images left out: extra/"
 
 
 def test_classes_are_sorted_naturally(folder):
@@ -353,3 +351,17 @@ def test_importing_the_sources_does_not_import_heavy_packages():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_arrays_that_are_not_read_are_told(tmp_path):
+    images, labels = np.arange(6 * 16, dtype=np.uint8).reshape(6, 4, 4), np.array([0, 1] * 3)
+    given = {"x_train": images, "y_train": labels, "x_tset": images, "y_tset": labels}
+    np.savez(tmp_path / "d.npz", **given)
+    for source in (given, tmp_path / "d.npz"):
+        (left,) = list_images(source).issues
+        assert (left.severity, left.paths) == ("warning", ("x_tset", "y_tset"))
+        assert left.message.startswith(
+            "2 arrays left alone: x_tset, y_tset; did you mean 'x_test' by 'x_tset'? Rename it;"
+        )
+    (left,) = list_images({"images": images, "labels": labels, "patients": labels}).issues
+    assert (left.severity, left.message) == ("note", "1 array left alone: patients")

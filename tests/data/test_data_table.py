@@ -106,7 +106,12 @@ def test_images_without_a_row_are_told(images):
         (ROWS, ("file", "label"), {"label_column": "lable"}, r"label_column: 'lable' is not known; .*label"),
         ([("x.jpg", "cat")], ("file", "label"), {}, r"image_column: no column of labels.csv names images"),
         (ROWS, ("label", "label"), {}, r"several columns called 'label'"),
-        ([*ROWS, ("a/0.jpg",)], ("file", "label"), {}, r"line 7 of labels.csv has 1 fields, but there are 2 columns"),
+        (
+            [*ROWS, ("a/0.jpg",)],
+            ("file", "label"),
+            {},
+            r"line 7 of labels.csv has 1 field, but the first line names 2 columns",
+        ),
         ([], ("file", "label"), {}, r"labels.csv holds no rows"),
         (
             [(*row, "extra") for row in ROWS],
@@ -180,3 +185,76 @@ def test_groups_of_class_folders_come_from_their_names(folder):
     assert list(catalog.groups) == [str(i) for i in range(6)] * 2
     with pytest.raises(InputError, match=r"group: 'dog' is not found in the names of 6 of 12 images: cat/000.jpg"):
         list_images(root, table=TableOptions(group="dog"))
+
+
+def test_a_misspelt_split_stops_before_a_random_one_is_made(images):
+    words = ["train", "train", "val", "tset", ""]
+    rows = [(*row, word) for row, word in zip(ROWS, words, strict=True)]
+    with pytest.raises(
+        InputError, match=r"split_column: 'split' of labels.csv .* got nothing, tset in 2 rows; correct"
+    ):
+        listed(images, rows, ("file", "label", "split"))
+
+
+def test_a_column_of_splits_that_says_something_else_is_told(images):
+    words = ["train", "A", "B", "A", "B"]
+    rows = [(*row, word) for row, word in zip(ROWS, words, strict=True)]
+    catalog = listed(images, rows, ("file", "label", "set"))
+    assert set(catalog.splits.tolist()) == {UNDECIDED}
+    assert "; no split from column 'set', which mostly says other than train" in catalog.issues[-1].message
+    assert "no split" not in listed(images, rows, ("file", "label", "set"), group="set").issues[-1].message
+
+
+@pytest.mark.parametrize("strip", [str, lambda name: name.removesuffix(".jpg")])
+def test_a_table_without_a_line_of_column_names_is_refused(images, strip):
+    rows = [(strip(name), label) for name, label in ROWS]
+    with pytest.raises(
+        InputError, match=r"seems to have no line of column names: .* a/0.jpg is an image .* such as file,label"
+    ):
+        listed(images, rows[1:], rows[0])
+
+
+def test_a_column_may_be_called_like_an_image_that_has_a_row(images):
+    (images / "a" / "0.jpg").rename(images / "a" / "view1.jpg")
+    (images / "b" / "0.jpg").rename(images / "b" / "view1.jpg")
+    rows = [("a/view1.jpg", "cat"), *ROWS[1:2], *ROWS[3:]]
+    assert said(listed(images, rows, ("view1", "label")))["a/view1.jpg"] == "cat"
+    (images / "a" / "view1.jpg").rename(images / "a" / "file.jpg")
+    assert "a/1.jpg" in said(listed(images, ROWS[1:2] + ROWS[3:]))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "message"),
+    [
+        ("utf-16-le", "", "labels.csv looks like UTF-16 without its mark; save it as UTF-8"),
+        ("utf-16-be", "", "labels.csv looks like UTF-16 without its mark; save it as UTF-8"),
+        ("utf-8", "\0", r"labels.csv is damaged or no text \(1 zero byte\); save it as UTF-8"),
+    ],
+)
+def test_a_table_with_zero_bytes_is_no_utf_8(images, encoding, text, message):
+    with pytest.raises(InputError, match=message):
+        listed(images, [*ROWS, ("b/2.jpg", text)], encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    ("before", "labels", "message"),
+    [
+        (
+            "",
+            {2: '"cat'},
+            r"row of labels.csv that begins in line 4 is no CSV: .*; is a quotation mark in it never closed",
+        ),
+        ("sep=,\n", {2: '"cat'}, r"row of labels.csv that begins in line 5 is no CSV"),
+        (
+            "",
+            {4: '"cat'},
+            r"row of labels.csv that begins in line 6 is no CSV: .*; is a quotation mark in it never closed",
+        ),
+        ("", {2: '"cat', 3: '"dog"'}, r"row of labels.csv that begins in line 4 is no CSV"),
+        ("", {2: '"cat', 3: 'dog"'}, r"'label' of labels.csv has a text of several lines, 'cat.*dog'; is a quotation"),
+    ],
+)
+def test_a_quotation_mark_that_is_not_closed_loses_no_rows(images, before, labels, message):
+    rows = [(name, labels.get(row, label)) for row, (name, label) in enumerate(ROWS)]
+    with pytest.raises(InputError, match=message):
+        listed(images, rows, before=before)

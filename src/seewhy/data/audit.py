@@ -19,6 +19,9 @@ Severity = Literal["error", "warning", "note"]
 IMBALANCE = 10  # images of the largest class for each one of the smallest, in the training split
 SHOWN = 3
 
+NO_LABELS = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null"})
+"""Names, in small letters, that programs write where a label is missing."""
+
 
 @dataclass(frozen=True)
 class Issue:
@@ -75,7 +78,11 @@ def some(names: Sequence[str]) -> str:
 
 def count(n: int, noun: str) -> str:
     """Return "1 file", "2 files", "3 classes"."""
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + ("es" if noun.endswith("s") else "s")
+    plural = (
+        noun[:-1] + "ies"
+        if noun.endswith("y") and not noun.endswith("ay")
+        else noun + ("es" if noun.endswith("s") else "s")
+    )
     return f"{n:,} {noun if n == 1 else plural}"
 
 
@@ -113,6 +120,28 @@ def classes(labels: Ints, splits: Ints, names: Sequence[str]) -> list[Issue]:
         message = f"{count(len(missing), 'class')} without images in the {split} split, {effect}: {some(missing)}"
         issues.append(Issue("missing_class", "warning", message, tuple(missing)))
     return issues + _imbalance(table[0], names)
+
+
+def class_names(names: Sequence[str]) -> list[Issue]:
+    """Report classes whose names differ in capitals and blanks only, and those that are called like a missing label."""
+    issues, alike = [], dict[str, list[str]]()
+    for name in names:
+        alike.setdefault("".join(name.split()).casefold(), []).append(name)
+    groups = [group for group in alike.values() if len(group) > 1]
+    if groups:
+        shown = some([" and ".join(map(repr, group)) for group in groups])
+        message = (
+            f"names of classes differ in capitals or blanks only: {shown}; give them one name if they are one class"
+        )
+        issues.append(Issue("class_names", "note", message, tuple(name for group in groups for name in group)))
+    missing = [name for name in names if name.strip().casefold() in NO_LABELS]
+    if missing:
+        message = (
+            f"{count(len(missing), 'class')} named like a missing label: {some(list(map(repr, missing)))}; leave the images out where no class "
+            "is meant"
+        )
+        issues.append(Issue("class_names", "note", message, tuple(missing)))
+    return issues
 
 
 def no_validation(splits: Ints, *, asked: bool) -> list[Issue]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
@@ -63,7 +64,7 @@ def decode_into(data: bytes, row: Bytes, rule: DecodeRule = PLAIN) -> Header:
     except Exception as error:  # noqa: BLE001  a damaged file may raise anything in a codec; it must not end the run
         if isinstance(error, ValueError) and "MAX_TEXT" in str(error) and data.startswith(checked.PNG):
             return decode_into(checked.without_texts(data), row, rule)
-        raise _reason(error) from None
+        raise _reason(error, rule) from None
 
 
 def _decode_with_pillow(data: bytes, row: Bytes, rule: DecodeRule) -> Header:
@@ -118,12 +119,12 @@ def read_header(source: str | bytes, rule: DecodeRule = PLAIN) -> tuple[int, int
         raise
     except Exception as error:  # noqa: BLE001  see decode_into
         if "MAX_TEXT" not in str(error):
-            raise _reason(error) from None
+            raise _reason(error, rule) from None
     row = np.empty((1, 1, 3), np.uint8)  # a PNG with more text than Pillow unpacks
     return decode_into(_bytes_of(source), row, rule)[:3]
 
 
-def largest_value(source: str | bytes) -> tuple[str, float] | None:
+def largest_value(source: str | bytes, rule: DecodeRule = PLAIN) -> tuple[str, float] | None:
     """Return the mode and the largest value of an image of deep pixels, a path or encoded bytes; None for one of 8 bits.
 
     Raises:
@@ -135,12 +136,12 @@ def largest_value(source: str | bytes) -> tuple[str, float] | None:
                 return None
         data = _bytes_of(source)
         image = _open(io.BytesIO(data), data[:2])
-        _validate_pixels(image.size, PLAIN)
+        _validate_pixels(image.size, rule)
         return image.mode, float(np.nan_to_num(np.asarray(image), nan=0.0, posinf=0.0).max())
     except BadImageError:
         raise
     except Exception as error:  # noqa: BLE001  see decode_into
-        raise _reason(error) from None
+        raise _reason(error, rule) from None
 
 
 def decode_file(
@@ -237,7 +238,7 @@ def from_pixels(
             except BadImageError:
                 raise
             except Exception as error:  # noqa: BLE001  see decode_into
-                raise BadImageError(f"image: {_reason(error)}") from None
+                raise BadImageError(f"image: {_reason(error, rule)}") from None
         return torch.from_numpy(row).permute(2, 0, 1)
     array = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
     if isinstance(image, Tensor) and array.ndim == 3:
@@ -286,8 +287,6 @@ def _open(handle: IO[bytes], start: bytes) -> Image.Image:
     """Open an image, refusing what is no image; the limit on pixels of a JPEG counts when it is scaled."""
     try:
         return JpegImageFile(handle) if start == jpeg.START else Image.open(handle, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise BadImageError(f"has too many pixels: {error}".split(" could be")[0]) from None
     except (UnidentifiedImageError, SyntaxError):
         raise BadImageError(
             "is not a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or other image, or its header is damaged"
@@ -297,14 +296,19 @@ def _open(handle: IO[bytes], start: bytes) -> Image.Image:
 def _validate_pixels(size: tuple[int, int], rule: DecodeRule) -> None:
     """Refuse what would not fit into memory."""
     if size[0] * size[1] > rule.max_pixels:
-        raise BadImageError(
-            f"has too many pixels: {size[0]} x {size[1]}; the limit is {rule.max_pixels:,} in all (max_pixels)"
-        )
+        raise _too_large(f"{size[0]:,} x {size[1]:,}", rule)
 
 
-def _reason(error: Exception) -> BadImageError:
+def _too_large(size: str, rule: DecodeRule) -> BadImageError:
+    return BadImageError(f"has too many pixels: {size}; the limit is {rule.max_pixels:,} in all (data.max_pixels)")
+
+
+def _reason(error: Exception, rule: DecodeRule) -> BadImageError:
     """Return a codec's error for people."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, Image.DecompressionBombError):  # more than twice the limit
+        found = re.search(r"\d+", text)
+        return _too_large(f"{int(found[0]):,}" if found else "more than twice the limit", rule)
     if isinstance(error, OSError) and error.errno is not None:
         return BadImageError(f"cannot be read: {error.strerror or error}", passing=True)
     if "truncated" in text.lower() or "not processed" in text:

@@ -175,10 +175,11 @@ def _file_peaks(catalog: Catalog, options: DecodeOptions) -> tuple[float, float]
     rows = _spread(len(catalog.paths), HEADERS)
     able = [row for row in rows if not catalog.paths[row].lower().endswith(SHALLOW)]
     largest: dict[bool, float] = {}
+    rule = DecodeRule(max_pixels=options.max_pixels)
 
     def look(row: int) -> tuple[str, float] | None:
         with contextlib.suppress(BadImageError):  # it is named when it is decoded
-            return largest_value(_place(catalog, row))
+            return largest_value(_place(catalog, row), rule)
         return None
 
     with strict_pillow(options.max_pixels):

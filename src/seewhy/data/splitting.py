@@ -99,6 +99,7 @@ def split(decoded: Decoded, options: SplitOptions | None = None) -> Dataset:
         *audit.unreadable(decoded.unreadable),
         *audit.emptied_classes(emptied),
         *audit.classes(labels, splits, classes),
+        *audit.class_names(classes),
         *audit.no_validation(splits, asked=options.val_fraction == 0),
         *_image_issues(decoded, splits),
         *_duplicate_issues(decoded, splits, labels, classes, duplicates, divided=bool(given & {VAL, TEST}) or together),

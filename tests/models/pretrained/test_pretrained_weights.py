@@ -108,6 +108,10 @@ def test_files_that_are_not_there_are_told(tmp_path, monkeypatch):
 def test_names_are_told_with_the_nearest():
     with pytest.raises(InputError, match=r"'resnt18' is no backbone of torchvision; did you mean 'resnet18'\?"):
         record_of("torchvision", "resnt18")
+    with pytest.raises(
+        InputError, match=r"'squeezenet1_1' of torchvision cannot be taken .* is a convolution, no linear layer; choose"
+    ):
+        record_of("torchvision", "squeezenet1_1")
     assert "convnext_tiny.dinov3_lvd1689m" in backbone_names("timm", "convnext_tiny*")
     assert set(backbone_names("torchvision", "resnet")) > {"resnet18", "wide_resnet50_2"}
 

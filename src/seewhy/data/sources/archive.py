@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seewhy.core.errors import InputError
-from seewhy.data.sources.arrays import Array, catalog_of, pair_keys
+from seewhy.data.sources.arrays import Array, catalog_of, left_alone, pair_keys
 from seewhy.data.sources.catalog import Catalog
 from seewhy.data.sources.names import printable
 
@@ -29,6 +30,7 @@ def load_npz(path: str, *, labels_required: bool = True) -> Catalog:
     try:
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             pairs = pair_keys(shown, file.files, labels_required=labels_required)
+            issues = left_alone(file.files, pairs)
             keys = [key for pair in pairs for key in (pair.images, pair.labels) if key is not None]
             keys += ["classes"] if "classes" in file.files else []
             _validate_sizes(shown, file, keys)
@@ -38,7 +40,7 @@ def load_npz(path: str, *, labels_required: bool = True) -> Catalog:
     except Exception as error:  # noqa: BLE001  a damaged archive may raise anything; it must not end in a traceback
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(f"source: {shown} cannot be read as .npz: {reason}; save it again with numpy.savez") from None
-    return catalog_of(Path(shown).stem, "npz", shown, pairs, arrays)
+    return replace(catalog_of(Path(shown).stem, "npz", shown, pairs, arrays), issues=issues)
 
 
 def _get(path: str, file: Any, key: str) -> Array:

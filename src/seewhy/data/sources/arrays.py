@@ -12,14 +12,15 @@ when it is decoded, other integers must lie in 0..255. Labels are integers or te
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from seewhy.core.errors import InputError
+from seewhy.core.errors import InputError, nearest
+from seewhy.data.audit import Issue, count, some
 from seewhy.data.identity import digest
 from seewhy.data.pixel_values import to_uint8
 from seewhy.data.sources.catalog import Catalog, Numbered, SourceKind
@@ -77,6 +78,19 @@ def pair_keys(where: str, keys: Sequence[str], *, labels_required: bool) -> list
     )
 
 
+def left_alone(keys: Sequence[str], pairs: Sequence[Pair]) -> tuple[Issue, ...]:
+    """Report keys that are not read; as a warning where one is nearly the key of a split that is not there."""
+    left = [key for key in keys if key != "classes" and all(key not in (pair.images, pair.labels) for pair in pairs)]
+    if not left:
+        return ()
+    known = [form.format(split) for forms in _PAIRS for form in forms for split in SPLIT_NAMES]
+    meant = {key: nearest(key, [name for name in known if name[:1] == key[:1]]) for key in left}
+    near = {key: name for key, name in meant.items() if name is not None and name not in keys}
+    asked = "".join(f"; did you mean {name!r} by {key!r}? Rename it" for key, name in near.items())
+    message = f"{count(len(left), 'array')} left alone: {some(left)}{asked}"
+    return (Issue("stray_files", "warning" if near else "note", message, tuple(left)),)
+
+
 def from_memory(source: Any, *, labels_required: bool) -> Catalog:
     """Make a catalog of arrays or tensors: `(images, labels)`, images alone, or a mapping with the keys above.
 
@@ -84,7 +98,8 @@ def from_memory(source: Any, *, labels_required: bool) -> Catalog:
         InputError: they cannot be used; says which and what is allowed.
     """
     pairs, arrays = pairs_in_memory(source, labels_required=labels_required)
-    return catalog_of("arrays", "arrays", "source", pairs, arrays)
+    catalog = catalog_of("arrays", "arrays", "source", pairs, arrays)
+    return replace(catalog, issues=left_alone(list(arrays), pairs))
 
 
 def pairs_in_memory(source: Any, *, labels_required: bool) -> tuple[list[Pair], dict[str, Array]]:

@@ -59,12 +59,46 @@ def label_column(where: str, left: Sequence[str], *, required: bool) -> str | No
     return named
 
 
-def split_column(columns: Sequence[str], texts: Texts) -> str | None:
-    """Return the column that is called like a split and means nothing else."""
+def split_column(where: str, columns: Sequence[str], texts: Texts) -> str | None:
+    """Return the column that is called like a split, and whose texts are splits.
+
+    Args:
+        where: the table, for errors.
+        columns: that may say the split.
+        texts: of them.
+
+    Raises:
+        InputError: most of its texts are splits, but not all; one that mostly says something else is none.
+    """
     for name in columns:
-        if plain(name) in SPLIT_COLUMNS and all(split_of(text) is not None for text in set(texts(name))):
+        said = texts(name) if plain(name) in SPLIT_COLUMNS else ()
+        odd = [text for text in said if split_of(text) is None]
+        if said and not odd:
             return name
+        if 2 * len(odd) < len(said):
+            raise _no_splits(
+                where,
+                name,
+                odd,
+                "; correct these, or rename the column if it says something else (data.split_column names another)",
+            )
     return None
+
+
+def unused_splits(columns: Sequence[str], *used: str | None) -> str | None:
+    """Return in words which columns are called like a split, and are taken neither for it nor for anything else; None for none."""
+    unused = [name for name in columns if plain(name) in SPLIT_COLUMNS and name not in used]
+    if not unused:
+        return None
+    return f"no split from {', '.join(quoted('column', name) or '' for name in unused)}, which mostly says other than {', '.join(SPLIT_NAMES)}"
+
+
+def _no_splits(where: str, column: str, odd: Sequence[str], advice: str = "") -> InputError:
+    """Return the error for a column of splits that says something else."""
+    return InputError(
+        f"split_column: {column!r} of {where} must say {', '.join(SPLIT_NAMES)}, got "
+        f"{some([text or 'nothing' for text in sorted(set(odd))])} in {count(len(odd), 'row')}{advice}"
+    )
 
 
 def splits_of(where: str, column: str | None, texts: Texts, length: int) -> list[int]:
@@ -77,11 +111,9 @@ def splits_of(where: str, column: str | None, texts: Texts, length: int) -> list
         return [UNDECIDED] * length
     said = texts(column)
     meant = {text: split_of(text) for text in set(said)}
-    wrong = sorted(text for text, split in meant.items() if split is None)
-    if wrong:
-        raise InputError(
-            f"split_column: {column!r} of {where} must say {', '.join(SPLIT_NAMES)}, got {some(wrong) or 'nothing'}"
-        )
+    odd = [text for text in said if meant[text] is None]
+    if odd:
+        raise _no_splits(where, column, odd)
     return [split for text in said if (split := meant[text]) is not None]
 
 
@@ -129,10 +161,10 @@ def groups_in(names: Sequence[str], pattern: str, beside: str = "") -> list[str]
     return [(match[1] if expression.groups else match[0]) or "" for match in found if match is not None]
 
 
-def taken_from(where: str, **said: str | None) -> Issue:
-    """Return a note that tells what is said where, such as images="column 'file'"; None is left out."""
+def taken_from(where: str, unused: str | None = None, **said: str | None) -> Issue:
+    """Return a note that tells what is said where, such as images="column 'file'"; None is left out. `unused`: of `unused_splits`."""
     parts = [f"{what} from {place}" for what, place in said.items() if place is not None]
-    return Issue("labels_file", "note", f"{where}: {', '.join(parts)}")
+    return Issue("labels_file", "note", f"{where}: {', '.join(parts)}" + (f"; {unused}" if unused else ""))
 
 
 def quoted(what: str, name: str | None) -> str | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from seewhy.data.audit import Issue, Severity, count, some
 from seewhy.data.formats import SIDECARS, is_image_name, suffix_of
 from seewhy.data.sources.catalog import Catalog
 from seewhy.data.sources.names import composed, natural_key, printable, unique
-from seewhy.data.sources.split_names import split_of
+from seewhy.data.sources.split_names import did_you_mean, misspelt_splits, split_of
 from seewhy.data.sources.walk import Images, Walk
 from seewhy.data.split_rules import TRAIN, UNDECIDED
 
@@ -58,13 +58,12 @@ def list_folder(root: str, *, labels_required: bool = True) -> Catalog:
     train = [name for name, split in splits.items() if split == TRAIN]
     labelled = any(listed.walk.listing(name).inner for name in train)
     if train and (len(set(splits.values())) > 1 or len(folders) == 1) and (labelled or not labels_required):
-        for name in folders:
-            if name not in splits:
-                listed.leave_alone(name)
+        listed.leave_alone([name for name in folders if name not in splits], set(splits.values()))
         add = listed.add_classes if labelled else listed.add_unlabelled
         for name, split in splits.items():
             add(name + "/", split)
     else:
+        listed.find_misspelt(splits, folders)
         listed.add_classes("", UNDECIDED, leave=outputs)
     return listed.catalog()
 
@@ -86,7 +85,8 @@ class _ClassFolders:
         self.blocks: list[tuple[str, int, Images]] = []  # class, split, files
         self.class_names: set[str] = set()
         self.forms: dict[tuple[str, int], set[str]] = {}  # the folders' own names, by class and split
-        self.left_images = 0
+        self.beside: dict[str, int] = {}  # folders beside the splits, and how many images each holds
+        self.misspelt: Mapping[str, str] = {}  # names of folders, and the splits that they seem to mean
 
     def add_classes(self, prefix: str, split: int, leave: Sequence[str] = ()) -> None:
         """Add every folder below `prefix` as a class of `split`."""
@@ -108,10 +108,23 @@ class _ClassFolders:
         self.class_names.add(label)
         self.blocks.append((label, split, self.walk.images(prefix.rstrip("/"))))
 
-    def leave_alone(self, name: str) -> None:
-        """Report a folder beside the splits, with how many images it holds."""
-        self.walk.stray.append(name + "/")
-        self.left_images += len(Walk(self.root).images(name).paths)
+    def leave_alone(self, folders: Sequence[str], splits: Iterable[int]) -> None:
+        """Report folders beside the splits, with how many images they hold."""
+        for name in folders:
+            images = len(Walk(self.root).images(name).paths)
+            if images:
+                self.beside[name] = images
+            else:
+                self.walk.stray.append(name + "/")
+        self.misspelt = misspelt_splits(self.beside, splits)
+
+    def find_misspelt(self, splits: Mapping[str, int], folders: Sequence[str]) -> None:
+        """Report folders that are called nearly like a split, and hold folders of the same names as one does."""
+        inner = {name for split in splits for name in self.walk.listing(split).inner}
+        near = misspelt_splits(folders, splits.values()) if inner else {}
+        self.misspelt = {
+            name: split for name, split in near.items() if inner.intersection(self.walk.listing(name).inner)
+        }
 
     def catalog(self) -> Catalog:
         """Make the catalog of what the walk met."""
@@ -152,25 +165,38 @@ class _ClassFolders:
             message = f"{count(len(names), 'class')} without images, left out: {some(names)}"
             issues.append(Issue("empty_class", "warning", message, names))
         undecided = {split for _, split, _ in self.blocks} == {UNDECIDED}
-        named = [name for name in classes if split_of(name) is not None] if undecided else []
+        named = [name for name in classes if split_of(name) is not None or name in self.misspelt] if undecided else []
         if len(named) > 1:
+            advice = did_you_mean(self.misspelt)
+            advice = advice or "; for a split there must be a training folder that holds a folder for each class"
             message = (
-                f"{count(len(named), 'class')} have names of splits and are taken for classes: {some(named)}; for a split there must be a "
-                "training folder that holds a folder for each class"
+                f"{count(len(named), 'class')} have names of splits and are taken for classes: {some(named)}{advice}"
             )
             issues.append(Issue("split_names", "warning", message, tuple(named)))
         twice = sorted(label for (label, _), forms in self.forms.items() if len(forms) > 1)
         if twice:
             message = f"folders that differ in the Unicode form of their names only are one class: {some(twice)}"
             issues.append(Issue("class_names", "note", message, tuple(twice)))
-        return issues + self.walk.issues() + self._stray(images)
+        return issues + self._beside(images) + self.walk.issues() + self._stray(images)
+
+    def _beside(self, images: int) -> list[Issue]:
+        """Report folders of images that are left out, for they stand beside splits and are none."""
+        if not self.beside:
+            return []
+        names, left = tuple(printable(name) + "/" for name in self.beside), sum(self.beside.values())
+        severity: Severity = "error" if left / (left + images) > MOST else "warning"
+        message = (
+            f"{count(len(names), 'folder')} beside the splits {'is' if len(names) == 1 else 'are'} none, {count(left, 'image')} left out: "
+            f"{some(names)}{did_you_mean(self.misspelt)}"
+        )
+        return [Issue("split_names", severity, message, names)]
 
     def _stray(self, images: int) -> list[Issue]:
         """Report files that are left alone: the more of what might be images, the more seriously."""
         names = tuple(printable(name) for name in sorted(self.walk.stray))
         if not names:
             return []
-        other = self.left_images + sum(not name.endswith((*SIDECARS, "/")) for name in map(str.lower, names))
+        other = sum(not name.endswith((*SIDECARS, "/")) for name in map(str.lower, names))
         share = other / (other + images)
         severity: Severity = "error" if share > MOST else "warning" if share > WARNED and other > 1 else "note"
         message = (

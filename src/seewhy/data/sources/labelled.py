@@ -18,6 +18,7 @@ import numpy as np
 
 from seewhy.core.errors import InputError
 from seewhy.data.audit import Issue, count, some
+from seewhy.data.formats import is_image_name
 from seewhy.data.identity import digest
 from seewhy.data.sources.catalog import Catalog
 from seewhy.data.sources.columns import (
@@ -28,6 +29,7 @@ from seewhy.data.sources.columns import (
     split_column,
     splits_of,
     taken_from,
+    unused_splits,
     validate_columns,
 )
 from seewhy.data.sources.names import natural_key, printable, unique
@@ -175,11 +177,13 @@ class _Reading:
             split_column=options.split_column,
         )
         self.image = options.image_column or self._image_column()
+        self._validate_header()
         self.group = options.group
         others = [name for name in table.columns if name != self.image]
-        self.split = options.split_column or split_column(others, table.column)
+        self.split = options.split_column or split_column(table.name, others, table.column)
         left = [name for name in others if name not in (self.split, self.group)]
         self.label = options.label_column or label_column(table.name, left, required=labels_required)
+        self._validate_lines()
         self.listed: set[int] = set()
 
     def rows(self, root: str) -> tuple[dict[int, _Row], list[Issue]]:
@@ -228,6 +232,32 @@ class _Reading:
                 f"{', '.join(sample.rows[0])}); files there are {some(sorted(self.files.names)[:3])}"
             )
         return best
+
+    def _validate_header(self) -> None:
+        """Refuse a table whose first row names an image where the columns' names should stand."""
+        first = self.files.find(self.image)
+        if first and not is_image_name(self.image):
+            # "image" beside an image.png is fine, and so is "view1" beside a view1.png that has a row
+            listed = {file for text in self.table.column(self.image) for file in self.files.find(text)}
+            if not any(map(str.isdigit, self.image)) or not listed.isdisjoint(first):
+                return
+        if first:
+            raise InputError(
+                f"labels: {self.table.name} seems to have no line of column names: its first line is {', '.join(self.table.columns)}, and "
+                f"{self.files.names[first[0]]} is an image of the folder; add one such as file,label"
+            )
+
+    def _validate_lines(self) -> None:
+        """Refuse texts of several lines: what a quotation mark that is not closed swallows would be lost."""
+        for column in self.table.columns:
+            if column not in (self.image, self.label, self.split, self.group):
+                continue
+            long = [text for text in self.table.column(column) if "\n" in text or "\r" in text]
+            if long:
+                raise InputError(
+                    f"labels: {column!r} of {self.table.name} has a text of several lines, {long[0][:60]!r}; is a quotation mark opened there "
+                    "and closed in another row?"
+                )
 
     def _labels(self, count: int) -> list[str]:
         return [""] * count if self.label is None else self.table.column(self.label)
@@ -280,6 +310,7 @@ class _Reading:
         kind = "column" if self.group in self.table.columns else "pattern"
         taken = taken_from(
             name,
+            unused_splits(self.table.columns, self.image, self.label, self.split, self.group),
             images=quoted("column", self.image),
             labels=quoted("column", self.label),
             split=quoted("column", self.split),

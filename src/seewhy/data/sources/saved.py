@@ -29,11 +29,12 @@ from seewhy.data.sources.columns import (
     split_column,
     splits_of,
     taken_from,
+    unused_splits,
     validate_columns,
 )
 from seewhy.data.sources.labelled import TableOptions
 from seewhy.data.sources.names import composed, natural_key, printable, unique
-from seewhy.data.sources.split_names import split_of
+from seewhy.data.sources.split_names import did_you_mean, misspelt_splits, split_of
 from seewhy.data.sources.stored import Stored
 from seewhy.data.split_rules import TRAIN, UNDECIDED, Ints
 
@@ -269,12 +270,14 @@ class _Reading:
             column for column in self.columns if column != self.image and not _holds_bytes(schema.field(column).type)
         ]
         divided = any(part.split != UNDECIDED for part in parts)
-        self.split = options.split_column or (None if divided else split_column(others, self.texts))
+        undecided = () if divided else others
+        self.split = options.split_column or split_column(name, undecided, self.texts)
         self.group = options.group
         left = [column for column in others if column not in (self.split, self.group)]
         classes = [column for column in left if self._feature(column).get("_type") == "ClassLabel"]
         only = classes[0] if len(classes) == 1 else None
         self.label = options.label_column or only or label_column(name, classes or left, required=labels_required)
+        self.unused = unused_splits(undecided, self.label, self.split, self.group)
 
     def texts(self, column: str) -> list[str]:
         """Return a column of all splits as texts."""
@@ -378,12 +381,16 @@ class _Reading:
             if names:
                 yield Issue(kind, "error", f"{count(len(names), noun)} {words}: {some(names)}", tuple(names))
         if left:
+            asked = did_you_mean(misspelt_splits(left, [part.split for part in self.parts]))
             verb = "it is" if len(left) == 1 else "they are"
-            message = f"{count(len(left), 'split')} left alone, for {verb} none of train, val, test: {some(left)}"
+            message = (
+                f"{count(len(left), 'split')} left alone, for {verb} none of train, val, test: {some(left)}{asked}"
+            )
             yield Issue("stray_files", "warning", message, tuple(left))
         kind = "column" if self.group in self.columns else "pattern"
         yield taken_from(
             self.name,
+            self.unused,
             images=quoted("column", self.image),
             labels=quoted("column", self.label),
             split=quoted("column", self.split),

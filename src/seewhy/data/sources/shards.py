@@ -26,7 +26,15 @@ from seewhy.data.formats import is_image_name
 from seewhy.data.identity import digest
 from seewhy.data.sources import braces
 from seewhy.data.sources.catalog import Catalog
-from seewhy.data.sources.columns import groups_in, label_column, quoted, split_column, taken_from, validate_columns
+from seewhy.data.sources.columns import (
+    groups_in,
+    label_column,
+    quoted,
+    split_column,
+    taken_from,
+    unused_splits,
+    validate_columns,
+)
 from seewhy.data.sources.labelled import TableOptions
 from seewhy.data.sources.names import composed, natural_key, printable, unique
 from seewhy.data.sources.split_names import split_of
@@ -135,6 +143,7 @@ class _Reading:
         self.split = options.split_column
         self.group: str | None = None
         self.class_names: list[str] | None = None
+        self.fields: list[str] = []
         self.imageless: list[str] = []
         self.unlabelled: list[str] = []
         self.special: list[str] = []
@@ -164,7 +173,7 @@ class _Reading:
         """Find out what says labels, splits and groups, by the first samples."""
         endings = {ending for sample in samples for ending in sample}
         read = [self._fields(shard, shown, sample["json"]) for sample in samples if "json" in sample]
-        fields = list(dict.fromkeys(name for one in read for name in one))
+        fields = self.fields = list(dict.fromkeys(name for one in read for name in one))
         validate_columns(fields, label_column=self.label, split_column=self.split)
 
         def texts(name: str) -> list[str]:
@@ -172,7 +181,9 @@ class _Reading:
 
         if self.options.group in fields:
             self.group = self.options.group
-        self.split = self.split or split_column([name for name in fields if name != self.label], texts)
+        self.split = self.split or split_column(
+            f"the .json of {shown}", [name for name in fields if name != self.label], texts
+        )
         if self.label is None and "cls" in endings:
             self.kind = "cls"
             self.class_names = _class_names(self.root)
@@ -336,6 +347,7 @@ class _Reading:
         pattern = self.options.group if self.group is None else None
         yield taken_from(
             count(shards, "shard"),
+            unused_splits(self.fields, self.label, self.split, self.group),
             labels={"cls": named, "txt": ".txt"}.get(self.kind or "", quoted("field", self.label)),
             split=quoted("field", self.split),
             groups=quoted("field", self.group) or quoted("pattern", pattern),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
-from seewhy.data.split_rules import TEST, TRAIN, VAL
+from seewhy.core.errors import nearest
+from seewhy.data.split_rules import SPLIT_NAMES, TEST, TRAIN, VAL
 
 _WORDS = {
     **dict.fromkeys(("train", "training", "trn"), TRAIN),
@@ -25,3 +27,15 @@ def split_of(name: str) -> int | None:
         return None
     words = [part for word in words for part in (_GLUED.sub(r"\1", word),) if part not in _FILLERS]
     return _WORDS.get(words[0]) if len(words) == 1 else None
+
+
+def misspelt_splits(names: Iterable[str], there: Iterable[int]) -> Mapping[str, str]:
+    """Return those of some names that mean no split, but nearly one that is not there yet, with that split's name."""
+    words = [word for word, split in _WORDS.items() if split not in set(there)]
+    meant = {name: nearest(name, words) for name in names if split_of(name) is None}
+    return {name: SPLIT_NAMES[_WORDS[word]] for name, word in meant.items() if word is not None}
+
+
+def did_you_mean(misspelt: Mapping[str, str]) -> str:
+    """Return the question that goes to the end of a message; "" for none."""
+    return "".join(f"; did you mean {split!r} by {name!r}? Rename it" for name, split in misspelt.items())

@@ -10,12 +10,13 @@ import codecs
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
+from seewhy.data.audit import count
 from seewhy.data.sources.names import composed, printable
 from seewhy.data.sources.paths import as_path
 
@@ -80,7 +81,10 @@ def read_table(path: str) -> Table:
         raise InputError(f"labels: {name} holds no rows below its line of column names")
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
-        raise InputError(f"labels: {name} has several columns called {twice[0]!r}; give each a name of its own")
+        raise InputError(
+            f"labels: {name} has several columns called {twice[0]!r}; give each a name of its own, or add a line of column names such as "
+            "file,label where there is none"
+        )
     return Table(name, columns, rows, guessed)
 
 
@@ -91,6 +95,12 @@ def _text(name: str, path: str) -> tuple[str, str]:
     except OSError as error:
         raise InputError(f"labels: {name} cannot be read: {error.strerror}") from None
     marked = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
+    if marked != "utf-16" and (zeros := data.count(0)):
+        utf_16 = zeros > len(data) // 10
+        what = (
+            "looks like UTF-16 without its mark" if utf_16 else f"is damaged or no text ({count(zeros, 'zero byte')})"
+        )
+        raise InputError(f"labels: {name} {what}; save it as UTF-8")
     try:
         return data.decode(marked or "utf-8"), ""
     except UnicodeDecodeError as error:
@@ -105,30 +115,39 @@ def _text(name: str, path: str) -> tuple[str, str]:
 def _csv(name: str, text: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return column names and rows."""
     said, _, rest = text.partition("\n")
-    separator = ""
+    separator, first = "", 1
     if said.strip().lower().startswith("sep=") and len(said.strip()) == len("sep=") + 1:  # a hint that Excel reads
-        separator, text = said.strip()[-1], rest
+        separator, text, first = said.strip()[-1], rest, 2
     separator = separator or _separator(text)
     columns: tuple[str, ...] = ()
     rows: list[tuple[str, ...]] = []
+    for line, row in _records(name, text, separator, first):
+        if not any(row):
+            continue
+        if not columns:
+            columns = row
+        elif len(row) != len(columns):
+            raise InputError(
+                f"labels: line {line:,} of {name} has {count(len(row), 'field')}, but the first line names "
+                f"{count(len(columns), 'column')} ({', '.join(columns)}); separated by {separator!r}"
+            )
+        else:
+            rows.append(row)
+    return columns, rows
+
+
+def _records(name: str, text: str, separator: str, first: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the number of the line in which each row begins, counted from `first`, and its fields."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    line = first
     try:
         for fields in reader:
-            row = tuple(composed(field.strip()) for field in fields)
-            if not any(row):
-                continue
-            if not columns:
-                columns = row
-            elif len(row) != len(columns):
-                raise InputError(
-                    f"labels: line {reader.line_num:,} of {name} has {len(row)} fields, but there are {len(columns)} columns "
-                    f"({', '.join(columns)}); separated by {separator!r}"
-                )
-            else:
-                rows.append(row)
+            yield line, tuple(composed(field.strip()) for field in fields)
+            line = first + reader.line_num
     except csv.Error as error:
-        raise InputError(f"labels: line {reader.line_num:,} of {name} is no CSV: {error}") from None
-    return columns, rows
+        raise InputError(
+            f"labels: the row of {name} that begins in line {line:,} is no CSV: {error}; is a quotation mark in it never closed, or not doubled?"
+        ) from None
 
 
 def _separator(text: str) -> str:

@@ -19,8 +19,13 @@ from seewhy.core.errors import InputError, nearest
 
 Library = Literal["timm", "torchvision"]
 
-WITHOUT_LINEAR = ("googlenet", "inception_v3", "squeezenet1_0", "squeezenet1_1")
-"""Classifiers of torchvision with several outputs, or without a last linear layer."""
+LEFT_OUT: Mapping[str, str] = {
+    **dict.fromkeys(("googlenet", "inception_v3"), "it has several outputs while it trains"),
+    **dict.fromkeys(
+        ("squeezenet1_0", "squeezenet1_1"), "its last layer with weights is a convolution, no linear layer"
+    ),
+}
+"""Classifiers of torchvision whose head cannot be replaced by a linear layer, and why."""
 
 SIZED: Mapping[str, Mapping[str, Any]] = {"vit": {"image_size": 0}, "max": {"input_size": (0, 0)}}
 """Arguments of torchvision's constructors that are sides of images, by the first letters of the name."""
@@ -95,7 +100,7 @@ def backbone_names(library: Library, pattern: str = "*") -> tuple[str, ...]:
     else:
         from torchvision import models
 
-        found = [name for name in models.list_models(module=models) if name not in WITHOUT_LINEAR]
+        found = [name for name in models.list_models(module=models) if name not in LEFT_OUT]
     wanted = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
     return tuple(name for name in found if fnmatch.fnmatchcase(name, wanted))
 
@@ -107,6 +112,11 @@ def record_of(library: Library, name: str) -> Record:
         InputError: there is none of this name, with the nearest, or timm is not there.
     """
     names = backbone_names(library)
+    if library == "torchvision" and name in LEFT_OUT:
+        raise InputError(
+            f"model.backbone: {name!r} of torchvision cannot be taken as a backbone, for {LEFT_OUT[name]}; choose another: `seewhy techniques "
+            "--backbones PATTERN` lists them"
+        )
     if name not in names:
         hint = nearest(name, names) or nearest(name.split(".")[0], names)
         meant = f"did you mean {hint!r}? " if hint else ""
