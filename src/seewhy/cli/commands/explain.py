@@ -42,7 +42,9 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument("--nearest", type=int, metavar="N", default=4, help="training images to show (default: 4)")
     parser.add_argument("--no-check", action="store_true", help="do not compare the maps with those of random weights")
     parser.add_argument(
-        "--out", metavar="FILE", help="the figure, .png, .svg or .html (default: RUN/explained/explanation.png)"
+        "--out",
+        metavar="FILE",
+        help="the figure, .png, .svg or .html, a new file (default, drawn anew: RUN/explained/explanation.png)",
     )
     parser.add_argument("--json", action="store_true", help="print all but the pixels as JSON")
 
@@ -51,12 +53,12 @@ def run(options: argparse.Namespace) -> int:
     """Explain, draw and print."""
     from seewhy.cli.commands.predict import find
     from seewhy.cli.progress import counting, tell_unfinished
-    from seewhy.core.files import naming, user_path
+    from seewhy.core.files import naming, new_file
     from seewhy.runs.explained import FIGURE, FOLDER, validate_figure
     from seewhy.runs.run import Run
 
     trained = Run(options.folder)
-    out = trained.folder / FOLDER / FIGURE if options.out is None else user_path(options.out, "out")
+    out = trained.folder / FOLDER / FIGURE if options.out is None else new_file(options.out, "--out")
     validate_figure(out)
     tell_unfinished(trained)
     images = list(find(options.images))
