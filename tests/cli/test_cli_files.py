@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from seewhy.cli.main import run
+from seewhy.core import trust
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +38,20 @@ def test_no_command_writes_over_a_file_that_is_named(words, name, trained, tmp_p
     assert f"{name} exists already and is not overwritten; choose another name" in said
     assert Path(name).read_text() == "kept"
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_every_command_that_builds_a_network_of_ones_own_takes_trust(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model = ["--model", "custom_nets:small", "--epochs", "0.2", "--batch-size", "200"]
+    assert run(["train", "digits", *model, "--quiet", "--no-watch", "--out", "mine"]) == 0
+    Image.new("L", (8, 8)).save("a.png")
+    for line in (
+        "export mine --format torch --out a.pt2",
+        "explain mine a.png --nearest 0 --no-check --method occlusion",
+        "predict mine a.png",
+        "diagnose --spec mine digits",
+    ):
+        monkeypatch.setattr(trust, "_trusted", set())
+        assert run(line.split()) == 2
+        assert "if you trust it, say --trust" in capsys.readouterr().err
+        assert run([*line.split(), "--trust"]) == 0

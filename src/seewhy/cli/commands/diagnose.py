@@ -20,6 +20,7 @@ from seewhy.core.escaping import escaped
 from seewhy.core.files import new_file, user_path, write_json
 from seewhy.core.findings import SEVERITIES
 from seewhy.spec import build_request
+from seewhy.spec.build import trust_request
 from seewhy.spec.initial import SPEC
 
 if TYPE_CHECKING:
@@ -88,9 +89,10 @@ def run(options: argparse.Namespace) -> int:
     sarif = None if options.sarif is None else new_file(options.sarif, "--sarif")
     remedy, changes = _remedy(options.remedy), spec_options(options)
     if not _is_run(options.source):
-        build_request(
-            options.source, options.spec, changes
-        )  # before torch is imported, so that what is wrong is told at once
+        # Before torch is imported, so that what is wrong is told at once.
+        request = build_request(options.source, options.spec, changes)
+        if options.trust:
+            trust_request(request)
         if options.attempt:
             raise InputError(f"--try: is for a run, and {options.source} is none; train it first")
     from seewhy import api

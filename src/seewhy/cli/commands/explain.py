@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from seewhy.cli.options import add_trust
 from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
@@ -46,6 +47,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         metavar="FILE",
         help="the figure, .png, .svg or .html, a new file (default, drawn anew: RUN/explained/explanation.png)",
     )
+    add_trust(parser)
     parser.add_argument("--json", action="store_true", help="print all but the pixels as JSON")
 
 
@@ -57,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     from seewhy.runs.explained import FIGURE, FOLDER, validate_figure
     from seewhy.runs.run import Run
 
-    trained = Run(options.folder)
+    trained = Run(options.folder, trust=options.trust)
     out = trained.folder / FOLDER / FIGURE if options.out is None else new_file(options.out, "--out")
     validate_figure(out)
     tell_unfinished(trained)
