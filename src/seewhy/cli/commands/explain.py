@@ -1,7 +1,7 @@
 """Show why images are classified as they are: attribution maps over them, and the nearest training images.
 
 Without IMAGE the most confident mistakes of the run are explained, and stand in its report. The maps are held against those of random
-weights, and a map that barely changes is said to explain nothing.
+weights, and a map that barely changes is said to explain nothing. An image that cannot be read is named, and the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -64,8 +64,6 @@ def run(options: argparse.Namespace) -> int:
     validate_figure(out)
     tell_unfinished(trained)
     images = list(find(options.images))
-    if options.images and not images:
-        raise InputError("no images were named on stdin")
     if len(images) > MOST:
         raise InputError(f"{len(images):,} images are too many for one figure; name up to {MOST}")
     with counting("features of the training images") as update:
@@ -86,4 +84,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"wrote {escaped(str(out))}", file=sys.stderr)
     if not options.images:
         print(f"wrote {escaped(str(trained.folder / 'report.html'))}", file=sys.stderr)
-    return 0
+    if found.errors:
+        count = len(found.errors) + len(found.images)
+        print(f"no explanation for {len(found.errors):,} of {count:,} images", file=sys.stderr)
+    return int(bool(found.errors))
