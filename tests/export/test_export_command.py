@@ -17,7 +17,7 @@ def test_the_command_prints_the_file_its_page_and_the_parity(make_run, tmp_path,
     assert lines[2].startswith("parity with the run in fp32: 18 inputs of sizes ")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.pt2", "digits.pt2.README.md"]
     assert run(["export", str(make_run("mlp").folder), "--format", "torch", "--out", str(file)]) == 2
-    assert "exists and is not overwritten" in capsys.readouterr().err
+    assert "exists already and is not overwritten" in capsys.readouterr().err
 
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):

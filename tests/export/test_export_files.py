@@ -133,7 +133,7 @@ def test_what_exists_is_not_overwritten(make_run, tmp_path):
     for name in ("model.pt2", "model.pt2.README.md"):
         file = tmp_path / name
         file.write_text("mine")
-        with pytest.raises(InputError, match=rf"{name} exists and is not overwritten"):
+        with pytest.raises(InputError, match=rf"{name} exists already and is not overwritten"):
             make_run("mlp").export("torch", tmp_path / "model.pt2")
         assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
         file.unlink()

@@ -102,8 +102,28 @@ def test_without_test_images_the_figure_is_said_to_be_chosen_by(tmp_path, capsys
     with pytest.warns(UserWarning, match="by which the best epoch and the temperature were chosen"):
         assert run.evaluate().split == "val"
     assert command(["train", "--resume", str(run.folder), "--quiet"]) == 0
-    assert ", by which the best epoch was chosen" in capsys.readouterr().out
+    assert "images, by which the best epoch was chosen\n" in capsys.readouterr().out
     assert "hold out test images" in (run.folder / "report.html").read_text()
+
+
+def test_a_figure_over_several_views_is_told_from_those_of_the_epochs(tmp_path, capsys):
+    noise(tmp_path / "data", 50, 0)
+    words = [
+        "--model",
+        "mlp",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "20",
+        "--reg.flip",
+        "random",
+        "--train.tta",
+        "flip",
+        "--quiet",
+    ]
+    assert command(["train", str(tmp_path / "data"), *words, "--out", str(tmp_path / "run")]) == 0
+    said = "; over several views of each image, the epochs' figures over one (train.tta flip)\n"
+    assert capsys.readouterr().out.count(said) == 1
 
 
 def test_what_was_seen_is_needed(trained, tmp_path):

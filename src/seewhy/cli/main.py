@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from seewhy.cli.text import give_up, usable_streams
 from seewhy.core.errors import InputError, RunError, nearest
@@ -64,7 +64,20 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with the nearest valid option in its errors."""
+    """argparse, with the nearest valid option in its errors.
+
+    Attributes:
+        given: the words that are parsed, among which a file's name may look like an option.
+    """
+
+    given: Sequence[str] = ()
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print; argparse would take a help that cannot be written for one that is."""
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         """Print the error and what was probably meant; exit with 2."""
@@ -73,6 +86,8 @@ class Parser(argparse.ArgumentParser):
         )
         known = [option for action in self._actions for option in action.option_strings]
         hints = [f"{word}: did you mean {hint}?" for word in unknown if (hint := nearest(word.split("=")[0], known))]
+        files = [word for word in self.given if word.startswith("-") and os.path.lexists(word)]
+        hints += [f"{word}: is taken for an option; as a file it is ./{word}" for word in files]
         message = message.replace("unrecognized arguments", "there is no such option or argument")
         self.exit(2, "\n".join([f"{self.prog}: {message}", *hints, f"try: {self.prog} --help"]) + "\n")
 
@@ -96,7 +111,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code; of all commands and helps alike, output that cannot be written is an error."""
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # argparse leaves by SystemExit, after a help that is not written yet
+    except BrokenPipeError:  # `seewhy predict ... | head`: the reader has what it wanted
+        give_up(sys.stdout)
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.filename is not None or error.errno not in UNWRITABLE:
+            raise
+        give_up(sys.stdout)  # what is printed goes to a full disk; files of ours are RunErrors
+        _complain(name, f"cannot write to the standard output: {error.strerror}")
+        return 1
+
+
+def _run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -120,7 +153,6 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
     options = parser.parse_intermixed_args(_switched(parser, arguments))
     try:
         code: int = module.run(options)
-        sys.stdout.flush()
         return code
     except (InputError, RunError) as error:
         _complain(name, str(error))
@@ -128,15 +160,6 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt as error:
         _complain(name, str(error) or "stopped")
         return STOPPED
-    except BrokenPipeError:  # `seewhy predict ... | head`: the reader has what it wanted
-        give_up(sys.stdout)
-        return 128 + signal.SIGPIPE
-    except OSError as error:
-        if error.filename is not None or error.errno not in UNWRITABLE:
-            raise
-        give_up(sys.stdout)  # what is printed goes to a full disk; files of ours are RunErrors
-        _complain(name, f"cannot write to the standard output: {error.strerror}")
-        return 1
 
 
 def parser_of(name: str, arguments: Sequence[str]) -> Parser:
@@ -148,6 +171,7 @@ def parser_of(name: str, arguments: Sequence[str]) -> Parser:
         formatter_class=Help,
         allow_abbrev=False,
     )
+    parser.given = arguments
     module.describe(parser, arguments)
     return parser
 
@@ -155,7 +179,7 @@ def parser_of(name: str, arguments: Sequence[str]) -> Parser:
 def _complain(name: str, message: str) -> None:
     """Print a message on stderr, if that can be written."""
     with suppress(OSError):
-        print(f"seewhy {name}{_process()}: {escaped(message, lines=True)}", file=sys.stderr)
+        print(f"{f'seewhy {name}'.rstrip()}{_process()}: {escaped(message, lines=True)}", file=sys.stderr)
 
 
 def _switched(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:

@@ -45,6 +45,34 @@ def user_path(path: str | Path, field: str) -> Path:
     return expanded
 
 
+def new_path(path: str | Path, field: str) -> Path:
+    """Return a path that the user names for what is to be written; call it before any work.
+
+    Args:
+        path: what was given.
+        field: what it is for, in the message.
+
+    Raises:
+        InputError: it is no path, or something stands there already.
+    """
+    file = user_path(path, field)
+    if os.path.lexists(file):
+        raise InputError(f"{field}: {file} exists already and is not overwritten; choose another name, or remove it")
+    return file
+
+
+def new_file(path: str | Path, field: str) -> Path:
+    """Return `new_path` of a file in a folder that is there.
+
+    Raises:
+        InputError: it is no path, something stands there already, or its folder is not there.
+    """
+    file = new_path(path, field)
+    if not file.parent.is_dir():
+        raise InputError(f"{field}: there is no folder {file.parent}; make it first, or choose another name")
+    return file
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Turn an operating-system error while writing `path` into a RunError that names it."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seewhy import data as seewhy_data
 from seewhy.core.errors import InputError, unknown_name
-from seewhy.core.files import user_path, write_atomic, write_text
+from seewhy.core.files import new_file, write_atomic, write_text
 from seewhy.data import Dataset
 from seewhy.export.classifier import classifier_graph, classifier_record, confidence_thresholds, float_predictor
 from seewhy.export.formats import Compute, Format, format_named, put_record, require, traced
@@ -40,15 +40,10 @@ def export_run(
     form = format_named(format)
     _validate(run, form, precision)
     suffix = f".{precision}" * (precision != "fp32") + form.suffix
-    file = user_path(out, "out") if out is not None else run.folder / f"model{suffix}"
-    page = file.with_name(f"{file.name}.README.md")
-    for path in (file, page):
-        if path.exists():
-            raise InputError(f"out: {path} exists and is not overwritten; name another file, or remove it")
+    file = new_file(run.folder / f"model{suffix}" if out is None else out, "out")
+    page = new_file(file.with_name(f"{file.name}.README.md"), "out")
     if file.suffix != form.suffix:
         raise InputError(f"out: a file of format {form.name} ends in {form.suffix}, got {file.name}")
-    if not file.parent.is_dir():
-        raise InputError(f"out: there is no folder {file.parent}")
     with isolated():
         torch.set_float32_matmul_precision("highest")
         return _export(run, form, precision, file, page)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from seewhy.core.errors import InputError, bad_value
-from seewhy.core.files import write_text
+from seewhy.core.files import new_file, write_text
 from seewhy.data import Audit, Dataset, Issue, NearDuplicates, Split, load_dataset, near_duplicates
 from seewhy.data.audit import collect, count, some
 from seewhy.data.image_files import save_image, to_pixels
@@ -79,12 +79,12 @@ def validate(request: Request, page: Path | None, folder: Path | None, folds: in
     """Refuse what could not be done, before any work.
 
     Raises:
-        InputError: the page is no PNG, or its folder is not there; something belongs to runs, but there are none; the folds are wrong.
+        InputError: the page is no PNG, or there already; something belongs to runs, but there are none; the folds are wrong.
     """
     if page is not None and page.suffix.lower() != ".png":
         raise InputError(f"show: must be the name of a PNG file, got {str(page)!r}")
-    if page is not None and not page.parent.is_dir():
-        raise InputError(f"show: there is no folder {str(page.parent)!r}; make it first")
+    if page is not None:
+        new_file(page, "show")
     if folds is None:
         given = [*(f"{path}" for path in request.asked() if not path.startswith("data.")), *(["out"] if folder else [])]
         if given:

@@ -78,6 +78,14 @@ class Explained(Protocol):
     def record(self) -> dict[str, Any]:
         """What the end of the run has kept."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to its end."""
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The final figures by split."""
+
     def weights(self) -> dict[str, Tensor]:
         """Return the weights of the network."""
 
@@ -122,15 +130,20 @@ class Asked:
             raise bad_value("nearest", self.nearest, "at least 0")
 
 
-def mistakes(folder: Path, record: dict[str, Any]) -> tuple[list[str], Tensor, list[str | None]]:
+def mistakes(run: Explained) -> tuple[list[str], Tensor, list[str | None]]:
     """Return names, images and true classes of a run's most confident mistakes.
 
     Raises:
         InputError: there are none, or their images are gone.
     """
-    rows = [row for row in record.get("mistakes", ()) if is_inside(folder, row["file"])][:MISTAKES]
+    folder = run.folder
+    if not run.ended:
+        raise InputError(f"{folder}: has not ended, and its mistakes are not known yet; name images")
+    if not {"val", "test"} & set(run.results):
+        raise InputError(f"{folder}: has no validation or test images on which mistakes would be seen; name images")
+    rows = [row for row in run.record.get("mistakes", ()) if is_inside(folder, row["file"])][:MISTAKES]
     if not rows:
-        raise InputError(f"{folder}: has no mistakes to explain (it made none, or has not ended); name images")
+        raise InputError(f"{folder}: has no mistakes to explain: it made none, or their images are gone; name images")
     pixels = [np.atleast_3d(np.asarray(Image.open(folder / row["file"]))) for row in rows]
     return (
         [row["name"] for row in rows],

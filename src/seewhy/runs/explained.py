@@ -72,12 +72,14 @@ class Explanations:
         layer: whose feature map Grad-CAM takes, by its name in the network; None without Grad-CAM.
         sanity: by method, how much its maps are like those of random weights; {} if that was not looked at.
         notes: what must be known to read them.
+        errors: name and reason of every image that cannot be read.
     """
 
     images: tuple[Explanation, ...]
     layer: str | None = None
     sanity: Mapping[str, Randomised] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    errors: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the pixels as JSON values."""
@@ -94,6 +96,7 @@ class Explanations:
                 for name, found in self.sanity.items()
             },
             "notes": list(self.notes),
+            "errors": [{"name": name, "error": reason} for name, reason in self.errors],
         }
 
     def verdicts(self) -> list[tuple[str, float, str]]:
@@ -123,6 +126,7 @@ class Explanations:
             if shown.neighbours:
                 near = ", ".join(f"{n.label} {n.name} ({n.distance:.2f})" for n in shown.neighbours)
                 rows.append(f"  nearest training images: {near}")
+        rows += [f"{name}  error: {reason}" for name, reason in self.errors]
         return "\n".join([*rows, *self.lines()])
 
     def chart(self) -> Any:

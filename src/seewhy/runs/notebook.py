@@ -22,7 +22,7 @@ def run_html(run: RunFiles) -> str:
     """Return the cell's HTML, which has no script and loads nothing."""
     ended = (run.folder / "results.json").is_file()
     last = f", {run.metrics[-1]['epoch']:g} epochs" if run.metrics else ""
-    lines = format_results(run.results) or ([] if ended else ["not ended yet"])
+    lines = format_results(run.results, run.spec) or ([] if ended else ["not ended yet"])
     figures = "".join(f"<div>{_text(line)}</div>" for line in lines)
     past = f"<p>{len(run.past)} more passed away.</p>" if run.past else ""
     pages = [name for name in ("report.html", MODEL_CARD) if (run.folder / name).is_file()]

@@ -135,6 +135,24 @@ def _decode(images: Sequence[object], shape: tuple[int, int, int], rule: DecodeR
     return (torch.stack(ordered) if ordered else pixels), reasons
 
 
+def read_each(
+    images: Sequence[ImageLike], shape: tuple[int, int, int], rule: DecodeRule
+) -> tuple[Tensor, list[str], list[tuple[str, str]]]:
+    """Return those of several images that can be read, uint8 (N, C, H, W), with their names, and name and reason of the others.
+
+    Raises:
+        InputError: there is none, or none can be read.
+    """
+    if not images:
+        raise InputError("images: must hold at least one image")
+    names = [image_name(image, position) for position, image in enumerate(images)]
+    pixels, reasons = _decode(images, shape, rule)
+    if len(reasons) == len(images):
+        raise InputError(f"{names[0]}: {reasons[0]}")
+    good = [name for position, name in enumerate(names) if position not in reasons]
+    return pixels, good, [(names[position], reason) for position, reason in sorted(reasons.items())]
+
+
 def read_images(images: Any, shape: tuple[int, int, int], rule: DecodeRule) -> Tensor:
     """Return images at a size, uint8 (N, C, H, W), from one `ImageLike` or several.
 

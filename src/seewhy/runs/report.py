@@ -119,7 +119,7 @@ def card_of(run: RunFiles, record: ReportRecord) -> ModelCard:
         dataset=data["name"],
         data=[("Name", data["name"]), ("Images", splits), ("Size", size), ("Fingerprint", str(data["fingerprint"]))],
         results=run.results,
-        figures=format_results(run.results),
+        figures=format_results(run.results, spec),
         classes=data["classes"],
         training=training,
         version=str(environment.get("seewhy", "")),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seewhy.metrics import format_sparsity
+from seewhy.spec import RunSpec
 
 SPLITS = {"val": "validation", "test": "test"}
 
@@ -13,9 +14,18 @@ CHOSEN = ", by which the best epoch was chosen"
 """What a figure of validation is to be read with."""
 
 
-def format_results(results: Mapping[str, Any]) -> list[str]:
-    """Return results.json as lines for people, a line a split; of validation's that the epoch was chosen by it, which makes it look better."""
-    chosen = {"val": CHOSEN}
+VIEWS = "; over several views of each image, the epochs' figures over one"
+"""What its figures are to be read with where views are averaged at the end."""
+
+
+def format_results(results: Mapping[str, Any], spec: RunSpec) -> list[str]:
+    """Return results.json as lines for people, a line a split.
+
+    Of validation's that the epoch was chosen by it, which makes it look better, and that it is of several views of an image, where the lines of
+    the epochs are of one.
+    """
+    views = dict(spec.train).get("tta") or "none"
+    chosen = {"val": CHOSEN if views == "none" else f"{CHOSEN}{VIEWS} (train.tta {views})"}
     lines = [
         f"{label} {_format_split(results[split])}{chosen.get(split, '')}"
         for split, label in SPLITS.items()

@@ -32,7 +32,7 @@ from seewhy.runs.extractors import INCEPTION, classifier_features, features_of
 from seewhy.runs.generation import Generation
 from seewhy.runs.inference import Replicas, computing, in_chunks, sampled
 from seewhy.runs.notebook import run_html
-from seewhy.runs.predict import Classes, ImageLike, Prediction, image_name, is_batch, predict_each, read_images
+from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_each, read_each, read_images
 from seewhy.runs.records import Records
 from seewhy.runs.report import write_report
 from seewhy.spec import RunSpec
@@ -314,14 +314,15 @@ class Run(Records, Generation):
             `Explanations`: print it, `save("why.png")`, `to_json()`; `images[0].maps["grad_cam"]` is an array [H, W].
 
         Raises:
-            InputError: the run is of a generative model, an image cannot be read, or a class, method or layer is not known.
+            InputError: the run is of a generative model, no image can be read, or a class, method or layer is not known.
         """
         verb(self.spec, "explain", self.folder)  # refuses generative models before any work
+        errors: list[tuple[str, str]] = []
         if images is None:
-            names, pixels, true = mistakes(self.folder, self.record)
+            names, pixels, true = mistakes(self)
         else:
             given = cast("Sequence[ImageLike]", list(images) if is_batch(images) else [images])  # type: ignore[arg-type]
-            names, pixels = [image_name(image, at) for at, image in enumerate(given)], self.read(given)
+            pixels, names, errors = read_each(given, self.facts.shape, self.rule)
             true = [None] * len(names)
         asked = Asked(
             names, pixels, true, class_name=class_name, method=method, layer=layer, nearest=nearest, check=check
@@ -330,7 +331,7 @@ class Run(Records, Generation):
         if images is None:
             write_explained(self.folder, found, self.record)
             self.report()
-        return found
+        return replace(found, errors=tuple(errors))
 
     # Evaluation.
 

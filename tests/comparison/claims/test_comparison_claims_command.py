@@ -92,7 +92,7 @@ def test_several_processes_measure_the_same(folder, tmp_path, measured):
         (["--seeds", "1", "--quick"], "at least 2"),
         (["--jobs", "0", "--quick"], "at least 1"),
         (["--list", "--seeds", "3"], "--seeds: --list measures nothing"),
-        (["--report", "nowhere/page.html"], "a folder that exists"),
+        (["--report", "nowhere/page.html"], "there is no folder nowhere"),
     ],
 )
 def test_wrong_input_is_told_before_any_work(arguments, words, capsys, tmp_path, monkeypatch):

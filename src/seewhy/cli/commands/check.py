@@ -29,7 +29,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--show",
         metavar="FILE",
-        help="draw the pairs of near duplicates as a PNG or, with --labels, the likeliest wrong labels",
+        help="draw into a PNG, which must not exist, the pairs of near duplicates or, with --labels, the likeliest wrong labels",
     )
     parser.add_argument(
         "--labels",

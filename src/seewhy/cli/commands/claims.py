@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
-from seewhy.core.files import user_path, write_text
+from seewhy.core.files import new_file, write_text
 
 if TYPE_CHECKING:
     from seewhy.comparison.claims.results import Result
@@ -37,7 +37,9 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         "--jobs", type=int, metavar="N", help="claims at a time (default: one a core; those on time run alone)"
     )
     parser.add_argument(
-        "--report", metavar="FILE", help="write the illustrated page, or with .md its numbers as Markdown"
+        "--report",
+        metavar="FILE",
+        help="write the illustrated page, or with .md its numbers as Markdown; the file must not exist",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(
@@ -52,9 +54,7 @@ def run(options: argparse.Namespace) -> int:
     asked = claims(options.codes)
     if options.list:
         return _list(options)
-    report = user_path(options.report, "--report") if options.report is not None else None
-    if report is not None and (report.is_dir() or not report.parent.is_dir()):
-        raise InputError(f"--report: {report} must be a file in a folder that exists")
+    report = new_file(options.report, "--report") if options.report is not None else None
     from seewhy import api
 
     done = 0

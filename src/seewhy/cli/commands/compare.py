@@ -22,7 +22,7 @@ from seewhy.comparison.asked import Asked, usual_jobs, validate_jobs
 from seewhy.comparison.design import LAYOUTS, design_variants, parse_variant, parse_vary
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
-from seewhy.core.files import user_path
+from seewhy.core.files import new_file, user_path
 from seewhy.runs.server import start_ahead, warm
 from seewhy.spec import build_request
 from seewhy.spec.build import trust_request
@@ -84,7 +84,9 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     how.add_argument("--dry-run", action="store_true", help="show the plan and its cost, and stop")
     what_comes = parser.add_argument_group("what comes of it")
     what_comes.add_argument("--json", action="store_true", help="print figures and verdict as JSON")
-    what_comes.add_argument("--export", metavar="FILE", help="also write the runs as .csv or .parquet")
+    what_comes.add_argument(
+        "--export", metavar="FILE", help="also write the runs into a .csv or .parquet file, which must not exist"
+    )
     add_trust(parser)
     add_spec_options(parser, arguments)
     parser.usage = (
@@ -132,6 +134,8 @@ def _validate(options: argparse.Namespace, changes: dict[str, Any]) -> None:
         raise InputError("--address: is of a cluster, but --engine is local; name dask or ray")
     if options.export is not None and not options.export.endswith((".csv", ".parquet")):
         raise InputError(f"--export: must end in .csv or .parquet, got {options.export!r}")
+    if options.export is not None:
+        new_file(options.export, "--export")
 
 
 def _factors(texts: Sequence[str]) -> dict[str, list[Any]]:

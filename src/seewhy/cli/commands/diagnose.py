@@ -17,9 +17,10 @@ from seewhy.cli.options import add_spec_options, add_trust, spec_options
 from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
-from seewhy.core.files import user_path, write_json
+from seewhy.core.files import new_file, user_path, write_json
 from seewhy.core.findings import SEVERITIES
 from seewhy.spec import build_request
+from seewhy.spec.build import trust_request
 from seewhy.spec.initial import SPEC
 
 if TYPE_CHECKING:
@@ -47,9 +48,11 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--write-baseline",
         metavar="FILE",
-        help='write the findings that last as known ones; an entry may be given a "reason"',
+        help='write the findings that last as known ones; an entry may be given a "reason", which a baseline that is there keeps',
     )
-    parser.add_argument("--sarif", metavar="FILE", help="write the findings as SARIF 2.1.0, for code scanning")
+    parser.add_argument(
+        "--sarif", metavar="FILE", help="write the findings as SARIF 2.1.0, for code scanning; the file must not exist"
+    )
     trial = parser.add_argument_group("trying a remedy")
     trial.add_argument("--try", dest="attempt", action="store_true", help="run a remedy, and say whether it helped")
     trial.add_argument(
@@ -83,11 +86,13 @@ def run(options: argparse.Namespace) -> int:
     if not options.attempt and (trying or options.dry_run):
         given = [f"--{name}" for name in trying] + ["--dry-run"] * options.dry_run
         raise InputError(f"{', '.join(given)}: belongs to --try; give both, or neither")
+    sarif = None if options.sarif is None else new_file(options.sarif, "--sarif")
     remedy, changes = _remedy(options.remedy), spec_options(options)
     if not _is_run(options.source):
-        build_request(
-            options.source, options.spec, changes
-        )  # before torch is imported, so that what is wrong is told at once
+        # Before torch is imported, so that what is wrong is told at once.
+        request = build_request(options.source, options.spec, changes)
+        if options.trust:
+            trust_request(request)
         if options.attempt:
             raise InputError(f"--try: is for a run, and {options.source} is none; train it first")
     from seewhy import api
@@ -99,8 +104,8 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.write_baseline is not None:
         diagnosis.write_baseline(user_path(options.write_baseline, "--write-baseline"))
-    if options.sarif is not None:
-        write_json(user_path(options.sarif, "--sarif"), diagnosis.to_sarif())
+    if sarif is not None:
+        write_json(sarif, diagnosis.to_sarif())
     if options.attempt:
         _try(api.Run(options.source, trust=options.trust), {**trying, "remedy": remedy}, options)
     elif options.json:

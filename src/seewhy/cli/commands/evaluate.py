@@ -80,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
 def _compare(run: object, options: argparse.Namespace) -> int:
     """Compare generated images with real ones, and print."""
     from seewhy.metrics import format_sample_quality
+    from seewhy.runs.extractors import INCEPTION
     from seewhy.runs.run import Run
 
     assert isinstance(run, Run)
@@ -88,7 +89,10 @@ def _compare(run: object, options: argparse.Namespace) -> int:
             "DATA, --samples: are for likelihoods; generated images are compared with the run's own unseen ones"
         )
     count = {} if options.generated is None else {"n": options.generated}
-    about = {"extractor": options.extractor, "prior": options.prior, "pixel_noise": options.pixel_noise}
+    extractor = options.extractor
+    if options.trust and extractor not in (None, INCEPTION):
+        extractor = Run(extractor, trust=True)
+    about = {"extractor": extractor, "prior": options.prior, "pixel_noise": options.pixel_noise}
     try:
         quality = run.sample_quality(**about, **count)
     except InputError as error:

@@ -1,7 +1,7 @@
 """Show why images are classified as they are: attribution maps over them, and the nearest training images.
 
 Without IMAGE the most confident mistakes of the run are explained, and stand in its report. The maps are held against those of random
-weights, and a map that barely changes is said to explain nothing.
+weights, and a map that barely changes is said to explain nothing. An image that cannot be read is named, and the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from seewhy.cli.options import add_trust
 from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
@@ -42,8 +43,11 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument("--nearest", type=int, metavar="N", default=4, help="training images to show (default: 4)")
     parser.add_argument("--no-check", action="store_true", help="do not compare the maps with those of random weights")
     parser.add_argument(
-        "--out", metavar="FILE", help="the figure, .png, .svg or .html (default: RUN/explained/explanation.png)"
+        "--out",
+        metavar="FILE",
+        help="the figure, .png, .svg or .html, a new file (default, drawn anew: RUN/explained/explanation.png)",
     )
+    add_trust(parser)
     parser.add_argument("--json", action="store_true", help="print all but the pixels as JSON")
 
 
@@ -51,17 +55,15 @@ def run(options: argparse.Namespace) -> int:
     """Explain, draw and print."""
     from seewhy.cli.commands.predict import find
     from seewhy.cli.progress import counting, tell_unfinished
-    from seewhy.core.files import naming, user_path
+    from seewhy.core.files import naming, new_file
     from seewhy.runs.explained import FIGURE, FOLDER, validate_figure
     from seewhy.runs.run import Run
 
-    trained = Run(options.folder)
-    out = trained.folder / FOLDER / FIGURE if options.out is None else user_path(options.out, "out")
+    trained = Run(options.folder, trust=options.trust)
+    out = trained.folder / FOLDER / FIGURE if options.out is None else new_file(options.out, "--out")
     validate_figure(out)
     tell_unfinished(trained)
     images = list(find(options.images))
-    if options.images and not images:
-        raise InputError("no images were named on stdin")
     if len(images) > MOST:
         raise InputError(f"{len(images):,} images are too many for one figure; name up to {MOST}")
     with counting("features of the training images") as update:
@@ -82,4 +84,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"wrote {escaped(str(out))}", file=sys.stderr)
     if not options.images:
         print(f"wrote {escaped(str(trained.folder / 'report.html'))}", file=sys.stderr)
-    return 0
+    if found.errors:
+        count = len(found.errors) + len(found.images)
+        print(f"no explanation for {len(found.errors):,} of {count:,} images", file=sys.stderr)
+    return int(bool(found.errors))

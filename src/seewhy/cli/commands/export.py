@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from seewhy.cli.options import add_trust
 from seewhy.core.escaping import escaped
 
 
@@ -35,13 +36,14 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         help="fp32 (default); of an ONNX classifier also fp16, or int8 with scales from training images: the accuracy on the validation split "
         "before and after is printed",
     )
+    add_trust(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Export, and print the file, the page beside it and what was measured."""
     from seewhy.runs.run import Run
 
-    exported = Run(options.folder).export(options.format, options.out, precision=options.precision)
+    exported = Run(options.folder, trust=options.trust).export(options.format, options.out, precision=options.precision)
     print(escaped(str(exported.file)))
     print(escaped(str(exported.readme)))
     print("\n".join(exported.lines()))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seewhy.core.errors import InputError, bad_value
+from seewhy.core.files import new_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,14 +90,18 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         "--dimensions", type=int, metavar="N", help="latent dimensions that traverse changes (default: 10)"
     )
     parser.add_argument("--columns", type=int, metavar="N", help="images in a row of the sheet")
-    parser.add_argument("--out", metavar="PATH", help="a .png file, or a folder for single images (default: VERB.png)")
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help="a .png file, or a folder for single images, which must not exist (default: VERB.png)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the images, write them, and print where."""
     if options.verb not in VERBS:
         raise InputError(f"generate: must be one of {', '.join(VERBS)}, got {options.verb!r}")
-    out = Path(f"{options.verb}.png" if options.out is None else options.out)
+    out = new_path(f"{options.verb}.png" if options.out is None else options.out, "--out")
     _validate(options, out)
     from seewhy.models.generative import write_images
 
@@ -108,8 +113,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _validate(options: argparse.Namespace, out: Path) -> None:
     """Refuse what cannot be meant, before any work."""
-    if out.exists():
-        raise InputError(f"--out: {out} exists already and is not overwritten; choose another name")
     if out.suffix and out.suffix != ".png":
         raise bad_value("--out", str(out), "a .png file, or a folder without a suffix")
     above = next(folder for folder in (*out.parents, Path()) if folder.exists())

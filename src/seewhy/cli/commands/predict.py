@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -17,6 +18,10 @@ from seewhy.cli.options import add_trust
 from seewhy.cli.text import cell, json_text
 from seewhy.core.errors import InputError
 from seewhy.core.escaping import escaped
+from seewhy.core.files import user_path
+
+NO_PATHS = (b"\x89PNG", b"\xff\xd8\xff")
+"""How PNG and JPEG begin; others have a NUL at once."""
 
 if TYPE_CHECKING:
     from seewhy.runs.predict import Prediction
@@ -61,6 +66,10 @@ def run(options: argparse.Namespace) -> int:
         model = OnnxModel(options.folder)
         classes, predict = model.classes, model.predict_each
     else:
+        if (file := user_path(options.folder, "RUN")).is_file():
+            raise InputError(
+                f"{file}: of files only .onnx are predicted with; name the run's folder, or `seewhy export RUN --format onnx`"
+            )
         trained = Run(options.folder, trust=options.trust)
         tell_unfinished(trained)
         classes, predict = trained.classes, partial(trained.predict_each, samples=options.samples)
@@ -77,7 +86,7 @@ def find(patterns: Sequence[str]) -> Iterable[str]:
     """Return the images that files, folders, globs and "-" name; those of stdin are read as they are needed.
 
     Raises:
-        InputError: one of them names nothing.
+        InputError: one of them names nothing; of stdin once its end, or what is no path, is reached.
     """
     from seewhy.data import find_images
 
@@ -89,7 +98,17 @@ def find(patterns: Sequence[str]) -> Iterable[str]:
 
 
 def _from_stdin() -> Iterator[str]:
-    yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
+    named = False
+    for line in sys.stdin:
+        if "\0" in line or os.fsencode(line).startswith(NO_PATHS):
+            raise InputError(
+                "-: what comes on stdin looks like an image, not a list of paths, one a line; name the file"
+            )
+        if line.strip():
+            named = True
+            yield line.rstrip("\n")
+    if not named:
+        raise InputError("-: no images were named on stdin; write their paths there, one a line")
 
 
 def _write(predictions: Iterator[Prediction], classes: Sequence[str], form: str) -> tuple[int, int]:

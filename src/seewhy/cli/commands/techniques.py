@@ -11,6 +11,7 @@ from typing import Any
 
 from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError, unknown_name
+from seewhy.core.files import new_file
 from seewhy.core.registry import Registry, Technique
 from seewhy.spec import Model, families
 from seewhy.spec.options import OptionField, all_options
@@ -198,9 +199,7 @@ def _show(options: argparse.Namespace) -> int:
     name = options.name
     if name is None:
         raise InputError("--show: needs a NAME, such as `seewhy techniques he --show`")
-    path = Path(options.out or f"{name}.png")
-    if path.exists():
-        raise InputError(f"{path}: exists already and is not overwritten; choose another --out")
+    path = new_file(f"{name}.png" if options.out is None else options.out, "--out")
     if options.on is not None or all(part in OPTIMISERS.names() for part in name.split(",")):
         if options.data is not None:
             raise InputError(

@@ -125,7 +125,7 @@ def print_results(run: Run) -> None:
     """Print the final figures and where everything is."""
     from seewhy.runs.results import format_results
 
-    for line in format_results(run.results):
+    for line in format_results(run.results, run.spec):
         print(escaped(line))
     print(f"run     {run.folder}")
     print(f"report  {relative(run.folder / 'report.html')}")
