@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from seewhy.diagnosis.logits import read_logits
+from seewhy.diagnosis.logits import read_binary, read_logits
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -128,3 +128,9 @@ def test_what_is_no_batch_of_outputs_tells_nothing():
     assert read_logits(z, torch.ones(8)) is None
     assert read_logits(torch.zeros(8, 3), torch.full((8, 3), math.nan)) is None
     assert read_logits(torch.zeros(8, 1), torch.ones(8, 1)) is None
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_large_outputs_that_are_the_loss_are_no_sigmoids_of_sigmoids(sign):
+    outputs = sign * (100 + 20 * torch.rand(54, generator=torch.Generator().manual_seed(0)))
+    assert read_binary(outputs, torch.full((54,), 1 / 54)) is None

@@ -35,6 +35,9 @@ DOUBT = 2e-5
 BINARY_FIT = 1e-2
 """Largest relative deviation of a binary cross-entropy's scale from output to output."""
 
+ALIKE = 1e-9
+"""Deviation of probabilities below which all are one, as those of saturated outputs: one scale fits any gradient that is the same for all."""
+
 FIRST = 8
 """Outputs that are looked at before all others."""
 
@@ -242,7 +245,7 @@ def _binary(s: Tensor, sure: Tensor, g: Tensor) -> BinaryRecord | None:
         if (
             not scale > 0
             or bool(((scales / scale - 1).abs() > BINARY_FIT).any())
-            or float(s[doubtful].std(correction=0)) == 0
+            or float(s[doubtful].std(correction=0)) < ALIKE
         ):
             return None
     elif float(g.abs().max()) > DOUBT:
