@@ -64,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
     validate_figure(out)
     tell_unfinished(trained)
     images = list(find(options.images))
+    if options.images and not images:
+        raise InputError("-: there is nothing to explain; write paths of images to stdin, one a line")
     if len(images) > MOST:
         raise InputError(f"{len(images):,} images are too many for one figure; name up to {MOST}")
     with counting("features of the training images") as update:

@@ -107,8 +107,8 @@ def _from_stdin() -> Iterator[str]:
         if line.strip():
             named = True
             yield line.rstrip("\n")
-    if not named:
-        raise InputError("-: no images were named on stdin; write their paths there, one a line")
+    if not named:  # as where `find` has found nothing new, which is no fault
+        print("seewhy: no images were named on stdin", file=sys.stderr)
 
 
 def _write(predictions: Iterator[Prediction], classes: Sequence[str], form: str) -> tuple[int, int]:
