@@ -6,17 +6,17 @@ const bar = byId("bar");
 const course = byId("course");
 let source = null;
 
-const picture = (image, name) => make("figure", {}, image ? make("img", { src: image, alt: name, loading: "lazy" }) : make("span", { class: "no-image" }, "no image"), make("figcaption", {}, make("span", {}, name)));
+const captioned = (image, name) => make("figure", {}, image ? make("img", { src: image, alt: name, loading: "lazy" }) : make("span", { class: "no-image" }, "no image"), make("figcaption", {}, make("span", {}, name)));
 
 function show(found) {
   const issues = found.issues.map((issue) => make("section", { class: "issue" },
     make("p", { class: "kicker" }, make("span", { class: `severity ${issue.severity}` }, issue.severity), ` ${issue.kind}`),
     make("p", {}, issue.message),
-    make("div", { class: "strip" }, ...issue.images.map((each) => picture(each.image, each.name))),
+    make("div", { class: "strip" }, ...issue.images.map((each) => captioned(each.image, each.name))),
     ...(issue.more ? [make("p", { class: "small" }, `and ${issue.more.toLocaleString()} more`)] : []),
   ));
   const pairs = found.pairs.length ? [make("section", {}, make("h2", {}, "Near duplicates, the likest first"),
-    make("div", { class: "pairs-of" }, ...found.pairs.map((pair) => make("div", {}, make("div", { class: "strip" }, ...pair.images.map((image, k) => picture(image, pair.names[k]))), make("p", { class: "small" }, pair.about)))))] : [];
+    make("div", { class: "pairs-of" }, ...found.pairs.map((pair) => make("div", {}, make("div", { class: "strip" }, ...pair.images.map((image, k) => captioned(image, pair.names[k]))), make("p", { class: "small" }, pair.about)))))] : [];
   const head = make("section", {}, make("h2", {}, found.issues.length ? `${found.issues.length} ${found.issues.length === 1 ? "thing" : "things"} to know` : "Nothing wrong was found"),
     make("pre", { class: "log", tabindex: "0", role: "region", "aria-label": "Images of every class by split" }, found.summary));
   byId("found").replaceChildren(head, ...issues, ...pairs);
