@@ -12,7 +12,6 @@ from typing import Any
 from PIL import Image
 
 from seewhy.cli.main import COMMANDS, parser_of, run
-from seewhy.comparison.claims.catalogue import claim
 from seewhy.comparison.claims.page import claims_markdown
 from seewhy.comparison.claims.results import Result, committed_results
 from seewhy.reporting import claim_chart, save_figure
@@ -88,7 +87,7 @@ def claims(folder: Path) -> str:
     results = list(committed_results().values())
     text = claims_markdown(results).replace("](compare.md)", "](../compare.md)")
     for result in results:
-        title = f"## {result.code}. {claim(result.code).title} ({result.data})\n"
+        title = f"### {result.code} on {result.data}\n"
         assert title in text
         text = text.replace(title, f"{title}\n{_figure(result, folder)}\n")
     return text

@@ -200,8 +200,26 @@ def test_every_claim_that_a_technique_names_is_measured():
     assert len(MODULES) == 29
 
 
-def test_the_documented_page_is_that_of_the_committed_results():
-    committed = [result for result in results_module.committed_results().values() if result.data == "digits"]
-    page = Path(__file__).parents[3] / "docs" / "claims.md"
-    assert page.read_text(encoding="utf-8") == claims_markdown(committed)
-    assert len(committed) == len(MODULES)
+def test_the_documented_page_is_that_of_the_committed_results(tmp_path, capsys):
+    committed = results_module.committed_results()
+    page = tmp_path / "claims.md"
+    assert run(["claims", "--list", "--report", str(page)]) == 0
+    assert f"report  {page}" in capsys.readouterr().out
+    assert (Path(__file__).parents[3] / "docs" / "claims.md").read_text(encoding="utf-8") == page.read_text(
+        encoding="utf-8"
+    )
+    assert len([result for result in committed.values() if result.data == "digits"]) == len(MODULES)
+
+
+def test_a_page_of_several_data_sets_has_them_side_by_side(measured):
+    other = replace(
+        measured[0], data="a|b", measured=replace(measured[0].measured, criteria=measured[1].measured.criteria)
+    )
+    text = claims_markdown([*measured, other])
+    assert "| | claim | digits | a\\|b |" in text
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| {other.code} |")]
+    assert row.count(" hold)") == 2
+    assert text.index(f"### {other.code} on digits") < text.index(f"### {other.code} on a|b")
+    assert text.count(f"## {other.code}. ") == 1
+    same = other.verdict.name == measured[0].verdict.name
+    assert ("1 of 1 claim." in text) if same else (f"0 of 1 claim; it differs for {other.code}." in text)

@@ -17,9 +17,11 @@ from seewhy.core.escaping import escaped
 from seewhy.core.files import new_file, write_text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seewhy.comparison.claims.results import Result
 
-EXCLUSIVE = ("data", "seeds", "out", "report", "jobs")
+EXCLUSIVE = ("data", "seeds", "out", "jobs")
 
 
 def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
@@ -43,7 +45,9 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(
-        "--list", action="store_true", help="list the claims, and the verdicts that come with the package"
+        "--list",
+        action="store_true",
+        help="list the claims, and the verdicts that come with the package; with --report, their page",
     )
 
 
@@ -52,9 +56,9 @@ def run(options: argparse.Namespace) -> int:
     from seewhy.comparison.claims.catalogue import claims
 
     asked = claims(options.codes)
-    if options.list:
-        return _list(options)
     report = new_file(options.report, "--report") if options.report is not None else None
+    if options.list:
+        return _list(options, report)
     from seewhy import api
 
     done = 0
@@ -76,9 +80,7 @@ def run(options: argparse.Namespace) -> int:
         told=told,
     )
     if report is not None:
-        from seewhy.comparison.claims.page import claims_markdown, claims_page
-
-        write_text(report, claims_markdown(results) if report.suffix == ".md" else claims_page(results))
+        _write_page(report, results)
     if options.json:
         print(json_text([result.to_json() for result in results]))
     else:
@@ -88,8 +90,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _list(options: argparse.Namespace) -> int:
-    """Print the claims without measuring any."""
+def _write_page(report: Path, results: Sequence[Result]) -> None:
+    from seewhy.comparison.claims.page import claims_markdown, claims_page
+
+    write_text(report, claims_markdown(results) if report.suffix == ".md" else claims_page(results))
+
+
+def _list(options: argparse.Namespace, report: Path | None) -> int:
+    """Print the claims without measuring any, and write the page of the results that come with the package."""
     from seewhy.comparison.claims.catalogue import claims
     from seewhy.comparison.claims.results import committed_results
 
@@ -100,6 +108,8 @@ def _list(options: argparse.Namespace) -> int:
     rows = [
         (each, [result for (code, _), result in results.items() if code == each.code]) for each in claims(options.codes)
     ]
+    if report is not None:
+        _write_page(report, [result for _, found in rows for result in found])
     if options.json:
         print(
             json_text(
@@ -119,6 +129,8 @@ def _list(options: argparse.Namespace) -> int:
     for each, found in rows:
         verdicts = ", ".join(f"{result.verdict.name} on {result.data}" for result in found)
         print(f"{each.code}  {each.title}{f': {verdicts}' if verdicts else ''}")
+    if report is not None:
+        print(f"\nreport  {report}")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from seewhy.comparison.claims.base import Criterion
 from seewhy.comparison.claims.catalogue import claim
@@ -28,52 +28,78 @@ def claims_page(results: Sequence[Result]) -> str:
 
 
 def claims_markdown(results: Sequence[Result]) -> str:
-    """Return the results as Markdown: a table of the verdicts, then each claim with its numbers."""
-    first = results[0]
-    machine = ", ".join(
-        dict.fromkeys(f"{each.machine['processor']}, {each.machine['cores']} cores" for each in results)
-    )
-    seeds = ", ".join(dict.fromkeys(str(each.seeds) for each in results))
+    """Return the results, at least one, as Markdown: a table of the verdicts, then each claim with its numbers on every data set."""
+    data = list(dict.fromkeys(result.data for result in results))
+    claims: dict[str, dict[str, Result]] = {}
+    for result in sorted(results, key=lambda result: (result.code, data.index(result.data))):
+        claims.setdefault(result.code, {})[result.data] = result
     lines = [
         "# The canon, measured",
         "",
-        f"{format_count(len(results), 'result')} on {', '.join(dict.fromkeys(each.data for each in results))}, {seeds} seeds each; "
-        f"{machine}, torch {first.machine['torch']}; intervals are 95%. Each claim is cut into criteria, and its verdict follows "
+        f"{_extent(results, data)}; intervals are 95%. Each claim is cut into criteria, and its verdict follows "
         "from their intervals by one rule (`seewhy.comparison.claims.base`): *supported* where all hold, *not supported* where none does, "
         "*depends* where some do. Times, and verdicts on time, are of that machine. The illustrated page: `seewhy claims --report claims.html`. "
         "[Comparing choices on your own images](compare.md).",
         "",
-        "| | claim | data | verdict | criteria that hold |",
-        "|---|---|---|---|---|",
+        *([_agreement(claims), ""] if len(data) > 1 else []),
+        f"| | claim | {' | '.join(map(_cell, data))} |",
+        "|---|---" + "|---" * len(data) + "|",
     ]
-    for each in results:
-        states = [criterion.state for criterion in each.measured.criteria]
-        held = f"{states.count('holds')} of {len(states)}"
-        lines.append(f"| {each.code} | {claim(each.code).title} | {each.data} | {each.verdict.name} | {held} |")
-    for each in results:
-        lines += ["", *_markdown(each)]
+    for code, found in claims.items():
+        verdicts = " | ".join(_verdict(found[name]) if name in found else "" for name in data)
+        lines.append(f"| {code} | {claim(code).title} | {verdicts} |")
+    for code, found in claims.items():
+        known = claim(code)
+        lines += ["", f"## {code}. {known.title}", "", f"*{known.sentence}* What the source says: {known.source}"]
+        for result in found.values():
+            lines += ["", *_markdown(result)]
     return "\n".join(lines) + "\n"
 
 
+def _extent(results: Sequence[Result], data: Sequence[str]) -> str:
+    """Return how much was measured, on what and by what machine."""
+    machines = ", ".join(
+        dict.fromkeys(f"{each.machine['processor']}, {each.machine['cores']} cores" for each in results)
+    )
+    seeds = ", ".join(dict.fromkeys(str(each.seeds) for each in results))
+    versions = ", ".join(dict.fromkeys(each.machine["torch"] for each in results))
+    return f"{format_count(len(results), 'result')} on {' and '.join(data)}, {seeds} seeds each; {machines}, torch {versions}"
+
+
+def _agreement(claims: Mapping[str, Mapping[str, Result]]) -> str:
+    """Return how often the verdicts of the data sets are the same."""
+    several = {code: {each.verdict.name for each in found.values()} for code, found in claims.items() if len(found) > 1}
+    differ = [code for code, verdicts in several.items() if len(verdicts) > 1]
+    same = f"The verdict is the same on every data set for {len(several) - len(differ)} of {format_count(len(several), 'claim')}"
+    return f"{same}; it differs for {', '.join(differ)}." if differ else f"{same}."
+
+
+def _verdict(result: Result) -> str:
+    states = [criterion.state for criterion in result.measured.criteria]
+    return f"{result.verdict.name} ({states.count('holds')} of {len(states)} hold)"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def _markdown(result: Result) -> list[str]:
-    known = claim(result.code)
     rows = [
         f"| {row.text} | {row.measure} | {row.estimate} {row.interval} | {row.region} | {row.state} |"
         for row in map(_row, result.measured.criteria)
     ]
     remarks = [f"- {name}: {text}" for name, text in result.measured.remarks]
     return [
-        f"## {result.code}. {known.title} ({result.data})",
+        f"### {result.code} on {result.data}",
         "",
-        f"*{known.sentence}* {result.verdict.text}",
+        result.verdict.text,
         "",
         "| the claim says | number | measured | region | |",
         "|---|---|---|---|---|",
         *rows,
         "",
         *([*remarks, ""] if remarks else []),
-        f"{result.measured.experiment} {result.images}; {result.seeds} seeds; {result.seconds:.0f} s. What the source says: {known.source} "
-        f"`{result.command}`",
+        f"{result.measured.experiment} {result.images}; {result.seeds} seeds; {result.seconds:.0f} s. `{result.command}`",
     ]
 
 
