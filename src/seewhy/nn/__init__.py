@@ -22,6 +22,7 @@ from seewhy.nn.regularisers import REGULARISERS
 from seewhy.nn.saturation import SaturationStatistics, derivative, saturation_statistics
 from seewhy.nn.stochastic import MonteCarlo, monte_carlo, stochastic_inference
 from seewhy.nn.stochastic_depth import StochasticDepth, survival_rates
+from seewhy.nn.strided_pointwise import skip_unread_pixels_
 from seewhy.nn.weights import incoming_views, penalised_weights
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "pooling",
     "recompute_statistics",
     "saturation_statistics",
+    "skip_unread_pixels_",
     "softmax",
     "start_as_identity",
     "start_as_standard",

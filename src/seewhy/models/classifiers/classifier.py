@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seewhy.models.classifiers.convnet import ConvNet, Whitening
 from seewhy.models.classifiers.design import ClassifierDesign
-from seewhy.nn import lsuv_, start_as_identity
+from seewhy.nn import lsuv_, skip_unread_pixels_, start_as_identity
 
 SAMPLE = 500
 """Images by which LSUV and the identity start of batch normalisation are measured."""
@@ -19,7 +19,7 @@ class Classifier(nn.Module):
     """logits = net((x / 255 - mean) / std), for images as they are stored.
 
     Args:
-        net: maps normalised images (N, C, H, W) to logits (N, K).
+        net: maps normalised images (N, C, H, W) to logits (N, K); it is brought into channels_last memory, see `skip_unread_pixels_`.
         mean: per channel, in [0, 1] units; saved with the weights.
         std: per channel, in [0, 1] units, above 0; saved with the weights.
     """
@@ -29,7 +29,7 @@ class Classifier(nn.Module):
 
     def __init__(self, net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        self.net = net.to(memory_format=torch.channels_last)
+        self.net = skip_unread_pixels_(net).to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
 
