@@ -119,6 +119,18 @@ def test_without_validation_images_no_accuracy_is_told(precision, tmp_path):
     assert metadata(done.file)["accuracy"] == {}
 
 
+def test_changed_images_measure_no_reduced_file(tmp_path):
+    for number, name in enumerate(("a", "b") * 6):
+        (tmp_path / "images" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(12, 12, 3, number)).save(tmp_path / "images" / name / f"{number}.png")
+    run = seewhy.train(tmp_path / "images", out=tmp_path / "run", watch=False, model="mlp", epochs=1)
+    (tmp_path / "images" / "a" / "0.png").unlink()
+    with pytest.raises(InputError, match="precision: int8 .* have changed since .*; put them back, or export in fp32"):
+        run.export(precision="int8")
+    assert not list(run.folder.glob("model*"))
+    assert run.export().file.exists()
+
+
 def test_sixteen_bits_are_of_the_network_alone(exported):
     plain = exported("convnet").file
     model = onnx.load_from_string(reduced(plain.read_bytes(), "fp16", load_dataset("digits").train))

@@ -73,7 +73,7 @@ def _predicts(run: Run) -> bool:
 
 
 def _export(run: Run, form: Format, precision: Precision, file: Path, page: Path) -> Exported:
-    graph, samples, dataset = _graph(run)
+    graph, samples, dataset = _graph(run, precision)
     record = _record(run, graph, precision)
     measured: list[tuple[Exported, Mapping[str, Any]]] = []
 
@@ -110,10 +110,15 @@ def _validated(before: Compute, after: Compute, dataset: Dataset) -> tuple[tuple
     return (was, became), {"thresholds": thresholds, "accuracy": {"val": became}}
 
 
-def _graph(run: Run) -> tuple[Graph, Sequence[Mapping[str, Tensor]], Dataset | None]:
+def _graph(run: Run, precision: Precision) -> tuple[Graph, Sequence[Mapping[str, Tensor]], Dataset | None]:
     """Return a run's graph, inputs by which its parity is measured and, of a classifier, its data."""
     if _predicts(run):
         dataset = _dataset(run)
+        if precision != "fp32" and dataset.fingerprint != run.data["fingerprint"]:
+            raise InputError(
+                f"precision: {precision} is calibrated and measured on the run's images, but those of {run.spec.source} have changed since "
+                f"{run.folder} was started; put them back, or export in fp32"
+            )
         split = dataset.val if len(dataset.val) else dataset.train
         return classifier_graph(run, float_predictor(run)), list(real_images(split)), dataset
     trained = run.trained
