@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from browser_cases import Server, browser_program, page_of, until
@@ -173,11 +174,24 @@ def test_generate_with_sliders(browser, server):
 
 
 def test_open_a_study(browser, server, place):
-    options = {"seeds": 2, "tune": "none", "model": "mlp", "epochs": 0.3}
+    options = {"seeds": 2, "tune": "none", "model": "mlp", "epochs": 2.0}
     study = seewhy.compare("digits", vary={"activation": ["relu", "tanh"]}, out=place / "runs/study", **options)
+    last = Path(study.rows()[-1]["run"]) / "results.json"
+    result = last.read_bytes()
+    last.unlink()
     with page_of(browser, server) as page:
         page.click("a:text-is('study')")
-        page.wait_for_selector("#h-verdict")
+        page.wait_for_selector("#h-verdict:text-is('Verdict so far')")
+        page.wait_for_selector("text=1 of 4 runs are still to come")
+        page.wait_for_selector("#figures .figure [data-tip^='relu: ']", state="attached")
+        last.write_bytes(result)
+        page.wait_for_selector("#h-verdict:text-is('Verdict')")
+        assert page.locator(".sentence").text_content() == study.verdict().sentence()
+        page.wait_for_selector("#figures [aria-label='Curves'] path", state="attached")
+        names = page.locator("#variants .study tbody th")
+        for order in (["relu", "tanh"], ["tanh", "relu"]):
+            page.click("#variants thead button:text-is('Variant')")
+            assert [name.strip() for name in names.all_text_contents()] == order
         for row in study.rows():
             page.wait_for_selector(f"tr:has-text('{row['variant']}') a:has-text('{row['value']:.2%}')")
         page.click("tr:has-text('tanh') a >> nth=0")

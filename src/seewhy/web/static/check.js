@@ -16,7 +16,7 @@ function show(found) {
     ...(issue.more ? [make("p", { class: "small" }, `and ${issue.more.toLocaleString()} more`)] : []),
   ));
   const pairs = found.pairs.length ? [make("section", {}, make("h2", {}, "Near duplicates, the likest first"),
-    make("div", { class: "pairs-of" }, ...found.pairs.map((pair) => make("div", {}, make("div", { class: "strip" }, ...pair.images.map((image, k) => captioned(image, pair.names[k]))), make("p", { class: "small" }, pair.about)))))] : [];
+    make("div", { class: "near-pairs" }, ...found.pairs.map((pair) => make("div", {}, make("div", { class: "strip" }, ...pair.images.map((image, k) => captioned(image, pair.names[k]))), make("p", { class: "small" }, pair.about)))))] : [];
   const head = make("section", {}, make("h2", {}, found.issues.length ? `${found.issues.length} ${found.issues.length === 1 ? "thing" : "things"} to know` : "Nothing wrong was found"),
     make("pre", { class: "log", tabindex: "0", role: "region", "aria-label": "Images of every class by split" }, found.summary));
   byId("found").replaceChildren(head, ...issues, ...pairs);
