@@ -213,6 +213,34 @@ def test_check_data(browser, server, place, shapes):
         page.complaints[:] = [each for each in page.complaints if "404" not in each]
 
 
+def test_look_for_wrong_labels_stop_and_go_on(browser, server, place, shapes):
+    shutil.copytree(shapes, place / "data/labelled")
+    with page_of(browser, server) as page:
+        page.goto(f"{server.base}/check?source=data/labelled")
+        page.wait_for_selector("#labels-start:has-text('Start')")
+        page.fill("#folds", "2")
+        page.keyboard.press("Tab")
+        command = "seewhy check data/labelled --labels 2 --out runs/labelled-labels"
+        page.wait_for_selector(f"#labels-command:text-is('{command}')", state="attached")
+        page.click("#labels-start")
+        page.click("#labels-stop")
+        page.click("#labels-start:has-text('Go on')")
+        page.wait_for_selector("#labels-bar:visible")
+        page.wait_for_selector("#labels-stop:visible, #labels-start:visible", state="hidden")
+        listed = place / "runs/labelled-labels/labels.csv"
+        with open(listed, "a") as file:
+            file.write("cross/000.png,cross,square,0.9\n")
+        page.fill("#folds", "3")
+        page.keyboard.press("Tab")
+        page.wait_for_selector("#labels-start:has-text('Start')")
+        page.fill("#folds", "2")
+        page.keyboard.press("Tab")
+        page.wait_for_selector(f"#labels-course:has-text('probably wrong; all stand in {listed.relative_to(place)}')")
+        figure = page.locator("#suspicious figure:has-text('cross/000.png')")
+        assert figure.locator("img").get_attribute("src").startswith("data:image/png")
+        assert "looks like square" in figure.text_content()
+
+
 def test_the_table_is_sorted_filtered_compared_and_emptied(browser, server, place):
     shutil.copytree(place / "runs/mlp", place / "runs/doomed")
     with page_of(browser, server) as page:
