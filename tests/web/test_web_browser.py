@@ -18,12 +18,21 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
+
+
 @pytest.fixture(scope="module")
-def browser():
+def launch():
+    """Starts a browser, with further arguments."""
     with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield started
-        started.close()
+        yield lambda *more: driver.chromium.launch(executable_path=PROGRAM, args=[*ARGUMENTS, *more])
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    started = launch()
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +132,61 @@ def test_classify_by_choice_paste_and_drop(browser, server, place):
         page.locator(".result:has-text('one.png') .why").click()
         page.wait_for_selector(".because .strip img >> nth=3")
         assert page.locator(".because >> text=distance").count() == 6
+
+
+TRACKS = """() => {
+    const before = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    window.tracks = [];
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await before(wanted);
+        window.tracks.push(...stream.getTracks());
+        return stream;
+    };
+}"""
+"""Keeps the tracks of every camera that is opened."""
+
+LIVE = "() => window.tracks.map((track) => track.readyState)"
+
+
+def test_a_picture_of_the_camera_is_classified_and_the_camera_switched_off(launch, server):
+    browser = launch("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with page_of(browser, server) as page:
+        page.goto(f"{server.base}/classify/0/mlp")
+        page.evaluate(TRACKS)
+        page.click("#camera")
+        page.click("#shoot:enabled")
+        page.wait_for_selector(".result:has-text('camera ') .probabilities li")
+        assert page.locator(".result").count() == 1
+        assert page.evaluate(LIVE) == ["ended"]
+        assert page.locator("#viewfinder").is_hidden()
+        page.click("#camera")
+        page.wait_for_selector("#shoot:enabled")
+        assert page.evaluate(LIVE) == ["ended", "live"]
+        page.click("#close-camera")
+        assert page.evaluate(LIVE) == ["ended", "ended"]
+        page.click("#camera")
+        page.wait_for_selector("#shoot:enabled")
+        page.evaluate("() => dispatchEvent(new Event('pagehide'))")  # as when it is left
+        assert page.evaluate(LIVE) == ["ended"] * 3
+    browser.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--use-fake-device-for-media-stream", "--deny-permission-prompts"], "The camera is not allowed here: "),
+        ([], "This machine has no camera."),
+    ],
+)
+def test_a_camera_that_is_refused_or_missing_is_one_sentence(launch, server, arguments, said):
+    browser = launch(*arguments)
+    with page_of(browser, server) as page:
+        page.goto(f"{server.base}/classify/0/mlp")
+        page.click("#camera")
+        page.wait_for_selector(f"#count:has-text('{said}')")
+        assert page.locator("#viewfinder").is_hidden()
+        assert page.locator("#camera").is_enabled()
+    browser.close()
 
 
 def test_a_bomb_and_a_name_in_html(browser, server):
