@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from machine import hardware
+from machine import basis, hardware
 from sklearn.datasets import load_sample_image
 
 import seewhy
@@ -180,7 +180,7 @@ def main() -> int:
                 print(line(rows[-1]), flush=True)
     print(f"{len(rows)} runs in {time.perf_counter() - begun:.0f} s")
     if options.out is not None:
-        options.out.write_text(json.dumps({"hardware": hardware(), "rows": rows}, indent=2) + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(basis() | {"rows": rows}, indent=2) + "\n", encoding="utf-8")
     return int(any(row["unequal"] or row.get("top1_different") for row in rows))
 
 

@@ -15,9 +15,10 @@ import os
 import statistics
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
-from machine import hardware
+from machine import basis
 from pretrained import interval, unpacked
 
 import seewhy
@@ -75,6 +76,14 @@ def table(rows: dict[str, list[dict[str, float]]]) -> str:
     return "\n".join(lines)
 
 
+def summary(held: dict[str, Any]) -> str:
+    """Return what `--out` has written as Markdown."""
+    sizes, tested = held["sizes"], held.get("tested")
+    images = f"{sum(sizes.values()):,} training images ({', '.join(map(str, sizes.values()))})"
+    test = f", {len(sizes) * tested:,} test images" if tested is not None else ""
+    return f"n = {len(held['rows'][BASE])} seeds; {images}{test}, {held['epochs']:g} epochs\n\n{table(held['rows'])}"
+
+
 def main() -> None:
     """Make the folder, run the study, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,14 +116,9 @@ def main() -> None:
             **{"train.threads": 1},
         )
         rows = {name: [row_of(run, sizes) for run in study.runs(name)] for name in (BASE, *VARIANTS)}
-        print(
-            f"{hardware()}; n = {options.seeds} seeds; {sum(sizes.values()):,} training images ({', '.join(map(str, sizes.values()))}), "
-        )
-        print(
-            f"{10 * options.tested:,} test images, {options.epochs:g} epochs\n\n{table(rows)}\n\n{study.verdict().sentence()}"
-        )
+        held = basis() | {"sizes": sizes, "tested": options.tested, "epochs": options.epochs, "rows": rows}
+        print(f"{held['hardware']}\n\n{summary(held)}\n\n{study.verdict().sentence()}")
     if options.out is not None:
-        held = {"hardware": hardware(), "sizes": sizes, "epochs": options.epochs, "rows": rows}
         options.out.write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 
@@ -20,3 +24,16 @@ def hardware() -> str:
     import torch
 
     return f"{processor()}, {os.cpu_count()} processors, {torch.get_num_threads()} threads; torch {torch.__version__}"
+
+
+def basis() -> dict[str, str]:
+    """Return what figures rest on, as files of results say it: command, hardware, date and commit."""
+    command = shlex.join(["python", os.path.relpath(sys.argv[0]), *sys.argv[1:]])
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    found = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    known = {
+        "command": command,
+        "hardware": hardware(),
+        "date": datetime.datetime.now().astimezone().date().isoformat(),
+    }
+    return known | ({"commit": found} if found else {})

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import hardware
+from tables import with_tables
 
 from seewhy.spec import Request, RunSpec
 
@@ -169,15 +170,6 @@ def table(rows: list[dict[str, Any]], papers: dict[str, dict[str, Any]]) -> str:
             members = f"{means[0]['members']} member{'s' * (means[0]['members'] > 1)}"
             lines.append(f"| | {members} | | {error:.2f}%, log-loss {loss:.4f} | | | |")
     return "\n".join(lines)
-
-
-def with_tables(text: str, by_kind: dict[str, str]) -> str:
-    """Return a text with the tables between their marks."""
-    for kind, lines in by_kind.items():
-        first, last = f"<!-- {kind} -->\n", f"\n<!-- end of {kind} -->"
-        start, end = text.index(first) + len(first), text.index(last)
-        text = text[:start] + lines + text[end:]
-    return text
 
 
 def format_result(runs: list[dict[str, Any]]) -> str:

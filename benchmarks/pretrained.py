@@ -35,7 +35,7 @@ from typing import Any
 
 import timm
 import torch
-from machine import hardware
+from machine import basis
 from scipy import stats
 from torch import nn
 from torch.utils.data import DataLoader
@@ -189,6 +189,15 @@ def tables(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def summary(held: dict[str, Any]) -> str:
+    """Return what `--out` has written as Markdown."""
+    counts = [key.split("/")[0] for key in held["rows"]]
+    return (
+        f"n = {counts.count(counts[0])} seeds, {held['test_images']:,} test images, {held['side']} px, "
+        f"timm's finetune {held['times']} x the epochs\n\n{tables(held['rows'])}"
+    )
+
+
 def unpacked(data: Path, scratch: Path) -> Path:
     """Return the folder of the images, unpacked where it is a tar."""
     if data.is_dir():
@@ -216,6 +225,7 @@ def main() -> None:
         counts, seeds, tested = [10], 2, 20
     torch.set_num_threads(1)
     rows = json.loads(options.out.read_text())["rows"] if options.out is not None and options.out.exists() else {}
+    held = basis() | {"side": options.side, "times": options.times, "test_images": 10 * tested, "rows": rows}
     with tempfile.TemporaryDirectory() as scratch:
         data = unpacked(options.data, Path(scratch) / "data")
         os.environ["SEEWHY_CACHE"] = f"{scratch}/cache"
@@ -229,18 +239,8 @@ def main() -> None:
                     folder, place, seed, epochs, options.times, options.side, rows.setdefault(f"{count}/{seed}", {})
                 )
                 if options.out is not None:
-                    held = {
-                        "hardware": hardware(),
-                        "side": options.side,
-                        "times": options.times,
-                        "test_images": 10 * tested,
-                        "rows": rows,
-                    }
                     options.out.write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
-    print(
-        f"\n{hardware()}; n = {seeds} seeds, {10 * tested:,} test images, {options.side} px, "
-        f"timm's finetune {options.times} x the epochs\n\n{tables(rows)}"
-    )
+    print(f"\n{held['hardware']}\n\n{summary(held)}")
 
 
 if __name__ == "__main__":

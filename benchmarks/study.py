@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from machine import hardware
+from machine import basis, hardware
 
 CORES = os.cpu_count() or 1
 KILLS = 10
@@ -209,7 +209,7 @@ def main() -> None:
     }
     print(hardware())
     if options.out is not None:
-        options.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(basis() | found, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,12 +16,14 @@ import json
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from machine import hardware
+from machine import basis, hardware
+from tables import markdown
 from torch import nn
 
 import seewhy
@@ -75,6 +77,21 @@ def seconds(name: str, *, watched: bool) -> float:
     return took
 
 
+def ratios_of(watched: Sequence[float], unwatched: Sequence[float]) -> list[float]:
+    """Return the ratios by turn."""
+    return [a / b for a, b in zip(watched, unwatched, strict=True)]
+
+
+def summary(held: Mapping[str, Any]) -> str:
+    """Return what `--out` has written as Markdown."""
+    rows = []
+    for name, times in held["times"].items():
+        ratios = ratios_of(times["watched"], times["unwatched"])
+        cells = [name, f"{LOOPS[name][1]:,}", str(len(ratios))]
+        rows.append([*cells, f"{statistics.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"])
+    return markdown(["", "steps", "n", "ratio of watched to unwatched, median [least, greatest]"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7)
@@ -91,7 +108,7 @@ def main() -> None:
         for turn in range(options.repeats):
             for watched in (False, True) if turn % 2 else (True, False):
                 times[watched].append(seconds(name, watched=watched))
-        ratios = [a / b for a, b in zip(times[True], times[False], strict=True)]
+        ratios = ratios_of(times[True], times[False])
         plain, seen = (statistics.median(times[watched]) for watched in (False, True))
         print(
             f"{name:<10}{plain:>11.3f}{seen:>10.3f}{statistics.median(ratios):>8.3f}{min(ratios):>8.3f}{max(ratios):>10.3f}"
@@ -99,9 +116,8 @@ def main() -> None:
         results[name] = {"unwatched": times[False], "watched": times[True]}
     print(f"\npeak memory of both: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
     if options.out:
-        options.out.write_text(
-            json.dumps({"hardware": hardware(), "times": results}, indent=2) + "\n", encoding="utf-8"
-        )
+        held = basis() | {"n": f"{options.repeats} turns", "times": results}
+        options.out.write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits
 
 from seewhy import api
 from seewhy.cli.main import run
-from seewhy.core.errors import InputError
+from seewhy.core.errors import InputError, RunError
+from seewhy.runs.stopping import ask_to_stop
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,21 @@ def test_wrong_labels_are_found_out_of_fold(mislabelled, tmp_path):
     assert again.of("suspicious_labels")[0].paths == issue.paths
     with pytest.raises(InputError, match="asks for something else than would be asked now"):
         api.check(root, labels_folds=2, out=tmp_path / "runs", **{**options, "epochs": 13.0})
+
+
+def test_a_check_is_stopped_by_a_file_and_says_that_it_goes_on(mislabelled, tmp_path, monkeypatch):
+    def launch(jobs, *, at_once, stop):
+        assert not stop()
+        ask_to_stop(tmp_path / "runs")
+        assert stop()
+
+    monkeypatch.setattr("seewhy.runs.checking.launch", launch)
+    monkeypatch.setattr("seewhy.runs.stopping.LOOK_SECONDS", 0.0)
+    (tmp_path / "runs").mkdir()
+    ask_to_stop(tmp_path / "runs")  # of a check before, which is not answered
+    labels = str(mislabelled[0].parent / "labels.csv")
+    with pytest.raises(RunError, match="stopped; the same call goes on with the runs in"):
+        api.check(mislabelled[0], labels_folds=2, out=tmp_path / "runs", labels=labels)
 
 
 def test_pairs_are_drawn_where_there_are_any(shapes, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from browser_cases import Server, browser_program, page_of, until
@@ -17,12 +18,21 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
+
+
 @pytest.fixture(scope="module")
-def browser():
+def launch():
+    """Starts a browser, with further arguments."""
     with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield started
-        started.close()
+        yield lambda *more: driver.chromium.launch(executable_path=PROGRAM, args=[*ARGUMENTS, *more])
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    started = launch()
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +134,61 @@ def test_classify_by_choice_paste_and_drop(browser, server, place):
         assert page.locator(".because >> text=distance").count() == 6
 
 
+TRACKS = """() => {
+    const before = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    window.tracks = [];
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await before(wanted);
+        window.tracks.push(...stream.getTracks());
+        return stream;
+    };
+}"""
+"""Keeps the tracks of every camera that is opened."""
+
+LIVE = "() => window.tracks.map((track) => track.readyState)"
+
+
+def test_a_picture_of_the_camera_is_classified_and_the_camera_switched_off(launch, server):
+    browser = launch("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with page_of(browser, server) as page:
+        page.goto(f"{server.base}/classify/0/mlp")
+        page.evaluate(TRACKS)
+        page.click("#camera")
+        page.click("#shoot:enabled")
+        page.wait_for_selector(".result:has-text('camera ') .probabilities li")
+        assert page.locator(".result").count() == 1
+        assert page.evaluate(LIVE) == ["ended"]
+        assert page.locator("#viewfinder").is_hidden()
+        page.click("#camera")
+        page.wait_for_selector("#shoot:enabled")
+        assert page.evaluate(LIVE) == ["ended", "live"]
+        page.click("#close-camera")
+        assert page.evaluate(LIVE) == ["ended", "ended"]
+        page.click("#camera")
+        page.wait_for_selector("#shoot:enabled")
+        page.evaluate("() => dispatchEvent(new Event('pagehide'))")  # as when it is left
+        assert page.evaluate(LIVE) == ["ended"] * 3
+    browser.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--use-fake-device-for-media-stream", "--deny-permission-prompts"], "The camera is not allowed here: "),
+        ([], "This machine has no camera."),
+    ],
+)
+def test_a_camera_that_is_refused_or_missing_is_one_sentence(launch, server, arguments, said):
+    browser = launch(*arguments)
+    with page_of(browser, server) as page:
+        page.goto(f"{server.base}/classify/0/mlp")
+        page.click("#camera")
+        page.wait_for_selector(f"#count:has-text('{said}')")
+        assert page.locator("#viewfinder").is_hidden()
+        assert page.locator("#camera").is_enabled()
+    browser.close()
+
+
 def test_a_bomb_and_a_name_in_html(browser, server):
     name = "<img src=x onerror=document.title='hit'>.png"
     with page_of(browser, server) as page:
@@ -173,11 +238,24 @@ def test_generate_with_sliders(browser, server):
 
 
 def test_open_a_study(browser, server, place):
-    options = {"seeds": 2, "tune": "none", "model": "mlp", "epochs": 0.3}
+    options = {"seeds": 2, "tune": "none", "model": "mlp", "epochs": 2.0}
     study = seewhy.compare("digits", vary={"activation": ["relu", "tanh"]}, out=place / "runs/study", **options)
+    last = Path(study.rows()[-1]["run"]) / "results.json"
+    result = last.read_bytes()
+    last.unlink()
     with page_of(browser, server) as page:
         page.click("a:text-is('study')")
-        page.wait_for_selector("#h-verdict")
+        page.wait_for_selector("#h-verdict:text-is('Verdict so far')")
+        page.wait_for_selector("text=1 of 4 runs are still to come")
+        page.wait_for_selector("#figures .figure [data-tip^='relu: ']", state="attached")
+        last.write_bytes(result)
+        page.wait_for_selector("#h-verdict:text-is('Verdict')")
+        assert page.locator(".sentence").text_content() == study.verdict().sentence()
+        page.wait_for_selector("#figures [aria-label='Curves'] path", state="attached")
+        names = page.locator("#variants .study tbody th")
+        for order in (["relu", "tanh"], ["tanh", "relu"]):
+            page.click("#variants thead button:text-is('Variant')")
+            assert [name.strip() for name in names.all_text_contents()] == order
         for row in study.rows():
             page.wait_for_selector(f"tr:has-text('{row['variant']}') a:has-text('{row['value']:.2%}')")
         page.click("tr:has-text('tanh') a >> nth=0")
@@ -197,6 +275,34 @@ def test_check_data(browser, server, place, shapes):
         page.click("#go")
         page.wait_for_selector("#course:has-text('must be a built-in name, or lie in a folder')")
         page.complaints[:] = [each for each in page.complaints if "404" not in each]
+
+
+def test_look_for_wrong_labels_stop_and_go_on(browser, server, place, shapes):
+    shutil.copytree(shapes, place / "data/labelled")
+    with page_of(browser, server) as page:
+        page.goto(f"{server.base}/check?source=data/labelled")
+        page.wait_for_selector("#labels-start:has-text('Start')")
+        page.fill("#folds", "2")
+        page.keyboard.press("Tab")
+        command = "seewhy check data/labelled --labels 2 --out runs/labelled-labels"
+        page.wait_for_selector(f"#labels-command:text-is('{command}')", state="attached")
+        page.click("#labels-start")
+        page.click("#labels-stop")
+        page.click("#labels-start:has-text('Go on')")
+        page.wait_for_selector("#labels-bar:visible")
+        page.wait_for_selector("#labels-stop:visible, #labels-start:visible", state="hidden")
+        listed = place / "runs/labelled-labels/labels.csv"
+        with open(listed, "a") as file:
+            file.write("cross/000.png,cross,square,0.9\n")
+        page.fill("#folds", "3")
+        page.keyboard.press("Tab")
+        page.wait_for_selector("#labels-start:has-text('Start')")
+        page.fill("#folds", "2")
+        page.keyboard.press("Tab")
+        page.wait_for_selector(f"#labels-course:has-text('probably wrong; all stand in {listed.relative_to(place)}')")
+        figure = page.locator("#suspicious figure:has-text('cross/000.png')")
+        assert figure.locator("img").get_attribute("src").startswith("data:image/png")
+        assert "looks like square" in figure.text_content()
 
 
 def test_the_table_is_sorted_filtered_compared_and_emptied(browser, server, place):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from web_cases import bomb, client_of, png
+from web_cases import bomb, client_of, events_of, png
 
 import seewhy
 from seewhy.cli.commands import train
@@ -339,10 +339,6 @@ def test_the_form_has_the_fields_of_the_model(client):
 
 
 # Check.
-
-
-def events_of(answer):
-    return [json.loads(each.removeprefix("data: ")) for each in answer.text.split("\n\n") if each]
 
 
 def test_a_check_shows_the_images_in_question(home, shapes):

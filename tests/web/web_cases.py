@@ -1,6 +1,7 @@
 """Clients of the page, and images to send."""
 
 import io
+import json
 
 import numpy as np
 from PIL import Image
@@ -36,3 +37,8 @@ def bomb(side=20_000):
     buffer = io.BytesIO()
     Image.new("1", (side, side)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def events_of(answer):
+    """Return the values of a stream that has ended."""
+    return [json.loads(each.removeprefix("data: ")) for each in answer.text.split("\n\n") if each]

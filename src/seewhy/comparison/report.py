@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +27,6 @@ from seewhy.comparison.tables import (
 )
 from seewhy.comparison.tuning import FACTORS
 from seewhy.comparison.verdict import best_variant
-from seewhy.core.errors import InputError
 from seewhy.core.files import write_text
 from seewhy.metrics import mean_curve, time_to_target
 from seewhy.reporting import (
@@ -42,6 +40,7 @@ from seewhy.reporting import (
 from seewhy.reporting.comparison_records import Point
 from seewhy.reporting.formatting import format_count, format_number
 from seewhy.runs.folder import read_findings, read_json
+from seewhy.runs.report import require_docstrings
 
 REPORT = "report.html"
 UNITS = ("epochs", "seconds")
@@ -64,15 +63,20 @@ def write_report(outcome: Outcome) -> Path:
     Raises:
         InputError: Python was started with -OO; a file of a run is damaged.
     """
-    if sys.flags.optimize > 1:
-        raise InputError(
-            "altair, which draws the figures, needs docstrings, and python -OO drops them; use python or python -O"
-        )
+    require_docstrings()
     from seewhy.reporting import render_comparison  # loads the figures' library
 
     path = outcome.study.folder / REPORT
     write_text(path, render_comparison(record_of(outcome)))
     return path
+
+
+def report_fragment(outcome: Outcome) -> str:
+    """Draw variants, comparisons, curves and findings as a part of another page; see `write_report`."""
+    require_docstrings()
+    from seewhy.reporting import comparison_fragment
+
+    return comparison_fragment(record_of(outcome))
 
 
 def record_of(outcome: Outcome) -> ComparisonRecord:

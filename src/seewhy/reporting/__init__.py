@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from seewhy.reporting.captioned import captioned_sheet
     from seewhy.reporting.claims import claim_chart, render_claims
     from seewhy.reporting.classification import confusion_matrix_chart, reliability_diagram
-    from seewhy.reporting.comparison import render_comparison
+    from seewhy.reporting.comparison import comparison_fragment, render_comparison
     from seewhy.reporting.curves import curve_panels, learning_curves, member_panels
     from seewhy.reporting.figures import latent_kl_chart, save_figure
     from seewhy.reporting.findings import render_why
@@ -62,6 +62,7 @@ _MODULES = {
     "render_claims": "claims",
     "confusion_matrix_chart": "classification",
     "reliability_diagram": "classification",
+    "comparison_fragment": "comparison",
     "render_comparison": "comparison",
     "curve_panels": "curves",
     "learning_curves": "curves",
@@ -117,6 +118,7 @@ __all__ = [
     "augmentation_sheet",
     "captioned_sheet",
     "claim_chart",
+    "comparison_fragment",
     "confusion_matrix_chart",
     "curve_panels",
     "image_grid",

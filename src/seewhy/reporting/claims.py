@@ -13,7 +13,7 @@ from seewhy.reporting.axes import log_ticks
 from seewhy.reporting.claim_records import ClaimRecord, Dots, Images, Lines
 from seewhy.reporting.figures import Row, inline_data, themed
 from seewhy.reporting.formatting import format_number
-from seewhy.reporting.palette import LIGHT, SERIES_DARK, SERIES_LIGHT
+from seewhy.reporting.palette import LIGHT, SERIES_DARK, SERIES_LIGHT, series_variables
 from seewhy.reporting.svg import inline_svg
 from seewhy.reporting.template import render_page
 
@@ -43,15 +43,14 @@ def render_claims(records: Sequence[ClaimRecord], *, title: str, lead: str) -> s
     """
     if not records:
         raise bad_value("records", 0, "at least one")
-    light, dark = ({f"s{k}": value for k, value in enumerate(series)} for series in (SERIES_LIGHT, SERIES_DARK))
     counts = Counter(record.verdict for record in records)
     return render_page(
         "claims.html.j2",
         title=title,
         scripts=["report.js"],
         styles=["report.css", "claims.css"],
-        light=light,
-        dark=dark,
+        light=series_variables(SERIES_LIGHT),
+        dark=series_variables(SERIES_DARK),
         navigation=[("verdicts", "Verdicts"), *((record.code.lower(), record.code) for record in records)],
         lead=lead,
         counts=[(name, counts[name]) for name in VERDICTS],

@@ -9,9 +9,9 @@ from typing import Any
 from seewhy.reporting import comparison_figures as figures
 from seewhy.reporting.comparison_records import ComparisonRecord, VariantRecord
 from seewhy.reporting.formatting import format_time
-from seewhy.reporting.palette import SERIES_DARK, SERIES_LIGHT
+from seewhy.reporting.palette import SERIES_DARK, SERIES_LIGHT, series_variables
 from seewhy.reporting.svg import inline_svg
-from seewhy.reporting.template import render_page
+from seewhy.reporting.template import environment, render_page
 
 LEAST = 330
 """Pixels below which a figure is not shrunk."""
@@ -39,8 +39,8 @@ def render_comparison(record: ComparisonRecord) -> str:
     Returns:
         A whole HTML document that loads nothing from anywhere; it links to the runs' reports beside it.
     """
-    light, dark = ({f"s{k}": value for k, value in enumerate(series)} for series in (SERIES_LIGHT, SERIES_DARK))
-    drawn = _figures(record)
+    context = _sections(record)
+    drawn = context["drawn"]
     here = {
         "comparisons": bool(record.pair_table.rows),
         **{section: bool(drawn[section]) for section in ("curves", "target", "interaction")},
@@ -51,20 +51,35 @@ def render_comparison(record: ComparisonRecord) -> str:
         title=record.title,
         scripts=["report.js"],
         styles=["report.css", "comparison.css"],
-        light=light,
-        dark=dark,
+        light=series_variables(SERIES_LIGHT),
+        dark=series_variables(SERIES_DARK),
         navigation=[(name, title) for name, title in _TITLES.items() if here.get(name, True)],
-        record=record,
         created=format_time(record.created),
         tiles=_tiles(record),
-        drawn=drawn,
-        pairs_left=sum(pair.difference is not None for pair in record.pairs) - len(figures.drawn_pairs(record)[0]),
-        coloured=len(SERIES_LIGHT),
-        titles={finding.code: code_words(finding.code) for finding in record.findings},
         seeds=_seeds(record.variants, screening=False),
         screening=_seeds(record.variants, screening=True),
         failures=[(each, run) for each in record.variants for run in each.runs if run.status == "failed"],
+        **context,
     )
+
+
+def comparison_fragment(record: ComparisonRecord) -> str:
+    """Draw what a study's page shows of variants, comparisons, curves and findings, as a part of another page.
+
+    That page has the styles report.css and comparison.css, and the colours of series.
+    """
+    return environment().get_template("study_sections.html.j2").render(**_sections(record))
+
+
+def _sections(record: ComparisonRecord) -> dict[str, Any]:
+    """Return what study_sections.html.j2 fills in."""
+    return {
+        "record": record,
+        "drawn": _figures(record),
+        "pairs_left": sum(pair.difference is not None for pair in record.pairs) - len(figures.drawn_pairs(record)[0]),
+        "coloured": len(SERIES_LIGHT),
+        "titles": {finding.code: code_words(finding.code) for finding in record.findings},
+    }
 
 
 def code_words(code: str) -> str:

@@ -53,6 +53,11 @@ HEALTH_DARK = ("#b9ccff", "#7f9ff5", "#4058a8", "#2d3f75", "#232b39", "#563a20",
 """From too small over usual to too large, blue against orange; what is usual is near the page's own colour."""
 
 
+def series_variables(colours: Sequence[str]) -> dict[str, str]:
+    """Return a colour `s0` ... for each method of a figure."""
+    return {f"s{k}": colour for k, colour in enumerate(colours)}
+
+
 def health_variables(colours: Sequence[str], inks: tuple[str, str]) -> dict[str, str]:
     """Return a colour `h0` ... for each degree of health, and as `t0` ... whichever ink is legible on it."""
     texts = [max(inks, key=lambda ink: contrast(ink, colour)) for colour in colours]

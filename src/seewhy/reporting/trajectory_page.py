@@ -10,7 +10,7 @@ from seewhy.core.errors import bad_value
 from seewhy.reporting.axes import PlotAxis
 from seewhy.reporting.contours import contour_levels, contour_lines
 from seewhy.reporting.formatting import finite_or_none, format_number
-from seewhy.reporting.palette import SERIES_DARK, SERIES_LIGHT
+from seewhy.reporting.palette import SERIES_DARK, SERIES_LIGHT, series_variables
 from seewhy.reporting.template import render_page
 from seewhy.reporting.trajectories import (
     FRAMES_UP_TO,
@@ -41,14 +41,13 @@ def render_trajectories(records: Sequence[TrajectoryRecord], *, title: str = "Op
     """
     if not records:
         raise bad_value("records", 0, "at least one")
-    light, dark = ({f"s{k}": value for k, value in enumerate(series)} for series in (SERIES_LIGHT, SERIES_DARK))
     return render_page(
         "trajectories.html.j2",
         title=title,
         scripts=["report.js", "trajectories.js"],
         styles=["report.css", "trajectories.css"],
-        light=light,
-        dark=dark,
+        light=series_variables(SERIES_LIGHT),
+        dark=series_variables(SERIES_DARK),
         sections=[_section(record) for record in records],
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seewhy.core.errors import InputError, bad_value
+from seewhy.core.errors import InputError, RunError, bad_value
 from seewhy.core.files import new_file, write_text
 from seewhy.data import Audit, Dataset, Issue, NearDuplicates, Split, load_dataset, near_duplicates
 from seewhy.data.audit import collect, count, some
@@ -27,6 +27,7 @@ from seewhy.runs.folder import read_json
 from seewhy.runs.launch import Job, ask, launch
 from seewhy.runs.members import jobs_at_once, member_threads
 from seewhy.runs.near import text_of
+from seewhy.runs.stopping import forget_stop, stop_requests
 from seewhy.spec import Request
 from seewhy.spec.sections import DataSection
 from seewhy.training.build import at_edge, data_options
@@ -129,7 +130,7 @@ def check_labels(request: Request, folder: Path | None, checked: Checked, *, fol
 
     Raises:
         InputError: the folder holds runs of another request, or a run refuses its own.
-        RunError: a run failed.
+        RunError, KeyboardInterrupt: a run failed, or the runs were stopped; they have saved, and the same call goes on.
     """
     folder = folder or Path("runs") / f"{checked.dataset.name}-labels"
     whole = request.with_changes({"data.folds": folds, "data.test_fraction": 0.0, "ensemble.members": 1})
@@ -137,7 +138,12 @@ def check_labels(request: Request, folder: Path | None, checked: Checked, *, fol
     jobs = [Job(folder / f"{k}.toml", folder / str(k), folder / f"{k}.log", watch=False) for k in range(1, folds + 1)]
     for k, job in enumerate(jobs, start=1):
         ask(whole.with_changes({"data.fold": k, "train.threads": member_threads(shared)}), job)
-    launch(jobs, at_once=jobs_at_once(shared))
+    forget_stop(folder)
+    with stop_requests(folder=folder) as asked:
+        launch(jobs, at_once=jobs_at_once(shared), stop=asked)
+    if not all(job.ended for job in jobs):
+        message = f"stopped; the same call goes on with the runs in {folder}"
+        raise KeyboardInterrupt(message) if asked.signal is not None else RunError(message)
     names, labels, probabilities = _out_of_fold([job.folder for job in jobs])
     classes = read_json(jobs[0].folder, "data.json")["classes"]
     found = suspicious_labels(probabilities, labels)

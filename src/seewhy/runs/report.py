@@ -77,12 +77,17 @@ class RunFiles(Protocol):
         """Return a JSON file of the folder, {} if it is not there."""
 
 
-def write_report(run: RunFiles) -> Path:
-    """Draw report.html from the folder's files, write MODEL_CARD.md beside it, and return the report's path."""
+def require_docstrings() -> None:
+    """Raise InputError if Python was started with -OO."""
     if sys.flags.optimize > 1:
         raise InputError(
             "altair, which draws the figures, needs docstrings, and python -OO drops them; use python or python -O"
         )
+
+
+def write_report(run: RunFiles) -> Path:
+    """Draw report.html from the folder's files, write MODEL_CARD.md beside it, and return the report's path."""
+    require_docstrings()
     from seewhy.reporting import (
         render_model_card,
         render_report,

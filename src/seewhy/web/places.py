@@ -93,6 +93,17 @@ class Places:
         """Whether a text names a built-in data set."""
         return source in BUILTIN
 
+    def data_name(self, text: object) -> str:
+        """Return data that somebody names, as a specification does: a built-in name, or a path in a given folder.
+
+        Raises:
+            InputError: nothing is named; NotGivenError: it lies elsewhere.
+        """
+        if not isinstance(text, str) or not text.strip():
+            raise InputError("source: must be a built-in name, a folder of images or an .npz file")
+        name = text.strip()
+        return name if self.is_builtin(name) else str(self.source(name))
+
     def source(self, text: str) -> Path:
         """Return a path to data; raises NotGivenError unless it lies in a given folder."""
         path = Path(text).expanduser()

@@ -9,11 +9,22 @@ from typing import Any
 import jinja2
 
 from seewhy.reporting import template as reports
-from seewhy.reporting.palette import DARK, HEALTH_DARK, HEALTH_LIGHT, LIGHT, figure_rules, health_variables, variables
+from seewhy.reporting.palette import (
+    DARK,
+    HEALTH_DARK,
+    HEALTH_LIGHT,
+    LIGHT,
+    SERIES_DARK,
+    SERIES_LIGHT,
+    figure_rules,
+    health_variables,
+    series_variables,
+    variables,
+)
 
 STATIC = Path(__file__).parent / "static"
 
-STYLES = ("report.css", "health.css")
+STYLES = ("report.css", "health.css", "comparison.css")
 """Of the reports."""
 
 
@@ -45,8 +56,10 @@ def render_part(template: str, **context: Any) -> str:
 @cache
 def style_sheet() -> str:
     """Return the one style sheet of all pages."""
-    light = variables({**LIGHT, **health_variables(HEALTH_LIGHT, (LIGHT["ink"], LIGHT["over"]))})
-    dark = variables({**DARK, **health_variables(HEALTH_DARK, (DARK["ink"], DARK["page"]))})
+    degrees = health_variables(HEALTH_LIGHT, (LIGHT["ink"], LIGHT["over"]))
+    dark_degrees = health_variables(HEALTH_DARK, (DARK["ink"], DARK["page"]))
+    light = variables({**LIGHT, **degrees, **series_variables(SERIES_LIGHT)})
+    dark = variables({**DARK, **dark_degrees, **series_variables(SERIES_DARK)})
     colours = (
         f":root{{{light}color-scheme:light}}\n"
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}color-scheme:dark}}}}\n"

@@ -70,13 +70,9 @@ def want(places: Places, asked: Mapping[str, Any]) -> Wanted:
         InputError: something is wrong; a line each, beginning with the field.
     """
     source, out, options = asked.get("source"), asked.get("out"), asked.get("options", {})
-    if not isinstance(source, str) or not source.strip():
-        raise InputError("source: must be a built-in name, a folder of images or an .npz file")
+    name = places.data_name(source)
     if not isinstance(out, str) or not isinstance(options, dict):
         raise InputError("out: must be a name, and options a table of texts")
-    source = source.strip()
-    if not places.is_builtin(source):
-        source = str(places.source(source))
     fields = {each.path: each for each in all_options()}
     values: dict[str, Any] = {}
     for path, text in options.items():
@@ -84,12 +80,12 @@ def want(places: Places, asked: Mapping[str, Any]) -> Wanted:
             raise InputError(f"{path}: is no field of this form; use the command line")
         values[path] = read_value(text, fields[path].annotation)
     _validate_places(places, values)
-    request = build_request(source, None, values)
+    request = build_request(name, None, values)
     folder = places.new_run(out.strip())
     if folder.exists():
         raise InputError(f"out: {folder} exists already and is not overwritten; choose another name")
     words = [word for path, text in options.items() for word in _words(fields[path], text)]
-    return Wanted(("train", *_plain(source), "--out", _short(folder), *words), folder, request)
+    return Wanted(("train", plain_word(name), "--out", short_path(folder), *words), folder, request)
 
 
 def _validate_places(places: Places, values: Mapping[str, Any]) -> None:
@@ -108,8 +104,9 @@ def _validate_places(places: Places, values: Mapping[str, Any]) -> None:
             raise NotGivenError(f"{path}: must lie in a folder that the page was given, got {value!r}")
 
 
-def _plain(source: str) -> tuple[str, ...]:
-    return (f"./{source}",) if source.startswith("-") else (source,)
+def plain_word(source: str) -> str:
+    """Return data as a word of a command line, which is taken for no option."""
+    return f"./{source}" if source.startswith("-") else source
 
 
 def _words(each: OptionField, text: str) -> list[str]:
@@ -117,7 +114,8 @@ def _words(each: OptionField, text: str) -> list[str]:
     return [f"{each.flags[0]}={text}"] if text.startswith("-") else [each.flags[0], text]
 
 
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
+    """Return a path as a person in the working folder would type it."""
     short = os.path.relpath(path)
     return str(path) if short.startswith(os.pardir) else short
 
@@ -155,7 +153,18 @@ class Started:
                 self._processes[folder].wait(ENDING_SECONDS)
             except subprocess.TimeoutExpired:
                 raise InputError(f"{folder.name}: its process goes on; wait for it") from None
-        self.start(folder, ("train", "--resume", _short(folder)))
+        self.start(folder, ("train", "--resume", short_path(folder)))
+
+    def goes_on(self, folder: Path) -> bool:
+        """Whether a process of ours is at work in a folder."""
+        return folder in self._processes and self.code(folder) is None
+
+    def stop(self, folder: Path) -> bool:
+        """Stop the process of ours that is at work in a folder, as Ctrl-C does; returns whether there is one."""
+        if not self.goes_on(folder):
+            return False
+        self._processes[folder].terminate()
+        return True
 
     def code(self, folder: Path) -> int | None:
         """Return how the process of a run has ended, None while it goes on or where it is none of ours."""

@@ -21,8 +21,9 @@
     label();
   };
 
-  const startCopy = () => document.querySelectorAll("[data-copy]").forEach((button) => {
-    button.addEventListener("click", async () => {
+  const startCopy = () => document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) {
       const code = button.parentElement.querySelector("code");
       let done = true;
       try { await navigator.clipboard.writeText(code.textContent); } catch {
@@ -31,7 +32,7 @@
       }
       button.textContent = done ? "Copied" : "Press Ctrl+C";
       setTimeout(() => { button.textContent = "Copy"; }, 1600);
-    });
+    }
   });
 
   const startFrames = () => document.querySelectorAll("[data-frames]").forEach((box) => {
@@ -54,7 +55,7 @@
     table.querySelectorAll("thead th").forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
   };
-  const startTables = () => document.querySelectorAll("table[data-sortable]").forEach((table) => {
+  const startTables = (within) => within.querySelectorAll("table[data-sortable]").forEach((table) => {
     table.querySelectorAll("thead th").forEach((head, column) => {
       const button = document.createElement("button");
       button.type = "button";
@@ -90,5 +91,6 @@
     addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
   };
 
-  addEventListener("DOMContentLoaded", () => { startTheme(); startCopy(); startTables(); startFrames(); startTips(); startPrint(); });
+  addEventListener("DOMContentLoaded", () => { startTheme(); startCopy(); startTables(document); startFrames(); startTips(); startPrint(); });
+  addEventListener("part-filled", (event) => startTables(event.target));  // of a page whose parts come later
 })();

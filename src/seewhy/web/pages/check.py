@@ -21,6 +21,9 @@ SHOWN = 24
 
 LOOK_SECONDS = 0.25
 
+FOLDS, MOST_FOLDS = 5, 20
+"""Runs that look for wrong labels, unless asked otherwise and at most, as `seewhy check --labels` has it."""
+
 
 async def page(request: Request) -> Response:
     """Show the form."""
@@ -32,6 +35,8 @@ async def page(request: Request) -> Response:
         sources=[*BUILTIN, *map(str, places.data)],
         given=[str(root) for root in places.data],
         source=request.query_params.get("source", ""),
+        folds=FOLDS,
+        most_folds=MOST_FOLDS,
     )
     return HTMLResponse(text)
 
@@ -39,13 +44,10 @@ async def page(request: Request) -> Response:
 async def check(request: Request) -> Response:
     """Stream the progress of a check, and at its end what was found."""
     places = shared(request).places
-    source = request.query_params.get("source", "").strip()
-    if not source:
-        raise InputError("source: must be a built-in name, a folder of images or an .npz file")
-    where = source if places.is_builtin(source) else str(places.source(source))
+    source = places.data_name(request.query_params.get("source"))
     labels = "optional" if request.query_params.get("unlabelled") == "true" else "required"
     done: list[tuple[int, int]] = [(0, 0)]
-    work = asyncio.ensure_future(shared(request).checker.do(lambda: _check(where, labels, done)))
+    work = asyncio.ensure_future(shared(request).checker.do(lambda: _check(source, labels, done)))
 
     async def stream() -> AsyncIterator[str]:
         told = None
@@ -54,17 +56,18 @@ async def check(request: Request) -> Response:
                 return
             if done[0] != told:
                 told = done[0]
-                yield _event({"done": told[0], "total": told[1]})
+                yield event({"done": told[0], "total": told[1]})
             await asyncio.wait([work], timeout=LOOK_SECONDS)
         try:
-            yield _event(work.result())
+            yield event(work.result())
         except (InputError, RunError) as error:
-            yield _event({"error": str(error)})
+            yield event({"error": str(error)})
 
     return StreamingResponse(stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
-def _event(value: dict[str, Any]) -> str:
+def event(value: dict[str, Any]) -> str:
+    """Return a server-sent event."""
     return f"data: {json.dumps(value)}\n\n"
 
 
@@ -76,12 +79,10 @@ def _check(source: str, labels: str, done: list[tuple[int, int]]) -> dict[str, A
         done[0] = (count, total)
 
     checked = check_images(source, RunRequest.make(source), labels, progress)
-    where = {
-        str(name): (split, row) for split in checked.dataset.splits.values() for row, name in enumerate(split.names)
-    }
+    where = rows_by_name(checked.dataset)
     issues = []
     for issue in checked.audit.issues:
-        named = [{"name": path, "image": _thumbnail(where.get(path))} for path in issue.paths[:SHOWN]]
+        named = [{"name": path, "image": thumbnail(where.get(path))} for path in issue.paths[:SHOWN]]
         issues.append(
             {
                 "severity": issue.severity,
@@ -94,7 +95,7 @@ def _check(source: str, labels: str, done: list[tuple[int, int]]) -> dict[str, A
     pairs = [
         {
             "images": [
-                _thumbnail((checked.dataset.splits[split], row))
+                thumbnail((checked.dataset.splits[split], row))
                 for split, row in zip(pair.splits, pair.positions, strict=True)
             ],
             "names": list(pair.names),
@@ -105,7 +106,12 @@ def _check(source: str, labels: str, done: list[tuple[int, int]]) -> dict[str, A
     return {"summary": checked.audit.summary, "issues": issues, "pairs": pairs}
 
 
-def _thumbnail(place: Any) -> str | None:
+def rows_by_name(dataset: Any) -> dict[str, tuple[Any, int]]:
+    """Return where each image of a data set stands: its split, and its row there."""
+    return {str(name): (split, row) for split in dataset.splits.values() for row, name in enumerate(split.names)}
+
+
+def thumbnail(place: tuple[Any, int] | None) -> str | None:
     """Return an image of a split as a data URI; None for a file that is in none, such as one that cannot be read."""
     if place is None:
         return None

@@ -26,44 +26,50 @@ LOOK_SECONDS = 1.0
 async def page(request: Request) -> Response:
     """Show the frame of the page; its parts are fetched, since reading them needs torch."""
     folder = shared(request).places.study(key_of(request))
-    report = (folder / REPORT).is_file()
-    text = render(
-        "study.html.j2", title=folder.name, here="runs", key=key_of(request), report=report, now=_course(folder)
-    )
+    text = render("study.html.j2", title=folder.name, here="runs", key=key_of(request), now=_course(folder))
     return HTMLResponse(text)
 
 
+async def figures(request: Request) -> Response:
+    """Return tables, intervals and learning curves as a part of the page, as the report draws them."""
+    folder = shared(request).places.study(key_of(request))
+    return HTMLResponse(await shared(request).worker.do(lambda: _figures(folder)))
+
+
+def _figures(folder: Path) -> str:
+    from seewhy.comparison.report import report_fragment
+    from seewhy.comparison.study import Study
+
+    return report_fragment(Study(folder).outcome())
+
+
 async def live(request: Request) -> Response:
-    """Return what a study has reached as a part of its page."""
+    """Return the verdict so far and every run as a part of the page."""
     folder = shared(request).places.study(key_of(request))
     return HTMLResponse(await shared(request).worker.do(lambda: _live(folder, shared(request))))
 
 
 def _live(folder: Path, about: Shared) -> str:
+    from seewhy.comparison.report import record_of
     from seewhy.comparison.study import Study
-    from seewhy.runs.diagnose.verdict import format_values
 
     study = Study(folder)
     outcome, design = study.outcome(), study.design
+    record = record_of(outcome)
     rows = [row for row in outcome.rows if row.kind == "runs"]
     variants = []
     for figures in outcome.figures:
         own = [row for row in rows if row.variant == figures.variant.name]
-        values = [row.value for row in own if row.status != "waiting"]
         variants.append(
             {
                 "name": figures.variant.name,
                 "edit": figures.variant.edit,
-                "rate": figures.rate,
                 "dropped": figures.dropped,
-                "failed": figures.failed,
-                "shown": format_values(values, design.metric),
                 "cells": [_cell(row, design.metric, about) for row in own],
             }
         )
-    verdict = outcome.verdict.sentence() if outcome.verdict is not None else ""
     return render_part(
-        "study_live.html.j2", design=design, verdict=verdict, variants=variants, complete=outcome.complete
+        "study_live.html.j2", record=record, seeds=design.seeds, variants=variants, complete=outcome.complete
     )
 
 
@@ -89,7 +95,8 @@ def _course(folder: Path) -> dict[str, Any]:
     begun = [path.parent for path in folder.glob(f"*/*/*/{EVENTS}")]
     open_runs = [run for run in begun if not (run / RESULTS).is_file()]
     active = sum(_is_fresh(run / EVENTS) for run in open_runs)
-    return {"ended": results, "failed": failed, "begun": len(begun), "active": active}
+    report = (folder / REPORT).is_file()
+    return {"ended": results, "failed": failed, "begun": len(begun), "active": active, "report": report}
 
 
 def _is_fresh(path: Path) -> bool:
@@ -128,6 +135,7 @@ async def stop(request: Request) -> Response:
 ROUTES = [
     Route("/study/{key:path}", page),
     Route("/study-live/{key:path}", live),
+    Route("/study-figures/{key:path}", figures),
     Route("/api/study-events/{key:path}", events),
     Route("/api/study-stop/{key:path}", stop, methods=["POST"]),
 ]

@@ -31,6 +31,11 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** Return an image, or that there is none, with lines below it; the first is its name. */
+export const captioned = (image, ...lines) => make("figure", {},
+  image ? make("img", { src: image, alt: lines[0], loading: "lazy" }) : make("span", { class: "no-image" }, "no image"),
+  make("figcaption", {}, ...lines.map((line) => make("span", {}, line))));
+
 export const percent = (value, digits = 1) => (100 * value).toFixed(digits) + "%";
 
 export function duration(seconds) {

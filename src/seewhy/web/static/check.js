@@ -1,12 +1,11 @@
 // Checking data: a stream tells how many images are read, and at its end what was found.
-import { make, say } from "./base.js";
+import { captioned, make, say } from "./base.js";
+import { forgetLabels, offerLabels } from "./labels.js";
 
 const byId = (id) => document.getElementById(id);
 const bar = byId("bar");
 const course = byId("course");
 let source = null;
-
-const captioned = (image, name) => make("figure", {}, image ? make("img", { src: image, alt: name, loading: "lazy" }) : make("span", { class: "no-image" }, "no image"), make("figcaption", {}, make("span", {}, name)));
 
 function show(found) {
   const issues = found.issues.map((issue) => make("section", { class: "issue" },
@@ -16,11 +15,12 @@ function show(found) {
     ...(issue.more ? [make("p", { class: "small" }, `and ${issue.more.toLocaleString()} more`)] : []),
   ));
   const pairs = found.pairs.length ? [make("section", {}, make("h2", {}, "Near duplicates, the likest first"),
-    make("div", { class: "pairs-of" }, ...found.pairs.map((pair) => make("div", {}, make("div", { class: "strip" }, ...pair.images.map((image, k) => captioned(image, pair.names[k]))), make("p", { class: "small" }, pair.about)))))] : [];
+    make("div", { class: "near-pairs" }, ...found.pairs.map((pair) => make("div", {}, make("div", { class: "strip" }, ...pair.images.map((image, k) => captioned(image, pair.names[k]))), make("p", { class: "small" }, pair.about)))))] : [];
   const head = make("section", {}, make("h2", {}, found.issues.length ? `${found.issues.length} ${found.issues.length === 1 ? "thing" : "things"} to know` : "Nothing wrong was found"),
     make("pre", { class: "log", tabindex: "0", role: "region", "aria-label": "Images of every class by split" }, found.summary));
   byId("found").replaceChildren(head, ...issues, ...pairs);
   say(head.querySelector("h2").textContent);
+  if (!byId("unlabelled").checked) offerLabels(byId("source").value);
 }
 
 function end() {
@@ -34,6 +34,7 @@ byId("check").addEventListener("submit", (event) => {
   event.preventDefault();
   end();
   byId("found").replaceChildren();
+  forgetLabels();
   byId("go").disabled = true;
   course.textContent = "Reading…";
   const query = new URLSearchParams({ source: byId("source").value, unlabelled: byId("unlabelled").checked });

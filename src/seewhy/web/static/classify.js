@@ -114,25 +114,48 @@ addEventListener("paste", (event) => { if (event.clipboardData.files.length) add
 const finder = document.getElementById("viewfinder");
 const video = finder.querySelector("video");
 const camera = document.getElementById("camera");
+const shoot = document.getElementById("shoot");
+const REFUSALS = {
+  NotAllowedError: "The camera is not allowed here: allow it for this address in the browser's settings, then choose Camera again.",
+  NotFoundError: "This machine has no camera.",
+  NotReadableError: "The camera is in use by another program: close that, then choose Camera again.",
+};
 camera.hidden = !navigator.mediaDevices?.getUserMedia;
+
+function closeCamera() {
+  video.srcObject?.getTracks().forEach((track) => track.stop());
+  video.srcObject = null;
+  finder.hidden = true;
+}
+
 camera.addEventListener("click", async () => {
+  camera.disabled = true;
+  closeCamera();
+  count.textContent = "";
   try {
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    shoot.disabled = true;
     finder.hidden = false;
-    document.getElementById("shoot").focus();
   } catch (error) {
-    count.textContent = `The camera cannot be used: ${error.message}`;
+    count.textContent = REFUSALS[error.name] || `The camera cannot be used: ${error.message}`;
   }
+  camera.disabled = false;
 });
-document.getElementById("shoot").addEventListener("click", () => {
+video.addEventListener("loadeddata", () => {
+  shoot.disabled = false;
+  shoot.focus();
+});
+shoot.addEventListener("click", () => {
   const canvas = document.createElement("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
+  closeCamera();
+  camera.focus();
   canvas.toBlob((blob) => add([new File([blob], `camera ${new Date().toLocaleTimeString()}.png`, { type: "image/png" })]), "image/png");
 });
 document.getElementById("close-camera").addEventListener("click", () => {
-  video.srcObject?.getTracks().forEach((track) => track.stop());
-  finder.hidden = true;
+  closeCamera();
   camera.focus();
 });
+addEventListener("pagehide", closeCamera);
