@@ -1,21 +1,65 @@
-"""Shared by all tests: one thread, a cache of their own, and small data sets."""
+"""Shared by all tests: one thread, a cache of their own, small data sets, quick figures, and a Python that has imported the package already."""
 
 import os
+import sys
+import tempfile
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 import torch
+import vl_convert
 from PIL import Image
 
 torch.set_num_threads(1)
+
+
+def pytest_configure(config):
+    """Let `sys.executable` be a Python that is forked (`fork_client.py`), for all that the tests start; on Linux, as the package forks there."""
+    if sys.platform != "linux":
+        return
+    place = tempfile.TemporaryDirectory()  # not below pytest's folder: the name of a socket is short
+    program, client = Path(place.name) / "python", Path(__file__).with_name("fork_client.py")
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{client}" "{place.name}" {os.getpid()} "$@"\n')
+    program.chmod(0o755)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(sys, "executable", str(program))
+    config.add_cleanup(patch.undo)
+    config.add_cleanup(place.cleanup)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """Keep the user's cache out of the tests; processes that the tests start inherit it."""
     os.environ["SEEWHY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+VEGALITE_TO_SVG = vl_convert.vegalite_to_svg
+SKETCH = '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="190"><rect></rect><text>a sketch</text></svg>'
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sketches():
+    """Let a sketch stand where the converter would draw a chart, which is a third of the time of a small run; `drawn` takes that back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vl_convert, "vegalite_to_svg", lambda chart, **_: SKETCH)
+        yield
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Draw the charts for tests that look at them, each held against the schema of Vega-Lite."""
+    from altair.vegalite.v6.schema.core import TopLevelSpec
+
+    def draw(chart, **options):
+        TopLevelSpec.validate(chart)
+        return VEGALITE_TO_SVG(chart, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vl_convert, "vegalite_to_svg", draw)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -290,7 +290,7 @@ def test_techniques_show_how_one_starts_a_network(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("function", ["rosenbrock", "beale", "saddle", "ravine"])
-def test_techniques_show_optimisers_on_a_function(function, tmp_path, capsys):
+def test_techniques_show_optimisers_on_a_function(function, tmp_path, capsys, drawn):
     target = tmp_path / "path.svg"
     words = ["techniques", "lbfgs,damped_newton", "--show", "--out", str(target)]
     assert run([*words, *(["--on", function] if function != "rosenbrock" else [])]) == 0
