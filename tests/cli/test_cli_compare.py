@@ -58,6 +58,14 @@ def test_what_is_wrong_is_named(options, message, capsys, tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_parquet_file_needs_is_told_before_the_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("seewhy.cli.commands.compare.find_spec", lambda name: None)
+    assert command(["compare", *SMALL, *VARY, "--export", "x.parquet"]) == 2
+    assert "needs pandas and pyarrow: pip install 'seewhy[frames]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_wrong_is_named_before_torch_is_imported():
     program = (
         "import sys; from seewhy.cli.main import run\n"

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from seewhy.cli.main import run
+from seewhy.comparison.quality import Sampling
 from seewhy.core import trust
 
 
@@ -56,11 +57,15 @@ def test_every_command_that_builds_a_network_of_ones_own_takes_trust(tmp_path, m
         "explain mine a.png --nearest 0 --no-check --method occlusion",
         "predict mine a.png",
         "diagnose --spec mine digits",
+        "compare digits --model gan --vary model.width=8,16 --metric fid --extractor mine --dry-run",
     ):
         monkeypatch.setattr(trust, "_trusted", set())
         assert run(line.split()) == 2
         assert "if you trust it, say --trust" in capsys.readouterr().err
         assert run([*line.split(), "--trust"]) == 0
+    assert "--trust" in Sampling(10, "mine").command(Path("run"))
+    monkeypatch.setattr(trust, "_trusted", set())
+    assert "--trust" not in Sampling(10, "mine").command(Path("run"))
 
 
 @pytest.fixture

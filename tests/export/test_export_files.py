@@ -125,7 +125,7 @@ def test_changed_images_measure_no_reduced_file(tmp_path):
         Image.fromarray(picture(12, 12, 3, number)).save(tmp_path / "images" / name / f"{number}.png")
     run = seewhy.train(tmp_path / "images", out=tmp_path / "run", watch=False, model="mlp", epochs=1)
     (tmp_path / "images" / "a" / "0.png").unlink()
-    with pytest.raises(InputError, match="precision: int8 .* have changed since .*; put them back, or export in fp32"):
+    with pytest.raises(InputError, match=r"precision: int8 .* have changed since .*; put them back, or export in fp32"):
         run.export(precision="int8")
     assert not list(run.folder.glob("model*"))
     assert run.export().file.exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
+from seewhy.core.trust import trust, trusted
 from seewhy.spec import Metric
 
 GENERATED = 2000
@@ -40,6 +41,8 @@ class Sampling:
     def command(self, run: Path) -> list[str]:
         """Return the arguments of `seewhy` that measure a run."""
         about = ["--extractor", self.extractor] if self.extractor else []
+        if trusted() & set(_code(self.extractor)):
+            about.append("--trust")
         return ["evaluate", str(run), "--generated", str(self.generated), "--json", *about]
 
 
@@ -61,6 +64,20 @@ def read_figures(log: Path) -> dict[str, Any]:
     except ValueError:
         raise InputError(f"{log}: holds no figures of sample quality") from None
     return dict(figures)
+
+
+def trust_extractor(extractor: str) -> None:
+    """Let the code that an extractor's run names be imported in this process, and in those that it starts."""
+    for name in _code(extractor):
+        trust(name)
+
+
+def _code(extractor: str) -> tuple[str, ...]:
+    """Return the names that are imported for an extractor's network."""
+    from seewhy.runs.extractors import INCEPTION
+    from seewhy.runs.run import Run
+
+    return () if extractor in ("", INCEPTION) else tuple(Run(extractor).spec.model.code)
 
 
 def validate_extractor(extractor: str, shape: tuple[int, int, int]) -> str:

@@ -11,6 +11,7 @@ from seewhy.comparison.folder import Design, StudyFolder
 from seewhy.comparison.notebook import study_html
 from seewhy.comparison.planning import plan_lines
 from seewhy.comparison.progress import Progress
+from seewhy.comparison.quality import trust_extractor
 from seewhy.comparison.report import write_report
 from seewhy.comparison.results import Outcome, read_outcome
 from seewhy.comparison.verdict import Verdict
@@ -55,9 +56,11 @@ class Study:
         self._files.extend(design)
 
     def trust(self) -> None:
-        """Let the factories of networks that the variants name be imported."""
+        """Let the factories of networks that the variants, or the extractor, name be imported."""
         for variant in self.design.variants:
             trust_request(variant.applied(self.design.base))
+        if self.design.sampling is not None:
+            trust_extractor(self.design.sampling.extractor)
 
     @property
     def design(self) -> Design:

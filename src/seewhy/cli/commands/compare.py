@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.commands.train import relative
@@ -136,6 +137,11 @@ def _validate(options: argparse.Namespace, changes: dict[str, Any]) -> None:
         raise InputError(f"--export: must end in .csv or .parquet, got {options.export!r}")
     if options.export is not None:
         new_file(options.export, "--export")
+        lacking = [name for name in ("pandas", "pyarrow") if find_spec(name) is None]
+        if options.export.endswith(".parquet") and lacking:
+            raise InputError(
+                f"--export: a .parquet file needs {' and '.join(lacking)}: pip install 'seewhy[frames]'; .csv needs nothing"
+            )
 
 
 def _factors(texts: Sequence[str]) -> dict[str, list[Any]]:
@@ -185,9 +191,12 @@ def _study(
     from seewhy.cli.progress import planning
     from seewhy.comparison.create import place_of
     from seewhy.comparison.planning import plan_lines, plan_study
+    from seewhy.comparison.quality import trust_extractor
     from seewhy.comparison.study import Study
 
     folder = place_of(options.out, base)
+    if options.trust:
+        trust_extractor(options.extractor or "")
     _start_ahead(options)
     with planning() as observer:
         design = plan_study(asked, observer)
