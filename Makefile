@@ -16,6 +16,7 @@ demo: $(VENV)/.installed
 	$(BIN)/seewhy demo
 
 test: $(VENV)/.installed-dev
+	@$(BIN)/python -m compileall -q src  # the tests start many processes; where Python writes no bytecode, each would compile it anew
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: $(VENV)/.installed-dev

@@ -55,7 +55,8 @@ def measure(setting: Setting) -> Measured:
         ),
         experiment=f"Networks of width {WIDTH} and depth {DEPTH} after {setting.amount(30, 3)} steps on binarised images; "
         "every pixel of a test image is "
-        f"flipped alone, and an output has moved if any bit of its logits has. One image for each seed.",
+        f"flipped alone, and an output has moved if any bit of its logits has: in float32, whose rounding hides the influence of far pixels. "
+        "One image for each seed.",
         figure=Images(
             images=tuple(
                 (f"{name}: pixels that move the output in the middle", sheet(image, columns=1))
