@@ -105,6 +105,8 @@ def test_columns_are_found_or_named(rows, tmp_path):
     )
     named = list_images(home, table=TableOptions(label_column="who", split_column="fold"))
     assert named.classes == ("0", "1", "2", "3")
+    without = list_images(home, table=TableOptions(split_column="none"))
+    assert set(without.splits.tolist()) == {UNDECIDED}
     assert list_images(home, table=TableOptions(group=r"(\d)\.jpg")).groups == list("01234567")
     with pytest.raises(
         InputError, match=r"label_column: 'whom' is not known; allowed: image, label, .*did you mean 'who'"

@@ -151,6 +151,9 @@ def test_labels_splits_and_groups_are_fields_of_json(encoded, tmp_path):
     assert list(catalog.groups) == ["p0", "p0", "p1", "p1", "p2", "p2"]
     named = list_images(shard, table=TableOptions(label_column="patient"))
     assert named.classes == ("p0", "p1", "p2")
+    without = list_images(shard, table=TableOptions(split_column="none"))
+    assert set(without.splits.tolist()) == {UNDECIDED}
+    assert "no split from column 'split', as was asked" in without.issues[-1].message
     assert list_images(shard, table=TableOptions(group=r"/(\d)")).groups == list("012345")
 
 

@@ -205,6 +205,15 @@ def test_a_column_of_splits_that_says_something_else_is_told(images):
     assert "no split" not in listed(images, rows, ("file", "label", "set"), group="set").issues[-1].message
 
 
+def test_a_column_of_splits_can_be_ignored(images):
+    rows = [(*row, word) for row, word in zip(ROWS, ["train", "tset", "val", "test", "train"], strict=True)]
+    catalog = listed(images, rows, ("file", "label", "split"), split_column="none")
+    assert set(catalog.splits.tolist()) == {UNDECIDED}
+    assert "; no split from column 'split', as was asked" in catalog.issues[-1].message
+    rows = [(*row, "val") for row in ROWS]
+    assert set(listed(images, rows, ("file", "label", "none"), split_column="none").splits.tolist()) == {VAL}
+
+
 @pytest.mark.parametrize("strip", [str, lambda name: name.removesuffix(".jpg")])
 def test_a_table_without_a_line_of_column_names_is_refused(images, strip):
     rows = [(strip(name), label) for name, label in ROWS]

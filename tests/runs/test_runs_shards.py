@@ -1,6 +1,7 @@
 """Runs on tar shards that are read where they lie: exact resume, the same bits as from the cache, and evaluation of others."""
 
 import io
+import json
 import tarfile
 
 import pytest
@@ -34,6 +35,22 @@ def test_a_stopped_run_without_a_cache_goes_on_to_the_bits_of_a_cached_one(shard
     api.resume(tmp_path / "parts", watch=False)
     assert_same_bits(tmp_path / "parts", tmp_path / "whole")
     assert whole.classes == ("cross", "square", "stripes")
+
+
+def test_a_run_names_the_fields_of_its_shards(shapes, tmp_path):
+    with tarfile.open(tmp_path / "named.tar", "w") as tar:
+        for number, path in enumerate(sorted(shapes.rglob("*.png"))):
+            said = json.dumps(
+                {"shape": path.parent.name, "use": "val" if number % 5 else "train", "other": number}
+            ).encode()
+            for ending, data in (("png", path.read_bytes()), ("json", said)):
+                entry = tarfile.TarInfo(f"{number}.{ending}")
+                entry.size = len(data)
+                tar.addfile(entry, io.BytesIO(data))
+    named = {"data.label_column": "shape", "data.split_column": "use"}
+    run = api.train(tmp_path / "named.tar", out=tmp_path / "run", **{**OPTIONS, "epochs": 1.0}, **named)
+    assert run.classes == ("cross", "square", "stripes")
+    assert run.results["val"]["n"] == sum(1 for number in range(len(list(shapes.rglob("*.png")))) if number % 5)
 
 
 def test_a_pattern_of_shards_is_a_source_like_any_other(shards, shapes, tmp_path, monkeypatch):

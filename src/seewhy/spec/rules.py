@@ -41,10 +41,7 @@ def _budget(view: View) -> Iterator[str]:
 
 
 def _data(view: View) -> Iterator[str]:
-    """Yield what does not go together of labels files and folds."""
-    for name in ("image_column", "label_column", "split_column"):
-        if view[f"data.{name}"] is not None and view["data.labels"] is None:
-            yield f"data.{name}: is a column of the labels file, but data.labels names none; name it or leave this out"
+    """Yield what does not go together of folds. Whether a source has columns, the data room sees."""
     folds, fold = view["data.folds"], view["data.fold"]
     if fold > (folds or 1):
         yield f"data.fold: must be at most data.folds ({folds or 'none'}), got {fold}"

@@ -53,7 +53,9 @@ class DataSection(Section):
         description="Column of the labels file, or of a data set, with the labels; of tar shards a field of .json (default: found).",
     )
     split_column: str | None = Field(
-        None, min_length=1, description="Column, or field of .json, that says train, val or test (default: found)."
+        None,
+        min_length=1,
+        description="Column, or field of .json, that says train, val or test (default: found); none to take no notice of one.",
     )
     group: str | None = Field(
         None,

@@ -27,6 +27,9 @@ LABEL_NAMES = (
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "phase")
 """Names of columns, in small letters without signs, by which they are found."""
 
+NO_SPLIT = "none"
+"""Said for the column of splits: none is wanted, whatever columns are called."""
+
 Texts = Callable[[str], Sequence[str]]
 """Gives the texts of a column, "" where nothing stands."""
 
@@ -34,7 +37,7 @@ Texts = Callable[[str], Sequence[str]]
 def validate_columns(columns: Sequence[str], **named: str | None) -> None:
     """Raise InputError where a column that was named is not there."""
     for name, given in named.items():
-        if given is not None and given not in columns:
+        if given is not None and given not in columns and (name, given) != ("split_column", NO_SPLIT):
             raise unknown_name(name, given, columns)
 
 
@@ -59,17 +62,20 @@ def label_column(where: str, left: Sequence[str], *, required: bool) -> str | No
     return named
 
 
-def split_column(where: str, columns: Sequence[str], texts: Texts) -> str | None:
-    """Return the column that is called like a split, and whose texts are splits.
+def split_column(where: str, columns: Sequence[str], texts: Texts, named: str | None = None) -> str | None:
+    """Return the column that was named, else the one that is called like a split, and whose texts are splits.
 
     Args:
         where: the table, for errors.
         columns: that may say the split.
         texts: of them.
+        named: the column, or NO_SPLIT; None to find it.
 
     Raises:
         InputError: most of its texts are splits, but not all; one that mostly says something else is none.
     """
+    if named is not None:
+        return None if named == NO_SPLIT and named not in columns else named
     for name in columns:
         said = texts(name) if plain(name) in SPLIT_COLUMNS else ()
         odd = [text for text in said if split_of(text) is None]
@@ -80,17 +86,28 @@ def split_column(where: str, columns: Sequence[str], texts: Texts) -> str | None
                 where,
                 name,
                 odd,
-                "; correct these, or rename the column if it says something else (data.split_column names another)",
+                "; correct these, or name another column (data.split_column; none if it says something else)",
             )
     return None
 
 
-def unused_splits(columns: Sequence[str], *used: str | None) -> str | None:
-    """Return in words which columns are called like a split, and are taken neither for it nor for anything else; None for none."""
+def unused_splits(columns: Sequence[str], *used: str | None, named: str | None) -> str | None:
+    """Return in words which columns are called like a split, and are taken neither for it nor for anything else; None for none.
+
+    Args:
+        columns: that may say the split.
+        used: of them.
+        named: as `split_column` took it.
+    """
     unused = [name for name in columns if plain(name) in SPLIT_COLUMNS and name not in used]
     if not unused:
         return None
-    return f"no split from {', '.join(quoted('column', name) or '' for name in unused)}, which mostly says other than {', '.join(SPLIT_NAMES)}"
+    why = "another was named"
+    if named is None:
+        why = f"which mostly says other than {', '.join(SPLIT_NAMES)}"
+    elif named == NO_SPLIT:
+        why = "as was asked"
+    return f"no split from {', '.join(quoted('column', name) or '' for name in unused)}, {why}"
 
 
 def _no_splits(where: str, column: str, odd: Sequence[str], advice: str = "") -> InputError:

@@ -169,7 +169,7 @@ class _Reading:
     """
 
     def __init__(self, table: Table, files: _Files, options: TableOptions, *, labels_required: bool) -> None:
-        self.table, self.files = table, files
+        self.table, self.files, self.options = table, files, options
         validate_columns(
             table.columns,
             image_column=options.image_column,
@@ -180,7 +180,7 @@ class _Reading:
         self._validate_header()
         self.group = options.group
         others = [name for name in table.columns if name != self.image]
-        self.split = options.split_column or split_column(table.name, others, table.column)
+        self.split = split_column(table.name, others, table.column, options.split_column)
         left = [name for name in others if name not in (self.split, self.group)]
         self.label = options.label_column or label_column(table.name, left, required=labels_required)
         self._validate_lines()
@@ -310,7 +310,9 @@ class _Reading:
         kind = "column" if self.group in self.table.columns else "pattern"
         taken = taken_from(
             name,
-            unused_splits(self.table.columns, self.image, self.label, self.split, self.group),
+            unused_splits(
+                self.table.columns, self.image, self.label, self.split, self.group, named=self.options.split_column
+            ),
             images=quoted("column", self.image),
             labels=quoted("column", self.label),
             split=quoted("column", self.split),

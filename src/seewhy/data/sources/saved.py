@@ -271,13 +271,13 @@ class _Reading:
         ]
         divided = any(part.split != UNDECIDED for part in parts)
         undecided = () if divided else others
-        self.split = options.split_column or split_column(name, undecided, self.texts)
+        self.split = split_column(name, undecided, self.texts, options.split_column)
         self.group = options.group
         left = [column for column in others if column not in (self.split, self.group)]
         classes = [column for column in left if self._feature(column).get("_type") == "ClassLabel"]
         only = classes[0] if len(classes) == 1 else None
         self.label = options.label_column or only or label_column(name, classes or left, required=labels_required)
-        self.unused = unused_splits(undecided, self.label, self.split, self.group)
+        self.unused = unused_splits(undecided, self.label, self.split, self.group, named=options.split_column)
 
     def texts(self, column: str) -> list[str]:
         """Return a column of all splits as texts."""

@@ -181,8 +181,8 @@ class _Reading:
 
         if self.options.group in fields:
             self.group = self.options.group
-        self.split = self.split or split_column(
-            f"the .json of {shown}", [name for name in fields if name != self.label], texts
+        self.split = split_column(
+            f"the .json of {shown}", [name for name in fields if name != self.label], texts, self.split
         )
         if self.label is None and "cls" in endings:
             self.kind = "cls"
@@ -347,7 +347,7 @@ class _Reading:
         pattern = self.options.group if self.group is None else None
         yield taken_from(
             count(shards, "shard"),
-            unused_splits(self.fields, self.label, self.split, self.group),
+            unused_splits(self.fields, self.label, self.split, self.group, named=self.options.split_column),
             labels={"cls": named, "txt": ".txt"}.get(self.kind or "", quoted("field", self.label)),
             split=quoted("field", self.split),
             groups=quoted("field", self.group) or quoted("pattern", pattern),
