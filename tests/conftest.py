@@ -12,6 +12,7 @@ import pytest
 import torch
 import vl_convert
 from PIL import Image
+from sketches import sketch
 
 torch.set_num_threads(1)
 
@@ -37,14 +38,13 @@ def _own_cache(tmp_path_factory):
 
 
 VEGALITE_TO_SVG = vl_convert.vegalite_to_svg
-SKETCH = '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="190"><rect></rect><text>a sketch</text></svg>'
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _sketches():
-    """Let a sketch stand where the converter would draw a chart, which is a third of the time of a small run; `drawn` takes that back."""
+    """Sketch charts, which `drawn` takes back."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vl_convert, "vegalite_to_svg", lambda chart, **_: SKETCH)
+        patch.setattr(vl_convert, "vegalite_to_svg", sketch)
         yield
 
 

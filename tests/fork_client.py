@@ -48,7 +48,7 @@ def connected(place, owner):
             with open(os.path.join(place, "environment.json"), "w") as file:
                 json.dump(started_by(os.environ), file)
             with open(os.path.join(place, "log"), "ab") as log:
-                command = [sys.executable, "-P", os.path.join(HOME, "fork_server.py"), address, owner]
+                command = [sys.executable, os.path.join(HOME, "fork_server.py"), address, owner]
                 nothing = subprocess.DEVNULL
                 subprocess.Popen(command, stdin=nothing, stdout=log, stderr=log, start_new_session=True)
             while not os.path.exists(address):

@@ -1,6 +1,6 @@
 """A process that has imported the package, and forks itself for each program that a test starts; `fork_client.py` asks it to.
 
-    python -P fork_server.py ADDRESS OWNER     ends with the process OWNER
+    python fork_server.py ADDRESS OWNER     ends with the process OWNER
 
 Importing torch and what comes with it takes some seconds of processor time, which a test of a second pays many times over. A fork becomes what a
 new interpreter would be: its streams are made anew, and if the client is killed, so is it. It ends as an interpreter ends, with the codes that
@@ -20,6 +20,9 @@ import sys
 import threading
 from importlib import import_module
 from types import SimpleNamespace
+
+import vl_convert
+from sketches import sketch
 
 from seewhy.runs.server import PRELOADED
 
@@ -68,6 +71,7 @@ def serve(address, owner):
         listener.listen(64)
         for name in PRELOADED:
             import_module(name)
+        vl_convert.vegalite_to_svg = sketch
         gc.freeze()  # a collection would copy every page
         clients = []
         while os.path.exists(f"/proc/{owner}"):

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from comparison_cases import DATA, design_of
@@ -24,23 +25,13 @@ from seewhy.spec import Metric
 
 VARY = {"activation": ["relu", "elu"]}
 PYTHON = sys.executable
-
-WORKER = """
-import sys
-from seewhy.comparison import execute
-from seewhy.comparison.execute import work
-from seewhy.comparison.folder import StudyFolder
-from seewhy.runs import launch, server
-sys.executable, server.FORKS, launch.POLL = {program!r}, False, 0.01
-execute.IDLE_SECONDS = execute.LOOK_SECONDS = 0.05
-work(StudyFolder({study!r}), at_once=2)
-"""
+WORKER = Path(__file__).with_name("study_worker.py")
 
 
 def worker(stage, study):
     """Start another process that works on the study, the stand-in in its place too."""
-    code = WORKER.format(program=str(stage.place / "program.sh"), study=str(study.folder))
-    return subprocess.Popen([PYTHON, "-c", code], start_new_session=True, stderr=subprocess.PIPE, text=True)
+    command = [PYTHON, WORKER, stage.place / "program.sh", study.folder]
+    return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
 
 
 def wait_until(condition, seconds=60):

@@ -236,27 +236,11 @@ def test_a_system_without_writes_by_position(folder, monkeypatch):
         assert torch.equal(store.images(torch.tensor([row]))[0], decode_file(path, resolution=16, channels=3))
 
 
-BUILDER = """
-import sys, time
-from pathlib import Path
-import torch
-from seewhy.data import cache, cache_build
-from seewhy.data.sources import list_images
-calls, plain = [], cache_build.decode_into
-def slow(data, row, rule):
-    calls.append(1)
-    time.sleep(float(sys.argv[2]))
-    return plain(data, row, rule)
-cache_build.decode_into = slow
-print("ready", flush=True)
-opened = cache.cached(list_images(sys.argv[1]), (16, 16, 3), keep="pixels", cache_dir=None, progress=None)
-images = opened.store.images(torch.arange(len(opened.facts.hashes)))
-print(len(calls), int(images.long().sum()), flush=True)
-"""
+BUILDER = Path(__file__).with_name("cache_builder.py")
 
 
 def builder(root: Path, pause: float) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", BUILDER, str(root), str(pause)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, BUILDER, str(root), str(pause)], stdout=subprocess.PIPE, text=True)
 
 
 def test_two_processes_build_one_cache(folder, own_cache):
