@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seewhy.core.errors import InputError, RunError
-from seewhy.core.files import remove_leftovers, user_path, whole_folder, write_atomic, write_json, write_text
+from seewhy.core.files import read_text, remove_leftovers, user_path, whole_folder, write_atomic, write_json, write_text
 
 
 def test_write_replaces_and_leaves_no_temporary(tmp_path):
@@ -31,6 +31,23 @@ def test_full_disk_keeps_the_old_file_and_names_it(tmp_path):
         write_atomic(path, fill)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_place_that_became_read_only_is_named(tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(RunError, match=r"cannot write .*a\.txt: Read-only file system"):
+        write_atomic(tmp_path / "a.txt", refuse)
+
+
+def test_a_pipe_is_no_file_to_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"):
+        read_text(tmp_path / "pipe")
+    write_text(tmp_path / "a.txt", "é")
+    assert read_text(tmp_path / "a.txt") == "é"
 
 
 def test_missing_folder_is_named(tmp_path):

@@ -231,6 +231,10 @@ def test_generate_with_sliders(browser, server):
         page.set_input_files("#start input", files(("a.png", png(1))))
         page.set_input_files("#end input", files(("b.png", png(2))))
         page.wait_for_selector("#between img:not([hidden])")
+        page.set_input_files("#end input", files(("bomb.png", bomb())))
+        page.wait_for_selector("#between figcaption:has-text('too many pixels')")
+        assert page.locator("#between img").is_hidden()  # those of the images before
+        page.complaints.clear()  # of the answer 422
         page.goto(f"{server.base}/generate/0/pixels")
         page.set_input_files("#given input", files(("a.png", png(1))))
         page.wait_for_selector("#completed img:not([hidden])")
@@ -392,5 +396,11 @@ def test_a_run_outlives_its_server(browser, place):
         server.process.stdout.close()
         results = place / "runs/survivor/results.json"
         assert not results.is_file()
+        page.wait_for_selector("#told:has-text('does not answer')")
+        page.wait_for_selector("#state:has-text('not known')")
+        page.click("#stop")
+        page.wait_for_selector("#stop:enabled")
+        assert "Runs go on without it" in page.text_content("#told")
         until(results.is_file)
+        assert all("Failed to load resource" in complaint for complaint in page.complaints)
         page.complaints.clear()  # of the server that does not answer

@@ -1,6 +1,7 @@
 """The table of runs is made from small files, whatever they hold."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -46,7 +47,19 @@ def test_a_row_follows_its_files(one):
     "name", ["spec.toml", "results.json", "findings.json", "metrics.csv", "events.jsonl", "data.json"]
 )
 @pytest.mark.parametrize(
-    "text", ["", "\x00\xff", "[1, 2]", '{"findings": 3, "test": [], "val": {"accuracy": "x"}}', "a = [", "a,b\n1"]
+    "text",
+    [
+        "",
+        "\x00\xff",
+        "[1, 2]",
+        '{"findings": 3, "test": [], "val": {"accuracy": "x"}}',
+        '{"test": {"accuracy": 1%s, "n": 1}}' % ("0" * 400),
+        '{"test": {"accuracy": Infinity, "ece": NaN}, "findings": [{"severity": 1e999}]}',
+        '{"event": "run_started", "step": Infinity, "total_steps": 1, "steps_per_epoch": 1}\n',
+        "a = [",
+        f"a = {'[' * 5000}{']' * 5000}",
+        "a,b\n1",
+    ],
 )
 def test_damaged_files_break_neither_table_nor_page(one, name, text):
     (one / name).write_bytes(text.encode("latin-1"))
@@ -54,6 +67,22 @@ def test_damaged_files_break_neither_table_nor_page(one, name, text):
         assert client.get("/").status_code == 200
         assert client.get("/run/0/one").status_code in (200, 422)
         assert client.get("/api/runs").json()["runs"][0]["name"] == "one"
+
+
+def test_findings_are_counted_by_severity(one):
+    severities = ["critical", "note", "note"]
+    (one / "findings.json").write_text(json.dumps({"findings": [{"severity": each} for each in severities]}))
+    with client_of(Places((one.parent,))) as client:
+        assert client.get("/api/runs").json()["runs"][0]["findings"] == {"critical": 1, "note": 2}
+
+
+@pytest.mark.parametrize("name", ["results.json", "findings.json", "metrics.csv", "events.jsonl", "data.json"])
+def test_a_pipe_in_place_of_a_file_keeps_nobody_waiting(one, name):
+    (one / name).unlink(missing_ok=True)
+    os.mkfifo(one / name)
+    with client_of(Places((one.parent,))) as client:
+        assert client.get("/api/runs").json()["runs"][0]["name"] == "one"
+        assert client.get("/run/0/one").status_code == 200
 
 
 def test_names_are_texts(home, tmp_path):

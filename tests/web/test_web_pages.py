@@ -167,6 +167,13 @@ def test_a_latent_becomes_its_image(client, home):
         assert client.post("/api/decode/0/vae", json={"latents": wrong}).status_code == 422
 
 
+@pytest.mark.parametrize("path", ["sample/0/vae", "decode/0/vae", "complete/0/pixels"])
+def test_a_number_that_no_machine_holds_is_refused(client, path):
+    number = "1" + "0" * 400
+    body = f'{{"temperature": {number}, "latents": [{number}], "rows": {number}}}'
+    assert client.post(f"/api/{path}", content=body).status_code == 422
+
+
 def test_uploads_are_encoded_interpolated_and_completed(client, home):
     run, first, last = seewhy.Run(home / "runs/vae"), png(1), png(2)
     found = client.post("/api/encode/0/vae", json={"image": text_of(first), "label": "1"}).json()

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from seewhy.core.errors import InputError
 from seewhy.data import BUILTIN as DATA_BUILTIN
 from seewhy.web.places import BUILTIN, STUDY, NotGivenError, Places, is_within
 
@@ -48,6 +49,9 @@ def test_keys_lead_back(tree):
         "",
         "0/a\0",
         "0/none",
+        "0/" + "a" * 300,
+        "0/" + "a/" * 3000,
+        "1" * 5000,
         "²/a",
         "0",
     ],
@@ -72,11 +76,30 @@ def test_a_new_run_lies_below_the_first_folder(tree, name):
 def test_data_lie_in_a_given_folder(tree):
     places = Places((tree / "runs",), (tree / "runs",))
     assert places.source(str(tree / "runs/a")) == tree / "runs/a"
-    for text in (str(tree / "secret"), str(tree / "runs/link"), "/etc", "~", f"{tree}/runs/../secret", "a\0"):
+    for text in (str(tree / "secret"), str(tree / "runs/link"), "/etc", "~", f"{tree}/runs/../secret"):
         with pytest.raises(NotGivenError, match="source: "):
+            places.source(text)
+    for text in ("a\0", "a" * 300, "~nobody-of-this-name/x"):
+        with pytest.raises(InputError, match="source: "):
             places.source(text)
     assert not is_within(tree / "runs-not", tree / "runs")
 
 
 def test_built_in_names_are_those_of_the_data_room():
     assert set(BUILTIN) == set(DATA_BUILTIN)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, ".hidden", "group/.hidden/x", "1/2/3/4/5", "a/x", "study/x"])
+def test_no_run_is_made_where_none_would_be_seen(tree, name):
+    with pytest.raises(InputError, match=r"^out: "):
+        Places((tree / "runs",)).new_run(name)
+
+
+def test_a_run_is_made_where_it_is_seen(tree):
+    places = Places((tree / "runs",))
+    for name in ("new", "group/c", "new/1/2/3", "~name"):
+        folder = places.new_run(name)
+        folder.mkdir(parents=True)
+        (folder / "spec.toml").write_text("format = 2\n")
+        assert folder in list(places.found())
+        (folder / "spec.toml").unlink()

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from seewhy.core.errors import InputError
-from seewhy.core.files import write_json
+from seewhy.core.files import read_text, write_json
 
 FILE = "checksums.json"
 
@@ -55,7 +55,7 @@ def written(folder: Path, name: str) -> bool:
 def _listed(folder: Path) -> dict[str, str]:
     path = folder / FILE
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
+        listed = json.loads(read_text(path))
     except FileNotFoundError:
         return {}
     except (ValueError, OSError) as error:

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -73,6 +74,25 @@ def new_file(path: str | Path, field: str) -> Path:
     return file
 
 
+def regular(path: str, flags: int) -> int:
+    """Open a file that is one, as the `opener` of `open`: a pipe among the files of a stranger would keep its reader waiting for ever.
+
+    Raises:
+        OSError: it is a pipe, a device or a folder, or cannot be opened.
+    """
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no regular file", path)
+    return handle
+
+
+def read_text(path: Path, errors: str = "strict") -> str:
+    """Return the text of a regular file in UTF-8; raises OSError or UnicodeDecodeError."""
+    with open(path, encoding="utf-8", errors=errors, opener=regular) as file:
+        return file.read()
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Turn an operating-system error while writing `path` into a RunError that names it."""
@@ -101,7 +121,8 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
                 os.fsync(handle.fileno())
             os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, the error is told already
+            temporary.unlink(missing_ok=True)
 
 
 def is_inside(folder: Path, name: str) -> bool:

@@ -8,7 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
-from seewhy.core.files import write_text
+from seewhy.core.files import read_text, write_text
+
+
+def parse(text: str | bytes) -> Any:
+    """Return what JSON says; raises ValueError where it says nothing, is nested too deep, or holds a whole number of more than 64 bits."""
+    try:
+        return json.loads(text, parse_int=_whole)
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("a whole number is of more than 64 bits")
+    return number
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -18,7 +33,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         InputError: the file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(path, "replace")
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -28,7 +43,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def keep_lines(path: Path, kept: Callable[[dict[str, Any]], bool]) -> None:
     """Remove from a file the lines that are no objects, and those whose object is not to be kept; asked in order."""
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = read_text(path, "replace").split("\n")
     text = "".join(f"{line}\n" for line in lines if (value := _parsed(line)) is not None and kept(value))
     if text != "\n".join(lines):
         write_text(path, text)
@@ -36,7 +51,7 @@ def keep_lines(path: Path, kept: Callable[[dict[str, Any]], bool]) -> None:
 
 def _parsed(line: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = parse(line)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None

@@ -33,7 +33,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import math
 import os
 import zipfile
@@ -48,8 +47,9 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from seewhy.core.errors import InputError, RunError
-from seewhy.core.files import naming, whole_folder, write_atomic, write_json, write_text
+from seewhy.core.files import naming, read_text, whole_folder, write_atomic, write_json, write_text
 from seewhy.core.findings import CheckOutcome, Finding
+from seewhy.core.json_lines import parse
 from seewhy.data import DecodeRule, Split
 from seewhy.models.family import Finished
 from seewhy.runs.environment import environment
@@ -110,10 +110,10 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Return a JSON file of the folder, {} if it is not there yet; raises InputError if it is damaged."""
     path = folder / name
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse(read_text(path))
     except FileNotFoundError:
         return {}
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: is damaged: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
@@ -196,7 +196,7 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     try:
-        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+        rows = csv.DictReader(io.StringIO(read_text(path)))
         return [{name: float(value) for name, value in row.items() if value} for row in rows]
     except (ValueError, TypeError, csv.Error, OSError) as error:
         raise InputError(f"{path}: is damaged: {error}") from None

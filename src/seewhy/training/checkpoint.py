@@ -30,7 +30,7 @@ from torch import Tensor
 
 from seewhy.core import checksums
 from seewhy.core.errors import InputError, RunError
-from seewhy.core.files import naming, write_json
+from seewhy.core.files import naming, read_text, write_json
 from seewhy.core.tensors import load_tensors, write_tensors
 
 POINTERS = ("last", "previous", "best")
@@ -143,7 +143,7 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
-            folder = json.loads(path.read_text(encoding="utf-8"))["folder"]
+            folder = json.loads(read_text(path))["folder"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: is not a checkpoint pointer ({error}); restore it or start a new run") from None
         if not isinstance(folder, str) or Path(folder).name != folder:
@@ -198,7 +198,7 @@ class Checkpoints:
         if watched:
             checksums.verify(place / "watch.pt")
         frozen = _frozen(place)
-        state = json.loads((place / "state.json").read_text(encoding="utf-8"))
+        state = json.loads(read_text(place / "state.json"))
         return Checkpoint(
             step=int(state.pop("step")),
             model={**frozen, **load_tensors(place / "model.safetensors")},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
 import threading
@@ -15,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seewhy.core.files import read_text, regular
+from seewhy.core.json_lines import parse
 from seewhy.reporting.records import LinePlot
 
 EVENTS, RESULTS = "events.jsonl", "results.json"
@@ -166,7 +167,7 @@ class Follower:
 
     def _read(self) -> None:
         try:
-            with open(self.folder / EVENTS, "rb") as file:
+            with open(self.folder / EVENTS, "rb", opener=regular) as file:
                 status = os.fstat(file.fileno())
                 size, known = status.st_size, (status.st_dev, status.st_ino)
                 if known != self._file or size < self._at:  # a run that goes on has cut what came after its checkpoint
@@ -182,8 +183,8 @@ class Follower:
             if any(skipped in text for skipped in SKIPPED):
                 continue
             try:
-                self._state.take(json.loads(text))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                self._state.take(parse(text))
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
                 continue
 
 
@@ -286,7 +287,7 @@ def _number(value: Any) -> float | None:
 def read_rows(folder: Path) -> list[dict[str, float]]:
     """Return the epochs of metrics.csv; [] where there are none or the file is damaged."""
     try:
-        rows = csv.DictReader(io.StringIO((folder / "metrics.csv").read_text(encoding="utf-8")))
+        rows = csv.DictReader(io.StringIO(read_text(folder / "metrics.csv")))
         return [{name: float(value) for name, value in row.items() if value} for row in rows]
     except (OSError, ValueError, TypeError, csv.Error):
         return []

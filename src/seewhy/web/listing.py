@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import threading
 import time
 import tomllib
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
+from seewhy.core.files import read_text, regular
+from seewhy.core.json_lines import parse
 from seewhy.reporting.formatting import format_number, format_percent
 from seewhy.spec import family_of
 from seewhy.spec.family import Metric
@@ -111,9 +113,9 @@ class Listing:
 
     def _study(self, folder: Path) -> StudyRow:
         try:
-            values = tomllib.loads((folder / STUDY).read_text(encoding="utf-8"))
+            values = tomllib.loads(read_text(folder / STUDY))
             variants, seeds = len(values["variants"]), len(values["seeds"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             variants, seeds = 0, 0
         began = _modified(folder / STUDY) / 1e9
         return StudyRow(self._places.key(folder), self._name(folder), variants, seeds, began)
@@ -122,9 +124,9 @@ class Listing:
 def _row(folder: Path, key: str, name: str) -> RunRow:
     began = (_modified(folder / REQUEST) or _modified(folder / SPEC)) / 1e9
     try:
-        spec = tomllib.loads((folder / SPEC).read_text(encoding="utf-8"))
+        spec = tomllib.loads(read_text(folder / SPEC))
         source, model, optimizer = str(spec["source"]), str(spec["model"]["name"]), str(spec["optim"]["name"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return RunRow(key, name, "", "", "", "damaged", "", None, "–", 0.0, {}, began)
     rows = read_rows(folder)
     metric, value, shown = _figure(folder, model, rows)
@@ -144,7 +146,7 @@ def _figure(folder: Path, model: str, rows: list[dict[str, float]]) -> tuple[str
         for split in ("test", "val"):
             value = results.get(split, {}).get(metric.name) if isinstance(results.get(split), dict) else None
             value = rows[-1].get(f"{split}_{metric.name}") if value is None and rows else value
-            if isinstance(value, (int, float)):
+            if isinstance(value, (int, float)) and math.isfinite(value):
                 return (
                     (split if metric.unit else f"{split} {metric.name.replace('_', ' ')}"),
                     float(value),
@@ -162,7 +164,7 @@ def _findings(folder: Path) -> Mapping[str, int]:
     """Return how many findings of each severity last."""
     found = read_object(folder / "findings.json").get("findings")
     rows = found if isinstance(found, list) else []
-    return Counter(str(each.get("severity")) for each in rows if isinstance(each, dict))
+    return dict(Counter(str(each.get("severity")) for each in rows if isinstance(each, dict)))
 
 
 def _state(folder: Path) -> str:
@@ -178,7 +180,7 @@ def _state(folder: Path) -> str:
 def _tail(path: Path) -> str:
     """Return the last whole line of a file."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             file.seek(max(0, path.stat().st_size - TAIL))
             return file.read().decode("utf-8", "replace").rstrip("\n").rpartition("\n")[2]
     except OSError:
@@ -188,8 +190,8 @@ def _tail(path: Path) -> str:
 def read_object(path: Path) -> dict[str, Any]:
     """Return the JSON object of a file; {} where there is none."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        value = parse(read_text(path))
+    except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
 

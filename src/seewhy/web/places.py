@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seewhy.core.errors import InputError
+from seewhy.core.files import user_path
 from seewhy.spec.initial import SPEC
 
 STUDY = "study.toml"
@@ -62,10 +63,10 @@ class Places:
         number, _, way = key.partition("/")
         try:
             root = self.runs[int(number)] if number.isascii() and number.isdecimal() else None
-        except IndexError:
+        except (IndexError, ValueError):  # a number of thousands of digits
             root = None
-        if root is None or "\0" in way or not is_within(root / way, root) or not (root / way / file).is_file():
-            raise NotGivenError(f"{key}: there is nothing of this name in the given folders")
+        if root is None or not _is_file_within(root, way, file):
+            raise NotGivenError(f"{key[:300]}: there is nothing of this name in the given folders")
         return root / way
 
     def run(self, key: str) -> Path:
@@ -80,12 +81,24 @@ class Places:
         """Return the folder of a run that is to be made, below the first given folder.
 
         Raises:
-            NotGivenError: it lies outside.
+            NotGivenError: it lies outside, or where runs are not looked for.
+            InputError: it is no name here.
         """
         root = self.runs[0]
-        folder = root / name
-        if "\0" in name or not name.strip() or not is_within(folder, root) or folder.resolve() == root.resolve():
+        if "\0" in name or not name.strip():
             raise NotGivenError(f"out: must be the name of a folder below {root}, got {name!r}")
+        folder = user_path(root / name, "out")
+        if not is_within(folder, root) or folder.resolve() == root.resolve():
+            raise NotGivenError(f"out: must be the name of a folder below {root}, got {name!r}")
+        way = folder.resolve().relative_to(root.resolve())
+        within = [
+            parent for parent in way.parents if (root / parent / SPEC).is_file() or (root / parent / STUDY).is_file()
+        ]
+        if within or len(way.parts) > DEPTH or any(part.startswith(".") for part in way.parts):
+            raise NotGivenError(
+                f"out: must be at most {DEPTH} names below {root}, none of which begins with a dot, and lie in no run or study, since "
+                f"runs are looked for there alone; got {name!r}"
+            )
         return folder
 
     @staticmethod
@@ -106,13 +119,20 @@ class Places:
 
     def source(self, text: str) -> Path:
         """Return a path to data; raises NotGivenError unless it lies in a given folder."""
-        path = Path(text).expanduser()
-        if "\0" not in text and any(is_within(path, root) for root in self.data):
+        path = user_path(text, "source")
+        if any(is_within(path, root) for root in self.data):
             return path
         given = ", ".join(map(str, self.data)) or "none"
         raise NotGivenError(
             f"source: must be a built-in name, or lie in a folder that the page was given ({given}), got {text!r}"
         )
+
+
+def _is_file_within(root: Path, way: str, file: str) -> bool:
+    try:
+        return is_within(root / way, root) and (root / way / file).is_file()
+    except (OSError, ValueError):  # no name of a file: too long, or with a NUL
+        return False
 
 
 def is_within(path: Path, root: Path) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
-from seewhy.core.files import naming
+from seewhy.core.files import naming, read_text, user_path
 from seewhy.spec import Request, build_request
 from seewhy.spec.initial import SPEC
 from seewhy.spec.options import OptionField, all_options, read_value
@@ -100,7 +100,7 @@ def _validate_places(places: Places, values: Mapping[str, Any]) -> None:
         value = values.get(path)
         if value is None or (path == "model.weights" and value in WORDS):
             continue
-        if not any(is_within(Path(str(value).partition("@")[0]).expanduser(), root) for root in roots):
+        if not any(is_within(user_path(str(value).partition("@")[0], path), root) for root in roots):
             raise NotGivenError(f"{path}: must lie in a folder that the page was given, got {value!r}")
 
 
@@ -195,7 +195,7 @@ def log_text(folder: Path) -> str:
     if log_of(folder).is_symlink():
         return ""
     try:
-        return log_of(folder).read_text(encoding="utf-8", errors="replace")[-SHOWN:].strip()
+        return read_text(log_of(folder), "replace")[-SHOWN:].strip()
     except OSError:
         return ""
 

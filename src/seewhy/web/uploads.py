@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from seewhy.core.errors import InputError
+from seewhy.core.json_lines import parse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,9 +42,9 @@ async def body_of(request: Request, limit: int = BYTES) -> bytes:
 async def json_of(request: Request, limit: int = BYTES) -> dict[str, Any]:
     """Return the JSON object of a request; anything else is refused with 422."""
     try:
-        value = json.loads(await body_of(request, limit))
-    except (ValueError, RecursionError):
-        value = None
+        value = parse(await body_of(request, limit))
+    except ValueError as error:
+        raise InputError(f"body: must be a JSON object: {error}") from None
     if not isinstance(value, dict):
         raise InputError("body: must be a JSON object")
     return value

@@ -10,9 +10,19 @@ export const keyPath = (key) => key.split("/").map(encodeURIComponent).join("/")
 
 export const say = (text) => { document.getElementById("said").textContent = text; };
 
+export const GONE = "The server of this page does not answer. Runs go on without it: start seewhy web again, and open the address that it prints.";
+
+/** Like fetch, but throws an Error with words for people where nobody answers. */
+export async function request(path, options = {}) {
+  try { return await fetch(path, options); } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error(GONE);
+  }
+}
+
 /** Send a body and return the JSON of the answer; throws an Error with the server's own words. */
 export async function post(path, body = null, signal = undefined) {
-  const answer = await fetch(path, { method: "POST", body, signal });
+  const answer = await request(path, { method: "POST", body, signal });
   let value = {};
   try { value = await answer.json(); } catch { /* no JSON: the status says enough */ }
   if (!answer.ok) throw new Error(value.error || `the server answers ${answer.status}`);

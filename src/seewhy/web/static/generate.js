@@ -1,5 +1,5 @@
 // Generating: knobs whose newest values are sent once the answer before has come, so that images follow the hand as fast as they are made.
-import { keyPath, make, post, say } from "./base.js";
+import { keyPath, make, post, request, say } from "./base.js";
 
 const key = keyPath(document.getElementById("generate").dataset.key);
 const byId = (id) => document.getElementById(id);
@@ -28,7 +28,12 @@ function showSheet(id, found, text) {
   image.hidden = false;
   figure.querySelector("figcaption").textContent = text;
 }
-const failSheet = (id) => (message) => { byId(id).querySelector("figcaption").textContent = message; };
+const failSheet = (id) => (message) => {
+  const figure = byId(id);
+  figure.removeAttribute("aria-busy");
+  figure.querySelector("img").hidden = true;  // what was made of another choice
+  figure.querySelector("figcaption").textContent = message;
+};
 
 function echo(input, shown, digits) {
   const write = () => { byId(shown).textContent = Number(byId(input).value).toFixed(digits); };
@@ -105,7 +110,7 @@ function paint(pixels, [height, width, channels]) {
 }
 
 const decode = latest(async () => {
-  const answer = await fetch(`/api/decode/${key}`, { method: "POST", body: JSON.stringify({ latents, label: chosenLabel("latent-label") }) });
+  const answer = await request(`/api/decode/${key}`, { method: "POST", body: JSON.stringify({ latents, label: chosenLabel("latent-label") }) });
   if (!answer.ok) throw new Error((await answer.json()).error);
   paint(new Uint8Array(await answer.arrayBuffer()), answer.headers.get("x-shape").split(",").map(Number));
   const canvas = byId("decoded");

@@ -1,5 +1,5 @@
 // The form of a run: fields of the model and the optimiser that are chosen, the command that it stands for, and its start.
-import { keyPath, make, post, say } from "./base.js";
+import { keyPath, make, post, request, say } from "./base.js";
 
 const byId = (id) => document.getElementById(id);
 const form = byId("new");
@@ -24,11 +24,13 @@ function field(each) {
   return element;
 }
 
+const fill = () => load().catch((error) => { byId("problems").replaceChildren(make("li", {}, error.message)); });
+
 let loading = 0;
 async function load() {
   const mine = ++loading;
   const query = new URLSearchParams({ model: byId("model").value, optimizer: byId("optimizer").value });
-  const answer = await fetch(`/api/fields?${query}`);
+  const answer = await request(`/api/fields?${query}`);
   const { sections } = await answer.json();
   if (mine !== loading) return;
   const open = [...box.querySelectorAll("details[open]")].map((each) => each.dataset.section);
@@ -110,7 +112,7 @@ function print(text) {
 
 async function follow(key) {
   for (;;) {
-    const now = await (await fetch(`/api/started/${keyPath(key)}`)).json();
+    const now = await (await request(`/api/started/${keyPath(key)}`)).json();
     if (now.begun) {
       location.href = `/run/${keyPath(key)}`;
       return;
@@ -130,7 +132,7 @@ form.addEventListener("input", (event) => {
   if (event.target.dataset.path) asked.set(event.target.dataset.path, event.target.value);
   askSoon();
 });
-for (const id of ["model", "optimizer"]) byId(id).addEventListener("change", load);
+for (const id of ["model", "optimizer"]) byId(id).addEventListener("change", fill);
 byId("plan").addEventListener("click", async () => {
   print("Reading the images…");
   try { print((await post("/api/plan", JSON.stringify(wanted()))).plan); } catch (error) { print(error.message); }
@@ -148,4 +150,4 @@ form.addEventListener("submit", async (event) => {
     byId("start").disabled = false;
   }
 });
-load();
+fill();

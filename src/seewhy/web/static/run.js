@@ -1,5 +1,5 @@
 // One run as it goes on: figures by server-sent events, curves and findings as parts of the page that are fetched when they have changed.
-import { duration, keyPath, make, percent, post, say } from "./base.js";
+import { GONE, duration, keyPath, make, percent, post, request, say } from "./base.js";
 
 const box = document.getElementById("run");
 const key = keyPath(box.dataset.key);
@@ -35,7 +35,7 @@ async function draw(now) {
   drawing = true;
   drawn = wanted;
   try {
-    const answer = await fetch(`/live/${key}`);
+    const answer = await request(`/live/${key}`);
     if (answer.ok) {
       const open = [...live.querySelectorAll("details[open]")].map((each) => each.id);
       const focused = live.contains(document.activeElement);
@@ -44,7 +44,7 @@ async function draw(now) {
         if (open.length) live.querySelectorAll("details").forEach((each) => { each.open = open.includes(each.id); });
       }
     }
-  } finally {
+  } catch { drawn = ""; /* drawn when the server answers again, as the stream tells */ } finally {
     setTimeout(() => { drawing = false; }, 1000 * DRAW_SECONDS);
   }
 }
@@ -75,7 +75,15 @@ let source = null;
 function follow() {
   if (source || document.hidden || lastState === "ended") return;
   source = new EventSource(`/api/events/${key}`);
+  source.onerror = () => {
+    const state = document.getElementById("state");
+    if (told.textContent !== GONE) say(GONE);
+    state.textContent = "not known";
+    state.className = "state";
+    told.textContent = GONE;
+  };
   source.onmessage = (event) => {
+    if (told.textContent === GONE) told.textContent = "";
     const now = JSON.parse(event.data);
     show(now);
     draw(now);
@@ -114,7 +122,8 @@ goOn?.addEventListener("click", async () => {
   const before = lastState;
   while (lastState === before) {
     await new Promise((done) => { setTimeout(done, 1000); });
-    const now = await (await fetch(`/api/started/${key}`)).json();
+    let now;
+    try { now = await (await request(`/api/started/${key}`)).json(); } catch (error) { told.textContent = error.message; return; }
     if (now.code !== null) {  // it has ended, or was not begun
       if (now.code && lastState === before) told.textContent = now.log.split("\n").pop();
       return;
