@@ -12,6 +12,7 @@ import pytest
 import torch
 import vl_convert
 from PIL import Image
+
 from sketches import sketch
 
 torch.set_num_threads(1)

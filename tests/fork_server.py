@@ -22,9 +22,9 @@ from importlib import import_module
 from types import SimpleNamespace
 
 import vl_convert
-from sketches import sketch
 
 from seewhy.runs.server import PRELOADED
+from sketches import sketch
 
 PATIENCE = 1.0
 """Seconds between looks whether the owner is still there."""

@@ -1,6 +1,6 @@
 """Work on a study, with a stand-in for `seewhy train`; run as a script by test_comparison_execute.py.
 
-    python study_worker.py PROGRAM STUDY
+python study_worker.py PROGRAM STUDY
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Build the cache of a folder of images, slowly; run as a script by test_data_cache.py.
 
-    python cache_builder.py FOLDER SECONDS     for each image; prints "ready", how many it has decoded, and the sum of all pixels
+python cache_builder.py FOLDER SECONDS     for each image; prints "ready", how many it has decoded, and the sum of all pixels
 """
 
 import sys
