@@ -95,6 +95,16 @@ def test_steps_to_a_loss_are_those_of_the_running_mean():
     assert fitting.Fit(losses=[1.0] * 20 + [0.0] * 60).steps_to(0.5, 99) == 34  # 0.95^14 = 0.49
 
 
+def test_rates_that_miss_a_target_are_told_apart_by_their_last_loss():
+    far, near, reached = (fitting.Fit(losses=[loss] * 99) for loss in (2.0, 1.0, 0.4))
+    assert 99 < near.lateness(0.5, 99) < far.lateness(0.5, 99) < 100
+    assert reached.lateness(0.5, 99) == reached.steps_to(0.5, 99)
+    assert fitting.told_missed({"near": [99.0, 20.0], "reached": [20.0, 20.0]}, 99) == (
+        " (missed by 1 of 2 runs of near, which count as all 99 steps)"
+    )
+    assert fitting.told_missed({"reached": [20.0]}, 99) == ""
+
+
 def test_a_rate_is_chosen_on_seeds_of_its_own():
     seen = []
 

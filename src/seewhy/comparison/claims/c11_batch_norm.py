@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seewhy.comparison.claims.base import Claim, Criterion, Measured, differences, paired
-from seewhy.comparison.claims.fitting import Recipe, accuracy, mlp
+from seewhy.comparison.claims.fitting import Recipe, accuracy, mlp, told_missed
 from seewhy.comparison.claims.layers import band
 from seewhy.comparison.claims.setting import Setting
 from seewhy.nn import insert_batch_norm
@@ -33,7 +33,7 @@ DEPTH = 4
 
 def measure(setting: Setting) -> Measured:
     """Train over a grid of rates and of initial scales with and without batch norm; insert it into a trained network."""
-    steps = setting.amount(300, 20)
+    steps = setting.steps(300, 20, epochs=8)
     accuracies: dict[str, list[list[float]]] = {name: [] for name in NORMS}
     largest: dict[str, list[float]] = {name: [] for name in NORMS}
     needed: dict[str, list[float]] = {name: [] for name in NORMS}
@@ -42,7 +42,7 @@ def measure(setting: Setting) -> Measured:
     chosen = {}
     for name, norm in NORMS.items():
         recipe = Recipe(make=partial(_network, setting, norm, 1.0), steps=steps, optimizer="sgd")
-        chosen[name] = recipe.rate(setting, rates, by=lambda fitted: fitted.steps_to(TARGET, steps))
+        chosen[name] = recipe.rate(setting, rates, by=lambda fitted: fitted.lateness(TARGET, steps))
         for seed in range(setting.seeds):
             by_rate = []
             for lr in rates:
@@ -87,7 +87,7 @@ def measure(setting: Setting) -> Measured:
         ),
         experiment=f"{DEPTH} hidden layers of 64 ReLU units, He, plain SGD, batch 64, {steps} steps, rates from {rates[0]:g} to "
         f"{rates[-1]:g}; the rate that "
-        f"converges soonest: {chosen['batch norm']:.3g} with, {chosen['without']:.3g} without. Bad scales: "
+        f"converges soonest: {chosen['batch norm']:.3g} with, {chosen['without']:.3g} without{told_missed(needed, steps)}. Bad scales: "
         f"{', '.join(f'{scale:g}' for scale in SCALES)} "
         "times He's standard deviation, each with its own best rate on the validation images.",
         figure=Lines(

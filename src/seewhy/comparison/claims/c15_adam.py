@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seewhy.comparison.claims.adaptive import described, drawn, watched
 from seewhy.comparison.claims.base import Claim, Criterion, Measured, differences, paired
+from seewhy.comparison.claims.fitting import told_missed
 from seewhy.comparison.claims.setting import Setting
 
 METHODS = ("momentum", "rmsprop", "adam")
@@ -13,11 +14,11 @@ TARGET = 0.1
 
 def measure(setting: Setting) -> Measured:
     """Measure persistence and equality of the updates, and the loss reached."""
-    steps = setting.amount(500, 40)
-    found = watched(setting, METHODS, steps, lambda fitted: float(fitted.steps_to(TARGET, steps)))
+    steps = setting.steps(500, 40, epochs=16)
+    found = watched(setting, METHODS, steps, lambda fitted: fitted.lateness(TARGET, steps))
     decades = {method: [watch.decades for watch in seen.watches] for method, seen in found.items()}
     persistence = {method: [watch.persistence for watch in seen.watches] for method, seen in found.items()}
-    needed = {method: seen.figures for method, seen in found.items()}
+    needed = {method: [float(int(figure)) for figure in seen.figures] for method, seen in found.items()}
     return Measured(
         criteria=(
             Criterion(
@@ -47,7 +48,7 @@ def measure(setting: Setting) -> Measured:
                 kind="ratio",
             ),
         ),
-        experiment=described(found, steps, "the rate that reaches the loss soonest"),
+        experiment=described(found, steps, f"the rate that reaches the loss soonest{told_missed(needed, steps)}"),
         figure=drawn(found),
     )
 

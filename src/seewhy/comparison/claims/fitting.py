@@ -59,6 +59,18 @@ class Fit:
                 return step
         return int(LARGEST) if self.diverged else most
 
+    def lateness(self, target: float, most: int) -> float:
+        """Return `steps_to`, and where the target was missed a fraction more, which grows with the last loss and tells rates apart."""
+        steps = self.steps_to(target, most)
+        return steps + (self.last() / (1.0 + self.last()) if steps == most else 0.0)
+
+
+def told_missed(steps: Mapping[str, Sequence[float]], most: int) -> str:
+    """Say how many runs of each condition have missed a target, " (...)", or nothing where all reached it."""
+    missed = {name: sum(each >= most for each in runs) for name, runs in steps.items()}
+    said = [f"{count} of {len(steps[name])} runs of {name}" for name, count in missed.items() if count]
+    return f" (missed by {', '.join(said)}, which count as all {most:,} steps)" if said else ""
+
 
 def fit(
     net: nn.Module,

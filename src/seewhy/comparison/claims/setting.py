@@ -75,6 +75,10 @@ class Setting:
         """Return the number of steps, images or repetitions: `full`, or `quick` in the quick form."""
         return quick if self.quick else full
 
+    def steps(self, least: int, quick: int, *, epochs: int, batch: int = 64) -> int:
+        """Return the steps of a training that is to reach a target: so many epochs, in which larger data sets reach it, and at least `least`."""
+        return self.amount(max(least, epochs * len(self.train) // batch), quick)
+
     def describe(self) -> str:
         """Return the images in words."""
         return f"{len(self.train):,} training, {len(self.val):,} validation and {len(self.test):,} test images of {self.data}"
