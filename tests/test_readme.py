@@ -13,6 +13,8 @@ from PIL import Image
 from seewhy.cli.main import COMMANDS, run
 from seewhy.diagnosis import network
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 HOME = Path(__file__).parent.parent
 README = (HOME / "README.md").read_text(encoding="utf-8")
 WRITTEN = [path for path in sorted((HOME / "docs").rglob("*.md")) if "generated" not in path.parts]
