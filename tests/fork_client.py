@@ -17,17 +17,19 @@ import sys
 import time
 
 MODULES = ("seewhy", "seewhy.runs.server", "torch.distributed.run")
-"""What is forked, beside the scripts in the folder of this one."""
+"""What is forked, beside scripts."""
 
 HOME = os.path.dirname(os.path.abspath(__file__))
+SCRIPTS = (HOME, os.path.join(os.path.dirname(HOME), "examples"))
+"""The folders whose scripts are forked."""
 
 
 def forked(arguments):
     """Whether a fork does: `-m MODULE ...` or `SCRIPT ...`, in an environment that is the server's where it matters, and without a launcher."""
     words = arguments[sum(word in ("-P", "-u") for word in arguments[:2]) :]
     known = words[:1] == ["-m"] and words[1:2] and words[1] in MODULES
-    script = bool(words) and words[0].endswith(".py") and os.path.abspath(words[0]).startswith(HOME + os.sep)
-    return (known or script) and "SEEWHY_LAUNCHER" not in os.environ
+    script = words[:1] and words[0].endswith(".py") and os.path.dirname(os.path.abspath(words[0])).startswith(SCRIPTS)
+    return bool(known or script) and "SEEWHY_LAUNCHER" not in os.environ
 
 
 def started_by(environment):

@@ -67,8 +67,9 @@ class Fork(BaseException):
 def serve(address, owner):
     """Answer clients until the owner has ended."""
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
+        listener.bind(f"{address}.new")
         listener.listen(64)
+        os.rename(f"{address}.new", address)  # whoever sees it can connect
         for name in PRELOADED:
             import_module(name)
         vl_convert.vegalite_to_svg = sketch

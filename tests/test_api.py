@@ -15,6 +15,8 @@ from seewhy.cli.main import run as main
 from seewhy.core.errors import InputError
 from seewhy.nn import BatchNorm
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 QUICK = {"epochs": 1, "width": 4, "batch_size": 16, "precision": "fp32"}
 
 

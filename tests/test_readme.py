@@ -13,6 +13,8 @@ from PIL import Image
 from seewhy.cli.main import COMMANDS, run
 from seewhy.diagnosis import network
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 HOME = Path(__file__).parent.parent
 README = (HOME / "README.md").read_text(encoding="utf-8")
 WRITTEN = [path for path in sorted((HOME / "docs").rglob("*.md")) if "generated" not in path.parts]
@@ -88,9 +90,11 @@ def test_console_lines_run(title, block, place, tmp_path, monkeypatch, capsys):
 
 
 def shortened(words):
-    """Return a command that trains for one epoch, in fp32; one that goes on, or starts from a run of the block, is as it stands."""
-    if words[0] != "train" or {"--resume", "--spec"} & set(words):
+    """Return a command that trains for one epoch, in fp32, or goes on to a second; one that repeats a run of the block is as it stands."""
+    if words[0] != "train" or "--spec" in words:
         return words
+    if "--resume" in words:
+        return [*words, "--epochs", "2"] if "--epochs" in words else words
     if "--minutes" in words:
         return [*words, "--minutes", "0.002"]
     return [*words, "--epochs", "1", "--precision", "fp32"]

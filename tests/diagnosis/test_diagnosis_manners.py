@@ -21,8 +21,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 from torch.utils.flop_counter import FlopCounterMode
 
+from seewhy.diagnosis import functions, watch
 from seewhy.diagnosis import probe as probing
-from seewhy.diagnosis import watch
 from seewhy.diagnosis.hooks import Hook
 from seewhy.diagnosis.network import Network
 from seewhy.diagnosis.values import slopes
@@ -623,7 +623,7 @@ def test_of_many_processes_one_tells(tmp_path):
     assert results[0][2] == results[1][2] == ""
 
 
-@pytest.mark.parametrize("function", sorted(set(probing.ACTIVATIONS.values())))
+@pytest.mark.parametrize("function", sorted(set(functions.ACTIVATIONS.values())))
 def test_slopes_are_the_derivatives(function):
     x = torch.linspace(-9, 9, 400, dtype=torch.float64).reshape(40, 10)  # 0 is none of them
     torch.testing.assert_close(slopes(function, x), derivative(getattr(F, function), x.clone()))

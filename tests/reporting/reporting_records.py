@@ -8,18 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from seewhy.reporting.blocks import Chart, Figures, Frames, Paragraph, Section, Sheet, Table
 from seewhy.reporting.records import (
-    Chart,
     ChoiceRow,
     EvaluationRecord,
-    Figures,
-    Frames,
     Mistake,
-    Paragraph,
     ReportRecord,
-    Section,
-    Sheet,
-    Table,
 )
 
 

@@ -248,9 +248,13 @@ def test_a_stop_lets_the_members_save_and_they_go_on(ensemble):
     (ensemble.folder / "members" / "02.toml").unlink()  # killed even before that
     with pytest.raises(InterruptedRunError, match="stopped at member 1 of 2; go on with: seewhy train --resume"):
         api.resume(ensemble.folder, stop=lambda: True)
-    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+
+    def interrupted_as_members_begin(event):
+        if isinstance(event, MembersStarted):
+            threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+
     with pytest.raises(InterruptedRun, match="stopped at member 1 of 2"):
-        api.resume(ensemble.folder)
+        api.resume(ensemble.folder, observers=[interrupted_as_members_begin])
 
     def asked_as_members_begin(event):
         if isinstance(event, MembersStarted):

@@ -15,6 +15,8 @@ from seewhy.core.errors import InputError
 from seewhy.runs.explained import FOLDER
 from seewhy.runs.run import Run
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 @pytest.fixture(scope="module")
 def planted_images(tmp_path_factory):

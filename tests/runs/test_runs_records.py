@@ -20,6 +20,7 @@ OPTIONS = {**MLP, "epochs": 2.0, "batch_size": 64, "train.checkpoint_seconds": 0
 """44 steps."""
 
 CRITIC = {"model": "gan", "width": 4, "model.loss": "wasserstein", "precision": "fp32", "train.threads": 1}
+GAN = {**CRITIC, "epochs": 1, "batch_size": 64, "train.checkpoint_seconds": 0.0}
 
 
 def passing(history):
@@ -27,11 +28,29 @@ def passing(history):
     return seen("a title", step=history.loop.step) if 5 <= history.loop.step <= 14 else passed()
 
 
+def plant(patch):
+    """Leave one check, whose finding is confirmed at step 7 and has passed away at step 28."""
+    check = Check("passing", passing, "warning", 0, "It passes.", "the test", ())
+    patch.setattr("seewhy.diagnosis.network.CHECKS", (check,))
+
+
 @pytest.fixture
 def planted(monkeypatch):
-    """One check, whose finding is confirmed at step 7 and has passed away at step 28."""
-    check = Check("passing", passing, "warning", 0, "It passes.", "the test", ())
-    monkeypatch.setattr("seewhy.diagnosis.network.CHECKS", (check,))
+    plant(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run with the planted check; it is only read."""
+    with pytest.MonkeyPatch.context() as patch:
+        plant(patch)
+        return seewhy.train("digits", out=tmp_path_factory.mktemp("whole") / "run", **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def whole_gan(tmp_path_factory):
+    """An uninterrupted run of a GAN whose critic takes five steps for one of the generator; it is only read."""
+    return seewhy.train("digits", out=tmp_path_factory.mktemp("gan") / "run", **GAN)
 
 
 def said(run):
@@ -77,8 +96,7 @@ def test_a_person_hears_that_it_passed_away(planted, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("killed", [1, 8, 20, 21, 30, 40])
-def test_whenever_it_ends_the_run_says_the_same(planted, killed, tmp_path, request):
-    whole = request.getfixturevalue("whole")
+def test_whenever_it_ends_the_run_says_the_same(planted, whole, killed, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         seewhy.train("digits", out=tmp_path / "run", observers=[raise_at(killed)], **OPTIONS)
     run = seewhy.resume(tmp_path / "run")
@@ -86,17 +104,9 @@ def test_whenever_it_ends_the_run_says_the_same(planted, killed, tmp_path, reque
     assert said(run) == said(whole)
 
 
-@pytest.fixture
-def whole(planted, tmp_path):
-    """The uninterrupted run."""
-    return seewhy.train("digits", out=tmp_path / "whole", **OPTIONS)
-
-
 @pytest.mark.parametrize("killed", [4, 5, 6, 13])
-def test_each_network_of_adversarial_training_goes_on_at_its_own_step(killed, tmp_path):
-    options = {**CRITIC, "epochs": 1, "batch_size": 64, "train.checkpoint_seconds": 0.0}
-    whole = seewhy.train("digits", out=tmp_path / "whole", **options)
-    steps = [(line["step"], line["network"], line["record"]["step"]) for line in lines(whole)]
+def test_each_network_of_adversarial_training_goes_on_at_its_own_step(whole_gan, killed, tmp_path):
+    steps = [(line["step"], line["network"], line["record"]["step"]) for line in lines(whole_gan)]
     assert (5, "discriminator", 5) in steps
     assert [step for step in steps if step[1] == "generator"] == [
         (5, "generator", 1),
@@ -105,8 +115,8 @@ def test_each_network_of_adversarial_training_goes_on_at_its_own_step(killed, tm
         (20, "generator", 4),
     ]
     with pytest.raises(KeyboardInterrupt):
-        seewhy.train("digits", out=tmp_path / "run", observers=[raise_at(killed)], **options)
-    assert said(seewhy.resume(tmp_path / "run")) == said(whole)
+        seewhy.train("digits", out=tmp_path / "run", observers=[raise_at(killed)], **GAN)
+    assert said(seewhy.resume(tmp_path / "run")) == said(whole_gan)
 
 
 def test_killed_with_a_line_half_written(tmp_path):

@@ -14,7 +14,7 @@ from seewhy.comparison.folder import Design
 from seewhy.comparison.planning import plan_study
 from seewhy.comparison.study import Study
 from seewhy.core.errors import InputError, bad_value
-from seewhy.core.files import user_path
+from seewhy.core.files import free_path, user_path
 from seewhy.runs.start import validate_place
 from seewhy.spec import Request
 from seewhy.training import state
@@ -26,13 +26,9 @@ def place_of(out: str | Path | None, base: Request) -> Path:
     """Return a new study's folder, refused if it exists or cannot be made; None makes a name under `studies/`."""
     if out is not None:
         folder = user_path(out, "out")
-        validate_place(folder)
-        return folder
-    name = f"{Path(base.source).stem or 'data'}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, number = Path("studies") / name, 1
-    while folder.exists():
-        number += 1
-        folder = Path("studies") / f"{name}-{number}"
+    else:
+        name = f"{Path(base.source).stem or 'data'}-{time.strftime('%Y%m%d-%H%M%S')}"
+        folder = free_path(Path("studies"), name)
     validate_place(folder)
     return folder
 

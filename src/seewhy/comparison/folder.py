@@ -28,6 +28,7 @@ from seewhy.comparison.design import Variant
 from seewhy.comparison.quality import Sampling
 from seewhy.core.errors import InputError, unknown_name
 from seewhy.core.files import naming, whole_folder, write_text
+from seewhy.runs.folder import refuse_taken
 from seewhy.runs.launch import Job
 from seewhy.spec import Metric, Request
 
@@ -157,10 +158,7 @@ class StudyFolder:
     @classmethod
     def create(cls, folder: Path, design: Design) -> StudyFolder:
         """Make a study's folder, whole or not at all; raises InputError if something is there already."""
-        if folder.exists():
-            raise InputError(
-                f"{folder}: exists already and is not overwritten; choose another --out, or go on with --resume {folder}"
-            )
+        refuse_taken(folder)
         with whole_folder(folder) as temporary:
             design.base.save(temporary / BASE_REQUEST)
             write_text(temporary / STUDY, design.to_toml())

@@ -46,6 +46,21 @@ def user_path(path: str | Path, field: str) -> Path:
     return expanded
 
 
+def refuse_existing(path: Path, subject: str, instead: str) -> None:
+    """Raise InputError if anything stands at a path, be it a link that leads nowhere; the message names the subject, and what to do instead."""
+    if os.path.lexists(path):
+        raise InputError(f"{subject} exists already and is not overwritten; {instead}")
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """Return a path in a folder where nothing stands: the name, or the name with a number."""
+    path, number = folder / name, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}"
+    return path
+
+
 def new_path(path: str | Path, field: str) -> Path:
     """Return a path that the user names for what is to be written; call it before any work.
 
@@ -57,8 +72,7 @@ def new_path(path: str | Path, field: str) -> Path:
         InputError: it is no path, or something stands there already.
     """
     file = user_path(path, field)
-    if os.path.lexists(file):
-        raise InputError(f"{field}: {file} exists already and is not overwritten; choose another name, or remove it")
+    refuse_existing(file, f"{field}: {file}", "choose another name, or remove it")
     return file
 
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from seewhy.diagnosis.records import BinaryRecord, LogitsRecord
-from seewhy.diagnosis.row_weights import read_weighted
+from seewhy.diagnosis.row_weights import Weighted, read_weighted
 
 ROWS = 4096
 """Rows that are looked at, spread over all."""
@@ -74,21 +75,10 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
     if simplex and _squared_probabilities(z, g):
         return None
     half = min(torch.finfo(outputs.dtype).bits, torch.finfo(gradient.dtype).bits) < 32
-    tolerance = HALF_FIT if half else FIT
-    fitted = next((fit for scale in _scales(p, g) if (fit := _targets(p, g, scale, tolerance)) is not None), None)
-    twice = fitted is None and (fitted := _softmax_twice(p, g, tolerance)) is not None
-    temperature = 1.0
-    if fitted is None and (cooled := _divided(z, g, tolerance)) is not None:
-        fitted, temperature = cooled
-        z = z / temperature
-        p = torch.softmax(z, 1)
-    weighted = None
-    if fitted is None and not simplex and (weighted := read_weighted(p, g, tolerance)) is not None:
-        fitted = weighted.labels, 0.0, weighted.scale
-    if fitted is None:
+    fit = _fit(z, g, p, HALF_FIT if half else FIT, weigh=not simplex)
+    if fit is None:
         return None
-    z = p if twice else z
-    labels, smoothing, slope = fitted
+    z, p, labels, weighted = fit.z, fit.p, fit.labels, fit.weighted
     classes = z.shape[1]
     weights = None if weighted is None or weighted.focus else weighted.weights
     counts = torch.bincount(labels, minlength=classes)
@@ -107,23 +97,64 @@ def read_logits(outputs: Tensor, gradient: Tensor, inputs: Tensor | None = None)
     return LogitsRecord(
         rows=len(z),
         classes=classes,
-        loss=-(1 - smoothing) * on_label - smoothing * anywhere,
+        loss=-(1 - fit.smoothing) * on_label - fit.smoothing * anywhere,
         entropy=-sum(share * math.log(share) for share in shares),
         accuracy=accuracy,
-        smoothing=smoothing,
-        scale=slope,
+        smoothing=fit.smoothing,
+        scale=fit.scale,
         labels=tuple(counts.tolist()),
         predicted=tuple(torch.bincount(predicted, minlength=classes).tolist()),
-        probabilities=twice or simplex,
+        probabilities=fit.twice or simplex,
         rows_differ=bool((z - z[0]).abs().max() > 1e-6 * z.abs().max()),
         right=tuple(torch.bincount(labels[right], minlength=classes).tolist()),
         sure_wrong=wrong,
         leak=label_leak(inputs, labels) if whole and inputs is not None else None,
         neighbours=neighbours(inputs, labels) if whole and inputs is not None else None,
-        temperature=temperature,
+        temperature=fit.temperature,
         weights=None if weights is None else tuple(weights.tolist()),
         focus=0.0 if weighted is None else weighted.focus,
     )
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The cross-entropy that a gradient is of.
+
+    Attributes:
+        z: its logits, (N, K): the outputs divided by a temperature, or what a second softmax makes of them.
+        p: the softmax of the outputs, divided by the temperature.
+        labels: (N).
+        smoothing: of the labels.
+        scale: s, of a row.
+        temperature: by which the outputs were divided.
+        twice: whether the softmax was taken twice.
+        weighted: what the rows count, where not all count alike.
+    """
+
+    z: Tensor
+    p: Tensor
+    labels: Tensor
+    smoothing: float
+    scale: float
+    temperature: float = 1.0
+    twice: bool = False
+    weighted: Weighted | None = None
+
+
+def _fit(z: Tensor, g: Tensor, p: Tensor, tolerance: float, *, weigh: bool) -> _Fit | None:
+    """Return the cross-entropy whose gradient is g, the plainest one; None if it is of none. Rows are weighed where that is asked for."""
+    plain = next((fit for scale in _scales(p, g) if (fit := _targets(p, g, scale, tolerance)) is not None), None)
+    if plain is not None:
+        return _Fit(z, p, *plain)
+    if (twice := _softmax_twice(p, g, tolerance)) is not None:
+        return _Fit(p, p, *twice, twice=True)
+    if (cooled := _divided(z, g, tolerance)) is not None:
+        fitted, temperature = cooled
+        z = z / temperature
+        return _Fit(z, torch.softmax(z, 1), *fitted, temperature=temperature)
+    if weigh and (weighted := read_weighted(p, g, tolerance)) is not None:
+        return _Fit(z, p, weighted.labels, 0.0, weighted.scale, weighted=weighted)
+    return None
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from seewhy.reporting.blocks import Block, Chart, Figures, Frames, Paragraph, Section, Sheet, Table
 from seewhy.reporting.comparison_records import (
     ComparisonRecord,
     FindingRecord,
@@ -21,22 +22,14 @@ from seewhy.reporting.comparison_records import (
 from seewhy.reporting.records import (
     AugmentationRecord,
     AugmentedRow,
-    Block,
-    Chart,
     ChoiceRow,
     EvaluationRecord,
-    Figures,
-    Frames,
     Health,
     ImagePair,
     LinePlot,
     Mistake,
     NetworkHealth,
-    Paragraph,
     ReportRecord,
-    Section,
-    Sheet,
-    Table,
 )
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from seewhy.reporting.blocks import Block, Chart, Figures, Frames, Paragraph, Section, Sheet, Table
 from seewhy.reporting.figures import themed
 from seewhy.reporting.formatting import format_number
 from seewhy.reporting.images import png_data_uri
-from seewhy.reporting.records import Block, Chart, Figures, Frames, Paragraph, Section, Sheet, Table
 from seewhy.reporting.svg import inline_svg
 from seewhy.reporting.template import environment
 

@@ -24,6 +24,7 @@ from seewhy.models import explanation as methods
 from seewhy.models.family import Trained, verb
 from seewhy.models.randomisation import Randomised, sanity_check
 from seewhy.reporting.explanations import AttributionMap, ExplainedImage, Neighbour
+from seewhy.runs.evaluate import Progress
 from seewhy.runs.explained import FOLDER, WORDS, Explanation, Explanations
 from seewhy.runs.folder import RunData
 from seewhy.spec import RunSpec
@@ -46,9 +47,6 @@ BLOCK = 50_000
 
 DOUBTFUL = ("barely changes with", "random weights")
 """What is written under a map that fails the sanity check."""
-
-Progress = Callable[[int, int], None]
-"""Told (training images done, in all)."""
 
 
 class Explained(Protocol):

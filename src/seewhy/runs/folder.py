@@ -47,7 +47,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from seewhy.core.errors import InputError, RunError
-from seewhy.core.files import naming, read_text, whole_folder, write_atomic, write_json, write_text
+from seewhy.core.files import naming, read_text, refuse_existing, whole_folder, write_atomic, write_json, write_text
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.core.json_lines import parse
 from seewhy.data import DecodeRule, Split
@@ -244,6 +244,11 @@ def write_finished(folder: Path, finished: Finished, names: Mapping[str, Sequenc
     write_json(folder / "results.json", finished.results)
 
 
+def refuse_taken(folder: Path) -> None:
+    """Raise InputError if anything stands where a new run, or a new study, is to be."""
+    refuse_existing(folder, f"{folder}:", f"choose another --out, or go on with --resume {folder}")
+
+
 def create(folder: Path, prepared: Prepared, *more: Callable[[Path, Prepared], None]) -> None:
     """Make the folder of a new run, with what can be written before training; whole, or not at all.
 
@@ -256,10 +261,7 @@ def create(folder: Path, prepared: Prepared, *more: Callable[[Path, Prepared], N
         InputError: something is there already.
         RunError: the disk cannot be written.
     """
-    if folder.exists():
-        raise InputError(
-            f"{folder}: exists already and is not overwritten; choose another --out, or go on with --resume {folder}"
-        )
+    refuse_taken(folder)
     with whole_folder(folder) as temporary:
         _fill(temporary, prepared)
         for write in more:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seewhy.core.errors import InputError
+from seewhy.core.files import free_path
+from seewhy.runs.folder import refuse_taken
 from seewhy.runs.initial import carry_over, read_initial
 from seewhy.runs.run import Run
 from seewhy.runs.stopping import Stop
@@ -44,10 +46,8 @@ class Plan:
 
 def validate_place(folder: Path | None) -> None:
     """Refuse a run folder that exists or cannot be made, before the work of reading the data."""
-    if folder is not None and os.path.lexists(folder):
-        raise InputError(
-            f"{folder}: exists already and is not overwritten; choose another --out, or go on with --resume {folder}"
-        )
+    if folder is not None:
+        refuse_taken(folder)
     wanted = (folder or Path("runs", "run")).absolute()
     home = next(parent for parent in wanted.parents if os.path.lexists(parent))
     if not home.is_dir():
@@ -84,9 +84,5 @@ def announcement(prepared: Prepared) -> tuple[tuple[str, str], ...]:
 
 def free_name(prepared: Prepared) -> Path:
     """Return `runs/<data>-<model>-<time>`, with a number if two runs start within a second."""
-    base = f"{prepared.dataset.name}-{prepared.spec.model.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, number = Path("runs") / base, 1
-    while folder.exists():
-        number += 1
-        folder = Path("runs") / f"{base}-{number}"
-    return folder
+    name = f"{prepared.dataset.name}-{prepared.spec.model.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return free_path(Path("runs"), name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.core.errors import InputError
-from seewhy.core.files import naming, read_text, user_path
+from seewhy.core.files import naming, new_path, read_text, user_path
 from seewhy.spec import Request, build_request
 from seewhy.spec.initial import SPEC
 from seewhy.spec.options import OptionField, all_options, read_value
@@ -81,9 +81,7 @@ def want(places: Places, asked: Mapping[str, Any]) -> Wanted:
         values[path] = read_value(text, fields[path].annotation)
     _validate_places(places, values)
     request = build_request(name, None, values)
-    folder = places.new_run(out.strip())
-    if folder.exists():
-        raise InputError(f"out: {folder} exists already and is not overwritten; choose another name")
+    folder = new_path(places.new_run(out.strip()), "out")
     words = [word for path, text in options.items() for word in _words(fields[path], text)]
     return Wanted(("train", plain_word(name), "--out", short_path(folder), *words), folder, request)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -23,23 +24,13 @@ def measure(setting: Setting) -> Measured:
     """Measure signs example by example, and the path of gradient descent on all images, with pixels as they are and centred."""
     pixels, steps = setting.train.pixels, setting.amount(300, 10)
     inputs = {RAW: pixels, CENTRED: pixels - pixels.mean()}
-    signs: dict[str, list[float]] = {name: [] for name in inputs}
-    zigzag: dict[str, list[float]] = {name: [] for name in inputs}
-    ends: dict[str, list[float]] = {name: [] for name in inputs}
-    curves: dict[str, list[list[float]]] = {name: [] for name in inputs}
-    chosen = {}
-    for name, x in inputs.items():
-
-        def score(lr: float, seed: int, x: Tensor = x) -> float:
-            return _descend(setting, x, lr, seed, steps)[0].last(0.02)
-
-        chosen[name] = best_rate(RATES, score)
-        for seed in range(setting.seeds):
-            signs[name].append(_one_signed(setting, x, seed))
-            fitted, path = _descend(setting, x, chosen[name], seed, steps)
-            zigzag[name].append(path)
-            ends[name].append(fitted.last(0.02))
-            curves[name].append(fitted.losses)
+    seeds = range(setting.seeds)
+    chosen = {name: best_rate(RATES, partial(_score, setting, x, steps)) for name, x in inputs.items()}
+    signs = {name: [_one_signed(setting, x, seed) for seed in seeds] for name, x in inputs.items()}
+    descents = {name: [_descend(setting, x, chosen[name], seed, steps) for seed in seeds] for name, x in inputs.items()}
+    zigzag = {name: [path for _, path in each] for name, each in descents.items()}
+    ends = {name: [fitted.last(0.02) for fitted, _ in each] for name, each in descents.items()}
+    every = max(1, steps // 60)
     return Measured(
         criteria=(
             Criterion(
@@ -77,8 +68,8 @@ def measure(setting: Setting) -> Measured:
             x="step",
             y="training loss (nats)",
             lines={
-                name: band([run[:: max(1, steps // 60)] for run in runs], range(0, steps, max(1, steps // 60)))
-                for name, runs in curves.items()
+                name: band([fitted.losses[::every] for fitted, _ in each], range(0, steps, every))
+                for name, each in descents.items()
             },
             log_y=True,
         ),
@@ -97,6 +88,10 @@ def _one_signed(setting: Setting, x: Tensor, seed: int) -> float:
     (delta,) = torch.autograd.grad(F.cross_entropy(net[2:](hidden), y, reduction="sum"), hidden)
     gradients = delta[:, :, None] * x.flatten(1)[:, None, :]
     return float(((gradients >= 0).all(2) | (gradients <= 0).all(2)).float().mean())
+
+
+def _score(setting: Setting, x: Tensor, steps: int, lr: float, seed: int) -> float:
+    return _descend(setting, x, lr, seed, steps)[0].last(0.02)
 
 
 def _descend(setting: Setting, x: Tensor, lr: float, seed: int, steps: int) -> tuple[Fit, float]:

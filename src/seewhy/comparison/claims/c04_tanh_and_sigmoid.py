@@ -12,6 +12,7 @@ from seewhy.comparison.claims.base import Claim, Criterion, Measured, difference
 from seewhy.comparison.claims.fitting import Recipe, accuracy, mlp
 from seewhy.comparison.claims.layers import DEPTH, VANISHED, WIDTH, arriving, by_layer, hidden_statistics
 from seewhy.comparison.claims.setting import Setting
+from seewhy.nn import LayerStatistics
 
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 NAMES = ("tanh", "sigmoid")
@@ -21,17 +22,11 @@ OLD = "tanh, Var w = 1 / (3 fan_in)"
 
 def measure(setting: Setting) -> Measured:
     """Measure means and gradients by layer at the start, and training."""
-    starts: dict[str, dict[str, Any]] = {name: {"activation": name, "init": "xavier"} for name in NAMES}
-    starts[OLD] = {"activation": "tanh", "init": "normal", "std": 1.0 / math.sqrt(3 * WIDTH)}
-    gradients: dict[str, list[list[float]]] = {name: [] for name in starts}
-    left: dict[str, list[float]] = {name: [] for name in starts}
-    offset: dict[str, list[float]] = {name: [] for name in starts}
-    for name, options in starts.items():
-        for seed in range(setting.seeds):
-            rows = hidden_statistics(mlp(setting, seed=seed, depth=DEPTH, width=WIDTH, **options), setting)
-            gradients[name].append([row.gradient_std for row in rows])
-            left[name].append(arriving(rows))
-            offset[name].append(sum(abs(row.mean) / max(row.std, 1e-12) for row in rows) / len(rows))
+    starts = {name: _at_start(setting, activation=name, init="xavier") for name in NAMES}
+    starts[OLD] = _at_start(setting, activation="tanh", init="normal", std=1.0 / math.sqrt(3 * WIDTH))
+    gradients = {name: [[row.gradient_std for row in rows] for rows in seeds] for name, seeds in starts.items()}
+    left = {name: [arriving(rows) for rows in seeds] for name, seeds in starts.items()}
+    offset = {name: [_offset(rows) for rows in seeds] for name, seeds in starts.items()}
     steps = setting.amount(600, 20)
     results: dict[str, list[float]] = {name: [] for name in NAMES}
     losses: dict[str, list[float]] = {name: [] for name in NAMES}
@@ -86,6 +81,17 @@ def measure(setting: Setting) -> Measured:
         figure=by_layer("root mean square gradient by layer", gradients),
         remarks=(("sigmoid's gradient, first layer / last", f"{sum(left['sigmoid']) / len(left['sigmoid']):.2g}"),),
     )
+
+
+def _at_start(setting: Setting, **options: Any) -> list[tuple[LayerStatistics, ...]]:
+    """Return the statistics of the hidden layers of untrained networks, a list a seed."""
+    nets = (mlp(setting, seed=seed, depth=DEPTH, width=WIDTH, **options) for seed in range(setting.seeds))
+    return [hidden_statistics(net, setting) for net in nets]
+
+
+def _offset(rows: tuple[LayerStatistics, ...]) -> float:
+    """Return |mean| / standard deviation of the outputs, on average over the layers."""
+    return sum(abs(row.mean) / max(row.std, 1e-12) for row in rows) / len(rows)
 
 
 def _network(setting: Setting, name: str, seed: int) -> nn.Module:

@@ -44,12 +44,8 @@ def measure(setting: Setting) -> Measured:
         recipe = Recipe(make=partial(_network, setting, norm, 1.0), steps=steps, optimizer="sgd")
         chosen[name] = recipe.rate(setting, rates, by=lambda fitted: fitted.lateness(TARGET, steps))
         for seed in range(setting.seeds):
-            by_rate = []
-            for lr in rates:
-                net, fitted = recipe.train(setting, lr, seed)
-                by_rate.append(1.0 / setting.classes if fitted.diverged else accuracy(net, setting.train))
-                if lr == chosen[name]:
-                    needed[name].append(float(fitted.steps_to(TARGET, steps)))
+            by_rate, steps_by_rate = _by_rate(setting, recipe, rates, seed)
+            needed[name].append(steps_by_rate[rates.index(chosen[name])])
             accuracies[name].append(by_rate)
             largest[name].append(
                 max((lr for lr, value in zip(rates, by_rate, strict=True) if value >= GOOD), default=rates[0])
@@ -106,6 +102,16 @@ def _network(setting: Setting, norm: str, scale: float, seed: int) -> nn.Module:
             if isinstance(module, nn.Linear):
                 module.weight.mul_(scale)
     return net
+
+
+def _by_rate(setting: Setting, recipe: Recipe, rates: tuple[float, ...], seed: int) -> tuple[list[float], list[float]]:
+    """Return the training accuracy that each rate reaches, and the steps that it needs to the target."""
+    accuracies, steps = [], []
+    for lr in rates:
+        net, fitted = recipe.train(setting, lr, seed)
+        accuracies.append(1.0 / setting.classes if fitted.diverged else accuracy(net, setting.train))
+        steps.append(float(fitted.steps_to(TARGET, recipe.steps)))
+    return accuracies, steps
 
 
 def _badly_started(setting: Setting, norm: str, steps: int) -> list[float]:

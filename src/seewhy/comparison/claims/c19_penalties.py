@@ -18,9 +18,6 @@ STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2)
 
 def measure(setting: Setting) -> Measured:
     """Train with L1, with L2 and with neither, and look at the weights."""
-    from seewhy.metrics import weight_sparsity
-    from seewhy.nn import penalised_weights
-
     steps = setting.amount(1200, 20)
     found: dict[str, dict[str, list[float]]] = {name: {} for name in ("zeros", "norm", "accuracy")}
     chosen = {"none": 0.0}
@@ -28,14 +25,7 @@ def measure(setting: Setting) -> Measured:
         chosen[name] = best_rate(STRENGTHS, partial(_score, setting, steps, name))
     for name, strength in chosen.items():
         for seed in range(setting.seeds):
-            net = _trained(setting, name, strength, seed, steps)
-            weights = penalised_weights(net)
-            norm = sum(float(weight.detach().square().sum()) for weight in weights.values()) ** 0.5
-            for what, value in (
-                ("zeros", weight_sparsity([weights])["sparsity"]),
-                ("norm", norm),
-                ("accuracy", accuracy(net, setting.test)),
-            ):
+            for what, value in _figures(_trained(setting, name, strength, seed, steps), setting).items():
                 found[what].setdefault(name, []).append(value)
     return Measured(
         criteria=(
@@ -78,6 +68,16 @@ def measure(setting: Setting) -> Measured:
             for name, values in found["norm"].items()
         ),
     )
+
+
+def _figures(net: nn.Module, setting: Setting) -> dict[str, float]:
+    """Return what share of a network's weights is 0, their norm, and the test accuracy."""
+    from seewhy.metrics import weight_sparsity
+    from seewhy.nn import penalised_weights
+
+    weights = penalised_weights(net)
+    norm = sum(float(weight.detach().square().sum()) for weight in weights.values()) ** 0.5
+    return {"zeros": weight_sparsity([weights])["sparsity"], "norm": norm, "accuracy": accuracy(net, setting.test)}
 
 
 def _score(setting: Setting, steps: int, name: str, strength: float, seed: int) -> float:

@@ -19,7 +19,8 @@ from seewhy.data.sources.labelled import TableOptions, groups_by_name, list_labe
 from seewhy.data.sources.names import printable
 from seewhy.data.sources.paths import as_path
 from seewhy.data.sources.saved import is_saved, list_saved
-from seewhy.data.sources.shards import find_shards, list_shards
+from seewhy.data.sources.shard_files import find_shards
+from seewhy.data.sources.shards import list_shards
 
 Labels = Literal["required", "optional"]
 ImageSource = str | Path | Arrays

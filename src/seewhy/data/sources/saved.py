@@ -21,6 +21,7 @@ import numpy as np
 from seewhy.core.errors import InputError, unknown_name
 from seewhy.data.audit import Issue, count, some
 from seewhy.data.identity import digest
+from seewhy.data.sources.arrow_files import STATE, holds_bytes, image_names, image_places, map_arrow
 from seewhy.data.sources.catalog import Catalog
 from seewhy.data.sources.columns import (
     groups_of,
@@ -38,7 +39,7 @@ from seewhy.data.sources.split_names import did_you_mean, misspelt_splits, split
 from seewhy.data.sources.stored import Stored
 from seewhy.data.split_rules import TRAIN, UNDECIDED, Ints
 
-DIVIDED, INFO, STATE = "dataset_dict.json", "dataset_info.json", "state.json"
+DIVIDED, INFO = "dataset_dict.json", "dataset_info.json"
 
 LARGEST_RECORD = 64 << 20
 """Bytes of a JSON file of the data set."""
@@ -150,7 +151,7 @@ class _Part:
         if not isinstance(features, dict):
             raise InputError(f"source: {INFO} of {shown} names no columns; save the data set again")
         files = [os.path.join(home, str(one)) for one in named]
-        return cls(shown, folder or "images", split, files, [_mapped(path) for path in files], features)
+        return cls(shown, folder or "images", split, files, [map_arrow(path) for path in files], features)
 
     def __len__(self) -> int:
         return sum(batch.num_rows for batches, _ in self.tables for batch in batches)
@@ -182,74 +183,6 @@ class _Part:
         return str(names[value])
 
 
-def _mapped(path: str) -> tuple[list[Any], int]:
-    """Map an Arrow file; returns its record batches and the address at which it begins."""
-    try:
-        import pyarrow
-    except ImportError:
-        raise InputError(
-            "source: a data set on disk needs pyarrow to be read; install it (pip install 'seewhy[datasets]')"
-        ) from None
-    shown, batches = printable(os.path.basename(path)), []
-    try:
-        mapped = pyarrow.memory_map(path)
-        base = mapped.read_buffer().address
-        mapped.seek(0)
-        batches.extend(pyarrow.ipc.open_stream(mapped))
-    except FileNotFoundError:
-        raise InputError(
-            f"source: {printable(path)} is missing, although {STATE} names it; copy the whole folder"
-        ) from None
-    except (pyarrow.ArrowException, OSError, ValueError, EOFError) as error:
-        rows = sum(batch.num_rows for batch in batches)
-        raise InputError(
-            f"source: {shown} is damaged behind row {rows:,}: {' '.join(str(error).split())[:120]}; save the data set again"
-        ) from None
-    return batches, base
-
-
-def _places(column: Any, base: int, size: int, where: str) -> tuple[Ints, Ints]:
-    """Return where each image of a column lies in its mapped file, and its bytes, int64 [n]; -1 bytes where there is none.
-
-    Args:
-        column: an Arrow array of bytes, or of `datasets`' images (bytes and path).
-        base: address at which the file begins.
-        size: its bytes.
-        where: for errors.
-    """
-    import pyarrow
-
-    held = ~column.is_null().to_numpy(zero_copy_only=False)
-    if pyarrow.types.is_struct(column.type):
-        column = column.field("bytes")
-        held &= ~column.is_null().to_numpy(zero_copy_only=False)
-    _, bounds, data = column.buffers()
-    count_, wide = len(column), pyarrow.types.is_large_binary(column.type)
-    if not held.any() or data is None:
-        return np.zeros(count_, np.int64), np.full(count_, -1, np.int64)
-    edges = np.frombuffer(bounds, np.int64 if wide else np.int32)[column.offset : column.offset + count_ + 1].astype(
-        np.int64
-    )
-    start, lengths = data.address - base, np.diff(edges)
-    if not 0 <= start <= size:
-        raise InputError(
-            f"source: {where} is compressed, so that no image can be found by its place; save it without compression"
-        )
-    if edges[0] < 0 or (lengths < 0).any() or start + edges[-1] > size:
-        raise InputError(f"source: {where} is damaged: images lie beyond its end; save the data set again")
-    return start + edges[:-1], np.where(held, lengths, -1)
-
-
-def _holds_bytes(kind: Any) -> bool:
-    """Whether a column of an Arrow type may hold encoded images."""
-    import pyarrow
-
-    if pyarrow.types.is_struct(kind):
-        index = kind.get_field_index("bytes")
-        return index >= 0 and _holds_bytes(kind.field(index).type)
-    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
-
-
 class _Reading:
     """One reading of a data set: its columns, and what they say of the images."""
 
@@ -267,7 +200,7 @@ class _Reading:
         )
         self.image = self._image_column(schema)
         others = [
-            column for column in self.columns if column != self.image and not _holds_bytes(schema.field(column).type)
+            column for column in self.columns if column != self.image and not holds_bytes(schema.field(column).type)
         ]
         divided = any(part.split != UNDECIDED for part in parts)
         undecided = () if divided else others
@@ -288,7 +221,7 @@ class _Reading:
         return feature if isinstance(feature, dict) else {}
 
     def _image_column(self, schema: Any) -> str:
-        able: list[str] = [column for column in schema.names if _holds_bytes(schema.field(column).type)]
+        able: list[str] = [column for column in schema.names if holds_bytes(schema.field(column).type)]
         named = self.options.image_column
         if named is not None:
             if named not in able:
@@ -364,11 +297,11 @@ class _Reading:
             for file, batch, base in part.batches():
                 path = part.files[file]
                 column = batch.column(self.image)
-                places, lengths = _places(column, base, os.path.getsize(path), printable(os.path.basename(path)))
+                places, lengths = image_places(column, base, os.path.getsize(path), printable(os.path.basename(path)))
                 number.append(np.full(len(places), len(files) + file, np.int64))
                 offsets.append(places)
                 sizes.append(lengths)
-                names += _names(column, part.prefix, len(names) - first)
+                names += image_names(column, part.prefix, len(names) - first)
             files += part.files
             splits += [part.split] * (len(names) - first)
         return Stored(files, *map(np.concatenate, (number, offsets, sizes))), unique(names), splits
@@ -396,13 +329,3 @@ class _Reading:
             split=quoted("column", self.split),
             groups=quoted(kind, self.group),
         )
-
-
-def _names(column: Any, prefix: str, first: int) -> list[str]:
-    """Return names of images: their paths where these are known, else the numbers of their rows."""
-    import pyarrow
-
-    paths: list[str | None] = [None] * len(column)
-    if pyarrow.types.is_struct(column.type) and column.type.get_field_index("path") >= 0:
-        paths = column.field("path").to_pylist()
-    return [f"{prefix}/{printable(path) if path else first + row}" for row, path in enumerate(paths)]

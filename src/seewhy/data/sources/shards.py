@@ -24,7 +24,6 @@ from seewhy.core.errors import InputError
 from seewhy.data.audit import Issue, count, some
 from seewhy.data.formats import is_image_name
 from seewhy.data.identity import digest
-from seewhy.data.sources import braces
 from seewhy.data.sources.catalog import Catalog
 from seewhy.data.sources.columns import (
     groups_in,
@@ -37,13 +36,11 @@ from seewhy.data.sources.columns import (
 )
 from seewhy.data.sources.labelled import TableOptions
 from seewhy.data.sources.names import composed, natural_key, printable, unique
+from seewhy.data.sources.shard_files import TAR, source_name, split_said
 from seewhy.data.sources.split_names import split_of
 from seewhy.data.sources.stored import Stored, read_at
 from seewhy.data.sources.tar_members import Member, members
-from seewhy.data.sources.walk import Walk
 from seewhy.data.split_rules import SPLIT_NAMES, TRAIN, UNDECIDED
-
-TAR = ".tar"
 
 NAMES = ("classes.txt", "classnames.txt")
 """Files beside shards that name the numbers of `.cls`."""
@@ -56,43 +53,6 @@ SAMPLED = 100
 
 _SAMPLE = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
 """A sample's name, and what the member is."""
-
-
-def find_shards(path: str) -> list[str] | None:
-    """Return the shards that a source names: a tar, a pattern, or a folder that holds tars and no image; None if it is none of these.
-
-    Raises:
-        InputError: shards of a pattern are missing.
-    """
-    if os.path.isfile(path):
-        return [path] if path.lower().endswith(TAR) else None
-    if os.path.isdir(path):
-        return _in_folder(path)
-    if not (path.lower().endswith(TAR) and braces.is_pattern(path)):
-        return None
-    shards = braces.expanded(path)
-    missing = [printable(shard) for shard in shards if not os.path.isfile(shard)]
-    if missing:
-        raise InputError(
-            f"source: {count(len(missing), 'shard')} of {len(shards):,} that {printable(path)} names {'is' if len(missing) == 1 else 'are'} not "
-            f"there: {some(missing)}"
-        )
-    return shards
-
-
-def _in_folder(root: str) -> list[str] | None:
-    """Return the tars of a folder and of folders in it that are called like splits, unless there are images below it."""
-    listing = Walk(root).listing("")
-    homes = [("", listing), *((name, Walk(root).listing(name)) for name in listing.inner if split_of(name) is not None)]
-    found = [
-        os.path.join(root, home, entry.name)
-        for home, inner in homes
-        for entry in inner.files
-        if entry.name.lower().endswith(TAR)
-    ]
-    if not found or Walk(root).images("").paths:
-        return None
-    return sorted(found, key=natural_key)
 
 
 def list_shards(path: str, shards: Sequence[str], options: TableOptions, *, labels_required: bool = True) -> Catalog:
@@ -165,7 +125,7 @@ class _Reading:
             sample[ending] = member
         if self.kind is None and samples:
             self._decide(shard, shown, list(samples.values())[:SAMPLED])
-        said = _split_said(shown)
+        said = split_said(shown)
         for key, sample in samples.items():
             self._add_sample(number, shard, f"{shown}/{key}", sample, said)
 
@@ -291,7 +251,7 @@ class _Reading:
                 else ""
             )
             raise InputError(f"source: {printable(path)} holds no image that can be used{detail}")
-        name = _name(path)
+        name = source_name(path)
         labels = [label or name for label in rows.labels]
         classes = tuple(self.class_names or sorted(set(labels), key=natural_key))
         index = {label: k for k, label in enumerate(classes)}
@@ -359,14 +319,6 @@ def _divided(splits: Sequence[int]) -> Sequence[int]:
     return splits if TRAIN in splits else [UNDECIDED] * len(splits)
 
 
-def _split_said(shard: str) -> int:
-    """Return the split that a shard's folder or name says, such as "imagenet-train-000012.tar"."""
-    folder, _, name = shard.rpartition("/")
-    words = [*folder.split("/"), *re.split(r"[-_. ]+", name.removesuffix(TAR))]
-    meant = {split for word in words if word and (split := split_of(word)) is not None}
-    return meant.pop() if len(meant) == 1 else UNDECIDED
-
-
 def _content(shard: str, name: str, member: Member) -> str:
     """Return the text of a member that says a label."""
     if member.size > LONGEST_LABEL:
@@ -404,11 +356,3 @@ def _text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return str(value).lower() if isinstance(value, bool) else ""
     return composed(str(value).strip())
-
-
-def _name(path: str) -> str:
-    """Return a short name: of the folder, or of the shards without their numbers."""
-    if os.path.isdir(path):
-        return printable(os.path.basename(os.path.realpath(path)))
-    stem = re.sub(r"\{[^}]*\}|\.tar$", "", os.path.basename(path))
-    return printable(stem.strip("-_. ") or os.path.basename(os.path.dirname(os.path.abspath(path)))) or "shards"
