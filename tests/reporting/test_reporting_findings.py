@@ -261,6 +261,11 @@ def test_long_series_are_thinned_with_their_ends_and_gaps_are_left_out() -> None
     assert len(drawn[0]) <= 170
     assert (first[0], last[0]) == (46, 370)
     assert line_plot(LinePlot("T", {"a": [(1, math.nan)], "b": []})) == ""
+    beside_nothing = line_plot(LinePlot("T", {"a": [], "b": [(0, 1.0), (1, 2.0)]}))
+    assert (
+        '<span class="l1"><i></i>b</span>' in beside_nothing
+    )  # the look and name it has beside the line that is not there
+    assert 'class="l0"' not in beside_nothing
 
 
 @pytest.mark.parametrize("values", [[0.0], [0.0, 0.0], [5.0, 5.0], [-3.0, 2.0], [1e-30, 0.0], [1e30, -1e30]])

@@ -14,6 +14,7 @@ from seewhy.reporting.formatting import (
     finite_or_none,
     format_count,
     format_metric_name,
+    format_metric_words,
     format_number,
     format_percent,
     replace_unsafe,
@@ -88,3 +89,5 @@ def test_metric_names_become_headings() -> None:
         "discriminator_bce": "Discriminator BCE",
     }
     assert {name: format_metric_name(name) for name in names} == names
+    words = {"kl": "KL", "macro_f1": "macro F1", "balanced_accuracy": "balanced accuracy", "lr": "learning rate"}
+    assert {name: format_metric_words(name) for name in words} == words

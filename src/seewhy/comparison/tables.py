@@ -14,7 +14,7 @@ from seewhy.comparison.results import WAITING, Outcome, VariantFigures
 from seewhy.comparison.verdict import PairComparison, VariantSummary, best_variant
 from seewhy.metrics import t_interval, wilson_interval
 from seewhy.reporting.comparison_records import StudyTable, TableCell
-from seewhy.reporting.formatting import format_metric_name, format_number
+from seewhy.reporting.formatting import format_metric_name, format_metric_words, format_number
 from seewhy.spec import Metric
 
 NONE = "–"
@@ -58,8 +58,7 @@ def shown(metric: Metric) -> Shown:
 
 def axis_title(metric: Metric, split: str) -> str:
     """Return a metric with its split and unit: "Test accuracy (%)"."""
-    name = format_metric_name(metric.name)
-    words = name if name.split()[0].isupper() else name[:1].lower() + name[1:]
+    words = format_metric_words(metric.name)
     unit = shown(metric).unit
     if unit.split()[0] == metric.name:
         return f"{SPLITS[split]} {unit}"

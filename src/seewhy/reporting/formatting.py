@@ -17,6 +17,7 @@ turn the direction of the text around it."""
 _ABBREVIATIONS = {
     "bce": "BCE",
     "ece": "ECE",
+    "f1": "F1",
     "elbo": "ELBO",
     "fid": "FID",
     "kid": "KID",
@@ -62,6 +63,12 @@ def format_metric_name(name: str) -> str:
     words = [_ABBREVIATIONS.get(word, word) for word in name.split("_")]
     heading = " ".join(words)
     return heading[:1].upper() + heading[1:]
+
+
+def format_metric_words(name: str) -> str:
+    """Return a metric's name within a sentence: "generator loss" of generator_loss, "KL" of kl."""
+    heading = format_metric_name(name)
+    return heading if heading.split()[0].isupper() else heading[:1].lower() + heading[1:]
 
 
 def format_count(n: int, singular: str, plural: str | None = None) -> str:

@@ -25,8 +25,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 26
 
 def line_plot(plot: LinePlot) -> str:
     """Draw series over steps as an SVG element with its key; "" where no value is finite."""
-    lines = {name: _finite(points) for name, points in plot.lines.items()}
-    lines = {name: points for name, points in lines.items() if points}
+    known = {name: _finite(points) for name, points in plot.lines.items()}
+    lines = {name: points for name, points in known.items() if points}
     if not lines:
         return ""
     steps = [step for points in lines.values() for step, _ in points]
@@ -43,10 +43,12 @@ def line_plot(plot: LinePlot) -> str:
         .render(
             title=plot.title,
             label=f"{plot.title}: {'; '.join(said)}, steps {first:,} to {last:,}{limit}",
+            keyed=len(known) > 1,
             lines=[
                 {"name": name, "look": k % COLOURS, "path": _path(drawn, x, y), "dots": _dots(drawn, x, y)}
-                for k, (name, points) in enumerate(lines.items())
-                for drawn in [_thinned(points)]
+                for k, name in enumerate(known)  # so that a line looks alike in drawings where another has no points
+                if name in lines
+                for drawn in [_thinned(lines[name])]
             ],
             x_ticks=_steps(x),
             y_ticks=[(at, format_percent(value, 0) if plot.percent else label) for at, value, label in y.ticks()],

@@ -21,6 +21,9 @@ from seewhy.reporting.records import LinePlot
 EVENTS, RESULTS = "events.jsonl", "results.json"
 """As `seewhy.training.event_log` and `seewhy.runs.folder` call them, which need torch."""
 
+SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "top5", "ece")
+"""Figures that people read in percent."""
+
 POINTS = 400
 """Points of a series that are kept, at most twice as many; each is a mean over as many steps as it takes."""
 
@@ -260,9 +263,7 @@ def plots(state: State) -> list[LinePlot]:
         lines["validation"] = _column(state, f"val_{name}")
         if "training" not in lines:
             lines["training"] = _column(state, f"train_{name}")
-        found.append(
-            LinePlot(name, {key: points for key, points in lines.items() if points}, percent=name == "accuracy")
-        )
+        found.append(LinePlot(name, {key: points for key, points in lines.items() if points}, percent=name in SHARES))
     found.append(LinePlot("lr", {"learning rate": _column(state, "lr")}))
     return [plot for plot in found if plot.lines and any(plot.lines.values())]
 

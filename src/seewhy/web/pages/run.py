@@ -21,16 +21,13 @@ from seewhy.reporting.formatting import format_metric_name, format_number, forma
 from seewhy.reporting.plots import line_plot
 from seewhy.reporting.records import Health, LinePlot
 from seewhy.spec.initial import SPEC, spec_of_run
-from seewhy.web.following import RESULTS, State, plots, progress, state_name
+from seewhy.web.following import RESULTS, SHARES, State, plots, progress, state_name
 from seewhy.web.listing import read_object
 from seewhy.web.places import Places
 from seewhy.web.rendering import render, render_part
 from seewhy.web.state import gone, key_of, run_of, shared
 
 SPLITS = {"val": "Validation", "test": "Test", "latent": "Latent"}
-
-SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "top5", "ece")
-"""Figures that people read in percent."""
 
 REPORT = "report.html"
 

@@ -11,7 +11,7 @@ function show(found) {
   const issues = found.issues.map((issue) => make("section", { class: "issue" },
     make("p", { class: "kicker" }, make("span", { class: `severity ${issue.severity}` }, issue.severity), ` ${issue.kind}`),
     make("p", {}, issue.message),
-    make("div", { class: "strip" }, ...issue.images.map((each) => captioned(each.image, each.name))),
+    ...(issue.images.length ? [make("div", { class: "strip" }, ...issue.images.map((each) => captioned(each.image, each.name)))] : []),
     ...(issue.more ? [make("p", { class: "small" }, `and ${issue.more.toLocaleString()} more`)] : []),
   ));
   const pairs = found.pairs.length ? [make("section", {}, make("h2", {}, "Near duplicates, the likest first"),

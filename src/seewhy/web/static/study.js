@@ -36,7 +36,8 @@ function follow() {
   source.onmessage = (event) => {
     const now = JSON.parse(event.data);
     const failed = now.failed ? `, ${now.failed} failed` : "";
-    document.getElementById("course").textContent = `${now.ended} of ${now.begun} runs that have begun have ended${failed}; ${now.active} at work`;
+    const active = now.active ? `; ${now.active} at work` : "";
+    document.getElementById("course").textContent = `${now.ended} of the ${now.begun} runs begun so far have ended${failed}${active}`;
     document.getElementById("report").hidden = !now.report;
     stop.hidden = !now.active;
     if (!now.active) document.getElementById("stopping").hidden = true;
