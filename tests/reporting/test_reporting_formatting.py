@@ -16,6 +16,7 @@ from seewhy.reporting.formatting import (
     format_metric_name,
     format_number,
     format_percent,
+    format_term,
     replace_unsafe,
     shorten,
 )
@@ -86,5 +87,7 @@ def test_metric_names_become_headings() -> None:
         "lr": "Learning rate",
         "generator_loss": "Generator loss",
         "discriminator_bce": "Discriminator BCE",
+        "macro_f1": "Macro F1",
     }
     assert {name: format_metric_name(name) for name in names} == names
+    assert [format_term(name) for name in ("macro_f1", "kl", "lr")] == ["macro F1", "KL", "learning rate"]

@@ -19,6 +19,7 @@ from seewhy.reporting.formatting import (
     format_metric_name,
     format_number,
     format_percent,
+    format_term,
     format_time,
 )
 from seewhy.reporting.images import SMALL_SIDE, thumbnail_data_uri
@@ -137,10 +138,7 @@ def _columns(metrics: Sequence[Mapping[str, float | None]]) -> list[tuple[str, s
         for split, label in curves.SPLITS.items():
             column = f"{split}_{name}"
             write = _format_loss if interpretation.is_loss(column) else curves.metric_format(name)
-            heading = format_metric_name(name)
-            if not heading.split()[0].isupper():
-                heading = heading[:1].lower() + heading[1:]
-            columns.append((column, f"{label.capitalize()} {heading}", write))
+            columns.append((column, f"{label.capitalize()} {format_term(name)}", write))
     columns += [
         ("lr", "Learning rate", format_number),
         ("images_per_second", "Images/s", lambda value: format_number(value, 3)),

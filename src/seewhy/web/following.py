@@ -16,6 +16,7 @@ from typing import Any
 
 from seewhy.core.files import read_text, regular
 from seewhy.core.json_lines import parse
+from seewhy.reporting.formatting import is_share
 from seewhy.reporting.records import LinePlot
 
 EVENTS, RESULTS = "events.jsonl", "results.json"
@@ -260,9 +261,7 @@ def plots(state: State) -> list[LinePlot]:
         lines["validation"] = _column(state, f"val_{name}")
         if "training" not in lines:
             lines["training"] = _column(state, f"train_{name}")
-        found.append(
-            LinePlot(name, {key: points for key, points in lines.items() if points}, percent=name == "accuracy")
-        )
+        found.append(LinePlot(name, {key: points for key, points in lines.items() if points}, percent=is_share(name)))
     found.append(LinePlot("lr", {"learning rate": _column(state, "lr")}))
     return [plot for plot in found if plot.lines and any(plot.lines.values())]
 

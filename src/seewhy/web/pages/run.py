@@ -17,7 +17,7 @@ from starlette.routing import Route
 from seewhy.core.errors import InputError
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.reporting.findings import findings_fragment
-from seewhy.reporting.formatting import format_metric_name, format_number, format_percent
+from seewhy.reporting.formatting import format_metric_name, format_number, format_percent, is_share
 from seewhy.reporting.plots import line_plot
 from seewhy.reporting.records import Health, LinePlot
 from seewhy.spec.initial import SPEC, spec_of_run
@@ -28,9 +28,6 @@ from seewhy.web.rendering import render, render_part
 from seewhy.web.state import gone, key_of, run_of, shared
 
 SPLITS = {"val": "Validation", "test": "Test", "latent": "Latent"}
-
-SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "top5", "ece")
-"""Figures that people read in percent."""
 
 REPORT = "report.html"
 
@@ -116,7 +113,7 @@ def _results(folder: Path) -> list[tuple[str, list[tuple[str, str]]]]:
             shown = [
                 (
                     "Images" if k == "n" else format_metric_name(k),
-                    format_percent(v, 2) if k in SHARES else format_number(v),
+                    format_percent(v, 2) if is_share(k) else format_number(v),
                 )
                 for k, v in numbers.items()
             ]
