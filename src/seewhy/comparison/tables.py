@@ -11,8 +11,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from seewhy.comparison.judging import LEAST
 from seewhy.comparison.results import WAITING, Outcome, VariantFigures
-from seewhy.comparison.verdict import PairComparison, VariantSummary, best_variant
-from seewhy.metrics import t_interval, wilson_interval
+from seewhy.comparison.verdict import PairComparison, VariantSummary, best_variant, mean_interval
+from seewhy.metrics import wilson_interval
 from seewhy.reporting.comparison_records import StudyTable, TableCell
 from seewhy.reporting.formatting import format_number, format_term
 from seewhy.spec import Metric
@@ -85,7 +85,7 @@ def summary_of(outcome: Outcome, name: str) -> VariantSummary:
         n=len(values),
         mean=fmean(values) if values else None,
         sd=stdev(values) if len(values) > 1 else None,
-        interval=t_interval(values, 1 - ALPHA) if len(values) > 1 else None,
+        interval=mean_interval(values, outcome.study.design.metric, ALPHA),
         stopped=False,
     )
 

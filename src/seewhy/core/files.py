@@ -7,6 +7,7 @@ that a crash, a full disk or a second process never leaves half a file under a r
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -60,6 +61,13 @@ def new_path(path: str | Path, field: str) -> Path:
     if os.path.lexists(file):
         raise InputError(f"{field}: {file} exists already and is not overwritten; choose another name, or remove it")
     return file
+
+
+def free_path(name: str) -> Path:
+    """Return a name in the working folder at which nothing stands, for what its user gave no name: `sample.png`, else `sample-2.png`, ..."""
+    first = Path(name)
+    numbered = (first.with_name(f"{first.stem}-{number}{first.suffix}") for number in itertools.count(2))
+    return next(path for path in itertools.chain((first,), numbered) if not os.path.lexists(path))
 
 
 def new_file(path: str | Path, field: str) -> Path:
