@@ -157,6 +157,17 @@ def test_curves_have_both_splits():
     assert [drawn[name].percent for name in ("accuracy", "macro_f1", "loss")] == [True, True, False]
 
 
+def test_figures_of_a_batch_are_not_taken_for_those_of_the_run(tmp_path):
+    state = State()
+    state.take(START)
+    state.take(step(1, loss=0.12345, accuracy=0.5, kl=3.0))
+    assert progress(tmp_path, state)["metrics"] == [
+        ["Training loss", "0.1235"],
+        ["Training accuracy", "50.0%"],
+        ["Training KL", "3"],
+    ]
+
+
 def test_a_real_run_is_followed_to_its_end(home):
     state = Followers().of(home / "runs" / "mlp").read()
     assert state.step == state.total > 0

@@ -16,7 +16,7 @@ from typing import Any
 
 from seewhy.core.files import read_text, regular
 from seewhy.core.json_lines import parse
-from seewhy.reporting.formatting import is_share
+from seewhy.reporting.formatting import format_number, format_percent, format_term, is_share
 from seewhy.reporting.records import LinePlot
 
 EVENTS, RESULTS = "events.jsonl", "results.json"
@@ -227,7 +227,7 @@ def _modified(path: Path) -> float:
 
 
 def progress(folder: Path, state: State) -> dict[str, Any]:
-    """Return how far a run is, as JSON values."""
+    """Return how far a run is, as JSON values; of the last batch, its metrics in words."""
     speed, left = state.speed(), None
     name = state_name(folder, state)
     if speed is not None and speed[0] > 0 and name == "training":
@@ -238,7 +238,10 @@ def progress(folder: Path, state: State) -> dict[str, Any]:
         "total": state.total,
         "epoch": state.epoch,
         "epochs": -(-state.total // state.per_epoch) if state.per_epoch else 0,
-        "metrics": state.metrics,
+        "metrics": [
+            [f"Training {format_term(metric)}", format_percent(value) if is_share(metric) else format_number(value)]
+            for metric, value in state.metrics.items()
+        ],
         "lr": state.lr,
         "images_per_second": speed[1] if speed is not None and name == "training" else None,
         "seconds_left": left,
