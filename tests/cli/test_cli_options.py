@@ -210,6 +210,17 @@ def test_the_fields_of_choices_can_be_typed(shapes, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("command", "missing"),
+    [("completion", "{bash,zsh,fish}"), ("generate", "{sample,complete,decode,reconstruct,interpolate,traverse}, RUN")],
+)
+def test_what_may_be_left_out_is_not_asked_for(command, missing, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run([command])
+    assert ended.value.code == 2
+    assert f"the following arguments are required: {missing}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         ([], 0, ""),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from seewhy.comparison.judging import LEAST, Series, judge
+from seewhy.comparison.verdict import mean_interval
 from seewhy.core.errors import InputError
 from seewhy.metrics import (
     correctness_difference,
@@ -97,6 +98,20 @@ def test_failures_are_counted_and_leave_the_pairs_that_ended():
     assert summary.failure_interval == pytest.approx(wilson_interval(2, 10))
     assert summary.mean == pytest.approx(np.mean([a.values[i] for i in range(10) if i not in (0, 3)]))
     assert "a: 2 of 10 runs failed (20% [6%, 51%]); what is said of it is of the runs that ended." in verdict.sentence()
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        (Metric("accuracy", higher=True), (0.0, 1.0)),
+        (Metric("density", higher=True), (0.0, 1.6177)),
+        (Metric("nats", higher=False, unit="nats per image"), (-0.2883, 1.6177)),
+    ],
+)
+def test_the_interval_of_a_share_holds_shares_alone(metric, expected):
+    values = [0.5897, 0.7397]
+    assert mean_interval(values, metric, 0.05) == pytest.approx(expected, abs=1e-3)
+    assert mean_interval(values[:1], metric, 0.05) is None
 
 
 @pytest.mark.parametrize("n", [1, 2, LEAST - 1])

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from seewhy.core.errors import InputError, RunError
-from seewhy.core.files import read_text, remove_leftovers, user_path, whole_folder, write_atomic, write_json, write_text
+from seewhy.core.files import (
+    free_path,
+    read_text,
+    remove_leftovers,
+    user_path,
+    whole_folder,
+    write_atomic,
+    write_json,
+    write_text,
+)
 
 
 def test_write_replaces_and_leaves_no_temporary(tmp_path):
@@ -40,6 +49,15 @@ def test_a_place_that_became_read_only_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(RunError, match=r"cannot write .*a\.txt: Read-only file system"):
         write_atomic(tmp_path / "a.txt", refuse)
+
+
+def test_what_has_no_name_gets_one_that_is_free(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = []
+    for _ in range(3):
+        given.append(str(free_path(Path("a"), ".png")))
+        Path(given[-1]).touch()
+    assert given == ["a.png", "a-2.png", "a-3.png"]
 
 
 def test_a_pipe_is_no_file_to_read(tmp_path):

@@ -83,6 +83,14 @@ def test_mixed_small_sizes_take_the_longest_side(folder, encoded):
     assert kinds(data.audit) == ["mixed_sizes"]
 
 
+def test_an_image_of_too_many_pixels_has_no_say_in_the_size(folder):
+    root = folder({"a": 4, "b": 4})
+    Image.new("RGB", (200, 200)).save(root / "a" / "bomb.png")
+    data = load_dataset(root, decode=DecodeOptions(max_pixels=30_000))
+    assert (data.height, data.width) == (16, 16)
+    assert "unreadable" in kinds(data.audit)
+
+
 def test_channels_follow_the_images(folder, encoded):
     grey = folder({"a": 4, "b": 4}, name="grey", mode="L")
     data = load_dataset(grey)

@@ -14,9 +14,9 @@ from seewhy.reporting.formatting import (
     finite_or_none,
     format_count,
     format_metric_name,
-    format_metric_words,
     format_number,
     format_percent,
+    format_term,
     replace_unsafe,
     shorten,
 )
@@ -87,7 +87,7 @@ def test_metric_names_become_headings() -> None:
         "lr": "Learning rate",
         "generator_loss": "Generator loss",
         "discriminator_bce": "Discriminator BCE",
+        "macro_f1": "Macro F1",
     }
     assert {name: format_metric_name(name) for name in names} == names
-    words = {"kl": "KL", "macro_f1": "macro F1", "balanced_accuracy": "balanced accuracy", "lr": "learning rate"}
-    assert {name: format_metric_words(name) for name in words} == words
+    assert [format_term(name) for name in ("macro_f1", "kl", "lr")] == ["macro F1", "KL", "learning rate"]

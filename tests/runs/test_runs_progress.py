@@ -22,6 +22,9 @@ def test_a_script_is_quiet_unless_it_asks(tmp_path, capsys):
     assert printed.out == ""
     for words in ("data  digits", "epoch   1/1", str(run.folder)):
         assert words in printed.err
+    assert re.search(
+        r"validation loss \d\.\d+  accuracy \d+\.\d\d%  balanced accuracy \d+\.\d\d%  macro F1 \d+\.\d\d%", printed.err
+    )
     seewhy.resume(run.folder, progress=True)
     assert "has taken all its" in capsys.readouterr().err
     assert not in_notebook()

@@ -77,6 +77,7 @@ def test_train_from_the_form_watch_stop_and_go_on(browser, server, place):
         epochs.fill("many")
         page.wait_for_selector("#f-train-epochs-wrong:has-text('must be a number')")
         assert page.locator("#start").is_disabled()
+        assert page.text_content("#command") == "seewhy train …"
         epochs.fill("3000")
         page.wait_for_selector("#start:enabled")
         assert page.text_content("#command") == "seewhy train digits --out runs/mine --model mlp --epochs 3000"
@@ -328,6 +329,7 @@ def test_the_table_is_sorted_filtered_compared_and_emptied(browser, server, plac
         page.wait_for_selector("#runs")
         page.locator("#runs input:checked").evaluate_all("(all) => all.forEach((each) => each.click())")
         page.check("#runs tr:has-text('doomed') input")
+        before = int(page.text_content("#h-runs").split()[0])
         page.click("#delete")
         page.click("#sure-yes")
         page.wait_for_selector("#sure-title:has-text('Really?')")
@@ -335,6 +337,7 @@ def test_the_table_is_sorted_filtered_compared_and_emptied(browser, server, plac
         page.click("#sure-yes")
         page.wait_for_selector("#runs tr:has-text('doomed')", state="detached")
         assert not (place / "runs/doomed").exists()
+        page.wait_for_selector(f"#h-runs:has-text('{before - 1} run')")
 
 
 def test_two_browsers_at_once_see_the_same(browser, server, place):

@@ -140,13 +140,32 @@ def test_curves_have_both_splits():
     state.take(START)
     for number in range(1, 11):
         state.take(step(number, loss=1.0 / number, accuracy=0.5))
-    row = {"epoch": 1, "step": 10, "train_loss": 0.5, "val_loss": 0.25, "val_accuracy": 0.75, "lr": 0.1}
+    row = {
+        "epoch": 1,
+        "step": 10,
+        "train_loss": 0.5,
+        "val_loss": 0.25,
+        "val_accuracy": 0.75,
+        "val_macro_f1": 0.7,
+        "lr": 0.1,
+    }
     state.take({"event": "epoch_ended", "time": 111.0, "epoch": 0, "row": row, "best": True})
     drawn = {plot.title: plot for plot in plots(state)}
-    assert set(drawn) == {"loss", "accuracy", "lr"}
+    assert set(drawn) == {"loss", "accuracy", "macro_f1", "lr"}
     assert drawn["loss"].lines["validation"] == [(10, 0.25)]
     assert len(drawn["loss"].lines["training"]) == 10
-    assert drawn["accuracy"].percent
+    assert [drawn[name].percent for name in ("accuracy", "macro_f1", "loss")] == [True, True, False]
+
+
+def test_figures_of_a_batch_are_not_taken_for_those_of_the_run(tmp_path):
+    state = State()
+    state.take(START)
+    state.take(step(1, loss=0.12345, accuracy=0.5, kl=3.0))
+    assert progress(tmp_path, state)["metrics"] == [
+        ["Training loss", "0.1235"],
+        ["Training accuracy", "50.0%"],
+        ["Training KL", "3"],
+    ]
 
 
 def test_a_real_run_is_followed_to_its_end(home):

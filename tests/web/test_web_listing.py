@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,18 @@ def test_rows_say_what_a_run_is(home, places):
     assert mlp.shown == f"{100 * mlp.value:.1f}%"
     assert rows["vae"].shown.endswith("nats per image")
     assert rows["mlp"].epochs == 1
+
+
+def test_runs_of_one_name_in_two_folders_are_told_apart(home, tmp_path):
+    for place in ("a", "b"):
+        shutil.copytree(home / "runs/mlp", tmp_path / place / "runs" / "same")
+    places = Places((tmp_path / "a/runs", tmp_path / "b/runs"))
+    assert {row.name for row in Listing(places).read()[0]} == {"a/runs/same", "b/runs/same"}
+    with client_of(places) as client:
+        text = client.get("/compare", params={"run": ["0/same", "1/same"]}).text
+    legend = re.search(r'class="plot".*?</ul>|<figure.*?</figure>', text, re.DOTALL)
+    assert legend is not None
+    assert {"a/runs/same", "b/runs/same"} <= set(re.findall(r"[ab]/runs/same", legend[0]))
 
 
 @pytest.fixture

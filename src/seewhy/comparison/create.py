@@ -28,7 +28,7 @@ def place_of(out: str | Path | None, base: Request) -> Path:
         folder = user_path(out, "out")
     else:
         name = f"{Path(base.source).stem or 'data'}-{time.strftime('%Y%m%d-%H%M%S')}"
-        folder = free_path(Path("studies"), name)
+        folder = free_path(Path("studies") / name)
     validate_place(folder)
     return folder
 

@@ -247,7 +247,7 @@ def check_variants(variants: Sequence[Variant], base: Request, least: int) -> tu
     if problems:
         raise InputError("\n".join(problems))
     if len(variants) < least:
-        raise InputError("nothing to compare: give --vary with two values or more, or --variant")
+        raise InputError("nothing to compare: vary: give a field two values or more, or give variants")
     if len(variants) > MAX_VARIANTS:
         raise InputError(
             f"{len(variants)} variants are more than {MAX_VARIANTS}; use --design one-at-a-time or fewer values"

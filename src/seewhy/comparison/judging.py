@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from statistics import NormalDist, fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from seewhy.comparison.verdict import ImageComparison, PairComparison, VariantSummary, Verdict
+from seewhy.comparison.verdict import ImageComparison, PairComparison, VariantSummary, Verdict, mean_interval
 from seewhy.core.errors import bad_value, unknown_name
 from seewhy.metrics import (
     PairedDifference,
@@ -27,7 +27,6 @@ from seewhy.metrics import (
     paired_difference,
     probability_of_improvement,
     seeds_needed,
-    t_interval,
     wilson_interval,
 )
 from seewhy.spec import Metric
@@ -92,7 +91,7 @@ def judge(
         _comparison(pair, found, p_holm, metric, alpha, tests)
         for pair, found, p_holm in zip(pairs, measured, holm(p_values), strict=True)
     ]
-    summaries = [_summary(one, fresh, screened.get(one.name), alpha) for one in series]
+    summaries = [_summary(one, metric, fresh, screened.get(one.name), alpha) for one in series]
     return Verdict(metric, base, alpha, LEAST, tests, tuple(summaries), tuple(comparisons))
 
 
@@ -191,7 +190,9 @@ def _images(pair: _Pair, alpha: float) -> ImageComparison | None:
     return ImageComparison(correctness_difference(a, b, 1 - alpha), by_seed)
 
 
-def _summary(one: Series, fresh: Sequence[int], screened: Collection[int] | None, alpha: float) -> VariantSummary:
+def _summary(
+    one: Series, metric: Metric, fresh: Sequence[int], screened: Collection[int] | None, alpha: float
+) -> VariantSummary:
     """Summarise a variant: a dropped one ran at the seeds that dropped it, and nowhere else."""
     started = range(len(one.values)) if screened is None else sorted(set(screened))
     values = [one.values[seed] for seed in (fresh if screened is None else started)]
@@ -206,7 +207,7 @@ def _summary(one: Series, fresh: Sequence[int], screened: Collection[int] | None
         n=len(ended),
         mean=fmean(ended) if ended else None,
         sd=stdev(ended) if len(ended) > 1 else None,
-        interval=t_interval(ended, 1 - alpha) if len(ended) > 1 else None,
+        interval=mean_interval(ended, metric, alpha),
         stopped=screened is not None,
     )
 

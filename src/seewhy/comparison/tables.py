@@ -11,10 +11,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 from seewhy.comparison.judging import LEAST
 from seewhy.comparison.results import WAITING, Outcome, VariantFigures
-from seewhy.comparison.verdict import PairComparison, VariantSummary, best_variant
-from seewhy.metrics import t_interval, wilson_interval
+from seewhy.comparison.verdict import PairComparison, VariantSummary, best_variant, mean_interval
+from seewhy.metrics import wilson_interval
 from seewhy.reporting.comparison_records import StudyTable, TableCell
-from seewhy.reporting.formatting import format_metric_name, format_metric_words, format_number
+from seewhy.reporting.formatting import format_number, format_term
 from seewhy.spec import Metric
 
 NONE = "–"
@@ -58,11 +58,10 @@ def shown(metric: Metric) -> Shown:
 
 def axis_title(metric: Metric, split: str) -> str:
     """Return a metric with its split and unit: "Test accuracy (%)"."""
-    words = format_metric_words(metric.name)
     unit = shown(metric).unit
     if unit.split()[0] == metric.name:
         return f"{SPLITS[split]} {unit}"
-    return f"{SPLITS[split]} {words} ({unit})"
+    return f"{SPLITS[split]} {format_term(metric.name)} ({unit})"
 
 
 def digits_for(widths: Iterable[float]) -> int:
@@ -86,7 +85,7 @@ def summary_of(outcome: Outcome, name: str) -> VariantSummary:
         n=len(values),
         mean=fmean(values) if values else None,
         sd=stdev(values) if len(values) > 1 else None,
-        interval=t_interval(values, 1 - ALPHA) if len(values) > 1 else None,
+        interval=mean_interval(values, outcome.study.design.metric, ALPHA),
         stopped=False,
     )
 
@@ -200,7 +199,7 @@ def target_text(outcome: Outcome) -> str:
     form = shown(metric)
     gap = "" if form.unit == "%" else " "
     value = f"{format_number(form.factor * outcome.target)}{gap}{form.unit}"
-    return f"a validation {format_metric_name(metric.name).lower()} of {value}, which every variant reaches at its end on average"
+    return f"a validation {format_term(metric.name)} of {value}, which every variant reaches at its end on average"
 
 
 def _note(outcome: Outcome) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from seewhy.metrics import CorrectnessDifference, McNemar, ProbabilityOfImprovement
+from seewhy.metrics import CorrectnessDifference, McNemar, ProbabilityOfImprovement, t_interval
 from seewhy.spec import Metric
+
+DENSITY = "density"
+"""The one share that may be above 1 (Naeem et al. 2020)."""
 
 MANY = 10
 """Comparisons that are told one by one; further ones are counted."""
@@ -22,6 +26,16 @@ ORDER = ("better", "worse", "not distinguishable", "too few seeds", "stopped ear
 OPPOSITE = {"better": "worse", "worse": "better"}
 
 
+def mean_interval(values: Sequence[float], metric: Metric, alpha: float) -> tuple[float, float] | None:
+    """Return Student's interval of a mean, None of fewer than two values; that of a share ends where shares end, which loses no coverage."""
+    if len(values) < 2:
+        return None
+    low, high = t_interval(values, 1 - alpha)
+    if metric.unit:
+        return low, high
+    return max(low, 0.0), high if metric.name == DENSITY else min(high, 1.0)
+
+
 @dataclass(frozen=True)
 class VariantSummary:
     """A variant alone.
@@ -33,7 +47,7 @@ class VariantSummary:
         failure_interval: of the share of failures, Wilson's, 1 - alpha.
         n: values that the mean is of: ended, at seeds that dropped no variant.
         mean, sd: of the metric; None without values, and below two.
-        interval: of the mean, Student's; None below two values.
+        interval: of the mean, Student's, within the range of a share; None below two values.
         stopped: dropped on the way.
     """
 

@@ -7,6 +7,7 @@ that a crash, a full disk or a second process never leaves half a file under a r
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -52,15 +53,6 @@ def refuse_existing(path: Path, subject: str, instead: str) -> None:
         raise InputError(f"{subject} exists already and is not overwritten; {instead}")
 
 
-def free_path(folder: Path, name: str) -> Path:
-    """Return a path in a folder where nothing stands: the name, or the name with a number."""
-    path, number = folder / name, 1
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}"
-    return path
-
-
 def new_path(path: str | Path, field: str) -> Path:
     """Return a path that the user names for what is to be written; call it before any work.
 
@@ -74,6 +66,12 @@ def new_path(path: str | Path, field: str) -> Path:
     file = user_path(path, field)
     refuse_existing(file, f"{field}: {file}", "choose another name, or remove it")
     return file
+
+
+def free_path(path: Path, suffix: str = "") -> Path:
+    """Return a path at which nothing stands, for what its user gave no name: `path` and the suffix, else with a number: `sample-2.png`, ..."""
+    names = itertools.chain((path.name,), (f"{path.name}-{number}" for number in itertools.count(2)))
+    return next(free for name in names if not os.path.lexists(free := path.with_name(name + suffix)))
 
 
 def new_file(path: str | Path, field: str) -> Path:

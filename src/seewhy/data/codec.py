@@ -105,11 +105,13 @@ def read_header(source: str | bytes, rule: DecodeRule = PLAIN) -> tuple[int, int
     """Return the height and width of an upright image, a path or encoded bytes, and whether it is grey, from its header alone.
 
     Raises:
-        BadImageError: the header cannot be read.
+        BadImageError: the header cannot be read, or the image will be refused for its many pixels.
     """
     try:
         with _stream(source) as handle:
             image = _open(handle, handle.peek(2)[:2])
+            if not isinstance(image, JpegImageFile):  # which is decoded at a fraction of its size
+                _validate_pixels(image.size, rule)
             width, height = image.size
             turned = isinstance(image, TiffImageFile) and image.tag_v2.get(0x0112) in SIDEWAYS  # by Pillow, already
             if orientation_of(image) in SIDEWAYS and not turned:

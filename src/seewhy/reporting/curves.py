@@ -11,7 +11,14 @@ import altair as alt
 from seewhy.core.errors import bad_value
 from seewhy.reporting.axes import LOG_FROM, log_ticks, whole_ticks
 from seewhy.reporting.figures import HEIGHT, WIDTH, Row, inline_data, themed
-from seewhy.reporting.formatting import finite_or_none, format_count, format_metric_name, format_number, format_percent
+from seewhy.reporting.formatting import (
+    finite_or_none,
+    format_count,
+    format_metric_name,
+    format_number,
+    format_percent,
+    is_share,
+)
 from seewhy.reporting.palette import LIGHT
 
 Metrics = Sequence[Mapping[str, float | None]]
@@ -33,8 +40,8 @@ def metric_names(metrics: Metrics) -> list[str]:
 
 
 def metric_format(name: str) -> Callable[[object], str]:
-    """Return how values of a metric are written: an accuracy as a percentage."""
-    return format_percent if name.endswith("accuracy") else format_number
+    """Return how values of a metric are written: shares as percentages."""
+    return format_percent if is_share(name) else format_number
 
 
 def curve_panels(metrics: Metrics) -> dict[str, Any]:
@@ -75,7 +82,7 @@ def _panels(metrics: Metrics) -> dict[str, Any]:
 
 def _metric_panel(name: str, rows: list[Row]) -> Any:
     title = format_metric_name(name)
-    if name.endswith("accuracy"):
+    if is_share(name):
         return _panel(rows, title=title, scale=alt.Scale(zero=False), form="~%", write=format_percent)
     if name != "loss":
         return _panel(rows, title=title, scale=alt.Scale(zero=False))

@@ -17,8 +17,8 @@ turn the direction of the text around it."""
 _ABBREVIATIONS = {
     "bce": "BCE",
     "ece": "ECE",
-    "f1": "F1",
     "elbo": "ELBO",
+    "f1": "F1",
     "fid": "FID",
     "kid": "KID",
     "kl": "KL",
@@ -56,19 +56,22 @@ def format_percent(value: object, digits: int = 1) -> str:
     return "–" if fraction is None else f"{100 * fraction:.{digits}f}%"
 
 
+def is_share(name: str) -> bool:
+    """Whether people read a metric in percent."""
+    return name.endswith("accuracy") or name in ("macro_f1", "top5", "ece")
+
+
 def format_metric_name(name: str) -> str:
     """Return a metric's name as a heading: "Generator loss" of generator_loss, "KL" of kl."""
-    if name == "lr":
-        return "Learning rate"
-    words = [_ABBREVIATIONS.get(word, word) for word in name.split("_")]
-    heading = " ".join(words)
+    heading = format_term(name)
     return heading[:1].upper() + heading[1:]
 
 
-def format_metric_words(name: str) -> str:
-    """Return a metric's name within a sentence: "generator loss" of generator_loss, "KL" of kl."""
-    heading = format_metric_name(name)
-    return heading if heading.split()[0].isupper() else heading[:1].lower() + heading[1:]
+def format_term(name: str) -> str:
+    """Return a metric's name within a sentence: "macro F1" of macro_f1, "KL" of kl."""
+    if name == "lr":
+        return "learning rate"
+    return " ".join(_ABBREVIATIONS.get(word, word) for word in name.split("_"))
 
 
 def format_count(n: int, singular: str, plural: str | None = None) -> str:

@@ -17,9 +17,9 @@ from seewhy.reporting.formatting import (
     finite_or_none,
     format_count,
     format_metric_name,
-    format_metric_words,
     format_number,
     format_percent,
+    format_term,
     format_time,
 )
 from seewhy.reporting.images import SMALL_SIDE, thumbnail_data_uri
@@ -138,7 +138,7 @@ def _columns(metrics: Sequence[Mapping[str, float | None]]) -> list[tuple[str, s
         for split, label in curves.SPLITS.items():
             column = f"{split}_{name}"
             write = _format_loss if interpretation.is_loss(column) else curves.metric_format(name)
-            columns.append((column, f"{label.capitalize()} {format_metric_words(name)}", write))
+            columns.append((column, f"{label.capitalize()} {format_term(name)}", write))
     columns += [
         ("lr", "Learning rate", format_number),
         ("images_per_second", "Images/s", lambda value: format_number(value, 3)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+from seewhy.reporting.formatting import format_term, is_share
 from seewhy.runs.screens import Screen, screen
 from seewhy.training.events import (
     DataProgress,
@@ -128,5 +129,5 @@ class Reporter:
 
 def _format_metric(name: str, value: float, digits: int) -> str:
     """Word a metric: shares in percent, the rest as they are."""
-    shown = f"{value:.{digits - 2}%}" if name == "accuracy" else f"{value:.{digits}f}"
-    return f"{name.replace('_', ' ')} {shown}"
+    shown = f"{value:.{digits - 2}%}" if is_share(name) else f"{value:.{digits}f}"
+    return f"{format_term(name)} {shown}"

@@ -85,4 +85,4 @@ def announcement(prepared: Prepared) -> tuple[tuple[str, str], ...]:
 def free_name(prepared: Prepared) -> Path:
     """Return `runs/<data>-<model>-<time>`, with a number if two runs start within a second."""
     name = f"{prepared.dataset.name}-{prepared.spec.model.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return free_path(Path("runs"), name)
+    return free_path(Path("runs") / name)

@@ -16,13 +16,11 @@ from typing import Any
 
 from seewhy.core.files import read_text, regular
 from seewhy.core.json_lines import parse
+from seewhy.reporting.formatting import format_number, format_percent, format_term, is_share
 from seewhy.reporting.records import LinePlot
 
 EVENTS, RESULTS = "events.jsonl", "results.json"
 """As `seewhy.training.event_log` and `seewhy.runs.folder` call them, which need torch."""
-
-SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "top5", "ece")
-"""Figures that people read in percent."""
 
 POINTS = 400
 """Points of a series that are kept, at most twice as many; each is a mean over as many steps as it takes."""
@@ -229,7 +227,7 @@ def _modified(path: Path) -> float:
 
 
 def progress(folder: Path, state: State) -> dict[str, Any]:
-    """Return how far a run is, as JSON values."""
+    """Return how far a run is, as JSON values; of the last batch, its metrics in words."""
     speed, left = state.speed(), None
     name = state_name(folder, state)
     if speed is not None and speed[0] > 0 and name == "training":
@@ -240,7 +238,10 @@ def progress(folder: Path, state: State) -> dict[str, Any]:
         "total": state.total,
         "epoch": state.epoch,
         "epochs": -(-state.total // state.per_epoch) if state.per_epoch else 0,
-        "metrics": state.metrics,
+        "metrics": [
+            [f"Training {format_term(metric)}", format_percent(value) if is_share(metric) else format_number(value)]
+            for metric, value in state.metrics.items()
+        ],
         "lr": state.lr,
         "images_per_second": speed[1] if speed is not None and name == "training" else None,
         "seconds_left": left,
@@ -263,7 +264,7 @@ def plots(state: State) -> list[LinePlot]:
         lines["validation"] = _column(state, f"val_{name}")
         if "training" not in lines:
             lines["training"] = _column(state, f"train_{name}")
-        found.append(LinePlot(name, {key: points for key, points in lines.items() if points}, percent=name in SHARES))
+        found.append(LinePlot(name, {key: points for key, points in lines.items() if points}, percent=is_share(name)))
     found.append(LinePlot("lr", {"learning rate": _column(state, "lr")}))
     return [plot for plot in found if plot.lines and any(plot.lines.values())]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 import tomllib
@@ -35,7 +36,7 @@ class RunRow:
 
     Attributes:
         key: in addresses.
-        name: of its folder, as far as it lies below the given one.
+        name: of its folder, as far as it lies below the given one, or below what all given ones lie in.
         source: its data.
         model, optimizer: by name.
         state: "ended", "stopped", "training" or "silent"; "damaged" where its specification cannot be read.
@@ -108,7 +109,8 @@ class Listing:
         return row
 
     def _name(self, folder: Path) -> str:
-        root = next(root for root in self._places.runs if folder.is_relative_to(root))
+        """Return the way to a folder from what all given ones lie in, so that no two runs have one name."""
+        root = Path(os.path.commonpath(self._places.runs))
         return folder.name if folder == root else folder.relative_to(root).as_posix()
 
     def _study(self, folder: Path) -> StudyRow:

@@ -27,7 +27,7 @@ EXCLUSIVE = ("data", "seeds", "out", "jobs")
 def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
     del arguments
-    parser.add_argument("codes", metavar="C05", nargs="*", help="claims (default: all)")
+    parser.add_argument("codes", metavar="C05", nargs="*", default=[], help="claims (default: all)")
     parser.add_argument("--data", metavar="DATA", help="digits (default), mnist, or any DATA that `seewhy train` takes")
     parser.add_argument("--quick", action="store_true", help="only try that the experiments run: seconds each")
     parser.add_argument("--seeds", type=int, metavar="N", help="repetitions (default: 5; 2 with --quick)")

@@ -20,7 +20,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
     del arguments
     parser.add_argument("shell", metavar="{bash,zsh,fish}", help="whose lines are printed")
-    parser.add_argument(WORDS, nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument(WORDS, nargs="*", default=[], help=argparse.SUPPRESS)
     parser.usage = "seewhy completion {bash,zsh,fish}"
 
 

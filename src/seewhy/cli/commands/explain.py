@@ -29,6 +29,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
         "images",
         metavar="IMAGE",
         nargs="*",
+        default=[],
         help=f"up to {MOST} files, folders or globs, or - to read paths from stdin",
     )
     parser.add_argument(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seewhy.core.errors import InputError, bad_value
-from seewhy.core.files import new_path
+from seewhy.core.files import free_path, new_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,9 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     del arguments
     parser.add_argument("verb", metavar="{" + ",".join(VERBS) + "}", help="what to make")
     parser.add_argument("folder", metavar="RUN", help="a folder that `seewhy train` made")
-    parser.add_argument("images", metavar="IMAGE", nargs="*", help="images to start from: files, folders, globs, -")
+    parser.add_argument(
+        "images", metavar="IMAGE", nargs="*", default=[], help="images to start from: files, folders, globs, -"
+    )
     parser.add_argument("-n", type=int, metavar="N", help="images that are sampled (sample; default: 64)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the noise; equal seeds, equal images")
     parser.add_argument("--label", metavar="CLASS", help="class, for a class-conditional model (default: all in turn)")
@@ -93,7 +95,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--out",
         metavar="PATH",
-        help="a .png file, or a folder for single images, which must not exist (default: VERB.png)",
+        help="a .png file, or a folder for single images, which must not exist (default: VERB.png, else VERB-2.png, ...)",
     )
 
 
@@ -101,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
     """Make the images, write them, and print where."""
     if options.verb not in VERBS:
         raise InputError(f"generate: must be one of {', '.join(VERBS)}, got {options.verb!r}")
-    out = new_path(f"{options.verb}.png" if options.out is None else options.out, "--out")
+    out = free_path(Path(options.verb), ".png") if options.out is None else new_path(options.out, "--out")
     _validate(options, out)
     from seewhy.models.generative import write_images
 

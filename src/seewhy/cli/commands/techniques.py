@@ -11,7 +11,7 @@ from typing import Any
 
 from seewhy.cli.text import json_text
 from seewhy.core.errors import InputError, unknown_name
-from seewhy.core.files import new_file
+from seewhy.core.files import free_path, new_file
 from seewhy.core.registry import Registry, Technique
 from seewhy.spec import Model, families
 from seewhy.spec.options import OptionField, all_options
@@ -64,7 +64,7 @@ def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="the figure of --show: .png, or .svg and .html where it has nothing but lines (default: NAME.png)",
+        help="the figure of --show: .png, or .svg and .html where it has nothing but lines (default: NAME.png, else NAME-2.png, ...)",
     )
 
 
@@ -199,7 +199,7 @@ def _show(options: argparse.Namespace) -> int:
     name = options.name
     if name is None:
         raise InputError("--show: needs a NAME, such as `seewhy techniques he --show`")
-    path = new_file(f"{name}.png" if options.out is None else options.out, "--out")
+    path = free_path(Path(name), ".png") if options.out is None else new_file(options.out, "--out")
     if options.on is not None or all(part in OPTIMISERS.names() for part in name.split(",")):
         if options.data is not None:
             raise InputError(

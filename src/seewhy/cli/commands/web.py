@@ -23,7 +23,9 @@ PACKAGES = ("starlette", "uvicorn")
 def describe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the command's options."""
     del arguments
-    parser.add_argument("runs", metavar="RUNS", nargs="*", help="folders of runs and studies (default: runs)")
+    parser.add_argument(
+        "runs", metavar="RUNS", nargs="*", default=[], help="folders of runs and studies (default: runs)"
+    )
     parser.add_argument(
         "--data",
         metavar="FOLDER",

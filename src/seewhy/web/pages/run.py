@@ -17,11 +17,11 @@ from starlette.routing import Route
 from seewhy.core.errors import InputError
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.reporting.findings import findings_fragment
-from seewhy.reporting.formatting import format_metric_name, format_number, format_percent
+from seewhy.reporting.formatting import format_metric_name, format_number, format_percent, is_share
 from seewhy.reporting.plots import line_plot
 from seewhy.reporting.records import Health, LinePlot
 from seewhy.spec.initial import SPEC, spec_of_run
-from seewhy.web.following import RESULTS, SHARES, State, plots, progress, state_name
+from seewhy.web.following import RESULTS, State, plots, progress, state_name
 from seewhy.web.listing import read_object
 from seewhy.web.places import Places
 from seewhy.web.rendering import render, render_part
@@ -113,7 +113,7 @@ def _results(folder: Path) -> list[tuple[str, list[tuple[str, str]]]]:
             shown = [
                 (
                     "Images" if k == "n" else format_metric_name(k),
-                    format_percent(v, 2) if k in SHARES else format_number(v),
+                    format_percent(v, 2) if is_share(k) else format_number(v),
                 )
                 for k, v in numbers.items()
             ]

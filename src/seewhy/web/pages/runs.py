@@ -16,10 +16,10 @@ from starlette.routing import Route
 
 from seewhy.core.errors import InputError
 from seewhy.core.files import naming
-from seewhy.reporting.formatting import format_metric_name, format_metric_words
+from seewhy.reporting.formatting import format_metric_name, format_term, is_share
 from seewhy.reporting.plots import COLOURS, line_plot
 from seewhy.reporting.records import LinePlot
-from seewhy.web.following import SHARES, read_rows, state_name
+from seewhy.web.following import read_rows, state_name
 from seewhy.web.listing import RunRow
 from seewhy.web.rendering import render
 from seewhy.web.state import key_of, shared
@@ -64,7 +64,7 @@ def _plots(chosen: Sequence[tuple[RunRow, list[dict[str, float]]]]) -> list[Line
         LinePlot(
             _title(name),
             {row.name: [(int(each["step"]), each[name]) for each in rows if name in each] for row, rows in chosen},
-            percent=name.partition("_")[2] in SHARES,
+            percent=is_share(name.partition("_")[2]),
         )
         for name in sorted(columns, key=lambda name: (not name.startswith("val_"), name))
     ]
@@ -74,7 +74,7 @@ def _title(column: str) -> str:
     """Return a column of metrics.csv as a heading."""
     words = {"val": "Validation", "train": "Training"}
     split, _, name = column.partition("_")
-    return f"{words[split]} {format_metric_words(name)}" if split in words else format_metric_name(column)
+    return f"{words[split]} {format_term(name)}" if split in words else format_metric_name(column)
 
 
 async def remove(request: Request) -> Response:

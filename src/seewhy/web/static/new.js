@@ -92,7 +92,7 @@ async function ask() {
     }
     if (!input || input.closest("details:not([open])")) rest.push(problem);
   }
-  if (found.command) byId("command").textContent = found.command;
+  byId("command").textContent = found.command || "seewhy train …";
   byId("problems").replaceChildren(...(byId("source").value.trim() ? rest : []).map((problem) => make("li", {}, problem)));
   byId("start").disabled = byId("plan").disabled = !found.command;
 }

@@ -12,16 +12,13 @@ const DRAW_SECONDS = 2;
 if ("soon" in box.dataset) setTimeout(() => location.reload(), 1000 * DRAW_SECONDS);  // its report is being drawn
 
 const plain = (value) => Math.abs(value) >= 1000 ? Math.round(value).toLocaleString() : Number(value.toPrecision(4)).toString();
-const written = (name, value) => name === "accuracy" ? percent(value) : plain(value);
 
 function tiles(now) {
   const found = [];
   if (now.members) found.push(["Members", `${now.members[0]} of ${now.members[1]}`]);
   if (now.epochs) found.push(["Epoch", `${Math.min(now.epoch || 1, now.epochs)} of ${now.epochs}`]);
   if (now.total) found.push(["Step", `${now.step.toLocaleString()} of ${now.total.toLocaleString()}`]);
-  for (const [name, value] of Object.entries(now.metrics)) {
-    found.push([(name[0].toUpperCase() + name.slice(1)).replaceAll("_", " "), written(name, value)]);
-  }
+  found.push(...now.metrics);
   if (now.images_per_second !== null) found.push(["Images/s", plain(now.images_per_second)]);
   if (now.seconds_left !== null) found.push(["Time left", duration(now.seconds_left)]);
   return found;

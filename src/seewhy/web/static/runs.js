@@ -15,8 +15,10 @@ function sift() {
     row.hidden = !row.isConnected || !words.every((word) => texts.get(row).includes(word));
     shown += !row.hidden;
   }
+  const all = rows.filter((row) => row.isConnected).length;
   document.getElementById("none").hidden = shown > 0;
-  say(`${shown} of ${rows.length} runs`);
+  document.getElementById("h-runs").textContent = `${all} ${all === 1 ? "run" : "runs"}`;
+  say(`${shown} of ${all} runs`);
 }
 
 const chosen = () => rows.filter((row) => row.isConnected && row.querySelector("input").checked);
