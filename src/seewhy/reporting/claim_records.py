@@ -104,6 +104,7 @@ class ClaimRecord:
     Attributes:
         code: C01 ...
         title: a few words.
+        data: the name of the images.
         sentence: the claim.
         verdict: supported, not supported, or depends.
         text: the verdict as a sentence.
@@ -117,6 +118,7 @@ class ClaimRecord:
 
     code: str
     title: str
+    data: str
     sentence: str
     verdict: str
     text: str

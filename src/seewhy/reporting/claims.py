@@ -44,6 +44,11 @@ def render_claims(records: Sequence[ClaimRecord], *, title: str, lead: str) -> s
     if not records:
         raise bad_value("records", 0, "at least one")
     counts = Counter(record.verdict for record in records)
+    data = list(dict.fromkeys(record.data for record in records))
+    drawn = [_context(record, data) for record in records]
+    by_code: dict[str, dict[str, dict[str, Any]]] = {}
+    for context in drawn:
+        by_code.setdefault(context["record"].code, {})[context["record"].data] = context
     return render_page(
         "claims.html.j2",
         title=title,
@@ -51,10 +56,15 @@ def render_claims(records: Sequence[ClaimRecord], *, title: str, lead: str) -> s
         styles=["report.css", "claims.css"],
         light=series_variables(SERIES_LIGHT),
         dark=series_variables(SERIES_DARK),
-        navigation=[("verdicts", "Verdicts"), *((record.code.lower(), record.code) for record in records)],
+        navigation=[
+            ("verdicts", "Verdicts"),
+            *((next(iter(found.values()))["id"], code) for code, found in by_code.items()),
+        ],
         lead=lead,
         counts=[(name, counts[name]) for name in VERDICTS],
-        claims=[_context(record) for record in records],
+        data=data,
+        rows=[[found.get(name) for name in data] for found in by_code.values()],
+        claims=[context for found in by_code.values() for context in found.values()],
     )
 
 
@@ -63,11 +73,13 @@ def claim_chart(figure: Lines | Dots) -> Any:
     return themed(_lines(figure) if isinstance(figure, Lines) else _dots(figure))
 
 
-def _context(record: ClaimRecord) -> dict[str, Any]:
-    figure = record.figure
+def _context(record: ClaimRecord, data: Sequence[str]) -> dict[str, Any]:
+    """Return what the page shows of a claim on one of its data sets."""
+    figure, number = record.figure, data.index(record.data)
     return {
-        "id": record.code.lower(),
+        "id": record.code.lower() + (f"-{number + 1}" if number else ""),
         "record": record,
+        "where": f" on {record.data}" if len(data) > 1 else "",
         "look": record.verdict.replace(" ", "-"),
         "images": figure.images if isinstance(figure, Images) else (),
         "svg": "" if isinstance(figure, Images) else inline_svg(claim_chart(figure), _description(record), least=LEAST),

@@ -221,5 +221,13 @@ def test_a_page_of_several_data_sets_has_them_side_by_side(measured):
     assert row.count(" hold)") == 2
     assert text.index(f"### {other.code} on digits") < text.index(f"### {other.code} on a|b")
     assert text.count(f"## {other.code}. ") == 1
+    page = Page(claims_page([*measured, other]))
+    assert f"{other.code} on a|b: {claim(other.code).title}" in page.words
+    assert page.words.startswith("The canon, measured")
+    assert "2 claims about deep visual recognition, each an experiment on real images: digits and a|b." in page.words
+    ids = [attributes["id"] for _, attributes in page.elements if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    targets = [link["href"] for link in page.all("a") if (link.get("href") or "").startswith("#")]
+    assert {target.removeprefix("#") for target in targets} <= set(ids)
     same = other.verdict.name == measured[0].verdict.name
     assert ("1 of 1 claim." in text) if same else (f"0 of 1 claim; it differs for {other.code}." in text)

@@ -328,9 +328,9 @@ def _claim_lines(codes: Iterable[str], *, numbers: bool = False) -> Iterable[str
 
     for claim in measured_by(codes):
         results = [result for (code, _), result in committed_results().items() if code == claim.code]
-        verdicts = [f"{result.verdict.name} on {result.data}" for result in results]
-        yield f"{claim.code}  {claim.title}{f': {chr(44).join(verdicts)}' if verdicts else ''}"
+        verdicts = ", ".join(f"{result.verdict.name} on {result.data}" for result in results)
+        yield f"{claim.code}  {claim.title}{f': {verdicts}' if verdicts else ''}"
         for result in results if numbers else ():
+            yield f"     on {result.data}, {result.seeds} seeds, {result.machine['processor']}:"
             for each in result.measured.criteria:
                 yield f"     {each.line()}"
-            yield f"     {result.data}, {result.seeds} seeds, {result.machine['processor']}"

@@ -19,9 +19,10 @@ def claims_page(results: Sequence[Result]) -> str:
     """
     from seewhy.reporting import render_claims  # loads the figures' library
 
-    data = ", ".join(dict.fromkeys(result.data for result in results))
-    title = "The canon, measured" if len(results) > 1 else f"{results[0].code}, measured" if results else ""
-    lead = f"{format_count(len(results), 'claim')} about deep visual recognition, each an experiment on real images: {data}."
+    data = " and ".join(dict.fromkeys(result.data for result in results))
+    claims = list(dict.fromkeys(result.code for result in results))
+    title = "The canon, measured" if len(claims) > 1 else f"{claims[0]}, measured" if claims else ""
+    lead = f"{format_count(len(claims), 'claim')} about deep visual recognition, each an experiment on real images: {data}."
     if any(result.quick for result in results):
         lead += " Quick form: it only tries that the experiments run, and its verdicts mean nothing."
     return render_claims([claim_record(result) for result in results], title=title, lead=lead)
@@ -119,6 +120,7 @@ def claim_record(result: Result) -> ClaimRecord:
     return ClaimRecord(
         code=known.code,
         title=known.title,
+        data=result.data,
         sentence=known.sentence,
         verdict=result.verdict.name,
         text=result.verdict.text,
