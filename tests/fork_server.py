@@ -1,6 +1,6 @@
 """A process that has imported the package, and forks itself for each program that a test starts; `fork_client.py` asks it to.
 
-    python fork_server.py ADDRESS OWNER     ends with the process OWNER
+    python fork_server.py ADDRESS OWNER     ends with the process OWNER, and all forks with it
 
 Importing torch and what comes with it takes some seconds of processor time, which a test of a second pays many times over. A fork becomes what a
 new interpreter would be: its streams are made anew, and if the client is killed, so is it. It ends as an interpreter ends, with the codes that
@@ -83,6 +83,8 @@ def serve(address, owner):
                 clients.remove(one)
             if listener in ready:
                 clients.append(Client(listener.accept()[0]))
+        for one in clients:
+            one.close()
 
 
 def become(job, streams):

@@ -43,9 +43,13 @@ def local(design, tmp_path_factory):
 @contextmanager
 def dask_cluster(monkeypatch):
     distributed = pytest.importorskip("distributed", reason="the dask extra is not installed")
+    dask = pytest.importorskip("dask")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with distributed.LocalCluster(**options) as cluster:
-        yield cluster.scheduler_address
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        # Workers are forks of a process that has imported what they need; Dask's own list is replaced.
+        distributed.utils.get_mp_context().set_forkserver_preload(["distributed", "seewhy.comparison.execute"])
+        with distributed.LocalCluster(**options) as cluster:
+            yield cluster.scheduler_address
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from seewhy.comparison.planning import plan_study
 from seewhy.comparison.results import read_outcome
 from seewhy.comparison.tuning import short
 from seewhy.core.errors import InputError
-from seewhy.runs import server
 from seewhy.runs.folder import read_data
 from seewhy.spec import Request
 from seewhy.training import state
@@ -27,14 +26,6 @@ OTHERS = {
     "same": "data.max_pixels = 1000000",
     "wild": 'optim.name = "sgd", optim.lr = 1e30, optim.schedule = "constant"',
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_server():
-    """Let all studies of this file fork their runs off one process, though pytest changes the environment for each test."""
-    with pytest.MonkeyPatch.context() as patch, server.warm():
-        patch.setattr(server, "_key", lambda environment: ())
-        yield
 
 
 @pytest.fixture(scope="module")

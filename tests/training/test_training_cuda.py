@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from training_cases import assert_same_bits, raise_at
 
+from run_cases import assert_same_bits, raise_at
 from seewhy import api
 from seewhy.spec import build_request
 from seewhy.training import loop, state

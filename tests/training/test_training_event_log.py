@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 
 import pytest
-from training_cases import MLP, kinds, raise_at
 
+from run_cases import MLP, kinds, raise_at
 from seewhy import api
 from seewhy.training.event_log import FILE, EventLog, read_events
 from seewhy.training.events import (

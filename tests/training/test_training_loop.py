@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 from torch.nn import functional as F
-from training_cases import MLP, kinds
 
+from run_cases import MLP, kinds
 from seewhy import api, data
 from seewhy.core.errors import RunError
 from seewhy.training.events import EpochEnded, GradientsReady, OptimizerStepped, RunStarted, StepEnded

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from training_cases import MLP, raise_at
 
+from run_cases import MLP, raise_at
 from seewhy import api
 from seewhy.core.errors import InputError
 from seewhy.core.tensors import load_tensors

@@ -3,8 +3,8 @@
 import math
 
 import pytest
-from training_cases import MLP, assert_same_bits, raise_at
 
+from run_cases import MLP, assert_same_bits, raise_at
 from seewhy import api
 from seewhy.core.errors import InputError
 

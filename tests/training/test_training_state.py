@@ -10,9 +10,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from training_cases import MLP, final_weights
 
 import seewhy
+from run_cases import MLP, final_weights
 from seewhy import api
 from seewhy.runs.stopping import InterruptedRun, InterruptedRunError
 from seewhy.training.state import isolated, training

@@ -27,8 +27,7 @@ from filelock import FileLock
 from seewhy.comparison.design import Variant
 from seewhy.comparison.quality import Sampling
 from seewhy.core.errors import InputError, unknown_name
-from seewhy.core.files import naming, whole_folder, write_text
-from seewhy.runs.folder import refuse_taken
+from seewhy.core.files import naming, refuse_taken, whole_folder, write_text
 from seewhy.runs.launch import Job
 from seewhy.spec import Metric, Request
 

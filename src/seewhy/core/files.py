@@ -68,6 +68,11 @@ def new_path(path: str | Path, field: str) -> Path:
     return file
 
 
+def refuse_taken(folder: Path) -> None:
+    """Raise InputError if anything stands where a new run, or a new study, is to be."""
+    refuse_existing(folder, f"{folder}:", f"choose another --out, or go on with --resume {folder}")
+
+
 def free_path(path: Path, suffix: str = "") -> Path:
     """Return a path at which nothing stands, for what its user gave no name: `path` and the suffix, else with a number: `sample-2.png`, ..."""
     names = itertools.chain((path.name,), (f"{path.name}-{number}" for number in itertools.count(2)))

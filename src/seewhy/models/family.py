@@ -17,8 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.errors import InputError
+from seewhy.core.named import load
 from seewhy.data import Augment, Dataset, Mix, Split
 from seewhy.reporting import EvaluationRecord, Section
 from seewhy.spec import DataFacts, RunSpec, answering, family_of
@@ -285,17 +284,12 @@ class Implementation:
     networks: Callable[[nn.Module], Mapping[str, nn.Module]] = lambda network: {"model": network}
 
 
-@cache
-def _imported(name: str) -> Implementation:
-    module, _, attribute = name.partition(":")
-    found = getattr(import_module(module), attribute)
-    assert isinstance(found, Implementation), f"{name} must be an Implementation"
-    return found
-
-
 def implementation_of(spec: RunSpec | Family) -> Implementation:
     """Return what a family does, of a specification or by itself."""
-    return _imported((spec if isinstance(spec, Family) else spec.family).implementation)
+    name = (spec if isinstance(spec, Family) else spec.family).implementation
+    found = load(name)
+    assert isinstance(found, Implementation), f"{name} must be an Implementation"
+    return found
 
 
 PHRASES = {

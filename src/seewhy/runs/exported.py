@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+EXPORT = "seewhy.export.write:export_run"
+"""What exports a run."""
+
 
 @dataclass(frozen=True)
 class Parity:

@@ -47,7 +47,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from seewhy.core.errors import InputError, RunError
-from seewhy.core.files import naming, read_text, refuse_existing, whole_folder, write_atomic, write_json, write_text
+from seewhy.core.files import naming, read_text, refuse_taken, whole_folder, write_atomic, write_json, write_text
 from seewhy.core.findings import CheckOutcome, Finding
 from seewhy.core.json_lines import parse
 from seewhy.data import DecodeRule, Split
@@ -242,11 +242,6 @@ def write_finished(folder: Path, finished: Finished, names: Mapping[str, Sequenc
         write_predictions(folder, split, arrays, names[split])
     write_json(folder / "record.json", finished.record)
     write_json(folder / "results.json", finished.results)
-
-
-def refuse_taken(folder: Path) -> None:
-    """Raise InputError if anything stands where a new run, or a new study, is to be."""
-    refuse_existing(folder, f"{folder}:", f"choose another --out, or go on with --resume {folder}")
 
 
 def create(folder: Path, prepared: Prepared, *more: Callable[[Path, Prepared], None]) -> None:

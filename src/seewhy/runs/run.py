@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,6 +15,7 @@ from seewhy import data as seewhy_data
 from seewhy.core import trust as core_trust
 from seewhy.core.errors import InputError
 from seewhy.core.files import user_path
+from seewhy.core.named import load
 from seewhy.core.tensors import load_tensors
 from seewhy.data import ImageSource
 from seewhy.metrics import ClassificationMetrics, LikelihoodMetrics, SampleQuality
@@ -26,7 +26,7 @@ from seewhy.runs.classification import Classification
 from seewhy.runs.evaluate import SELECTED, Progress, evaluate_ensemble, evaluation_split
 from seewhy.runs.explain import Asked, explain, mistakes
 from seewhy.runs.explained import Explanations, write_explained
-from seewhy.runs.exported import Exported
+from seewhy.runs.exported import EXPORT, Exported
 from seewhy.runs.extractors import INCEPTION, features_of
 from seewhy.runs.generation import Generation
 from seewhy.runs.inference import computing
@@ -338,8 +338,8 @@ class Run(Classification, Generation):
             InputError: the run has not ended, the file exists, a package is missing, or the data of a classifier have gone.
             RunError: the network cannot be exported, or the file does not compute what the run does; nothing is written then.
         """
-        exported: Exported = import_module("seewhy.export.write").export_run(self, format, out, precision=precision)
-        return exported  # named, not imported: the room stands above this one
+        exported: Exported = load(EXPORT)(self, format, out, precision=precision)
+        return exported
 
     # The report.
 

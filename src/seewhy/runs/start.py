@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seewhy.core.errors import InputError
-from seewhy.core.files import free_path
-from seewhy.runs.folder import refuse_taken
+from seewhy.core.files import free_path, refuse_taken
 from seewhy.runs.initial import carry_over, read_initial
 from seewhy.runs.run import Run
 from seewhy.runs.stopping import Stop

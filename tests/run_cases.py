@@ -1,4 +1,4 @@
-"""Shared by the tests of training: tiny runs, and their weights bit by bit."""
+"""Shared by the tests of training and of runs: tiny runs, and their weights bit by bit."""
 
 import json
 
@@ -47,3 +47,14 @@ def raise_at(step):
             raise KeyboardInterrupt
 
     return observe
+
+
+def stop_after(steps):
+    """Return a `stop` that ends a run after so many steps, with a checkpoint."""
+    calls = []
+
+    def stop():
+        calls.append(None)
+        return len(calls) == steps
+
+    return stop
