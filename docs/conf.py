@@ -29,7 +29,7 @@ suppress_warnings = ["myst.header"]  # findings and claims are flat pages of sho
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(Path(__file__).parent.parent / "build" / "docs" / "notebooks")
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 600  # of a cell, on a machine that does much else
 nb_merge_streams = True
 
 default_role = "code"

@@ -156,7 +156,10 @@ def test_a_dry_extension_changes_nothing_and_a_wrong_one_is_refused(study, capsy
         command(["compare", "--resume", str(study), "--seeds", "4", "--variant", "wide: model.width = 16", "--dry-run"])
         == 0
     )
-    assert "variants  3: tanh; elu; wide" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "variants  3: tanh; elu; wide" in said
+    assert "12 runs, " in said
+    assert "of which 4 have ended" in said
     for options, message in ((["--seeds", "1"], "a study only grows"), (["--jobs", "0"], "jobs: must be")):
         assert command(["compare", "--resume", str(study), *options]) == 2
         assert message in capsys.readouterr().err

@@ -93,7 +93,19 @@ def test_an_unwatched_run_is_refused_with_how_to_watch(plain_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"findings": []}', '{"findings": [{"code": "x"}], "checks": []}', '{"findings": 3}']
+    "content",
+    [
+        "{",
+        "[]",
+        '{"findings": []}',
+        '{"findings": [{"code": "x"}], "checks": []}',
+        '{"findings": 3}',
+        '{"findings": [], "checks": [{"code": 3, "status": "found"}]}',
+        '{"findings": [], "checks": [{"code": "a", "status": "odd"}]}',
+        '{"checks": [], "findings": [{"code": "a", "title": "a", "severity": "odd", "step": 1, "layers": [], "remedies": []}]}',
+        '{"checks": [], "findings": [{"code": 3, "title": "a", "severity": "note", "step": 1, "layers": [], "remedies": []}]}',
+        '{"checks": [], "findings": [{"code": "a", "title": "a", "severity": "note", "step": "1", "layers": [], "remedies": []}]}',
+    ],
 )
 def test_damaged_findings_are_refused_by_name(content, ill):
     (ill / "findings.json").write_text(content)

@@ -107,11 +107,11 @@ class Study:
         cells = [cell for cell in self._files.cells() if cell.variant == chosen and progress.ended(cell) is not None]
         return [Run(job.folder) for cell in cells if (job := self._files.job(cell)).ended]
 
-    def plan(self, *, at_once: int) -> Iterator[tuple[str, str]]:
-        """Yield what is to be run and what it costs, as (name, text)."""
+    def plan(self, *, at_once: int, design: Design | None = None) -> Iterator[tuple[str, str]]:
+        """Yield what is to be run and what it costs, as (name, text); of the study as it would be extended to `design`."""
         progress = Progress(self._files)
         done = sum(progress.ended(cell) is not None for cell in self._files.cells())
-        return plan_lines(self.design, at_once=at_once, done=done)
+        return plan_lines(design or self.design, at_once=at_once, done=done)
 
     def work(
         self,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args
 
 from seewhy.core.escaping import escaped
 
@@ -90,10 +91,10 @@ class Finding:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Finding:
-        """Return a finding from its JSON."""
-        fields = {name: item for name, item in value.items() if name != "fingerprint"}
-        remedies = tuple(Remedy(**remedy) for remedy in fields["remedies"])
-        return cls(**{**fields, "layers": tuple(fields["layers"]), "remedies": remedies})
+        """Return a finding from its JSON; raises KeyError, TypeError or AttributeError where it is none."""
+        known = {name: item for name, item in value.items() if name != "fingerprint"}
+        remedies = tuple(_typed(Remedy(**remedy)) for remedy in known["remedies"])
+        return _typed(cls(**{**known, "layers": tuple(map(str, known["layers"])), "remedies": remedies}))
 
     def _repr_html_(self) -> str:
         """Return the finding for a notebook: its line, with the explanation and the remedies folded."""
@@ -127,6 +128,33 @@ class CheckOutcome:
     code: str
     status: Status
     reason: str = ""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> CheckOutcome:
+        """Return the outcome of a check from its JSON; raises TypeError where it is none."""
+        return _typed(cls(**value))
+
+
+_TYPES: Mapping[str, Any] = {
+    "str": str,
+    "int": int,
+    "int | None": (int, NoneType),
+    "float": (int, float),
+    "Mapping[str, Any]": Mapping,
+}
+"""Of the fields of these records, as they are annotated."""
+
+_Record = TypeVar("_Record", Finding, Remedy, CheckOutcome)
+
+
+def _typed(record: _Record) -> _Record:
+    """Return a record whose fields are of their types: a file may hold anything."""
+    for each in fields(record):
+        value = getattr(record, each.name)
+        words = get_args({"Severity": Severity, "Status": Status}.get(str(each.type)))
+        if not isinstance(value, _TYPES.get(str(each.type), object)) or (words and value not in words):
+            raise TypeError(f"{each.name} is {value!r}"[:80])
+    return record
 
 
 def findings_html(findings: Sequence[Finding]) -> str:

@@ -101,7 +101,7 @@ def read_findings(folder: Path) -> Findings:
     value = read_json(folder, FINDINGS)
     try:
         findings, past = ([Finding.from_json(one) for one in value.get(name, [])] for name in ("findings", "past"))
-        return Findings(findings, past, [CheckOutcome(**one) for one in value.get("checks", [])])
+        return Findings(findings, past, [CheckOutcome.from_json(one) for one in value.get("checks", [])])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder / FINDINGS}: is damaged ({type(error).__name__}: {error}); restore it") from None
 

@@ -207,7 +207,6 @@ def _study(
 def _former(options: argparse.Namespace, vary: dict[str, list[Any]], variants: dict[str, str]) -> Study | None:
     from seewhy.cli.progress import planning
     from seewhy.comparison.create import extended_design
-    from seewhy.comparison.planning import plan_lines
     from seewhy.comparison.study import Study
 
     study = Study(user_path(options.work or options.resume, "STUDY"))
@@ -229,7 +228,7 @@ def _former(options: argparse.Namespace, vary: dict[str, list[Any]], variants: d
             at_once=jobs,
         )
     if options.dry_run:
-        _show(plan_lines(design, at_once=jobs))
+        _show(study.plan(at_once=jobs, design=design))
         return None
     if design != study.design:
         study.extend(design)

@@ -130,7 +130,7 @@ def read_diagnosis(run: Run) -> Diagnosis:
     try:
         findings = tuple(Finding.from_json(each) for each in value["findings"])
         past = tuple(Finding.from_json(each) for each in value.get("past", ()))
-        checks = tuple(CheckOutcome(**each) for each in value["checks"])
+        checks = tuple(CheckOutcome.from_json(each) for each in value["checks"])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{run.folder / FINDINGS}: is damaged, or of another version ({error}); train again: "

@@ -92,7 +92,7 @@ def _live(folder: Path, state: State) -> str:
 def _health(found: dict[str, Any], state: State) -> Health:
     """Return what findings.json holds as the record that a report draws."""
     lasting, past = ([Finding.from_json(one) for one in found.get(name, ())] for name in ("findings", "past"))
-    return Health(state.step, lasting, past, [CheckOutcome(**one) for one in found.get("checks", ())])
+    return Health(state.step, lasting, past, [CheckOutcome.from_json(one) for one in found.get("checks", ())])
 
 
 def _report_comes(folder: Path) -> bool:
