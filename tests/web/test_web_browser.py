@@ -252,11 +252,11 @@ def test_open_a_study(browser, server, place):
         page.click("a:text-is('study')")
         page.wait_for_selector("#h-verdict:text-is('Verdict so far')")
         page.wait_for_selector("text=1 of 4 runs are still to come")
-        page.wait_for_selector("#figures .figure [data-tip^='relu: ']", state="attached")
+        page.wait_for_selector("#figures [aria-label^='Means'] svg")
         last.write_bytes(result)
         page.wait_for_selector("#h-verdict:text-is('Verdict')")
         assert page.locator(".sentence").text_content() == study.verdict().sentence()
-        page.wait_for_selector("#figures [aria-label='Curves'] path", state="attached")
+        page.wait_for_selector("#figures [aria-label^='Curves'] svg")
         names = page.locator("#variants .study tbody th")
         for order in (["relu", "tanh"], ["tanh", "relu"]):
             page.click("#variants thead button:text-is('Variant')")
