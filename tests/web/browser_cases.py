@@ -84,3 +84,32 @@ def processes_of(folder):
             if entry.name.isdecimal() and str(folder).encode() in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
     return found
+
+
+TRANSFER = """([kind, bytes]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(bytes)], kind + ".png", { type: "image/png" }));
+    const pasted = () => new ClipboardEvent(kind, { clipboardData: data, bubbles: true });
+    const dropped = () => new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true });
+    document.body.dispatchEvent(kind === "paste" ? pasted() : dropped());
+}"""
+"""Pastes or drops a file."""
+
+TRACKS = """() => {
+    const before = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    window.tracks = [];
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await before(wanted);
+        window.tracks.push(...stream.getTracks());
+        return stream;
+    };
+}"""
+"""Keeps the tracks of every camera that is opened."""
+
+LIVE = "() => window.tracks.map((track) => track.readyState)"
+"""Returns how each of them is: "live" or "ended"."""
+
+
+def files(*images):
+    """Return files as a browser uploads them: (name, bytes) each."""
+    return [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in images]

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from browser_cases import Server, browser_program, page_of, until
+from browser_cases import LIVE, TRACKS, TRANSFER, Server, browser_program, files, page_of, until
 from web_cases import bomb, png
 
 import seewhy
@@ -49,21 +49,6 @@ def server(place):
     server = Server(place)
     yield server
     assert server.close() == ""
-
-
-TRANSFER = """([kind, bytes]) => {
-    const data = new DataTransfer();
-    data.items.add(new File([new Uint8Array(bytes)], kind + ".png", { type: "image/png" }));
-    const pasted = () => new ClipboardEvent(kind, { clipboardData: data, bubbles: true });
-    const dropped = () => new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true });
-    document.body.dispatchEvent(kind === "paste" ? pasted() : dropped());
-}"""
-"""Pastes or drops a file."""
-
-
-def files(*images):
-    """Return files as a browser uploads them: (name, bytes) each."""
-    return [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in images]
 
 
 def test_train_from_the_form_watch_stop_and_go_on(browser, server, place):
@@ -133,20 +118,6 @@ def test_classify_by_choice_paste_and_drop(browser, server, place):
         page.locator(".result:has-text('one.png') .why").click()
         page.wait_for_selector(".because .strip img >> nth=3")
         assert page.locator(".because >> text=distance").count() == 6
-
-
-TRACKS = """() => {
-    const before = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-    window.tracks = [];
-    navigator.mediaDevices.getUserMedia = async (wanted) => {
-        const stream = await before(wanted);
-        window.tracks.push(...stream.getTracks());
-        return stream;
-    };
-}"""
-"""Keeps the tracks of every camera that is opened."""
-
-LIVE = "() => window.tracks.map((track) => track.readyState)"
 
 
 def test_a_picture_of_the_camera_is_classified_and_the_camera_switched_off(launch, server):
@@ -252,11 +223,11 @@ def test_open_a_study(browser, server, place):
         page.click("a:text-is('study')")
         page.wait_for_selector("#h-verdict:text-is('Verdict so far')")
         page.wait_for_selector("text=1 of 4 runs are still to come")
-        page.wait_for_selector("#figures .figure [data-tip^='relu: ']", state="attached")
+        page.wait_for_selector("#figures [aria-label^='Means'] svg")
         last.write_bytes(result)
         page.wait_for_selector("#h-verdict:text-is('Verdict')")
         assert page.locator(".sentence").text_content() == study.verdict().sentence()
-        page.wait_for_selector("#figures [aria-label='Curves'] path", state="attached")
+        page.wait_for_selector("#figures [aria-label^='Curves'] svg")
         names = page.locator("#variants .study tbody th")
         for order in (["relu", "tanh"], ["tanh", "relu"]):
             page.click("#variants thead button:text-is('Variant')")
