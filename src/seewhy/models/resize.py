@@ -66,8 +66,8 @@ def resample(images: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
     one = torch.ones((), dtype=dtype, device=images.device)
     height, width = images.shape[2] * one, images.shape[3] * one
     down, along = _axes(height, width, size, fit)
-    rows, columns = _weights(images.shape[2], size[0], down), _weights(images.shape[3], size[1], along)
-    across = _rounded(images.to(dtype) @ columns.T)  # sums of whole numbers, exact in float64
+    rows, columns = _weights(images.shape[2], size[0], down, 1), _weights(images.shape[3], size[1], along, 0)
+    across = _rounded(images.to(dtype) @ columns)  # sums of whole numbers, exact in float64
     return _rounded(rows @ across).to(torch.uint8)
 
 
@@ -100,14 +100,17 @@ def _rounded(values: Tensor) -> Tensor:
     return (values / UNIT + 0.5).floor().clamp(0, 255)
 
 
-def _weights(source: int, target: int, axis: Axis) -> Tensor:
-    """Return the weights (target, source) of one axis in units; rows outside of the inner ones are 0."""
+def _weights(source: int, target: int, axis: Axis, dim: int) -> Tensor:
+    """Return the weights of one axis in units: 0 outside of the inner pixels; the source's pixels lie in `dim`, 0 or 1.
+
+    None is transposed when it is used: onnxruntime up to 1.25 fuses a product with a transposition into one that it does not have in float64.
+    """
     dtype, device = axis.low.dtype, axis.low.device
     factor = (axis.high - axis.low) / axis.inner
     position = torch.arange(target, dtype=dtype, device=device) - axis.offset
     centres = axis.low + (position + 0.5) * factor
     pixels = torch.arange(source, dtype=dtype, device=device)
-    distance = (pixels[None] - centres[:, None] + 0.5) * (1.0 / factor.clamp_min(1.0))
+    distance = (pixels.unsqueeze(1 - dim) - centres.unsqueeze(dim) + 0.5) * (1.0 / factor.clamp_min(1.0))
     inside = ((position >= 0) & (position < axis.inner)).to(dtype)
-    weights = (1.0 - distance.abs()).clamp_min(0) * inside[:, None]
-    return (weights / weights.sum(1, keepdim=True).clamp_min(0.1) * UNIT + 0.5).floor()
+    weights = (1.0 - distance.abs()).clamp_min(0) * inside.unsqueeze(dim)
+    return (weights / weights.sum(dim, keepdim=True).clamp_min(0.1) * UNIT + 0.5).floor()
