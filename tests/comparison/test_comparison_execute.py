@@ -248,7 +248,14 @@ def test_damage_is_named(stage):
     failed.unlink()
     (relu / "data.json").write_text(json.dumps(DATA))
     assert stage.work(study).complete  # results that are not whole are no results
-    for text in ("format = ", "format = 1", "format = 2", 'format = 1\nvariants = "x"', "format = 1\nvariants = [1]"):
+    for text in (
+        f"a = {'[' * 5000}",
+        "format = ",
+        "format = 1",
+        "format = 2",
+        'format = 1\nvariants = "x"',
+        "format = 1\nvariants = [1]",
+    ):
         (study.folder / "study.toml").write_text(text)
         with pytest.raises(InputError, match=r"study.toml: is (damaged|of another version)"):
             StudyFolder(study.folder)

@@ -83,6 +83,15 @@ def test_mixed_small_sizes_take_the_longest_side(folder, encoded):
     assert kinds(data.audit) == ["mixed_sizes"]
 
 
+def test_a_large_image_among_small_ones_is_told_with_what_it_costs(folder, encoded):
+    root = folder({"a": 4, "b": 4})
+    (root / "a" / "wide.jpg").write_bytes(encoded(50, size=(80, 60)))
+    data = load_dataset(root)
+    assert (data.height, data.width) == (128, 128)
+    assert "no side of more than 16, for which data.resolution 16 would do" in data.audit.of("mixed_sizes")[0].message
+    assert "would do" not in load_dataset(root, decode=DecodeOptions(resolution=16)).audit.of("mixed_sizes")[0].message
+
+
 def test_an_image_of_too_many_pixels_has_no_say_in_the_size(folder):
     root = folder({"a": 4, "b": 4})
     Image.new("RGB", (200, 200)).save(root / "a" / "bomb.png")

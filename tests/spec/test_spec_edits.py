@@ -155,6 +155,7 @@ def test_an_edit_is_written_as_people_write_it():
     [
         ("lr: 0.1", r"must be TOML such as .*, got 'lr: 0\.1'"),
         ("optim.lr = ", "must be TOML"),
+        pytest.param(f"optim.lr = {'[' * 5000}", "must be TOML", id="deep"),
         ("lr = 0.1 }\nother = { seed = 1", "must be one line of TOML"),
         ("widht = 3", "widht: there is no such option; did you mean 'width'"),
         ("optim.lr = 0.1, lr = 0.2", "is given twice"),

@@ -102,7 +102,7 @@ def _value(word: str) -> Any:
     """Read a value as TOML where it is one, else as a text."""
     try:
         return tomllib.loads(f"value = {word}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return word
 
 

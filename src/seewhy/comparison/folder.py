@@ -256,7 +256,7 @@ def _read(folder: Path) -> Design:
             sampling=Sampling(**values["sampling"]) if "sampling" in values else None,
             fingerprints={v["name"]: v["fingerprint"] for v in values["variants"] if "fingerprint" in v},
         )
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: is damaged ({type(error).__name__}: {error}); restore it") from None

@@ -176,6 +176,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             os.rename(temporary, path)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.exists():
+                raise RunError(f"{path}: was made by another process meanwhile, and is not overwritten") from error
+            raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

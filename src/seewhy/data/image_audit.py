@@ -29,6 +29,9 @@ def sizes(natural: Ints, shape: tuple[int, int, int], fit: Fit = "crop") -> list
     effect = f"each is {_EFFECTS[fit].format(shape[1], shape[0])}"
     if low != high:
         message = f"sizes are mixed: {low[1]} to {high[1]} pixels wide, {low[0]} to {high[0]} high; {effect}"
+        usual = int(np.median(natural.max(1)))
+        if 2 * usual <= shape[0]:
+            message += f"; half of them have no side of more than {usual}, for which data.resolution {usual} would do, and be faster"
         return [Issue("mixed_sizes", "note", message)]
     if low[0] * shape[1] != low[1] * shape[0]:
         return [Issue("cut", "note", f"images are not square: {low[1]} x {low[0]} pixels; {effect}")]

@@ -25,7 +25,7 @@ def parse_edit(text: str) -> Values:
     """
     try:
         document = tomllib.loads(f"edit = {{ {text} }}")
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(
             f"must be TOML such as 'model.activation = \"elu\", optim.lr = 0.1', got {text!r}: {error}"
         ) from None
