@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from comparison_cases import ACCURACY, design_of
 
+import forkserver
 from seewhy.comparison.execute import work
 from seewhy.comparison.folder import StudyFolder
 from seewhy.comparison.progress import Progress
@@ -46,8 +47,8 @@ def dask_cluster(monkeypatch):
     dask = pytest.importorskip("dask")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        # Workers are forks of a process that has imported what they need; Dask's own list is replaced.
-        distributed.utils.get_mp_context().set_forkserver_preload(["distributed", "seewhy.comparison.execute"])
+        distributed.utils.get_mp_context()  # it names what is imported before the forks; the last word is ours
+        forkserver.context()
         with distributed.LocalCluster(**options) as cluster:
             yield cluster.scheduler_address
 

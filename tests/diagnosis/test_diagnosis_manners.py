@@ -21,6 +21,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 from torch.utils.flop_counter import FlopCounterMode
 
+import forkserver
 from seewhy.diagnosis import functions, watch
 from seewhy.diagnosis import probe as probing
 from seewhy.diagnosis.hooks import Hook
@@ -608,7 +609,7 @@ def of_two(rank, folder, queue):
 
 
 def test_of_many_processes_one_tells(tmp_path):
-    context = torch.multiprocessing.get_context("spawn")
+    context = forkserver.context()
     queue = context.Queue()
     processes = [context.Process(target=of_two, args=(rank, tmp_path, queue)) for rank in range(2)]
     for process in processes:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import multiprocessing, nn
 
+import forkserver
 from seewhy.core.errors import InputError
 from seewhy.nn import BatchNorm
 from seewhy.nn.batch_statistics import (
@@ -161,7 +162,8 @@ def share(rank, folder):
 
 
 def test_processes_pool_their_batches(tmp_path):
-    multiprocessing.spawn(share, (str(tmp_path),), nprocs=2)
+    forkserver.context()
+    multiprocessing.start_processes(share, (str(tmp_path),), nprocs=2, start_method="forkserver")
     net, x = averaged()
     recompute_statistics(net[:2], [x])
     for rank in (0, 1):

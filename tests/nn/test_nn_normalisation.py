@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import multiprocessing, nn
 
+import forkserver
 from seewhy.core.errors import InputError
 from seewhy.nn import NORMS, BatchNorm, norm
 
@@ -213,7 +214,8 @@ def share(rank, folder):
 
 
 def test_processes_normalise_like_one(tmp_path):
-    multiprocessing.spawn(share, (str(tmp_path),), nprocs=2)
+    forkserver.context()
+    multiprocessing.start_processes(share, (str(tmp_path),), nprocs=2, start_method="forkserver")
     parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
     for (shape, _, scale), first, second in zip(CASES, *parts, strict=True):
         y, gradient, mean, var, gradients = two_steps(*whole(shape, scale))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import cast, overload
@@ -18,26 +18,13 @@ from seewhy.nn.stochastic import is_stochastic
 from seewhy.runs.evaluate import Progress
 from seewhy.runs.extractors import classifier_features
 from seewhy.runs.inference import Replicas, computing, in_chunks, sampled
+from seewhy.runs.opened import Opened
 from seewhy.runs.predict import Classes, ImageLike, Prediction, is_batch, predict_each
-from seewhy.runs.records import Records
-from seewhy.spec import RunSpec
-from seewhy.training.fabric import Engine
 from seewhy.training.state import isolated
 
 
-class Classification(Records, ABC):
-    """The verbs of classifiers, of a run that is opened.
-
-    Attributes:
-        spec: its resolved specification.
-    """
-
-    spec: RunSpec
-
-    @property
-    @abstractmethod
-    def engine(self) -> Engine:
-        """Where predictions are computed."""
+class Classification(Opened):
+    """The verbs of classifiers."""
 
     @property
     @abstractmethod
@@ -58,10 +45,6 @@ class Classification(Records, ABC):
     @abstractmethod
     def _temperature(self) -> float:
         """What the logarithms of an ensemble's probabilities are divided by."""
-
-    @abstractmethod
-    def read(self, images: ImageLike | Sequence[ImageLike]) -> Tensor:
-        """Return images at the run's size, uint8 (N, C, H, W)."""
 
     @cached_property
     def _replicas(self) -> Replicas[Predictor]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,9 @@ from seewhy.models.family import Trained, verb
 from seewhy.models.generative import Label
 from seewhy.models.latent.latents import Axes
 from seewhy.runs.inference import computing
+from seewhy.runs.opened import Opened
 from seewhy.runs.predict import ImageLike
-from seewhy.spec import RunSpec, answering
-from seewhy.training.fabric import Engine
+from seewhy.spec import answering
 
 KEPT = 128
 """The intensity of a mask's image from which a pixel is kept."""
@@ -41,30 +40,13 @@ def _grey(path: str) -> NDArray[np.uint8]:
     return pixels
 
 
-class Generation(ABC):
-    """The verbs of generative models, of a run that is opened.
-
-    Attributes:
-        folder: of the run.
-        spec: its resolved specification.
-    """
-
-    folder: Path
-    spec: RunSpec
-
-    @property
-    @abstractmethod
-    def engine(self) -> Engine:
-        """Where images are computed."""
+class Generation(Opened):
+    """The verbs of generative models."""
 
     @property
     @abstractmethod
     def trained(self) -> Trained:
         """The network, and what it knows of its data."""
-
-    @abstractmethod
-    def read(self, images: ImageLike | Sequence[ImageLike]) -> Tensor:
-        """Return images at the run's size, uint8 (N, C, H, W)."""
 
     def _sampling(self, prior: str | None, pixel_noise: bool) -> dict[str, Any]:
         """Return the options of sampling that are asked for; raises InputError if the model decodes no latents."""
