@@ -1,8 +1,8 @@
 """A step of fine-tuning beside the plainest PyTorch loop with the same network of timm, in turns in one process.
 
-    python benchmarks/finetune_speed.py IMAGES [--backbone resnet18] [--size 224] [--batch 32] [--steps 20] [--watch]
+    python benchmarks/finetune_speed.py IMAGES [--backbone resnet18] [--size 224] [--batch 32] [--steps 20] [--precision bf16|fp32] [--watch]
 
-IMAGES is a folder of class folders. Both train all weights (drawn at random) in bf16, channels last, with fused AdamW. The plain loop takes
+IMAGES is a folder of class folders. Both train all weights (drawn at random) in one precision, channels last, with fused AdamW. The plain loop takes
 ready float images, and does nothing but forward, cross-entropy, backward and step. Ours is all of a step: gather, flip, crop, normalisation,
 metrics, schedule, events; with --watch also what watching costs. The times are of the clock and of the processor, which other programs disturb
 less.
@@ -47,7 +47,7 @@ def plain_step(options: argparse.Namespace, classes: int, lr: float) -> Callable
     labels = torch.randint(0, classes, (options.batch,))
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
             loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -71,10 +71,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--watch", action="store_true")
     options = parser.parse_args()
     side = round(options.size / timm.get_pretrained_cfg(options.backbone).crop_pct)
-    fields = {"model": "timm", "model.backbone": options.backbone, "model.weights": "none", "precision": "bf16"}
+    fields = {
+        "model": "timm",
+        "model.backbone": options.backbone,
+        "model.weights": "none",
+        "precision": options.precision,
+    }
     fields |= {"model.input_size": options.size, "data.resolution": side, "batch_size": options.batch}
     with tempfile.TemporaryDirectory() as place, state.training():
         prepared = prepare(build_request(options.images, None, fields), lambda _: None)
@@ -93,7 +99,7 @@ def main() -> None:
         if watch is not None:
             watch.close()
     print(
-        f"{options.backbone} at {options.size} px, batch {options.batch}, bf16, n = {options.steps} in turns; {hardware()}"
+        f"{options.backbone} at {options.size} px, batch {options.batch}, {options.precision}, n = {options.steps} in turns; {hardware()}"
     )
     for kind, name in enumerate(("by the clock", "of the processor")):
         ours, theirs = ([turn[who][kind] for turn in turns] for who in (0, 1))
