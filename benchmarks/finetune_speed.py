@@ -1,11 +1,11 @@
 """A step of fine-tuning beside the plainest PyTorch loop with the same network of timm, in turns in one process.
 
-    python benchmarks/finetune_speed.py IMAGES [--backbone resnet18] [--size 224] [--batch 32] [--steps 20] [--precision bf16|fp32] [--watch]
+    python benchmarks/finetune_speed.py IMAGES [--backbone resnet18] [--size 224] [--batch 32] [--steps 20] [--precision fp32] [--watch]
 
-IMAGES is a folder of class folders. Both train all weights (drawn at random) in one precision, channels last, with fused AdamW. The plain loop takes
-ready float images, and does nothing but forward, cross-entropy, backward and step. Ours is all of a step: gather, flip, crop, normalisation,
-metrics, schedule, events; with --watch also what watching costs. The times are of the clock and of the processor, which other programs disturb
-less.
+IMAGES is a folder of class folders. Both train all weights (drawn at random) in one precision, channels last, with fused AdamW. The plain loop
+takes ready float images, and does nothing but forward, cross-entropy, backward and step. Ours is all of a step: gather, flip, crop,
+normalisation, metrics, schedule, events; with --watch also what watching costs. The times are of the clock and of the processor, which other
+programs disturb less.
 """
 
 from __future__ import annotations

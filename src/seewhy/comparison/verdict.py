@@ -136,6 +136,10 @@ class Verdict:
         """Return what a careful author would write."""
         return verdict_sentence(self)
 
+    def __str__(self) -> str:
+        """Return `sentence()`."""
+        return self.sentence()
+
     def variant(self, name: str) -> VariantSummary:
         """Return the summary of a variant by its name."""
         return next(variant for variant in self.variants if variant.name == name)

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from seewhy.core.errors import InputError, RunError, bad_value
+from seewhy.core.files import read_text
 from seewhy.web.following import EVENTS, RESULTS, Followers, progress, state_name
 from seewhy.web.pages.check import MOST_FOLDS, SHOWN, event, rows_by_name, thumbnail
 from seewhy.web.places import Places
@@ -61,9 +62,9 @@ def _folder(places: Places, source: str, folds: int) -> Path:
 def _asked(folder: Path) -> tuple[Any, Any] | None:
     """Return the data and the number of runs that a folder is for, None where it is for something else."""
     try:
-        values = tomllib.loads((folder / "1.toml").read_text(encoding="utf-8"))
+        values = tomllib.loads(read_text(folder / "1.toml"))
         return values["source"], values["data"]["folds"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -1,9 +1,26 @@
 // A study as it goes on: its runs are fetched anew when one has begun, ended or failed, its figures when one has ended or failed.
-import { keyPath, post, say } from "./base.js";
+import { GONE, keyPath, post, request, say } from "./base.js";
 
 const box = document.getElementById("study");
 const key = keyPath(box.dataset.key);
 const stop = document.getElementById("stop");
+
+/** Return how the tables of a part are sorted: the number of the column and its direction, or nothing, a table each. */
+function orders(part) {
+  return [...part.querySelectorAll("table[data-sortable]")].map((table) => {
+    const head = table.querySelector("thead th[aria-sort]");
+    return head && [head.cellIndex, head.getAttribute("aria-sort")];
+  });
+}
+
+/** Sort the tables of a part as `orders` found them before. */
+function sortAgain(part, before) {
+  part.querySelectorAll("table[data-sortable]").forEach((table, number) => {
+    const [column, way] = before[number] ?? [];
+    const head = table.querySelectorAll("thead th")[column];
+    for (let tries = 0; head && tries < 2 && head.getAttribute("aria-sort") !== way; tries += 1) head.querySelector("button").click();
+  });
+}
 
 /** Return what fills a part of the page from a path, one fetch at a time; whatever was asked for meanwhile is fetched once more. */
 function filler(part, path) {
@@ -14,14 +31,19 @@ function filler(part, path) {
     busy = true;
     while (again) {
       again = false;
-      const answer = await fetch(`${path}/${key}`);
-      const text = await answer.text();
+      let answer, text;
+      try {
+        answer = await request(`${path}/${key}`);
+        text = await answer.text();
+      } catch { break; }  // what follows the study says so
+      const sorted = orders(part);
       const open = [...part.querySelectorAll("details[open] > summary")].map((each) => each.textContent);
       if (answer.ok) part.innerHTML = text;
       else part.textContent = `The study cannot be read (${answer.status}).`;
       part.querySelectorAll("summary").forEach((each) => { each.parentElement.open = open.includes(each.textContent); });
       part.removeAttribute("aria-busy");
       part.dispatchEvent(new Event("part-filled", { bubbles: true }));
+      sortAgain(part, sorted);
     }
     busy = false;
   };
@@ -33,6 +55,11 @@ let source = null, drawn = "";
 function follow() {
   if (source || document.hidden) return;
   source = new EventSource(`/api/study-events/${key}`);
+  source.onerror = () => {
+    const course = document.getElementById("course");
+    if (course.textContent !== GONE) say(GONE);
+    course.textContent = GONE;
+  };
   source.onmessage = (event) => {
     const now = JSON.parse(event.data);
     const failed = now.failed ? `, ${now.failed} failed` : "";
