@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from run_cases import MLP, assert_same_bits, raise_at
 
 import seewhy
+from run_cases import MLP, assert_same_bits, raise_at
 from seewhy.core.errors import InputError, RunError
 from seewhy.core.findings import Finding
 from seewhy.diagnosis import rejudge
@@ -193,7 +193,8 @@ def test_killed_for_good_at_several_moments(tmp_path):
         "digits", out=tmp_path / "whole", **CRITIC, epochs=2.0, batch_size=64, **{"train.checkpoint_seconds": 0.0}
     )
     script = Path(__file__).with_name("kill_server.py")
-    moments = [f"{moment:.2f}" for moment in (0.3, 0.45, 0.6, 0.4, 0.5)]
+    seconds = 2 * whole.metrics[-1]["seconds"]  # of both epochs; within the first, libraries are imported
+    moments = [f"{share * seconds:.2f}" for share in (0.2, 0.3, 0.35, 0.25, 0.3)]
     done = subprocess.run(
         [sys.executable, script, tmp_path / "run", whole.folder, *moments], capture_output=True, text=True, check=False
     )
