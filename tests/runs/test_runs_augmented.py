@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from run_cases import MLP
 
+from run_cases import MLP
 from seewhy import api, data
 from seewhy.core.seeding import derive
 from seewhy.data import Augment, Mix

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from run_cases import MLP, assert_same_bits, raise_at
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
+from run_cases import MLP, assert_same_bits, raise_at
 from seewhy import api
 from seewhy.core.errors import InputError
 from seewhy.data import class_weights

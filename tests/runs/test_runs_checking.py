@@ -5,9 +5,9 @@ import csv
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from run_cases import MLP
 from sklearn.datasets import load_digits
 
+from run_cases import MLP
 from seewhy import api
 from seewhy.cli.main import run
 from seewhy.core.errors import InputError, RunError

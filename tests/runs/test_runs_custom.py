@@ -2,8 +2,8 @@
 
 import custom_nets
 import pytest
-from run_cases import assert_same_bits, stop_after
 
+from run_cases import assert_same_bits, stop_after
 from seewhy import api
 from seewhy.core import trust
 from seewhy.core.errors import InputError, RunError

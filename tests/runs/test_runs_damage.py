@@ -9,9 +9,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from run_cases import MLP
 
 import seewhy
+from run_cases import MLP
 from seewhy import api
 from seewhy.cli.main import run as command
 

@@ -9,9 +9,9 @@ import threading
 import numpy as np
 import pytest
 import torch
-from run_cases import MLP
 
 import seewhy
+from run_cases import MLP
 from seewhy import api
 from seewhy.core.errors import InputError
 from seewhy.core.findings import Finding

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from run_cases import MLP
 
 import seewhy
+from run_cases import MLP
 from seewhy.core.errors import InputError
 from seewhy.runs.evaluate import relabelled
 

@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from run_cases import MLP
 
+from run_cases import MLP
 from seewhy import api
 from seewhy.cli.main import run as cli
 from seewhy.core.errors import InputError

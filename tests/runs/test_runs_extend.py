@@ -4,9 +4,9 @@ import json
 import shutil
 
 import pytest
-from run_cases import assert_same_bits
 
 import seewhy
+from run_cases import assert_same_bits
 from seewhy.core.errors import InputError, RunError
 from seewhy.runs.run import Run
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from run_cases import assert_same_bits, raise_at
 
+from run_cases import assert_same_bits, raise_at
 from seewhy import api
 from seewhy.core.errors import InputError
 from seewhy.data.image_files import to_pixels

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from run_cases import MLP, assert_same_bits, raise_at
 
 import seewhy
+from run_cases import MLP, assert_same_bits, raise_at
 from seewhy.core.errors import InputError
 from seewhy.models.family import Trained, verb
 from seewhy.runs.run import Run

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from run_cases import MLP
 from sklearn.datasets import load_digits
 
+from run_cases import MLP
 from seewhy import api
 from seewhy.core.errors import InputError
 from seewhy.runs.run import Run

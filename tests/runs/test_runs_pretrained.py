@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from run_cases import assert_same_bits, final_weights, raise_at, stop_after
 
+from run_cases import assert_same_bits, final_weights, raise_at, stop_after
 from seewhy import api
 from seewhy.core.errors import InputError, RunError
 from seewhy.models.pretrained import make_body, record_of

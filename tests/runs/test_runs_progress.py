@@ -5,9 +5,9 @@ import re
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from run_cases import MLP
 
 import seewhy
+from run_cases import MLP
 from seewhy.runs.progress import Reporter
 from seewhy.runs.screens import NotebookScreen, in_notebook
 from seewhy.training.events import EpochEnded, Planned, RunStarted, StepEnded

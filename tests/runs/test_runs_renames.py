@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_cases import assert_same_bits
 
+from run_cases import assert_same_bits
 from seewhy.spec import Request
 
 COMMON = {"train.threads": 1, "precision": "fp32", "batch_size": 40, "epochs": 1, "train.checkpoint_seconds": 1e6}

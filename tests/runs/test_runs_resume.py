@@ -11,8 +11,8 @@ from pathlib import Path
 import lightning_fabric  # noqa: F401  before the time of a leg is taken
 import pytest
 import torch
-from run_cases import MLP, assert_same_bits, final_weights
 
+from run_cases import MLP, assert_same_bits, final_weights
 from seewhy import api
 from seewhy.core.errors import InputError
 from seewhy.runs.folder import only_writer

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from run_cases import MLP
 
 import seewhy
+from run_cases import MLP
 from seewhy import api
 from seewhy.cli.main import run as command
 

@@ -5,8 +5,8 @@ import json
 import tarfile
 
 import pytest
-from run_cases import assert_same_bits, stop_after
 
+from run_cases import assert_same_bits, stop_after
 from seewhy import api
 from seewhy.core.errors import InputError, RunError
 

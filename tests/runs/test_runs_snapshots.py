@@ -5,8 +5,8 @@ import math
 
 import pytest
 import torch
-from run_cases import MLP, raise_at
 
+from run_cases import MLP, raise_at
 from seewhy import api
 from seewhy.core.errors import InputError
 from seewhy.core.tensors import load_tensors

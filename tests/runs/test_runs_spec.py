@@ -1,9 +1,9 @@
 """Runs as a start for others: repeated bit for bit, edited, refused where they are of another version."""
 
 import pytest
-from run_cases import MLP, assert_same_bits
 
 import seewhy
+from run_cases import MLP, assert_same_bits
 from seewhy import api
 from seewhy.core.errors import InputError
 from seewhy.spec import Request, build_request

@@ -5,9 +5,9 @@ import signal
 import threading
 
 import pytest
-from run_cases import MLP, assert_same_bits
 
 import seewhy
+from run_cases import MLP, assert_same_bits
 from seewhy import api
 from seewhy.core.errors import RunError
 from seewhy.runs import stopping

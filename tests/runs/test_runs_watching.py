@@ -5,9 +5,9 @@ import re
 from contextlib import suppress
 
 import pytest
-from run_cases import MLP, assert_same_bits
 
 import seewhy
+from run_cases import MLP, assert_same_bits
 from seewhy.cli.main import run as command
 from seewhy.core.errors import RunError
 from seewhy.core.findings import Finding
