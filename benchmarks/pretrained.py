@@ -9,7 +9,7 @@ on processors. One thread.
 
 seewhy linear      `seewhy.train(..., model="pretrained")` with regime linear, all else by default
 seewhy finetune    the same with regime finetune, the epochs given
-seewhy scratch     `seewhy.train(...)` by defaults, for as long as finetune has trained
+seewhy scratch     `seewhy.train(...)` by defaults, for as long as finetune has trained (steps only)
 timm linear, finetune
     timm's model, ImageFolder, a DataLoader, flips, AdamW with a cosine schedule, label smoothing; linear: the body frozen
 
@@ -89,6 +89,7 @@ def with_seewhy(folder: Path, out: Path, seed: int, side: int, **options: Any) -
         "trained": ends[-1] - begun,
         "seconds": time.perf_counter() - begun,
         "steps": run.metrics[-1]["seconds"],
+        "epochs": run.spec.train.epochs,
     }
 
 
@@ -136,6 +137,12 @@ def with_timm(folder: Path, seed: int, epochs: int, side: int, regime: str) -> d
     return {"accuracy": right / len(test), "seconds": time.perf_counter() - begun, "trained": trained}
 
 
+def as_long(train: Callable[..., dict[str, float]], place: Path, seconds: float) -> dict[str, float]:
+    """Train from scratch for so many seconds of steps: by a budget, whose guess of the speed is rough for seconds, then by epochs as it took."""
+    first = train(place / "guess", minutes=seconds / 60)
+    return train(place / "scratch", epochs=first["epochs"] * seconds / first["steps"])
+
+
 def one_seed(folder: Path, place: Path, seed: int, epochs: int, times: int, side: int, done: dict[str, Any]) -> None:
     """Add what is missing of a seed to the rows that are done, by method."""
     ours = partial(with_seewhy, folder, seed=seed, side=side)
@@ -145,7 +152,7 @@ def one_seed(folder: Path, place: Path, seed: int, epochs: int, times: int, side
         "timm linear": lambda: with_timm(folder, seed, epochs, side, "linear"),
         "seewhy finetune": lambda: ours(place / "finetune", **tuned),
         "timm finetune": lambda: with_timm(folder, seed, times * epochs, side, "finetune"),
-        "seewhy scratch": lambda: ours(place / "scratch", minutes=done["seewhy finetune"]["steps"] / 60),
+        "seewhy scratch": lambda: as_long(ours, place, done["seewhy finetune"]["steps"]),
     }
     for method, task in tasks.items():
         if method not in done:
