@@ -91,3 +91,4 @@ def test_metric_names_become_headings() -> None:
     }
     assert {name: format_metric_name(name) for name in names} == names
     assert [format_term(name) for name in ("macro_f1", "kl", "lr")] == ["macro F1", "KL", "learning rate"]
+    assert format_metric_name("fake") == "Score of generated images"

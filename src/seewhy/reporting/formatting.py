@@ -27,6 +27,10 @@ _ABBREVIATIONS = {
 }
 
 
+_TERMS = {"lr": "learning rate", "real": "score of real images", "fake": "score of generated images"}
+"""Names that say little by themselves."""
+
+
 def replace_unsafe(value: object) -> object:
     """Return a text with what a page must not hold replaced; anything else, and markup, keeps its type."""
     return type(value)(_UNSAFE.sub("\ufffd", value)) if isinstance(value, str) else value
@@ -69,8 +73,8 @@ def format_metric_name(name: str) -> str:
 
 def format_term(name: str) -> str:
     """Return a metric's name within a sentence: "macro F1" of macro_f1, "KL" of kl."""
-    if name == "lr":
-        return "learning rate"
+    if name in _TERMS:
+        return _TERMS[name]
     return " ".join(_ABBREVIATIONS.get(word, word) for word in name.split("_"))
 
 
